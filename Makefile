@@ -1,0 +1,78 @@
+# `make` alone lists the targets. Everything is installed into .venv, and again only when
+# pyproject.toml, constraints.txt or the place of the checkout changes.
+
+PYTHON ?= python3
+
+VENV := .venv
+PY := $(VENV)/bin/python
+# An editable install is tied to where the checkout lies, so the stamps are too.
+PLACE := $(firstword $(shell pwd | cksum))
+MADE := $(VENV)/.made-$(PLACE)
+CORE := $(VENV)/.core-$(PLACE)
+TEST := $(VENV)/.test-$(PLACE)
+DEV := $(VENV)/.dev-$(PLACE)
+PACKAGES := mcsc $(wildcard unfolded)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+MAKEFLAGS += --no-print-directory
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: $(CORE) ## decompose, restore and fuse sample images; pictures go to demo_output/
+	@$(VENV)/bin/mcsc demo --out demo_output
+
+test: $(TEST) ## run the tests and the docstrings' examples, all but the slow ones
+	@$(PY) -m pytest -m "not slow" --doctest-modules --doctest-ignore-import-errors tests $(PACKAGES)
+
+test-slow: $(TEST) ## run the slow tests
+	@$(PY) -m pytest -m slow --collect-only -q >/dev/null 2>&1; \
+	if [ $$? -eq 5 ]; then echo "No test is marked slow."; else $(PY) -m pytest -m slow; fi
+
+lint: $(DEV) ## check style, formatting and types
+	@failed=0; \
+	$(VENV)/bin/ruff check || failed=1; \
+	$(VENV)/bin/ruff format --check || failed=1; \
+	$(PY) -m mypy $(PACKAGES) || failed=1; \
+	exit $$failed
+
+bench: $(TEST) ## run the benchmarks
+	@$(PY) -m pytest --benchmark
+
+clean: ## remove .venv, pictures, builds and caches
+	@rm -rf $(VENV) demo_output build dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# $(call install,EXTRAS): pip is heard only when it fails.
+define install
+@$(PY) -m pip install --constraint constraints.txt --editable '.$(1)' >$(VENV)/pip.log 2>&1 \
+	|| { cat $(VENV)/pip.log >&2; echo "pip could not install mcsc$(1); its output is above." >&2; exit 1; }
+@touch $@
+endef
+
+$(MADE):
+	@command -v "$(PYTHON)" >/dev/null \
+		|| { echo "$(PYTHON) is not there; name a Python 3.11 or newer: make PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "mcsc needs Python 3.11 or newer, $(PYTHON) is older; name another: make PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "$(PYTHON) lacks its venv module (on Debian and Ubuntu: the package python3-venv)." >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV)
+	@touch $@
+
+$(CORE): $(MADE) pyproject.toml constraints.txt
+	@echo "Setting up .venv (once) ..."
+	$(call install)
+
+# Each level waits for the one below it, so that two pips never run at a time.
+$(TEST): $(CORE)
+	@echo "Installing what the tests need (once) ..."
+	$(call install,[test])
+
+$(DEV): $(TEST)
+	@echo "Installing ruff and mypy (once) ..."
+	$(call install,[dev])

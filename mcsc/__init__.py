@@ -1,0 +1,34 @@
+"""Multi-modal convolutional sparse coding: exact, certified, on CPU and GPU.
+
+The problem (Eq. 5 of Deng and Dragotti, doi:10.1109/TPAMI.2020.2984244) codes registered images
+of one scene with a common and unique sets of sparse feature maps. `solve` is the front door.
+"""
+
+from __future__ import annotations
+
+from ._version import __version__
+from .backend import get_num_threads, set_num_threads
+from .codes import Codes, Coordinates
+from .dictionary import Dictionary
+from .problem import Problem, lambda_max
+from .reconstruction import Parts, reconstruct
+from .solvers.front import solve
+from .solvers.result import ConvergenceWarning, History, Progress, Result
+
+__all__ = [
+    "Codes",
+    "ConvergenceWarning",
+    "Coordinates",
+    "Dictionary",
+    "History",
+    "Parts",
+    "Problem",
+    "Progress",
+    "Result",
+    "__version__",
+    "get_num_threads",
+    "lambda_max",
+    "reconstruct",
+    "set_num_threads",
+    "solve",
+]

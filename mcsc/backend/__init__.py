@@ -1,0 +1,24 @@
+"""NumPy and CuPy behind one small interface.
+
+Everything that is not a fused kernel is written once against the Python array API standard; a
+`Backend` adds the transforms and the pointwise kernels that are worth writing for one library.
+"""
+
+from __future__ import annotations
+
+from .arrays import Array, is_array, namespace, to_numpy
+from .base import Backend
+from .select import backend_for, move_to_cuda
+from .threads import get_num_threads, set_num_threads
+
+__all__ = [
+    "Array",
+    "Backend",
+    "backend_for",
+    "get_num_threads",
+    "is_array",
+    "move_to_cuda",
+    "namespace",
+    "set_num_threads",
+    "to_numpy",
+]

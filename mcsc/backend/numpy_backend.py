@@ -1,0 +1,103 @@
+"""NumPy: SciPy's multithreaded FFT and kernels compiled by Numba."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import array_api_compat.numpy as xp
+import numpy as np
+import scipy.fft
+
+from . import kernels
+from .arrays import Array
+from .base import Backend, Tile
+from .threads import get_num_threads
+
+
+def _origin(tile: Tile) -> tuple[int, int, int]:
+    return tile.samples.start or 0, tile.maps.start or 0, tile.rows.start or 0
+
+
+class NumpyBackend(Backend):
+    """Fused kernels for NumPy arrays; each call is single-threaded and releases the GIL.
+
+    Parallelism is over tiles, so the FFTs of a tile use one thread and those of whole signals
+    all of them.
+    """
+
+    name = "NumPy"
+
+    def __init__(self) -> None:
+        super().__init__(xp)
+
+    def rfft2(self, array: Array, shape: tuple[int, int]) -> Array:
+        """Real 2-D FFT over the last two axes, zero-padded to `shape`."""
+        return scipy.fft.rfft2(array, s=shape, workers=get_num_threads())
+
+    def irfft2(self, spectrum: Array, shape: tuple[int, int]) -> Array:
+        """Inverse of `rfft2` for a result of `shape`."""
+        return scipy.fft.irfft2(spectrum, s=shape, workers=get_num_threads())
+
+    def synthesise_spectra(self, filters: Array, maps: Array, out: Array) -> None:
+        """``out[n,c] += sum_k F[k,c] A[n,k]``, without a temporary of the maps' size."""
+        for n in range(maps.shape[0]):
+            for c in range(filters.shape[1]):
+                out[n, c] += np.einsum("khw,khw->hw", filters[:, c], maps[n])
+
+    def ista_update(self, x: Array, g: Array, tile: Tile, step: Any, thresholds: Array) -> Array:
+        """See `Backend.ista_update`; overwrites and returns `g`."""
+        g = np.ascontiguousarray(g)
+        kernels.ista_update(x, g, *_origin(tile), g.dtype.type(step), thresholds)
+        return g
+
+    def fista_update(
+        self,
+        x: Array,
+        previous: Array,
+        g: Array,
+        tile: Tile,
+        step: Any,
+        thresholds: Array,
+        beta: Any,
+    ) -> tuple[Array, Any]:
+        """See `Backend.fista_update`; overwrites and returns `g`."""
+        g = np.ascontiguousarray(g)
+        real = g.dtype.type
+        uphill = kernels.fista_update(
+            x, previous, g, *_origin(tile), real(step), thresholds, real(beta)
+        )
+        return g, uphill
+
+    def admm_update(
+        self,
+        v: Array,
+        g: Array,
+        tile: Tile,
+        thresholds: Array,
+        penalty: Array | None,
+        alpha: float,
+        *,
+        sums: bool,
+    ) -> tuple[Array, tuple[Any, ...] | None]:
+        """See `Backend.admm_update`; overwrites and returns `g`. The sums cost nothing here."""
+        g = np.ascontiguousarray(g)
+        if penalty is None:
+            penalty = np.ones((1, 1), dtype=g.dtype)
+        return g, kernels.admm_update(
+            v, g, *_origin(tile), thresholds, penalty, g.dtype.type(alpha)
+        )
+
+    def available_memory(self) -> int | None:
+        """Bytes of physical memory that the system says are available."""
+        try:
+            with open("/proc/meminfo", encoding="ascii") as handle:
+                for line in handle:
+                    if line.startswith("MemAvailable:"):
+                        return int(line.split()[1]) * 1024
+        except OSError:
+            pass
+        try:
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        except (ValueError, OSError, AttributeError):
+            return None

@@ -1,0 +1,51 @@
+"""Images in and out: files, colour, resizing, the low-pass split and sample data.
+
+Names are loaded on first use, so that importing this package imports no image library.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .colour import luma, rgb, ycbcr
+    from .files import Image, ImageFileError, read_image, write_image
+    from .resize import degrade, imresize
+    from .samples import Pair, motorcycle
+    from .split import Split, lowpass_split
+
+__all__ = [
+    "Image",
+    "ImageFileError",
+    "Pair",
+    "Split",
+    "degrade",
+    "imresize",
+    "lowpass_split",
+    "luma",
+    "motorcycle",
+    "read_image",
+    "rgb",
+    "write_image",
+    "ycbcr",
+]
+
+_HOME = {
+    "colour": ("luma", "rgb", "ycbcr"),
+    "files": ("Image", "ImageFileError", "read_image", "write_image"),
+    "resize": ("degrade", "imresize"),
+    "samples": ("Pair", "motorcycle"),
+    "split": ("Split", "lowpass_split"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,124 @@
+"""Images from codes: Points 1 to 4 of Fig. 2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .backend import Array, backend_for, namespace, to_numpy
+from .codes import Codes
+from .convolution import BOUNDARIES, forward, make_operator
+from .dictionary import Dictionary, Group, embed
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A target image and what it is made of.
+
+    Attributes
+    ----------
+    image : array (N, C, H, W)
+        The target z (Point 4), Eq. 3 or Eq. 4.
+    common : array (N, C, H, W) or None
+        Common part ``gc * c`` (Point 1).
+    unique : tuple of M (array (N, C, H, W) or None)
+        Unique parts ``gu * u``, ``gv * v``, ... (Points 2, 3); None where the target has none.
+    """
+
+    image: Array
+    common: Array | None
+    unique: tuple[Array | None, ...]
+
+
+def reconstruct(
+    codes: Codes, dictionary: Dictionary, task: str = "restoration", *, boundary: str = "zero"
+) -> Parts:
+    r"""Reconstruct the target image from codes.
+
+    .. math::
+
+        z = \sum_k g^c_k * c_k + \sum_k g^u_k * u_k \quad (\text{restoration, Eq. 3}), \qquad
+        \ldots + \sum_k g^v_k * v_k \quad (\text{fusion, Eq. 4}).
+
+    Parameters
+    ----------
+    codes : Codes
+        Result of `mcsc.solve`.
+    dictionary : Dictionary
+        With target filters. Without any, the target is the first signal itself: ``gc = dc``,
+        ``gu = du`` (restoration), which a dictionary for fusion cannot replace.
+    task : {"restoration", "fusion"}
+        Restoration uses the first signal's unique part only; fusion all of them.
+    boundary : {"zero", "periodic"}
+        As in `mcsc.solve`.
+
+    Returns
+    -------
+    Parts
+        In the array library of `codes`.
+
+    Raises
+    ------
+    ValueError
+        `task` is unknown, the dictionary lacks target filters that the task needs, or codes and
+        dictionary do not fit.
+    """
+    if task not in ("restoration", "fusion"):
+        raise ValueError(f"task must be 'restoration' or 'fusion', found {task!r}")
+    if boundary not in BOUNDARIES:
+        raise ValueError(f"boundary must be 'zero' or 'periodic', found {boundary!r}")
+    gc, gu = dictionary.target_common, dictionary.target_unique
+    if gc is None and gu is None:
+        if task == "fusion":
+            raise ValueError(
+                "fusion needs target filters (target_common, target_unique), and the dictionary "
+                "has none; learn them with mcsc.learn, or give them to mcsc.Dictionary"
+            )
+        gc = None if dictionary.common is None else dictionary.common[0]
+        first = None if dictionary.unique is None else dictionary.unique[0]
+        gu = (first, *(None for _ in range(dictionary.n_signals - 1)))
+    gu = gu or (None,) * dictionary.n_signals
+    if task == "fusion" and any(
+        g is None and k > 0 for g, k in zip(gu, dictionary.n_unique, strict=True)
+    ):
+        raise ValueError("fusion needs target filters for every signal's unique codes")
+    if task == "restoration":
+        gu = (gu[0], *(None for _ in gu[1:]))
+    common = _synthesise(codes.common, gc, "common", boundary)
+    unique = tuple(
+        _synthesise(a, g, f"unique[{m}]", boundary)
+        for m, (a, g) in enumerate(zip(_padded(codes, dictionary), gu, strict=True))
+    )
+    present = [p for p in (common, *unique) if p is not None]
+    if not present:
+        raise ValueError("the dictionary has no target filters for these codes")
+    image = present[0]
+    for part in present[1:]:
+        image = image + part
+    return Parts(image, common, unique)
+
+
+def _padded(codes: Codes, dictionary: Dictionary) -> tuple[Array | None, ...]:
+    unique = codes.unique or (None,) * dictionary.n_signals
+    if len(unique) != dictionary.n_signals:
+        raise ValueError(
+            f"codes are of {len(unique)} signals, the dictionary is for {dictionary.n_signals}"
+        )
+    return unique
+
+
+def _synthesise(maps: Array | None, bank: Array | None, name: str, boundary: str) -> Array | None:
+    """``sum_k bank_k * maps_k`` as an image (N, C, H, W)."""
+    if maps is None or bank is None:
+        return None
+    if maps.shape[1] != bank.shape[0]:
+        raise ValueError(
+            f"{name}: {int(maps.shape[1])} maps and {int(bank.shape[0])} target filters"
+        )
+    filters = np.asarray(embed(to_numpy(bank), int(bank.shape[2])))
+    group = Group(name, slice(0, filters.shape[0]), slice(0, filters.shape[1]), filters)
+    shape = (int(maps.shape[2]), int(maps.shape[3]))
+    backend = backend_for(maps)
+    operator = make_operator([group], shape, boundary, backend, maps.dtype)
+    return namespace(maps).astype(forward(operator, backend, maps), maps.dtype)

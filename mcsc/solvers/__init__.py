@@ -1,0 +1,1 @@
+"""Solvers of Eq. 5: `mcsc.solve` is the one front door."""

@@ -1,0 +1,254 @@
+r"""ADMM with the quadratic step in closed form.
+
+Splitting ``a = y`` of :math:`\tfrac12\|s - D a\|^2 + \lambda |y|_1` gives the quadratic step
+
+.. math::
+
+    a = z + D^T (\rho I + D D^T)^{-1} (s - D z), \qquad z = y - u ,
+
+by the matrix inversion lemma. In the Fourier domain :math:`D D^T` is one Hermitian (C, C) matrix a
+frequency, C the number of all channels: only C-channel images are ever transformed for it, however
+many maps there are. Relaxation, threshold and dual update act on ``v = y + u`` alone, since
+``y = S(v, lam/rho)`` and ``u = v - y``: one array of codes is the whole state, and an iteration is one
+sweep of the operator.
+
+With masks or the zero boundary the weights W enter, ``a = z + D^T W (rho I + W D D^T W)^{-1} W (s - D z)``,
+and the matrix is not diagonal in frequency. The codes then live on the periodic grid padded by
+s - 1, where an infinite threshold forces them to zero off the image, and the system, still one of C
+channels only, is solved by a few conjugate-gradient steps with the unweighted inverse as
+preconditioner, warm-started from the last iteration. Against splitting the data term as well
+(mask decoupling, F. Heide et al., doi:10.1109/CVPR.2015.7299149) this keeps one rho, and took a
+quarter of the iterations and fewer (``benchmarks/bench_admm.py``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array
+from ..backend.base import Tile
+from ..convolution import make_operator
+from ..dictionary import gram_spectrum
+from ..problem import Problem
+
+
+class RhoPolicy:
+    """Residual balancing: keeps relative primal and dual residuals of one size.
+
+    The residuals are relative to the size of what they compare, so that the rule does not depend
+    on the scale of the data (B. Wohlberg, arXiv:1704.06209). Changes become rarer, which keeps
+    ADMM's convergence guarantee.
+    """
+
+    def __init__(self, first: int = 5, growth: float = 1.25, limit: float = 4.0) -> None:
+        self._next = first
+        self._gap = float(first)
+        self._growth = growth
+        self._limit = limit
+
+    def due(self, iteration: int) -> bool:
+        """True if the iteration about to be done must report its sums."""
+        return iteration >= self._next
+
+    def factor(self, iteration: int, primal: float, dual: float) -> float:
+        """Return what to multiply rho by (1: leave it)."""
+        self._gap *= self._growth
+        self._next = iteration + max(1, round(self._gap))
+        if not (primal > 0 and dual > 0):
+            return 1.0
+        ratio = float(np.sqrt(primal / dual))
+        ratio = min(max(ratio, 1 / self._limit), self._limit)
+        return ratio if ratio > 1.2 or ratio < 1 / 1.2 else 1.0
+
+
+class Admm:
+    """ADMM of Eq. 5: over-relaxed, rho adapted, mask decoupling where it is needed.
+
+    An iteration costs one sweep of the operator and transforms of C channels; the state is one
+    array of codes. On the zero boundary or with masks the grid is padded by s - 1.
+    """
+
+    name = "admm"
+    check_every = 20
+    alpha = 1.8
+    inner_steps = 8
+
+    def __init__(self, problem: Problem, start: Array) -> None:
+        backend, xp = problem.backend, problem.backend.xp
+        self._problem = problem
+        self._backend = backend
+        self._n = problem.n_samples
+        self._iteration = 0
+        self._rho_policy = RhoPolicy()
+        h, w = problem.shape
+        if problem.boundary == "zero":
+            import scipy.fft
+
+            s = problem.dictionary.filter_size
+            self._grid = (
+                scipy.fft.next_fast_len(h + s - 1, real=True),
+                scipy.fft.next_fast_len(w + s - 1, real=True),
+            )
+            self._operator = make_operator(
+                problem.dictionary.groups, self._grid, "periodic", backend, problem.dtype
+            )
+        else:
+            self._grid = (h, w)
+            self._operator = problem.operator
+        self._gram = gram_spectrum(problem.gram_kernel, self._grid)
+        self._complex = xp.complex64 if problem.dtype == xp.float32 else xp.complex128
+        self._gram_product = xp.asarray(self._gram, dtype=self._complex)
+        self._lam = problem.lam_maps
+        self._signal = self._embed(problem.stacked)
+        self._penalty = None
+        if self._grid != (h, w):
+            inside = np.full(self._grid, np.inf)
+            inside[:h, :w] = 1.0
+            self._penalty = xp.asarray(inside, dtype=problem.dtype)
+        self._weights = None
+        if problem.boundary == "zero" or problem.weights is not None:
+            ones = xp.ones((1, 1, h, w), dtype=problem.dtype)
+            weights = ones if problem.weights is None else problem.weights
+            self._weights = self._embed(xp.broadcast_to(weights, problem.stacked.shape))
+        self._solution = xp.zeros_like(self._signal)
+        self._set_rho(self._first_rho())
+        self._v = self._embed(start)
+        self._warm_start()
+
+    def _first_rho(self) -> float:
+        """Guess that does not depend on the scale of data or filters; the policy corrects it."""
+        relative = float(np.mean(self._lam)) / max(self._problem.lambda_max(), 1e-300)
+        energy = float(np.mean(self._problem.dictionary.filter_norms() ** 2))
+        return 150.0 * min(relative, 1.0) * energy
+
+    def _warm_start(self) -> None:
+        """Make ``S(v) = start``: u = lam/rho sign(start), the multiplier of a nonzero code."""
+        xp = self._backend.xp
+        self._v += xp.sign(self._v) * xp.reshape(self._thresholds, (1, -1, 1, 1))
+        self._z_image = self._rescale(1.0)
+
+    def _embed(self, array: Array) -> Array:
+        xp = self._backend.xp
+        h, w = self._problem.shape
+        if self._grid == (h, w):
+            return xp.asarray(array, copy=True)
+        out = xp.zeros((*array.shape[:-2], *self._grid), dtype=array.dtype)
+        out[..., :h, :w] = array
+        return out
+
+    def maps(self) -> Array:
+        h, w = self._problem.shape
+        values = self._v[..., :h, :w]
+        return self._backend.shrink(
+            values, self._backend.xp.reshape(self._thresholds, (1, -1, 1, 1))
+        )
+
+    # ----------------------------------------------------------------- rho
+    def _set_rho(self, rho: float) -> None:
+        """Thresholds, and the inverse of ``rho I + D D^H`` at every frequency, for this rho."""
+        xp = self._backend.xp
+        self._rho = rho
+        self._thresholds = xp.asarray(self._lam / rho, dtype=self._problem.dtype)
+        self._inverse = xp.asarray(_hermitian_inverse(self._gram, rho), dtype=self._complex)
+
+    def _rescale(self, ratio: float) -> Array:
+        """Multiply u by `ratio`; return the image of ``z = y - u``."""
+
+        def update(tile: Tile, _: None) -> tuple[Array, None]:
+            z = self._backend.admm_rescale(self._v, tile, self._thresholds, self._penalty, ratio)
+            return z, None
+
+        return self._operator.sweep(None, update, samples=self._n)[0]
+
+    def _change_rho(self, factor: float) -> None:
+        # u is the multiplier over rho, and the multiplier stays.
+        self._z_image = self._rescale(1.0 / factor)
+        self._set_rho(self._rho * factor)
+
+    def _apply(self, matrices: Array, spectrum: Array) -> Array:
+        """Multiply the (C, C) matrix of each frequency with the channels: (N, C, ., .)."""
+        xp = self._backend.xp
+        channels = spectrum.shape[1]
+        rows = []
+        for a in range(channels):
+            row = matrices[a, 0, ...] * spectrum[:, 0, ...]
+            for b in range(1, channels):
+                row += matrices[a, b, ...] * spectrum[:, b, ...]
+            rows.append(row)
+        return xp.stack(rows, axis=1)
+
+    def _filtered(self, matrices: Array, signal: Array) -> Array:
+        backend = self._backend
+        return backend.irfft2(self._apply(matrices, backend.rfft2(signal, self._grid)), self._grid)
+
+    # ---------------------------------------------------------------- iteration
+    def _correction(self) -> Array:
+        """Signal whose adjoint image corrects z: ``W (rho I + W D D^T W)^{-1} W (s - D z)``."""
+        w = self._weights
+        residual = self._signal - self._z_image
+        if w is None:
+            return self._filtered(self._inverse, residual)
+        self._solution = self._conjugate_gradients(w * residual, self._solution)
+        return w * self._solution
+
+    def _conjugate_gradients(self, target: Array, x: Array) -> Array:
+        # A fixed number of steps with scalars left on the device: a GPU is never waited for, and
+        # the warm start makes the error vanish as the iteration converges.
+        xp = self._backend.xp
+        w: Array = self._weights
+        known = xp.astype(w > 0, w.dtype)
+        tiny = xp.asarray(1e-30, dtype=w.dtype)
+
+        def matrix(p: Array) -> Array:
+            return self._rho * p + w * self._filtered(self._gram_product, w * p)
+
+        r = target - matrix(x)
+        z = known * self._filtered(self._inverse, r)
+        p = z
+        rz = xp.sum(r * z)
+        for _ in range(self.inner_steps):
+            q = matrix(p)
+            step = rz / xp.maximum(xp.sum(p * q), tiny)
+            x = x + step * p
+            r = r - step * q
+            z = known * self._filtered(self._inverse, r)
+            rz_new = xp.sum(r * z)
+            p = z + (rz_new / xp.maximum(rz, tiny)) * p
+            rz = rz_new
+        return x
+
+    def step(self) -> None:
+        backend = self._backend
+        due = self._rho_policy.due(self._iteration)
+
+        def update(tile: Tile, g: Array) -> tuple[Array, tuple[Any, ...] | None]:
+            return backend.admm_update(
+                self._v, g, tile, self._thresholds, self._penalty, self.alpha, sums=due
+            )
+
+        self._z_image, sums = self._operator.sweep(self._correction(), update, samples=self._n)
+        self._iteration += 1
+        if due:
+            primal, dual, free, sparse, scaled = (float(s) for s in sums)
+            factor = self._rho_policy.factor(
+                self._iteration,
+                float(np.sqrt(primal / max(free, sparse, 1e-300))),
+                float(np.sqrt(dual / max(scaled, 1e-300))),
+            )
+            if factor != 1.0:
+                self._change_rho(factor)
+
+
+def _hermitian_inverse(gram: np.ndarray, shift: float) -> np.ndarray:
+    """Inverse of ``shift I + gram`` at every frequency, (C, C, H, W)."""
+    channels = gram.shape[0]
+    if channels == 1:
+        return 1.0 / (shift + gram.real) + 0j
+    if channels == 2:
+        a, d, b = gram[0, 0].real + shift, gram[1, 1].real + shift, gram[0, 1]
+        det = a * d - np.abs(b) ** 2
+        return np.stack([np.stack([d + 0j, -b]), np.stack([-b.conj(), a + 0j])]) / det
+    matrices = np.moveaxis(gram, (0, 1), (-2, -1)) + shift * np.eye(channels)
+    return np.moveaxis(np.linalg.inv(matrices), (-2, -1), (0, 1))

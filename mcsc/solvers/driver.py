@@ -1,0 +1,158 @@
+"""The loop that all solvers share: timing, certificate, history, callback, progress, Ctrl-C."""
+
+from __future__ import annotations
+
+import signal as signals
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..backend import Array
+from ..certificate import Certificate
+from ..codes import Codes
+from ..problem import Problem
+from .progress import ProgressBar
+from .result import ConvergenceWarning, History, Progress, Result
+
+Callback = Callable[[Progress], Any]
+
+
+class Solver(Protocol):
+    """A small state machine: `step` iterates, `maps` shows the codes (N, K, H, W)."""
+
+    name: str
+    check_every: int
+    """Iterations between evaluations, chosen so that these cost under 10 % of the run."""
+
+    def step(self) -> None:
+        """Do one iteration."""
+        ...
+
+    def maps(self) -> Array:
+        """Return the current codes, stacked."""
+        ...
+
+
+@dataclass
+class _Interrupt:
+    asked: bool = False
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[_Interrupt]:
+    """Turn the first Ctrl-C into a flag, so that an iteration is never left half done.
+
+    A second Ctrl-C interrupts at once. Only the main thread can do this; elsewhere, or where the
+    program has a handler of its own, that stays in force.
+    """
+    flag = _Interrupt()
+    previous = signals.getsignal(signals.SIGINT)
+    mine = (
+        threading.current_thread() is threading.main_thread()
+        and previous is signals.default_int_handler
+    )
+
+    def handle(number: int, frame: Any) -> None:
+        if flag.asked:
+            raise KeyboardInterrupt
+        flag.asked = True
+
+    if mine:
+        signals.signal(signals.SIGINT, handle)
+    try:
+        yield flag
+    finally:
+        if mine:
+            signals.signal(signals.SIGINT, previous)
+
+
+def run(
+    problem: Problem,
+    solver: Solver,
+    *,
+    started: float,
+    tol: float,
+    max_iter: int,
+    callback: Callback | None,
+    progress: bool,
+    note: str = "",
+) -> Result:
+    """Iterate `solver` until the certified gap is at most `tol`, or something stops it."""
+    certificate = Certificate(problem)
+    history = History()
+    best_dual = 0.0  # theta = 0 is always feasible
+    iteration = 0
+    reason = ""
+    objective = gap = 0.0
+
+    def evaluate() -> None:
+        nonlocal best_dual, objective, gap
+        evaluation = certificate.evaluate(solver.maps())
+        best_dual = max(best_dual, evaluation.dual)
+        objective = evaluation.objective
+        gap = max(objective - best_dual, 0.0) / objective if objective > 0 else 0.0
+        history.iteration.append(iteration)
+        history.seconds.append(time.perf_counter() - started)
+        history.objective.append(objective)
+        history.gap.append(gap)
+
+    def report() -> bool:
+        bar.update(gap, iteration)
+        if callback is None:
+            return False
+        state = Progress(solver.name, iteration, history.seconds[-1], objective, gap)
+        try:
+            return bool(callback(state))
+        except StopIteration:
+            return True
+
+    with _deferred_interrupt() as interrupt, ProgressBar(solver.name, tol, shown=progress) as bar:
+        evaluated = False
+        try:
+            evaluate()
+            evaluated = True
+            stop = report()
+            while not (gap <= tol or stop or interrupt.asked or iteration >= max_iter):
+                for _ in range(min(solver.check_every, max_iter - iteration)):
+                    evaluated = False
+                    solver.step()
+                    iteration += 1
+                    if interrupt.asked:
+                        break
+                evaluate()
+                evaluated = True
+                stop = report()
+            if gap > tol:
+                if interrupt.asked:
+                    reason = "interrupted"
+                elif stop:
+                    reason = "stopped by the callback"
+                else:
+                    reason = f"reached max_iter = {max_iter}"
+        except KeyboardInterrupt:
+            # From the callback, or outside the main thread: what is there is still certified.
+            reason = "interrupted"
+            if not evaluated:
+                evaluate()
+    converged = gap <= tol
+    if converged:
+        message = f"converged: certified relative gap {gap:.2g} <= tol = {tol:g}"
+    else:
+        message = f"not converged ({reason}): certified relative gap {gap:.2g}, wanted {tol:g}"
+        warnings.warn(f"{solver.name} {message}", ConvergenceWarning, stacklevel=4)
+    return Result(
+        codes=Codes.from_stacked(solver.maps(), problem.dictionary),
+        objective=objective,
+        gap=gap,
+        dual_bound=best_dual,
+        converged=converged,
+        method=solver.name,
+        iterations=iteration,
+        seconds=time.perf_counter() - started,
+        message=message + note,
+        history=history,
+    )

@@ -1,0 +1,219 @@
+"""`solve`: the one front door."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ..backend import Array, is_array, move_to_cuda, to_numpy
+from ..codes import Codes
+from ..problem import Problem
+from .admm import Admm
+from .alternating import Alternating
+from .driver import Callback, Solver, run
+from .memory import refuse_if_too_large
+from .proximal import Fista, Ista
+from .result import Result
+
+METHODS = ("ista", "fista", "admm", "alternating")
+_MAX_ITER = {"ista": 20_000, "fista": 10_000, "admm": 5_000, "alternating": 2_000}
+
+
+def choose(problem: Problem) -> tuple[str, str]:
+    """Return the method that "auto" takes for this problem, and why."""
+    if problem.weights is None and problem.boundary == "periodic":
+        return "admm", "its quadratic step is closed-form here (no masks, periodic)"
+    return "fista", "masks or the zero boundary would split ADMM's data term"
+
+
+def solve(
+    signals: Sequence[Array],
+    dictionary: Any,
+    lam: Any,
+    *,
+    method: str = "auto",
+    boundary: str = "zero",
+    tol: float = 1e-4,
+    masks: Sequence[Array | None] | None = None,
+    device: str = "auto",
+    init: Result | Codes | None = None,
+    max_iter: int | None = None,
+    inner_steps: int | None = None,
+    inner_tol: float | None = None,
+    callback: Callback | None = None,
+    progress: bool = False,
+) -> Result:
+    r"""Solve multi-modal convolutional sparse coding (Eq. 5) to a certified duality gap.
+
+    .. math::
+
+        \min_{c,u,v} \tfrac12 \|x - dc*c - du*u\|_2^2 + \tfrac12 \|y - hc*c - hv*v\|_2^2
+        + \lambda (|c|_1 + |u|_1 + |v|_1)
+
+    Parameters
+    ----------
+    signals : tuple of M arrays
+        Images ``(x, y, ...)``, each (H, W), (C, H, W) or (N, C, H, W), float32 or float64, in NumPy
+        or CuPy. Their precision is the working precision.
+    dictionary : Dictionary
+        Filters for M signals of those channels.
+    lam : float, or one entry a code group, or one number a map
+        Weight of the l1 norm, > 0; see `Problem`. Nothing is rescaled.
+    method : {"auto", "ista", "fista", "admm", "alternating"}
+        All reach the same optimum. "auto" takes ADMM on the periodic boundary without masks, else
+        FISTA; the result says which.
+    boundary : {"zero", "periodic"}
+        Codes are zero outside the image ("same" convolution), or circular.
+    tol : float
+        Stop when the certified relative duality gap is at most this, > 0. It is evaluated in
+        float64; float32 iterates reach about 1e-5.
+    masks : tuple of M (array or None), optional
+        Weights w >= 0 in ``1/2 ||w (x - ...)||^2``; 0 marks unknown pixels.
+    device : {"auto", "cpu", "cuda"}
+        "cuda" moves NumPy arrays to the GPU once, and the codes back.
+    init : Result or Codes, optional
+        Warm start on the same grid and dictionary.
+    max_iter : int, optional
+        Iterations at most (sweeps over all blocks for "alternating").
+    inner_steps : int, optional
+        "alternating" only: ISTA steps on a block before the next (10, unless `inner_tol` is given).
+    inner_tol : float, optional
+        "alternating" only: leave a block when its image changes by less than this, relatively.
+    callback : callable, optional
+        Called with a `Progress` at every evaluation; a true value or StopIteration stops.
+    progress : bool
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    Result
+        Codes, objective, certified gap, history. Ctrl-C returns what there is.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The solver stopped before the gap reached `tol`; the message says why.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Bad input, refused before any work.
+    MemoryError
+        The estimate of `Problem.memory_estimate` exceeds the memory that is free.
+    RuntimeError
+        ``device="cuda"`` without CuPy or a usable driver.
+
+    Notes
+    -----
+    An iteration of any method computes ``D^T`` and ``D`` of all maps once: ``4 s^2`` flops for each
+    pixel and pair (map, channel) on a CPU, two FFTs a map on a GPU. The certificate costs about
+    two iterations and is evaluated every twenty.
+
+    Examples
+    --------
+    >>> import numpy as np, mcsc
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = rng.standard_normal((2, 32, 32))
+    >>> bank = lambda: rng.standard_normal((4, 1, 5, 5))
+    >>> d = mcsc.Dictionary(common=(bank(), bank()), unique=(bank(), bank())).normalise()
+    >>> result = mcsc.solve((x, y), d, lam=0.5)
+    >>> result.converged, result.codes.common.shape
+    (True, (1, 4, 32, 32))
+    """
+    started = time.perf_counter()
+    _check_options(method, tol, device, max_iter, inner_steps, inner_tol, callback)
+    came_from_numpy = False
+    if device == "cuda":
+        came_from_numpy = not any(type(x).__module__.startswith("cupy") for x in signals)
+        signals = tuple(move_to_cuda(x) if is_array(x) else x for x in signals)
+        if masks is not None and not is_array(masks):
+            masks = tuple(move_to_cuda(w) if is_array(w) else w for w in masks)
+    elif device == "cpu" and any(type(x).__module__.startswith("cupy") for x in signals):
+        raise ValueError(
+            "device='cpu' was asked for, but signals are CuPy arrays: use .get() first"
+        )
+    problem = Problem(signals, dictionary, lam, masks, boundary)  # type: ignore[arg-type]
+    note = ""
+    if method == "auto":
+        method, why = choose(problem)
+        note = f"; method 'auto' took {method!r}: {why}"
+    refuse_if_too_large(problem, method)
+    start = _start(problem, init)
+    solver = _make(problem, method, start, inner_steps, inner_tol)
+    result = run(
+        problem,
+        solver,
+        started=started,
+        tol=tol,
+        max_iter=_MAX_ITER[method] if max_iter is None else max_iter,
+        callback=callback,
+        progress=progress,
+        note=note,
+    )
+    if came_from_numpy:
+        result = _on_host(result)
+    return result
+
+
+def _make(
+    problem: Problem, method: str, start: Array, inner_steps: int | None, inner_tol: float | None
+) -> Solver:
+    if method == "ista":
+        return Ista(problem, start)
+    if method == "fista":
+        return Fista(problem, start)
+    if method == "admm":
+        return Admm(problem, start)
+    if inner_steps is None and inner_tol is None:
+        inner_steps = 10
+    return Alternating(problem, start, inner_steps, inner_tol)
+
+
+def _start(problem: Problem, init: Result | Codes | None) -> Array:
+    xp = problem.backend.xp
+    if init is None:
+        shape = (problem.n_samples, problem.dictionary.n_maps, *problem.shape)
+        return xp.zeros(shape, dtype=problem.dtype)
+    codes = init.codes if isinstance(init, Result) else init
+    if not isinstance(codes, Codes):
+        raise TypeError(f"init must be a Result or Codes, found {type(init).__name__}")
+    return xp.astype(problem._maps(codes), problem.dtype)
+
+
+def _on_host(result: Result) -> Result:
+    from dataclasses import replace
+
+    dense = [
+        None if g is None else to_numpy(g) for g in (result.codes.common, *result.codes.unique)
+    ]
+    return replace(result, codes=Codes.from_dense(dense[0], dense[1:]))
+
+
+def _check_options(
+    method: str,
+    tol: float,
+    device: str,
+    max_iter: int | None,
+    inner_steps: int | None,
+    inner_tol: float | None,
+    callback: Any,
+) -> None:
+    if method not in ("auto", *METHODS):
+        names = ", ".join(repr(m) for m in ("auto", *METHODS))
+        raise ValueError(f"method must be one of {names}, found {method!r}")
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device must be 'auto', 'cpu' or 'cuda', found {device!r}")
+    if not isinstance(tol, (int, float)) or isinstance(tol, bool) or not 0 < tol < float("inf"):
+        raise ValueError(f"tol must be a number > 0, found {tol!r}")
+    for name, value in (("max_iter", max_iter), ("inner_steps", inner_steps)):
+        if value is not None and (
+            not isinstance(value, int) or isinstance(value, bool) or value < 1
+        ):
+            raise ValueError(f"{name} must be a whole number >= 1, found {value!r}")
+    if inner_tol is not None and not 0 < inner_tol < 1:
+        raise ValueError(f"inner_tol must be between 0 and 1, found {inner_tol!r}")
+    if method != "alternating" and (inner_steps is not None or inner_tol is not None):
+        raise ValueError("inner_steps and inner_tol are for method='alternating'")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable, found {type(callback).__name__}")

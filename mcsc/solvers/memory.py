@@ -1,0 +1,49 @@
+"""How much memory a solver will take, and refusal before it does."""
+
+from __future__ import annotations
+
+from ..problem import Problem
+
+# Arrays of codes (all maps, whole) that each method holds at its peak, which is the evaluation
+# or the making of the result: the state, and its thresholded or sparse copy.
+_CODE_ARRAYS = {"ista": 1.0, "fista": 2.0, "admm": 2.0, "alternating": 1.0}
+
+
+def estimate(problem: Problem, method: str) -> int:
+    """Peak bytes on top of the caller's arrays."""
+    from .front import METHODS, choose
+
+    if method == "auto":
+        method, _ = choose(problem)
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)} or auto, found {method!r}")
+    item = problem.dtype.itemsize
+    h, w = problem.shape
+    s = problem.dictionary.filter_size
+    padded = (h + s - 1) * (w + s - 1) if problem.boundary == "zero" else h * w
+    pixels = padded if method == "admm" else h * w
+    n, k = problem.n_samples, problem.dictionary.n_maps
+    channels = sum(problem.dictionary.channels)
+    codes = _CODE_ARRAYS[method] * n * k * pixels * item
+    # Signals in both precisions, residuals and images, about twelve of them.
+    signals = 12 * n * channels * padded * 8
+    gram = 4 * channels * channels * padded * 8
+    filters = 0
+    if problem.operator.__class__.__name__ == "FourierOperator":
+        pairs = sum(g.bank.shape[0] * g.bank.shape[1] for g in problem.dictionary.groups)
+        filters = pairs * padded * (item + 8)
+    return int(codes + signals + gram + filters)
+
+
+def refuse_if_too_large(problem: Problem, method: str) -> None:
+    """Raise MemoryError, with both numbers, if the estimate exceeds what is available."""
+    available = problem.backend.available_memory()
+    needed = estimate(problem, method)
+    if available is not None and needed > available:
+        n, k = problem.n_samples, problem.dictionary.n_maps
+        h, w = problem.shape
+        raise MemoryError(
+            f"method {method!r} needs about {needed / 2**30:.1f} GiB for {n}x{k} maps of {h}x{w}, "
+            f"and {available / 2**30:.1f} GiB are free: solve in tiles, in float32, or use fewer "
+            "filters"
+        )

@@ -1,0 +1,101 @@
+r"""ISTA and FISTA on all codes at once.
+
+One step of size :math:`1/L` (Eqs. 8, 10 and 13 with exact filters, all groups together):
+
+.. math::
+
+    a \leftarrow S_{\lambda/L}\bigl(p + \tfrac1L D^T w^2 (s - D p)\bigr), \qquad
+    p = a + \beta\,(a - a_{\mathrm{old}}),
+
+with :math:`\beta = 0` for ISTA and Nesterov's sequence for FISTA.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backend import Array
+from ..backend.base import Tile
+from ..convolution import forward
+from ..problem import Problem
+
+
+class _Proximal:
+    check_every = 20
+
+    def __init__(self, problem: Problem, start: Array) -> None:
+        xp = problem.backend.xp
+        self._problem = problem
+        self._backend = problem.backend
+        self._operator = problem.operator
+        # Filters may all vanish on an image's grid of frequencies, or every weight be zero.
+        self._step = 1.0 / max(problem.lipschitz, 1e-12)
+        self._thresholds = xp.asarray(problem.lam_maps * self._step, dtype=problem.dtype)
+        self._x = start
+        self._image = forward(self._operator, self._backend, start)
+
+    def maps(self) -> Array:
+        return self._x
+
+    def _descent(self, image: Array) -> Array:
+        """``w^2 (s - image)``, whose adjoint image is minus the gradient."""
+        residual = self._problem.stacked - image
+        weights = self._problem.weights
+        return residual if weights is None else weights * weights * residual
+
+
+class Ista(_Proximal):
+    """Iterative shrinkage-thresholding; the objective never rises. One sweep an iteration."""
+
+    name = "ista"
+
+    def step(self) -> None:
+        def update(tile: Tile, g: Array) -> tuple[Array, None]:
+            return self._backend.ista_update(self._x, g, tile, self._step, self._thresholds), None
+
+        self._image, _ = self._operator.sweep(
+            self._descent(self._image), update, samples=self._problem.n_samples
+        )
+
+
+class Fista(_Proximal):
+    """FISTA with adaptive restart. One sweep an iteration, two arrays of codes.
+
+    References
+    ----------
+    A. Beck and M. Teboulle, doi:10.1137/080716542; restart by the gradient scheme of
+    B. O'Donoghue and E. Candes, doi:10.1007/s10208-013-9150-3.
+    """
+
+    name = "fista"
+
+    def __init__(self, problem: Problem, start: Array) -> None:
+        super().__init__(problem, start)
+        xp = self._backend.xp
+        self._previous = xp.asarray(start, copy=True)
+        self._previous_image = self._image
+        # Kept as 0-d arrays: on a GPU no step waits for the restart test.
+        self._t: Any = xp.ones((), dtype=problem.dtype)
+        self._beta: Any = xp.zeros((), dtype=problem.dtype)
+
+    def step(self) -> None:
+        xp = self._backend.xp
+        beta = self._beta
+        point_image = self._image + beta * (self._image - self._previous_image)
+
+        def update(tile: Tile, g: Array) -> tuple[Array, tuple[Any]]:
+            new, uphill = self._backend.fista_update(
+                self._x, self._previous, g, tile, self._step, self._thresholds, beta
+            )
+            return new, (uphill,)
+
+        image, (uphill,) = self._operator.sweep(
+            self._descent(point_image), update, samples=self._problem.n_samples
+        )
+        self._x, self._previous = self._previous, self._x
+        self._previous_image, self._image = self._image, image
+        t = (1.0 + xp.sqrt(1.0 + 4.0 * self._t * self._t)) / 2.0
+        restart = xp.asarray(uphill > 0)
+        one, zero = xp.ones_like(t), xp.zeros_like(t)
+        self._beta = xp.where(restart, zero, (self._t - 1.0) / t)
+        self._t = xp.where(restart, one, t)

@@ -1,0 +1,54 @@
+"""What a solver returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..codes import Codes
+
+
+class ConvergenceWarning(UserWarning):
+    """A solver stopped before the certified gap reached the tolerance."""
+
+
+@dataclass(frozen=True)
+class History:
+    """One entry for every evaluation of the certificate, as Python numbers."""
+
+    iteration: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    """Wall time since the call, evaluations included."""
+    objective: list[float] = field(default_factory=list)
+    gap: list[float] = field(default_factory=list)
+    """Relative duality gap, with the best dual bound so far."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a callback sees."""
+
+    method: str
+    iteration: int
+    seconds: float
+    objective: float
+    gap: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """Codes with their certificate."""
+
+    codes: Codes
+    objective: float
+    """Value of Eq. 5 at `codes`, float64."""
+    gap: float
+    """Certified relative duality gap, ``(objective - dual_bound) / objective``."""
+    dual_bound: float
+    """Lower bound on the optimal objective; ``objective - dual_bound`` is the absolute gap."""
+    converged: bool
+    method: str
+    iterations: int
+    seconds: float
+    message: str
+    """Why the solver stopped, with what `method="auto"` chose and why."""
+    history: History = field(repr=False)
