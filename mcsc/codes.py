@@ -176,7 +176,7 @@ class Codes:
                 arrays[f"{name}_value"] = to_numpy(g.value)
         header = {"format": 1, "kind": "mcsc.Codes", "shapes": shapes}
         with atomic_write(path) as handle:
-            np.savez_compressed(handle, header=np.array(json.dumps(header)), **arrays)  # type: ignore[arg-type]
+            np.savez_compressed(handle, header=np.array(json.dumps(header)), **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Codes:

@@ -19,6 +19,7 @@ An iteration of any proximal method is one sweep, so each map moves through memo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,7 +27,7 @@ import numpy as np
 from .backend import Array, Backend, get_num_threads
 from .backend.base import Tile
 from .backend.threads import map_in_threads
-from .dictionary import Group
+from .dictionary import Group, wrap
 
 LARGEST_DIRECT_FILTER = 14
 
@@ -139,13 +140,7 @@ class FourierOperator:
                 self._slabs.append((tile, g.channels, self._spectra(bank, xp)))
 
     def _spectra(self, bank: np.ndarray, xp: Any) -> Array:
-        h, w = self._grid
-        # A filter may be wider than a small periodic grid is after padding to the largest bank:
-        # wrap rather than crop.
-        rows = (np.arange(bank.shape[2]) - self._origin) % h
-        cols = (np.arange(bank.shape[3]) - self._origin) % w
-        grid = np.zeros((*bank.shape[:2], h, w), dtype=np.float64)
-        np.add.at(grid, (slice(None), slice(None), rows[:, None], cols[None, :]), bank)
+        grid = wrap(bank, self._grid, self._origin)
         return self.backend.rfft2(xp.asarray(grid, dtype=self.dtype), self._grid)
 
     def sweep(
@@ -272,7 +267,7 @@ class DirectOperator:
         # Several chunks a thread, so that a slow core does not hold up the others.
         count = min(len(strips), 4 * get_num_threads())
         bounds = np.linspace(0, len(strips), count + 1).astype(int)
-        chunks = [strips[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        chunks = [strips[a:b] for a, b in pairwise(bounds)]
         results = [r for part in map_in_threads(chunk, chunks) for r in part]
         total = None
         for _, numbers in results:

@@ -392,7 +392,10 @@ class Dictionary:
     def to(self, like: Array) -> Dictionary:
         """Return this dictionary with its banks in the array library of `like`."""
         xp = namespace(like)
-        convert = lambda b: None if b is None else xp.asarray(to_numpy(b))  # noqa: E731
+
+        def convert(bank: Array | None) -> Array | None:
+            return None if bank is None else xp.asarray(to_numpy(bank))
+
         return Dictionary(
             None if self.common is None else tuple(convert(b) for b in self.common),
             None if self.unique is None else tuple(convert(b) for b in self.unique),
@@ -422,15 +425,23 @@ def autocorrelation(bank: np.ndarray) -> np.ndarray:
     return np.fft.fftshift(np.fft.irfft2(product, s=(n, n)), axes=(2, 3))
 
 
-def gram_spectrum(kernel: np.ndarray, shape: tuple[int, int], fft: Any = np.fft) -> np.ndarray:
+def gram_spectrum(kernel: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Fourier transform of `autocorrelation` on a grid, shape (C, C, H, W//2+1), complex128."""
     s = (kernel.shape[2] + 1) // 2
     # Lags are wrapped, not cropped: on a grid smaller than 2s-1 they alias, as they must.
-    grid = np.zeros((*kernel.shape[:2], *shape))
-    rows, cols = (np.arange(-(s - 1), s) % n for n in shape)
-    np.add.at(grid, (slice(None), slice(None), rows[:, None], cols[None, :]), kernel)
-    out: np.ndarray = fft.rfft2(grid)
+    out: np.ndarray = np.fft.rfft2(wrap(kernel, shape, s - 1))
     return out
+
+
+def wrap(kernel: np.ndarray, shape: tuple[int, int], origin: int) -> np.ndarray:
+    """Place kernels (..., h, w) on a periodic grid with their origin at index 0; overlaps add."""
+    grid = np.zeros((*kernel.shape[:-2], *shape))
+    rows = (np.arange(kernel.shape[-2]) - origin) % shape[0]
+    cols = (np.arange(kernel.shape[-1]) - origin) % shape[1]
+    for i, row in enumerate(rows):
+        for j, col in enumerate(cols):
+            grid[..., row, col] += kernel[..., i, j]
+    return grid
 
 
 def hermitian_norm(gram: np.ndarray) -> float:
@@ -450,7 +461,7 @@ def _supremum(bank: np.ndarray) -> float:
     if bank.shape[0] < bank.shape[1]:  # fewer maps than channels: the smaller Gram matrix
         bank = np.swapaxes(bank, 0, 1)
     sampled = hermitian_norm(gram_spectrum(autocorrelation(bank), (n, n)))
-    return sampled / np.cos(np.pi * (s - 1) / n) ** 2
+    return sampled / float(np.cos(np.pi * (s - 1) / n)) ** 2
 
 
 def _same_filter_count(name: str, banks: list[Array]) -> None:
@@ -483,7 +494,7 @@ def _bank(name: str, bank: Any, *, zero_filters: bool) -> Array:
         raise TypeError(f"{name} must be an array, found {type(bank).__name__}")
     xp = namespace(bank)
     shape = tuple(int(n) for n in bank.shape)
-    if not xp.isdtype(bank.dtype, "real floating") or bank.dtype.itemsize < 4:
+    if bank.dtype not in (xp.float32, xp.float64):
         raise TypeError(f"{name} has dtype {bank.dtype}: filters are float32 or float64")
     if len(shape) != 4 or shape[2] != shape[3]:
         raise ValueError(f"{name} has shape {shape}: filters are (K, C, s, s)")

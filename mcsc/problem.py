@@ -275,7 +275,7 @@ def _check_signals(signals: Any, dictionary: Dictionary) -> list[Array]:
         if not is_array(x):
             raise TypeError(f"signals[{m}] must be a NumPy or CuPy array, found {type(x).__name__}")
         xp = namespace(x)
-        if not xp.isdtype(x.dtype, "real floating") or x.dtype.itemsize < 4:
+        if x.dtype not in (xp.float32, xp.float64):
             raise TypeError(
                 f"signals[{m}] has dtype {x.dtype}: signals are float32 or float64; "
                 "mcsc.imaging.read_image scales integer images to [0, 1]"
@@ -370,7 +370,8 @@ def _lam_per_map(lam: Any, dictionary: Dictionary) -> np.ndarray:
             part = np.asarray(to_numpy(entry) if is_array(entry) else entry, dtype=np.float64)
             if part.ndim > 1 or part.size not in (1, count):
                 raise ValueError(
-                    f"lam of group {g.name} has shape {part.shape}: give a number or {count} numbers"
+                    f"lam of group {g.name} has shape {part.shape}: give a number or "
+                    f"{count} numbers"
                 )
             parts.append(np.broadcast_to(part.reshape(-1), (count,)))
         values = np.concatenate(parts)

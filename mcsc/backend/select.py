@@ -47,7 +47,8 @@ def _numpy() -> Backend:
 def _cupy() -> Backend:
     from .cupy_backend import CupyBackend
 
-    return CupyBackend()
+    backend: Backend = CupyBackend()
+    return backend
 
 
 def cupy_or_reason() -> tuple[Any, str]:

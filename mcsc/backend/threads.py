@@ -70,7 +70,7 @@ def single_threaded_blas() -> Iterator[None]:
         if _controller is None:
             from threadpoolctl import ThreadpoolController
 
-            _controller = ThreadpoolController()  # type: ignore[no-untyped-call]
+            _controller = ThreadpoolController()
         if _blas_users == 0:
             _blas_limit = _controller.limit(limits=1, user_api="blas")
         _blas_users += 1
@@ -116,8 +116,8 @@ def map_in_threads(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
         try:
             work()
         finally:
-            stop_if_interrupted = wait(futures)
-            del stop_if_interrupted
+            # The tasks write into arrays of the caller's: none may still run when this returns.
+            wait(futures)
         for future in futures:
             future.result()
     return results

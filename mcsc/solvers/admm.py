@@ -7,12 +7,13 @@ Splitting ``a = y`` of :math:`\tfrac12\|s - D a\|^2 + \lambda |y|_1` gives the q
     a = z + D^T (\rho I + D D^T)^{-1} (s - D z), \qquad z = y - u ,
 
 by the matrix inversion lemma. In the Fourier domain :math:`D D^T` is one Hermitian (C, C) matrix a
-frequency, C the number of all channels: only C-channel images are ever transformed for it, however
-many maps there are. Relaxation, threshold and dual update act on ``v = y + u`` alone, since
-``y = S(v, lam/rho)`` and ``u = v - y``: one array of codes is the whole state, and an iteration is one
-sweep of the operator.
+frequency, C the number of all channels: only C-channel images are ever transformed for it,
+however many maps there are. Relaxation, threshold and dual update act on ``v = y + u`` alone, since
+``y = S(v, lam/rho)`` and ``u = v - y``: one array of codes is the whole state, and an iteration is
+one sweep of the operator.
 
-With masks or the zero boundary the weights W enter, ``a = z + D^T W (rho I + W D D^T W)^{-1} W (s - D z)``,
+With masks or the zero boundary the weights W enter,
+``a = z + D^T W (rho I + W D D^T W)^{-1} W (s - D z)``,
 and the matrix is not diagonal in frequency. The codes then live on the periodic grid padded by
 s - 1, where an infinite threshold forces them to zero off the image, and the system, still one of C
 channels only, is solved by a few conjugate-gradient steps with the unweighted inverse as
@@ -139,6 +140,7 @@ class Admm:
         return out
 
     def maps(self) -> Array:
+        """Return ``y``, cropped to the image."""
         h, w = self._problem.shape
         values = self._v[..., :h, :w]
         return self._backend.shrink(
@@ -220,6 +222,7 @@ class Admm:
         return x
 
     def step(self) -> None:
+        """Do one iteration."""
         backend = self._backend
         due = self._rho_policy.due(self._iteration)
 
@@ -251,4 +254,5 @@ def _hermitian_inverse(gram: np.ndarray, shift: float) -> np.ndarray:
         det = a * d - np.abs(b) ** 2
         return np.stack([np.stack([d + 0j, -b]), np.stack([-b.conj(), a + 0j])]) / det
     matrices = np.moveaxis(gram, (0, 1), (-2, -1)) + shift * np.eye(channels)
-    return np.moveaxis(np.linalg.inv(matrices), (-2, -1), (0, 1))
+    inverse: np.ndarray = np.moveaxis(np.linalg.inv(matrices), (-2, -1), (0, 1))
+    return inverse

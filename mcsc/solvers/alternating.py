@@ -75,9 +75,11 @@ class Alternating:
             self._images.append(forward(operator, self._backend, start[:, g.maps, ...]))
 
     def maps(self) -> Array:
+        """Return the current codes, stacked."""
         return self._x
 
     def step(self) -> None:
+        """Do one iteration."""
         for block in range(len(self._blocks)):
             self._descend(block)
 

@@ -35,6 +35,7 @@ class _Proximal:
         self._image = forward(self._operator, self._backend, start)
 
     def maps(self) -> Array:
+        """Return the current codes, stacked."""
         return self._x
 
     def _descent(self, image: Array) -> Array:
@@ -50,6 +51,8 @@ class Ista(_Proximal):
     name = "ista"
 
     def step(self) -> None:
+        """Do one iteration."""
+
         def update(tile: Tile, g: Array) -> tuple[Array, None]:
             return self._backend.ista_update(self._x, g, tile, self._step, self._thresholds), None
 
@@ -79,6 +82,7 @@ class Fista(_Proximal):
         self._beta: Any = xp.zeros((), dtype=problem.dtype)
 
     def step(self) -> None:
+        """Do one iteration."""
         xp = self._backend.xp
         beta = self._beta
         point_image = self._image + beta * (self._image - self._previous_image)
