@@ -13,22 +13,28 @@ from .dictionary import Dictionary
 from .problem import Problem, lambda_max
 from .reconstruction import Parts, reconstruct
 from .solvers.front import solve
+from .solvers.path import Discrepancy, solve_discrepancy, solve_path
 from .solvers.result import ConvergenceWarning, History, Progress, Result
+from .starter import dct_dictionary
 
 __all__ = [
     "Codes",
     "ConvergenceWarning",
     "Coordinates",
     "Dictionary",
+    "Discrepancy",
     "History",
     "Parts",
     "Problem",
     "Progress",
     "Result",
     "__version__",
+    "dct_dictionary",
     "get_num_threads",
     "lambda_max",
     "reconstruct",
     "set_num_threads",
     "solve",
+    "solve_discrepancy",
+    "solve_path",
 ]

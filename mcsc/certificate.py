@@ -55,8 +55,8 @@ class Certificate:
     def _weighted(self, signal: Array) -> Array:
         return signal if self._weights is None else self._weights * signal
 
-    def residual(self, maps: Array) -> tuple[Array, Any]:
-        """Return ``w (s - D a)``, (N, C, H, W), and ``sum lam |a|`` (0-d), in float64."""
+    def image(self, maps: Array) -> tuple[Array, float]:
+        """Return ``D a``, (N, C, H, W), and ``sum lam |a|``, in float64."""
         xp = self._xp
 
         def read(tile: Tile, _: None) -> tuple[Array, tuple[Any]]:
@@ -64,16 +64,17 @@ class Certificate:
             return a, (xp.sum(self._lam[:, tile.maps, ...] * xp.abs(a)),)
 
         image, (penalty,) = self._operator.sweep(None, read, samples=self.problem.n_samples)
-        return self._weighted(self._signal - image), penalty
+        return image, float(penalty)
 
     def weighted_residual(self, maps: Array) -> Array:
         """Return ``w^2 (s - D a)``, whose adjoint image is minus the gradient."""
-        return self._weighted(self.residual(maps)[0])
+        return self._weighted(self._weighted(self._signal - self.image(maps)[0]))
 
     def objective(self, maps: Array) -> float:
         """Value of Eq. 5."""
-        r, penalty = self.residual(maps)
-        return 0.5 * float(self._xp.sum(r * r)) + float(penalty)
+        image, penalty = self.image(maps)
+        r = self._weighted(self._signal - image)
+        return 0.5 * float(self._xp.sum(r * r)) + penalty
 
     def _largest(self, signal: Array, scale: Array) -> Array:
         """Largest ``|D^T signal| / scale`` of each sample, shape (N,)."""
@@ -95,8 +96,12 @@ class Certificate:
 
     def evaluate(self, maps: Array) -> Evaluation:
         """Return objective and dual value at codes `maps` (N, K, H, W)."""
+        return self.evaluate_image(*self.image(maps))
+
+    def evaluate_image(self, image: Array, penalty: float) -> Evaluation:
+        """Return objective and dual value from ``D a`` and ``sum lam |a|``, in float64."""
         xp = self._xp
-        r, penalty = self.residual(maps)
+        r = self._weighted(self._signal - image)
         s = self._weighted(self._signal)
         largest = self._largest(self._weighted(r), self._lam)
         energy = xp.sum(r * r, axis=(1, 2, 3))
@@ -107,7 +112,7 @@ class Certificate:
         t = cross / xp.maximum(energy, tiny)
         t = xp.minimum(xp.maximum(t, -limit), limit)
         dual = xp.sum(t * cross - 0.5 * t * t * energy)
-        objective = 0.5 * float(xp.sum(energy)) + float(penalty)
+        objective = 0.5 * float(xp.sum(energy)) + penalty
         return Evaluation(objective, float(dual))
 
     def largest_correlation(self) -> float:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,9 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import Array, namespace, to_numpy
+from .backend import Array, is_array, namespace, to_numpy
 from .dictionary import Dictionary
-from .files import atomic_write
+from .files import read_npz, write_npz
+
+_FORMAT = 1
 
 
 class Coordinates(NamedTuple):
@@ -64,14 +65,22 @@ class Codes:
 
     @classmethod
     def from_dense(cls, common: Array | None = None, unique: Sequence[Array | None] = ()) -> Codes:
-        """Make codes from dense arrays (N, K, H, W); an entry of `unique` may be None."""
+        """Make codes from dense arrays (N, K, H, W); an entry of `unique` may be None.
+
+        Raises
+        ------
+        TypeError
+            An entry is not an array, not of floating-point numbers, or libraries are mixed.
+        ValueError
+            There are no maps, shapes do not fit, or values are not finite.
+        """
         groups = [g for g in (common, *unique) if g is not None]
         if not groups:
             raise ValueError("codes have no maps: give common, unique or both")
-        namespace(*groups)
         for name, g in [("common", common), *((f"unique[{m}]", g) for m, g in enumerate(unique))]:
-            if g is not None and g.ndim != 4:
-                raise ValueError(f"{name} has shape {tuple(g.shape)}: codes are (N, K, H, W)")
+            if g is not None:
+                _check_dense(name, g)
+        namespace(*groups)
         grids = {(g.shape[0], *g.shape[2:]) for g in groups}
         if len(grids) > 1:
             raise ValueError(
@@ -89,6 +98,26 @@ class Codes:
         parts = {g.name: _sparsify(maps[:, g.maps, ...]) for g in dictionary.groups}
         unique = tuple(parts.get(f"unique[{m}]") for m in range(dictionary.n_signals))
         return cls(parts.get("common"), unique)
+
+    @classmethod
+    def from_coordinates(
+        cls,
+        parts: dict[str, tuple[Array, Array, Array, Array, Array]],
+        dictionary: Dictionary,
+        grid: tuple[int, int, int],
+    ) -> Codes:
+        """Make codes from (sample, map, row, column, value) of every group, in any order."""
+        n, h, w = grid
+        groups = {}
+        for g in dictionary.groups:
+            shape = (n, len(g.bank), h, w)
+            sample, number, row, column, value = parts[g.name]
+            wide = [a.astype(np.int64) for a in (sample, number, row, column)]
+            index = np.ravel_multi_index(tuple(wide), shape)
+            order = np.argsort(index)
+            groups[g.name] = _SparseGroup(shape, index[order], value[order])
+        unique = tuple(groups.get(f"unique[{m}]") for m in range(dictionary.n_signals))
+        return cls(groups.get("common"), unique)
 
     def stacked(self, dictionary: Dictionary) -> Array:
         """Return all maps as one dense array (N, K, H, W) in the order of `dictionary.groups`."""
@@ -163,9 +192,6 @@ class Codes:
     # ------------------------------------------------------------------ files
     def save(self, path: str | Path) -> None:
         """Write the nonzero coefficients to an ``.npz`` file (temporary name, then renamed)."""
-        path = Path(path)
-        if path.suffix != ".npz":
-            path = path.with_name(path.name + ".npz")
         names = ["common", *(f"unique_{m}" for m in range(len(self._unique)))]
         arrays: dict[str, Any] = {}
         shapes: dict[str, list[int] | None] = {}
@@ -174,39 +200,54 @@ class Codes:
             if g is not None:
                 arrays[f"{name}_index"] = to_numpy(g.index)
                 arrays[f"{name}_value"] = to_numpy(g.value)
-        header = {"format": 1, "kind": "mcsc.Codes", "shapes": shapes}
-        with atomic_write(path) as handle:
-            np.savez_compressed(handle, header=np.array(json.dumps(header)), **arrays)
+        write_npz(path, "mcsc.Codes", _FORMAT, arrays, shapes=shapes)
 
     @classmethod
     def load(cls, path: str | Path) -> Codes:
         """Read codes that `save` wrote, as NumPy arrays. Nothing is unpickled."""
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"no codes file at {path}")
+        header, arrays = read_npz(path, "mcsc.Codes", _FORMAT)
         try:
-            with np.load(path, allow_pickle=False) as data:
-                header = json.loads(str(data["header"][()]))
-                if header["kind"] != "mcsc.Codes" or header["format"] != 1:
-                    raise KeyError("kind")
-                groups = {
-                    name: None
-                    if shape is None
-                    else _SparseGroup(tuple(shape), data[f"{name}_index"], data[f"{name}_value"])
-                    for name, shape in header["shapes"].items()
-                }
-        except (
-            zipfile.BadZipFile,
-            KeyError,
-            EOFError,
-            OSError,
-            ValueError,
-            AttributeError,
-            TypeError,
-        ) as error:
-            raise ValueError(f"{path} is not a codes file that this mcsc reads") from error
-        common = groups.pop("common")
-        return cls(common, tuple(groups.values()))
+            groups = {
+                name: None
+                if shape is None
+                else _checked(shape, arrays[f"{name}_index"], arrays[f"{name}_value"])
+                for name, shape in header["shapes"].items()
+            }
+            common = groups.pop("common")
+            codes = cls(common, tuple(groups.values()))
+            grids = {(g.shape[0], *g.shape[2:]) for g in codes._groups()}
+            if len(grids) != 1:
+                raise ValueError(f"its groups lie on {len(grids)} grids")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} holds no usable codes: {error}") from error
+        return codes
+
+
+def _checked(shape: Any, index: np.ndarray, value: np.ndarray) -> _SparseGroup:
+    """Return the group that was read, after a look at whether its parts fit."""
+    if len(shape) != 4 or not all(isinstance(n, int) and n > 0 for n in shape):
+        raise ValueError(f"shape {shape}")
+    if index.ndim != 1 or index.shape != value.shape or index.dtype.kind != "i":
+        raise ValueError(f"index {index.dtype}{index.shape}, value {value.dtype}{value.shape}")
+    if value.dtype not in (np.float32, np.float64) or not np.all(np.isfinite(value)):
+        raise ValueError(f"values of dtype {value.dtype}, or not finite")
+    ends = np.concatenate([[-1], index, [math.prod(shape)]])
+    if np.any(np.diff(ends) <= 0):
+        raise ValueError("indices out of order or range")
+    return _SparseGroup(tuple(shape), index, value)
+
+
+def _check_dense(name: str, maps: Any) -> None:
+    if not is_array(maps):
+        raise TypeError(f"{name} must be an array (N, K, H, W), found {type(maps).__name__}")
+    xp = namespace(maps)
+    if maps.dtype not in (xp.float32, xp.float64):
+        raise TypeError(f"{name} has dtype {maps.dtype}: codes are float32 or float64")
+    shape = tuple(int(n) for n in maps.shape)
+    if len(shape) != 4 or 0 in shape:
+        raise ValueError(f"{name} has shape {shape}: codes are (N, K, H, W)")
+    if not bool(xp.all(xp.isfinite(maps))):
+        raise ValueError(f"{name} holds NaN or Inf")
 
 
 def _sparsify(maps: Array) -> _SparseGroup:

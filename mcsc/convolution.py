@@ -208,14 +208,15 @@ class DirectOperator:
         self.n_channels = max(g.channels.stop for g in groups)
         self.size = size = groups[0].bank.shape[2]
         self._origin = (size - 1) // 2
-        self._groups = []
+        self.matrices = []
         for g in groups:
             matrix = np.ascontiguousarray(g.bank.reshape(len(g.bank), -1), dtype=self.dtype)
             patch_rows = slice(g.channels.start * size * size, g.channels.stop * size * size)
-            self._groups.append((g.maps, g.channels.start, patch_rows, matrix))
+            self.matrices.append((g.maps, g.channels.start, patch_rows, matrix))
         self._rows = max(1, min(shape[0], round(self.pixels_per_tile / shape[1])))
 
-    def _pad(self, signal: np.ndarray) -> np.ndarray:
+    def pad(self, signal: np.ndarray) -> np.ndarray:
+        """Return the signal with s - 1 more rows and columns: every pixel's patch, whole."""
         before, after = self._origin, self.size - 1 - self._origin
         pad = ((0, 0), (0, 0), (before, after), (before, after))
         mode: Any = "wrap" if self.boundary == "periodic" else "constant"
@@ -229,7 +230,7 @@ class DirectOperator:
 
         h, w = self.shape
         size = self.size
-        padded = None if signal is None else self._pad(signal)
+        padded = None if signal is None else self.pad(signal)
         strips = [(n, top) for n in range(samples) for top in range(0, h, self._rows)]
 
         def chunk(items: list[tuple[int, int]]) -> list[tuple[Any, Any]]:
@@ -237,7 +238,7 @@ class DirectOperator:
             tall = self._rows
             patches = np.empty((self.n_channels * size * size, tall * w), self.dtype)
             block = np.empty((self.n_maps, tall * w), self.dtype)
-            scratch = np.empty((max(len(m[3][0]) for m in self._groups), tall * w), self.dtype)
+            scratch = np.empty((max(len(m[3][0]) for m in self.matrices), tall * w), self.dtype)
             results = []
             for n, top in items:
                 rows = min(tall, h - top)
@@ -248,8 +249,8 @@ class DirectOperator:
                 tile = Tile(slice(n, n + 1), slice(0, self.n_maps), slice(top, top + rows))
                 g = None
                 if padded is not None:
-                    kernels.gather_patches(padded[n], top, rows, size, patches)
-                    for maps, _, patch_rows, matrix in self._groups:
+                    kernels.gather_patches(padded[n], top, 0, rows, w, size, patches)
+                    for maps, _, patch_rows, matrix in self.matrices:
                         np.matmul(matrix, patches[patch_rows], out=block[maps])
                     g = block.reshape(1, self.n_maps, rows, w)
                 codes, numbers = update(tile, g)
@@ -257,7 +258,7 @@ class DirectOperator:
                 if synthesise:
                     flat = codes.reshape(self.n_maps, rows * w)
                     strip = np.zeros((self.n_channels, rows + size - 1, w + size - 1), self.dtype)
-                    for maps, first, _, matrix in self._groups:
+                    for maps, first, _, matrix in self.matrices:
                         product = scratch[: matrix.shape[1]]
                         np.matmul(matrix.T, flat[maps], out=product)
                         kernels.scatter_patches(product, rows, size, first, strip)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ._version import __version__
 from .backend import Array, is_array, namespace, to_numpy
-from .files import atomic_write
+from .files import read_npz, write_npz
 
 _FORMAT = 1
 
@@ -308,9 +305,6 @@ class Dictionary:
         path : str or Path
             File name; ``.npz`` is appended if it is missing.
         """
-        path = Path(path)
-        if path.suffix != ".npz":
-            path = path.with_name(path.name + ".npz")
         arrays: dict[str, np.ndarray] = {}
         for key, banks in (
             ("common", self.common),
@@ -322,19 +316,12 @@ class Dictionary:
                     arrays[f"{key}_{m}"] = to_numpy(bank)
         if self.target_common is not None:
             arrays["target_common"] = to_numpy(self.target_common)
-        header = {
-            "format": _FORMAT,
-            "kind": "mcsc.Dictionary",
-            "written_by": __version__,
-            "n_signals": self.n_signals,
-            "has": {
-                "common": self.common is not None,
-                "unique": self.unique is not None,
-                "target_unique": self.target_unique is not None,
-            },
+        has = {
+            "common": self.common is not None,
+            "unique": self.unique is not None,
+            "target_unique": self.target_unique is not None,
         }
-        with atomic_write(path) as handle:
-            np.savez_compressed(handle, header=np.array(json.dumps(header)), **arrays)  # type: ignore[arg-type]
+        write_npz(path, "mcsc.Dictionary", _FORMAT, arrays, n_signals=self.n_signals, has=has)
 
     @classmethod
     def load(cls, path: str | Path) -> Dictionary:
@@ -347,32 +334,7 @@ class Dictionary:
         ValueError
             The file is truncated, not a dictionary, or written by a newer version.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"no dictionary file at {path}")
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                arrays = {key: data[key] for key in data.files}
-            header = json.loads(str(arrays.pop("header")[()]))
-            if header.get("kind") != "mcsc.Dictionary":
-                raise KeyError("kind")
-        except (
-            zipfile.BadZipFile,
-            KeyError,
-            EOFError,
-            OSError,
-            ValueError,
-            AttributeError,
-            TypeError,
-        ) as error:
-            raise ValueError(
-                f"{path} is not a dictionary written by mcsc, or it is damaged"
-            ) from error
-        if header["format"] > _FORMAT:
-            raise ValueError(
-                f"{path} was written by a newer mcsc ({header['written_by']}, file format "
-                f"{header['format']}; this one reads up to {_FORMAT}): update mcsc"
-            )
+        header, arrays = read_npz(path, "mcsc.Dictionary", _FORMAT)
 
         def banks(key: str) -> tuple[Any, ...] | None:
             if not header["has"][key]:

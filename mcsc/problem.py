@@ -206,6 +206,11 @@ class Problem:
         return Certificate(self).largest_correlation()
 
     def _maps(self, codes: Codes) -> Array:
+        self.check_codes(codes)
+        return codes.stacked(self.dictionary)
+
+    def check_codes(self, codes: Codes) -> None:
+        """Raise ValueError or TypeError if `codes` are not codes of this problem."""
         expected = (self.n_samples, *self.shape)
         if codes.grid != expected:
             raise ValueError(
@@ -217,9 +222,7 @@ class Problem:
         wanted = [d.n_common, *d.n_unique]
         if found != wanted and not (codes._unique == () and found == [d.n_common]):
             raise ValueError(f"codes have {found} maps a group, the dictionary has {wanted}")
-        maps = codes.stacked(d)
-        namespace(maps, self.stacked)
-        return maps
+        namespace(codes._groups()[0].value, self.stacked)
 
     # ------------------------------------------------------------------ memory
     def memory_estimate(self, method: str) -> int:
@@ -325,8 +328,8 @@ def _check_masks(masks: Any, arrays: list[Array]) -> list[Array | None] | None:
         if not is_array(mask):
             raise TypeError(f"masks[{m}] must be an array, found {type(mask).__name__}")
         xp = namespace(mask, x)
-        if xp.isdtype(mask.dtype, "complex floating"):
-            raise TypeError(f"masks[{m}] has dtype {mask.dtype}: weights are real")
+        if not xp.isdtype(mask.dtype, ("bool", "integral", "real floating")):
+            raise TypeError(f"masks[{m}] has dtype {mask.dtype}: weights are real numbers")
         shape = tuple(int(n) for n in mask.shape)
         full = (1,) * (4 - len(shape)) + shape
         fits = len(shape) in (2, 3, 4) and all(
@@ -348,30 +351,30 @@ def _lam_per_map(lam: Any, dictionary: Dictionary) -> np.ndarray:
     groups = dictionary.groups
     counts = [len(g.bank) for g in groups]
     total = sum(counts)
-    if isinstance(lam, str) or lam is None or isinstance(lam, bool):
+    if isinstance(lam, str | bool) or lam is None:
         raise TypeError(f"lam must be a number or numbers, found {lam!r}")
-    if isinstance(lam, numbers.Real) or (is_array(lam) and lam.ndim == 0):
+    if isinstance(lam, numbers.Real):
         values = np.full(total, float(lam))
     elif is_array(lam):
-        flat = to_numpy(lam).astype(np.float64)
-        if flat.ndim == 1 and flat.size == total:
-            values = flat
+        flat = _lam_numbers(lam)
+        if flat.ndim == 0 or (flat.ndim == 1 and flat.size == total):
+            values = np.broadcast_to(flat, (total,))
         elif flat.ndim == 1 and flat.size == len(groups):
             values = np.repeat(flat, counts)
         else:
             raise ValueError(_lam_message(tuple(lam.shape), groups, counts))
     elif isinstance(lam, Sequence):
         if len(lam) == total and len(lam) != len(groups):
-            return _lam_per_map(np.asarray(lam, dtype=np.float64), dictionary)
+            return _lam_per_map(_lam_numbers(lam), dictionary)
         if len(lam) != len(groups):
             raise ValueError(_lam_message(len(lam), groups, counts))
         parts = []
         for entry, count, g in zip(lam, counts, groups, strict=True):
-            part = np.asarray(to_numpy(entry) if is_array(entry) else entry, dtype=np.float64)
+            part = _lam_numbers(entry)
             if part.ndim > 1 or part.size not in (1, count):
                 raise ValueError(
-                    f"lam of group {g.name} has shape {part.shape}: give a number or "
-                    f"{count} numbers"
+                    f"lam of group {g.name} has shape {part.shape}: give a number or {count} "
+                    "numbers"
                 )
             parts.append(np.broadcast_to(part.reshape(-1), (count,)))
         values = np.concatenate(parts)
@@ -380,7 +383,17 @@ def _lam_per_map(lam: Any, dictionary: Dictionary) -> np.ndarray:
     if not np.all(np.isfinite(values)) or np.any(values <= 0):
         bad = values[~(np.isfinite(values) & (values > 0))][0]
         raise ValueError(f"lam must be finite and > 0, found {bad:g}")
-    return values
+    return np.array(values)
+
+
+def _lam_numbers(entry: Any) -> np.ndarray:
+    try:
+        found = to_numpy(entry) if is_array(entry) else np.asarray(entry)
+    except ValueError as error:  # lists of unequal lengths
+        raise TypeError(f"lam must hold numbers, found {entry!r}") from error
+    if found.dtype.kind not in "fiu":
+        raise TypeError(f"lam must hold numbers, found {entry!r}")
+    return found.astype(np.float64)
 
 
 def _lam_message(found: Any, groups: Any, counts: list[int]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from .backend import Array, backend_for, namespace, to_numpy
 from .codes import Codes
 from .convolution import BOUNDARIES, forward, make_operator
-from .dictionary import Dictionary, Group, embed
+from .dictionary import Dictionary, Group
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,21 @@ def reconstruct(
 
     Raises
     ------
+    TypeError
+        `codes` or `dictionary` is something else.
     ValueError
-        `task` is unknown, the dictionary lacks target filters that the task needs, or codes and
-        dictionary do not fit.
+        `task` is unknown, the dictionary lacks target filters that the task needs, codes and
+        dictionary do not fit, or target filters are larger than the image.
     """
+    if not isinstance(codes, Codes):
+        raise TypeError(f"codes must be mcsc.Codes, found {type(codes).__name__}")
+    if not isinstance(dictionary, Dictionary):
+        raise TypeError(f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}")
     if task not in ("restoration", "fusion"):
         raise ValueError(f"task must be 'restoration' or 'fusion', found {task!r}")
     if boundary not in BOUNDARIES:
         raise ValueError(f"boundary must be 'zero' or 'periodic', found {boundary!r}")
+    common_maps, unique_maps = _fitting(codes, dictionary)
     gc, gu = dictionary.target_common, dictionary.target_unique
     if gc is None and gu is None:
         if task == "fusion":
@@ -85,10 +92,10 @@ def reconstruct(
         raise ValueError("fusion needs target filters for every signal's unique codes")
     if task == "restoration":
         gu = (gu[0], *(None for _ in gu[1:]))
-    common = _synthesise(codes.common, gc, "common", boundary)
+    common = _synthesise(common_maps, gc, "common", boundary)
     unique = tuple(
         _synthesise(a, g, f"unique[{m}]", boundary)
-        for m, (a, g) in enumerate(zip(_padded(codes, dictionary), gu, strict=True))
+        for m, (a, g) in enumerate(zip(unique_maps, gu, strict=True))
     )
     present = [p for p in (common, *unique) if p is not None]
     if not present:
@@ -99,26 +106,29 @@ def reconstruct(
     return Parts(image, common, unique)
 
 
-def _padded(codes: Codes, dictionary: Dictionary) -> tuple[Array | None, ...]:
+def _fitting(codes: Codes, dictionary: Dictionary) -> tuple[Array | None, tuple[Array | None, ...]]:
+    """Dense common and unique maps, as many as the dictionary has filters for."""
     unique = codes.unique or (None,) * dictionary.n_signals
-    if len(unique) != dictionary.n_signals:
-        raise ValueError(
-            f"codes are of {len(unique)} signals, the dictionary is for {dictionary.n_signals}"
-        )
-    return unique
+    found = [0 if maps is None else int(maps.shape[1]) for maps in (codes.common, *unique)]
+    wanted = [dictionary.n_common, *dictionary.n_unique]
+    if found != wanted:
+        raise ValueError(f"codes have {found} maps a group, the dictionary has {wanted}")
+    return codes.common, unique
 
 
 def _synthesise(maps: Array | None, bank: Array | None, name: str, boundary: str) -> Array | None:
     """``sum_k bank_k * maps_k`` as an image (N, C, H, W)."""
     if maps is None or bank is None:
         return None
-    if maps.shape[1] != bank.shape[0]:
-        raise ValueError(
-            f"{name}: {int(maps.shape[1])} maps and {int(bank.shape[0])} target filters"
-        )
-    filters = np.asarray(embed(to_numpy(bank), int(bank.shape[2])))
+    filters = np.asarray(to_numpy(bank), dtype=np.float64)
     group = Group(name, slice(0, filters.shape[0]), slice(0, filters.shape[1]), filters)
     shape = (int(maps.shape[2]), int(maps.shape[3]))
+    s = int(bank.shape[2])
+    if s > min(shape):
+        raise ValueError(
+            f"target filters are larger than the image: filters {s}x{s}, image "
+            f"{shape[0]}x{shape[1]}"
+        )
     backend = backend_for(maps)
     operator = make_operator([group], shape, boundary, backend, maps.dtype)
     return namespace(maps).astype(forward(operator, backend, maps), maps.dtype)

@@ -100,10 +100,9 @@ def admm_update(v, g, n0, k0, i0, thresholds, penalty, alpha):  # type: ignore[n
 
 
 @_jit
-def gather_patches(padded, top, rows, size, out):  # type: ignore[no-untyped-def]
-    """Every s x s patch of rows [top, top+rows): (C, H+s-1, W+s-1) -> (C s s, rows W)."""
+def gather_patches(padded, top, left, rows, width, size, out):  # type: ignore[no-untyped-def]
+    """Copy the s x s patches of a window of a padded image (C, ., .) to (C s s, rows width)."""
     channels = padded.shape[0]
-    width = padded.shape[2] - size + 1
     for c in range(channels):
         for p in range(size):
             for q in range(size):
@@ -112,7 +111,7 @@ def gather_patches(padded, top, rows, size, out):  # type: ignore[no-untyped-def
                     source = padded[c, top + i + p]
                     start = i * width
                     for j in range(width):
-                        target[start + j] = source[q + j]
+                        target[start + j] = source[left + q + j]
 
 
 @_jit

@@ -33,6 +33,7 @@ from ..backend.base import Tile
 from ..convolution import make_operator
 from ..dictionary import gram_spectrum
 from ..problem import Problem
+from .driver import DenseSolver
 
 
 class RhoPolicy:
@@ -64,7 +65,7 @@ class RhoPolicy:
         return ratio if ratio > 1.2 or ratio < 1 / 1.2 else 1.0
 
 
-class Admm:
+class Admm(DenseSolver):
     """ADMM of Eq. 5: over-relaxed, rho adapted, mask decoupling where it is needed.
 
     An iteration costs one sweep of the operator and transforms of C channels; the state is one
@@ -72,13 +73,12 @@ class Admm:
     """
 
     name = "admm"
-    check_every = 20
     alpha = 1.8
     inner_steps = 8
 
     def __init__(self, problem: Problem, start: Array) -> None:
+        super().__init__(problem)
         backend, xp = problem.backend, problem.backend.xp
-        self._problem = problem
         self._backend = backend
         self._n = problem.n_samples
         self._iteration = 0

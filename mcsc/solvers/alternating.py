@@ -15,9 +15,10 @@ from ..backend.base import Tile
 from ..convolution import Operator, forward, make_operator
 from ..dictionary import Group
 from ..problem import Problem
+from .driver import DenseSolver
 
 
-class Alternating:
+class Alternating(DenseSolver):
     """Block-wise ISTA: unique codes of each signal first, then the common codes.
 
     Parameters
@@ -42,8 +43,8 @@ class Alternating:
     def __init__(
         self, problem: Problem, start: Array, inner_steps: int | None, inner_tol: float | None
     ) -> None:
+        super().__init__(problem)
         xp = problem.backend.xp
-        self._problem = problem
         self._backend = problem.backend
         self._x = start
         self._inner_steps = inner_steps

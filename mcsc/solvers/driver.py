@@ -6,13 +6,14 @@ import signal as signals
 import threading
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..backend import Array
-from ..certificate import Certificate
+from ..certificate import Certificate, Evaluation
 from ..codes import Codes
 from ..problem import Problem
 from .progress import ProgressBar
@@ -22,19 +23,50 @@ Callback = Callable[[Progress], Any]
 
 
 class Solver(Protocol):
-    """A small state machine: `step` iterates, `maps` shows the codes (N, K, H, W)."""
+    """A small state machine: `step` iterates, the rest looks at the state."""
 
     name: str
-    check_every: int
-    """Iterations between evaluations, chosen so that these cost under 10 % of the run."""
 
     def step(self) -> None:
         """Do one iteration."""
         ...
 
+    def due(self, iteration: int, tol: float) -> bool:
+        """True if a certificate is worth its cost now; all of them stay under 10 % of the run."""
+        ...
+
+    def evaluate(self, certificate: Certificate) -> Evaluation:
+        """Evaluate objective and dual value at the codes that `codes` would return."""
+        ...
+
+    def codes(self) -> Codes:
+        """Return the current codes."""
+        ...
+
+
+class DenseSolver(ABC):
+    """What the solvers share that hold all maps, (N, K, H, W), as one dense array."""
+
+    check_every = 20
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+
+    @abstractmethod
     def maps(self) -> Array:
         """Return the current codes, stacked."""
-        ...
+
+    def due(self, iteration: int, tol: float) -> bool:
+        """Evaluate after every `check_every` iterations."""
+        return iteration % self.check_every == 0
+
+    def evaluate(self, certificate: Certificate) -> Evaluation:
+        """Evaluate the dense codes: one synthesis and one analysis in float64."""
+        return certificate.evaluate(self.maps())
+
+    def codes(self) -> Codes:
+        """Return the codes, made sparse."""
+        return Codes.from_stacked(self.maps(), self._problem.dictionary)
 
 
 @dataclass
@@ -91,7 +123,7 @@ def run(
 
     def evaluate() -> None:
         nonlocal best_dual, objective, gap
-        evaluation = certificate.evaluate(solver.maps())
+        evaluation = solver.evaluate(certificate)
         best_dual = max(best_dual, evaluation.dual)
         objective = evaluation.objective
         gap = max(objective - best_dual, 0.0) / objective if objective > 0 else 0.0
@@ -117,11 +149,11 @@ def run(
             evaluated = True
             stop = report()
             while not (gap <= tol or stop or interrupt.asked or iteration >= max_iter):
-                for _ in range(min(solver.check_every, max_iter - iteration)):
-                    evaluated = False
+                evaluated = False
+                while not evaluated:
                     solver.step()
                     iteration += 1
-                    if interrupt.asked:
+                    if interrupt.asked or iteration >= max_iter or solver.due(iteration, tol):
                         break
                 evaluate()
                 evaluated = True
@@ -145,7 +177,7 @@ def run(
         message = f"not converged ({reason}): certified relative gap {gap:.2g}, wanted {tol:g}"
         warnings.warn(f"{solver.name} {message}", ConvergenceWarning, stacklevel=4)
     return Result(
-        codes=Codes.from_stacked(solver.maps(), problem.dictionary),
+        codes=solver.codes(),
         objective=objective,
         gap=gap,
         dual_bound=best_dual,

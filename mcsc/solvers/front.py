@@ -16,12 +16,20 @@ from .memory import refuse_if_too_large
 from .proximal import Fista, Ista
 from .result import Result
 
-METHODS = ("ista", "fista", "admm", "alternating")
-_MAX_ITER = {"ista": 20_000, "fista": 10_000, "admm": 5_000, "alternating": 2_000}
+METHODS = ("ista", "fista", "admm", "alternating", "working-set")
+_MAX_ITER = {
+    "ista": 20_000,
+    "fista": 10_000,
+    "admm": 5_000,
+    "alternating": 2_000,
+    "working-set": 1_000,
+}
 
 
 def choose(problem: Problem) -> tuple[str, str]:
     """Return the method that "auto" takes for this problem, and why."""
+    if problem.backend.name == "NumPy":
+        return "working-set", "the fastest on a CPU"
     if problem.weights is None and problem.boundary == "periodic":
         return "admm", "its quadratic step is closed-form here (no masks, periodic)"
     return "fista", "masks or the zero boundary would split ADMM's data term"
@@ -135,12 +143,13 @@ def solve(
         )
     problem = Problem(signals, dictionary, lam, masks, boundary)  # type: ignore[arg-type]
     note = ""
+    if method == "working-set" and problem.backend.name != "NumPy":
+        raise ValueError("method='working-set' runs on the CPU: pass NumPy arrays")
     if method == "auto":
         method, why = choose(problem)
         note = f"; method 'auto' took {method!r}: {why}"
     refuse_if_too_large(problem, method)
-    start = _start(problem, init)
-    solver = _make(problem, method, start, inner_steps, inner_tol)
+    solver = _make(problem, method, _start(problem, init), inner_steps, inner_tol)
     result = run(
         problem,
         solver,
@@ -157,8 +166,18 @@ def solve(
 
 
 def _make(
-    problem: Problem, method: str, start: Array, inner_steps: int | None, inner_tol: float | None
+    problem: Problem,
+    method: str,
+    init: Codes | None,
+    inner_steps: int | None,
+    inner_tol: float | None,
 ) -> Solver:
+    if method == "working-set":
+        # Numba and its kernels are loaded only when they are needed.
+        from .working_set import WorkingSet
+
+        return WorkingSet(problem, init)
+    start = _dense(problem, init)
     if method == "ista":
         return Ista(problem, start)
     if method == "fista":
@@ -170,15 +189,22 @@ def _make(
     return Alternating(problem, start, inner_steps, inner_tol)
 
 
-def _start(problem: Problem, init: Result | Codes | None) -> Array:
+def _start(problem: Problem, init: Result | Codes | None) -> Codes | None:
+    if init is None:
+        return None
+    codes = init.codes if isinstance(init, Result) else init
+    if not isinstance(codes, Codes):
+        raise TypeError(f"init must be a Result or Codes, found {type(init).__name__}")
+    problem.check_codes(codes)
+    return codes
+
+
+def _dense(problem: Problem, init: Codes | None) -> Array:
     xp = problem.backend.xp
     if init is None:
         shape = (problem.n_samples, problem.dictionary.n_maps, *problem.shape)
         return xp.zeros(shape, dtype=problem.dtype)
-    codes = init.codes if isinstance(init, Result) else init
-    if not isinstance(codes, Codes):
-        raise TypeError(f"init must be a Result or Codes, found {type(init).__name__}")
-    return xp.astype(problem._maps(codes), problem.dtype)
+    return xp.astype(init.stacked(problem.dictionary), problem.dtype)
 
 
 def _on_host(result: Result) -> Result:

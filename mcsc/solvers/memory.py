@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..backend import get_num_threads
 from ..problem import Problem
 
 # Arrays of codes (all maps, whole) that each method holds at its peak, which is the evaluation
@@ -17,6 +18,8 @@ def estimate(problem: Problem, method: str) -> int:
         method, _ = choose(problem)
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)} or auto, found {method!r}")
+    if method == "working-set":
+        return _working_set(problem)
     item = problem.dtype.itemsize
     h, w = problem.shape
     s = problem.dictionary.filter_size
@@ -33,6 +36,19 @@ def estimate(problem: Problem, method: str) -> int:
         pairs = sum(g.bank.shape[0] * g.bank.shape[1] for g in problem.dictionary.groups)
         filters = pairs * padded * (item + 8)
     return int(codes + signals + gram + filters)
+
+
+def _working_set(problem: Problem) -> int:
+    n, (h, w) = problem.n_samples, problem.shape
+    s, k = problem.dictionary.filter_size, problem.dictionary.n_maps
+    channels = sum(problem.dictionary.channels)
+    # Five images in working precision and eight in float64 while certifying.
+    images = n * channels * (h + s) * (w + s) * (5 * problem.dtype.itemsize + 8 * 8)
+    # A tile of correlations and patches for each task.
+    tiles = get_num_threads() * 2 * (k + channels * s * s) * 48 * 48 * 8
+    # Half a percent of the coefficients active, each with its place, merge copies and CG vectors.
+    active = 0.005 * n * k * h * w * 200
+    return int(images + tiles + active)
 
 
 def refuse_if_too_large(problem: Problem, method: str) -> None:

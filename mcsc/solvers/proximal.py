@@ -18,14 +18,13 @@ from ..backend import Array
 from ..backend.base import Tile
 from ..convolution import forward
 from ..problem import Problem
+from .driver import DenseSolver
 
 
-class _Proximal:
-    check_every = 20
-
+class _Proximal(DenseSolver):
     def __init__(self, problem: Problem, start: Array) -> None:
+        super().__init__(problem)
         xp = problem.backend.xp
-        self._problem = problem
         self._backend = problem.backend
         self._operator = problem.operator
         # Filters may all vanish on an image's grid of frequencies, or every weight be zero.

@@ -1,0 +1,290 @@
+"""Kernels on sparse codes: coordinate descent, synthesis and correlation at given coefficients.
+
+A coefficient t stands for map ``k[t]``; it touches the s x s patch of its channels that begins at
+row ``i[t]`` and column ``j[t]`` of the image, in sample ``n[t]``. Filters lie one after the other
+in `filters`: that of map k begins at ``first[k]`` and has ``channels[k]`` channels from
+``channel[k]`` on.
+``kind[t]`` has the bit `WEIGHTED` where the patch meets squared weights other than one, and `EDGE`
+where it must be added to the copies of its pixels on the other side of a periodic image.
+
+Images are 1-D views of (N, C, H', W'), padded so that no patch leaves them; ``shape`` is
+(C, H', W', period_h, period_w), the periods larger than the image where it is not periodic. An
+empty array of weights means that all are one.
+
+The filter size is compiled in, so that a row of a patch is one vector: one set of kernels for each
+size (`kernels_for`), cached on disk.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+from numba import njit
+
+from .vector_rows import row_operations
+
+WEIGHTED, EDGE = 1, 2
+
+_OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "cache": True,
+    "fastmath": {"reassoc", "contract", "nsz"},
+    "error_model": "numpy",
+}
+
+
+class SparseKernels(NamedTuple):
+    """The compiled kernels for one filter size."""
+
+    descend: Any
+    add: Any
+    correlate: Any
+    measure: Any
+
+
+@cache
+def kernels_for(size: int) -> SparseKernels:
+    """Return the kernels for s x s filters, compiled at their first call (or read from disk)."""
+    s = size
+    operations = row_operations(size)
+    row_dot, row_weighted_dot, row_add = operations
+
+    # Inlined by Numba: LLVM would not, and a call costs more than a patch.
+    @njit(inline="always", **_OPTIONS)
+    def dot(image, weights, shape, filters, first, c0, nc, n, i, j, kind):  # type: ignore[no-untyped-def]
+        all_channels, h, w, _, _ = shape
+        place = ((n * all_channels + c0) * h + i) * w + j
+        if kind & WEIGHTED:
+            total = row_weighted_dot(image, weights, place, w, filters, first)
+            for c in range(1, nc):
+                offset = place + c * h * w
+                total += row_weighted_dot(image, weights, offset, w, filters, first + c * s * s)
+        else:
+            total = row_dot(image, place, w, filters, first)
+            for c in range(1, nc):
+                total += row_dot(image, place + c * h * w, w, filters, first + c * s * s)
+        return total
+
+    @njit(inline="always", **_OPTIONS)
+    def put(image, shape, filters, first, c0, nc, n, i, j, kind, value):  # type: ignore[no-untyped-def]
+        all_channels, h, w, _, _ = shape
+        place = ((n * all_channels + c0) * h + i) * w + j
+        for c in range(nc):
+            row_add(image, place + c * h * w, w, filters, first + c * s * s, value)
+        if kind & EDGE:
+            put_copies(image, shape, filters, first, c0, nc, n, i, j, value)
+
+    @njit(**_OPTIONS)
+    def put_copies(image, shape, filters, first, c0, nc, n, i, j, value):  # type: ignore[no-untyped-def]
+        all_channels, h, w, period_h, period_w = shape
+        for di in (-period_h, 0, period_h):
+            if i + di < 0 or i + di + s > h:
+                continue
+            for dj in (-period_w, 0, period_w):
+                if j + dj < 0 or j + dj + s > w or (di == 0 and dj == 0):
+                    continue
+                place = ((n * all_channels + c0) * h + i + di) * w + j + dj
+                for c in range(nc):
+                    row_add(image, place + c * h * w, w, filters, first + c * s * s, value)
+
+    @njit(**_OPTIONS)
+    def descend(  # type: ignore[no-untyped-def]
+        tiles,
+        bounds,
+        sweeps,
+        residual,
+        weights,
+        shape,
+        filters,
+        first,
+        channel,
+        channels,
+        lam,
+        n,
+        k,
+        i,
+        j,
+        kind,
+        curvature,
+        value,
+    ):
+        """Cyclic coordinate descent on the coefficients of each tile.
+
+        Returns the largest change of a correlation relative to lam in the last sweep.
+        """
+        zero = filters.dtype.type(0)
+        worst = 0.0
+        for tile in tiles:
+            for sweep in range(sweeps):
+                largest = zero
+                for t in range(bounds[tile], bounds[tile + 1]):
+                    m = k[t]
+                    g = dot(
+                        residual,
+                        weights,
+                        shape,
+                        filters,
+                        first[m],
+                        channel[m],
+                        channels[m],
+                        n[t],
+                        i[t],
+                        j[t],
+                        kind[t],
+                    )
+                    h = curvature[t]
+                    old = value[t]
+                    z = old * h + g
+                    new = (max(z - lam[m], zero) + min(z + lam[m], zero)) / h
+                    change = new - old
+                    if change != zero:
+                        value[t] = new
+                        put(
+                            residual,
+                            shape,
+                            filters,
+                            first[m],
+                            channel[m],
+                            channels[m],
+                            n[t],
+                            i[t],
+                            j[t],
+                            kind[t],
+                            -change,
+                        )
+                        largest = max(largest, abs(change) * h / lam[m])
+                if sweep == sweeps - 1:
+                    worst = max(worst, float(largest))
+        return worst
+
+    @njit(**_OPTIONS)
+    def add(  # type: ignore[no-untyped-def]
+        tiles, bounds, image, shape, filters, first, channel, channels, n, k, i, j, kind, value
+    ):
+        """``image += D value`` for the coefficients of the tiles."""
+        for tile in tiles:
+            for t in range(bounds[tile], bounds[tile + 1]):
+                if value[t] != 0:
+                    m = k[t]
+                    put(
+                        image,
+                        shape,
+                        filters,
+                        first[m],
+                        channel[m],
+                        channels[m],
+                        n[t],
+                        i[t],
+                        j[t],
+                        kind[t],
+                        value[t],
+                    )
+
+    @njit(**_OPTIONS)
+    def correlate(  # type: ignore[no-untyped-def]
+        begin, end, image, weights, shape, filters, first, channel, channels, n, k, i, j, kind, out
+    ):
+        """``out[t] = (D^T w^2 image)[t]`` for coefficients begin .. end."""
+        for t in range(begin, end):
+            m = k[t]
+            out[t] = dot(
+                image,
+                weights,
+                shape,
+                filters,
+                first[m],
+                channel[m],
+                channels[m],
+                n[t],
+                i[t],
+                j[t],
+                kind[t],
+            )
+
+    @njit(**_OPTIONS)
+    def measure(  # type: ignore[no-untyped-def]
+        weights, shape, filters, first, channel, channels, norms, n, k, i, j, kind, out
+    ):
+        """Set ``kind`` and the squared norm of every coefficient's weighted column."""
+        weighted = weights.shape[0] > 0
+        all_channels, h, w, period_h, period_w = shape
+        one = filters.dtype.type(1)
+        for t in range(k.shape[0]):
+            m = k[t]
+            kind[t] = 0
+            copied = i[t] >= period_h or j[t] >= period_w
+            if i[t] + period_h + s <= h or j[t] + period_w + s <= w or copied:
+                kind[t] = EDGE
+            out[t] = norms[m]
+            if not weighted:
+                continue
+            total = filters.dtype.type(0)
+            plain = True
+            for c in range(channels[m]):
+                begin = (n[t] * all_channels + channel[m] + c) * h
+                for p in range(s):
+                    for q in range(s):
+                        weight = weights[(begin + i[t] + p) * w + j[t] + q]
+                        plain = plain and weight == one
+                        f = filters[first[m] + (c * s + p) * s + q]
+                        total += weight * f * f
+            if not plain:
+                out[t] = total
+                kind[t] |= WEIGHTED
+
+    return SparseKernels(descend, add, correlate, measure)
+
+
+@njit(**_OPTIONS)
+def scan(g, lam, active_k, active_pixel, best, best_map):  # type: ignore[no-untyped-def]
+    """Reduce correlations (K, T) to the largest of the inactive maps at every pixel, over lam.
+
+    The active coefficients' correlations are overwritten by zero. Returns the largest ratio of
+    the active ones.
+    """
+    worst = 0.0
+    for t in range(active_k.shape[0]):
+        k, q = active_k[t], active_pixel[t]
+        worst = max(worst, float(abs(g[k, q]) / lam[k]))
+        g[k, q] = 0
+    for q in range(g.shape[1]):
+        best[q] = 0
+        best_map[q] = 0
+    for k in range(g.shape[0]):
+        inverse = 1 / lam[k]
+        row = g[k]
+        for q in range(g.shape[1]):
+            ratio = abs(row[q]) * inverse
+            better = ratio > best[q]
+            best[q] = ratio if better else best[q]
+            best_map[q] = k if better else best_map[q]
+    return worst
+
+
+@njit(**_OPTIONS)
+def pick(best, best_map, width, cell, most, threshold, out_pixel, out_map):  # type: ignore[no-untyped-def]
+    """Choose up to `most` pixels with the largest ratio > threshold in every cell of a strip.
+
+    `best` is (rows * width); returns how many were chosen.
+    """
+    rows = best.shape[0] // width
+    count = 0
+    for top in range(0, rows, cell):
+        for left in range(0, width, cell):
+            bottom, right = min(top + cell, rows), min(left + cell, width)
+            for _ in range(most):
+                place = -1
+                largest = threshold
+                for i in range(top, bottom):
+                    for j in range(left, right):
+                        if best[i * width + j] > largest:
+                            largest = best[i * width + j]
+                            place = i * width + j
+                if place < 0:
+                    break
+                out_pixel[count] = place
+                out_map[count] = best_map[place]
+                best[place] = 0
+                count += 1
+    return count

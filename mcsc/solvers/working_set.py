@@ -1,0 +1,281 @@
+r"""The working-set solver: coordinate descent on the few coefficients that matter.
+
+At the optimum well under 1 % of the coefficients are nonzero. The solver
+
+1. computes all correlations :math:`D^T w^2 r` tile by tile (matrix products; they never exist
+   whole) and adds, in every small cell of pixels, the worst violators of
+   :math:`|D_k^T w^2 r| \le \lambda_k` to the active set;
+2. minimises over the active set: coordinate descent, which costs one s x s patch of the residual
+   a coefficient, then conjugate gradients on the current support and signs;
+3. drops what became zero, and repeats until the duality gap is small.
+
+Tiles of one colour have no pixel in common and run on all cores; the result does not depend on
+their number. Cost and memory grow with pixels and nonzeros, not with pixels times maps.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..backend import get_num_threads
+from ..backend.kernels import gather_patches
+from ..backend.sparse_kernels import pick, scan
+from ..backend.threads import map_in_threads, single_threaded_blas
+from ..certificate import Certificate, Evaluation
+from ..codes import Codes
+from ..convolution import DirectOperator
+from ..problem import Problem
+from .active_set import ActiveSet, TileGrid
+
+
+class WorkingSet:
+    """Working-set coordinate descent for NumPy arrays; an iteration is one pass of steps 1 to 3.
+
+    Parameters
+    ----------
+    problem : Problem
+        What to solve.
+    start : Codes or None
+        Warm start.
+    """
+
+    name = "working-set"
+    tile_side = 32
+    cell = 8
+    most = 24
+    sweeps = 4
+    rounds = 4
+    cg_steps = 25
+    target = 0.3
+    early = 0.1
+
+    def __init__(self, problem: Problem, start: Codes | None) -> None:
+        self._problem = problem
+        grid = TileGrid(
+            problem.n_samples, problem.shape, problem.dictionary.filter_size, self.tile_side
+        )
+        self._grid = grid
+        self._use(ActiveSet(problem, grid, problem.dtype))
+        if start is not None:
+            self._insert_codes(start)
+        self._residual = self._active.residual()
+        self._candidates: tuple[np.ndarray, ...] = ()
+        self._violation = np.inf
+        self.estimate = np.inf
+        self._certified = np.inf
+        self._best_estimate = np.inf
+        self._stalled = 0
+        with single_threaded_blas():
+            self._scan()
+
+    def _use(self, active: ActiveSet) -> None:
+        self._active = active
+        problem = self._problem
+        operator = DirectOperator(
+            problem.dictionary.groups,
+            problem.shape,
+            problem.boundary,
+            problem.backend,
+            active.dtype,
+        )
+        self._pad = operator.pad
+        self._matrices = operator.matrices
+
+    def _insert_codes(self, codes: Codes) -> None:
+        groups = {g.name: g.maps.start for g in self._problem.dictionary.groups}
+        common, unique = codes.coordinates()
+        parts = {"common": common} | {f"unique[{m}]": c for m, c in enumerate(unique)}
+        found = [
+            (c.sample, c.map + groups[name], c.row, c.column, c.value)
+            for name, c in parts.items()
+            if c is not None
+        ]
+        n, k, i, j, value = (np.concatenate(column) for column in zip(*found, strict=True))
+        self._active.insert(n, k, i, j, value)
+
+    # -------------------------------------------------------------- the full gradient
+    def _scan(self) -> None:
+        """Compute all correlations tile by tile: new candidates, and an estimate of the gap."""
+        problem, active, grid = self._problem, self._active, self._grid
+        padded = self._pad(active.crop(active.weighted(self._residual)))
+        size = problem.dictionary.filter_size
+        maps = problem.dictionary.n_maps
+        dtype = active.dtype
+        largest_tile = max(np.diff(e).max() for e in grid.edges) ** 2
+        rows_of, columns_of = active.i, active.j
+        threshold = dtype.type(1.0 + min(1e-3, 0.1 * min(self.estimate, 1.0)))
+
+        def work(tiles: np.ndarray) -> list[Any]:
+            patches = np.empty(padded.shape[1] * size * size * largest_tile, dtype)
+            block = np.empty(maps * largest_tile, dtype)
+            best = np.empty(largest_tile, dtype)
+            best_map = np.empty(largest_tile, dtype=np.int32)
+            pixels = np.empty(largest_tile, dtype=np.int64)
+            chosen = np.empty(largest_tile, dtype=np.int32)
+            out = []
+            for tile in tiles:
+                n, top, left, bottom, right = grid.window(int(tile))
+                rows, cols = bottom - top, right - left
+                area = rows * cols
+                view = patches[: padded.shape[1] * size * size * area].reshape(-1, area)
+                gather_patches(padded[n], top, left, rows, cols, size, view)
+                g = block[: maps * area].reshape(maps, area)
+                for m, _, patch_rows, matrix in self._matrices:
+                    np.matmul(matrix, view[patch_rows], out=g[m])
+                a, b = active.bounds[tile], active.bounds[tile + 1]
+                place = (rows_of[a:b] - top) * np.int64(cols) + (columns_of[a:b] - left)
+                worst = scan(
+                    g, active.table.lam, active.k[a:b], place, best[:area], best_map[:area]
+                )
+                worst = max(worst, float(best[:area].max()))
+                count = pick(
+                    best[:area], best_map[:area], cols, self.cell, self.most, threshold,
+                    pixels, chosen,
+                )  # fmt: skip
+                i, j = np.divmod(pixels[:count], cols)
+                out.append((n, worst, chosen[:count].copy(), i + top, j + left))
+            return out
+
+        tiles = np.arange(grid.count)
+        parts = np.array_split(tiles, min(len(tiles), 4 * get_num_threads()))
+        results = [r for part in map_in_threads(work, parts) for r in part]
+        ratio = np.zeros(problem.n_samples)
+        for n, worst, *_ in results:
+            ratio[n] = max(ratio[n], worst)
+        self._candidates = (
+            np.concatenate([np.full(len(k), n, dtype=np.int32) for n, _, k, _, _ in results]),
+            np.concatenate([k for _, _, k, _, _ in results]),
+            np.concatenate([i for *_, i, _ in results]),
+            np.concatenate([j for *_, j in results]),
+        )
+        self._violation = max(float(ratio.max()) - 1.0, 0.0)
+        self.estimate = self._estimated_gap(ratio)
+
+    def _estimated_gap(self, ratio: np.ndarray) -> float:
+        """The relative duality gap in working precision; the certificate has the last word."""
+        active, axes = self._active, (1, 2, 3)
+        r = active.crop(self._residual).astype(np.float64)
+        weighted = active.crop(active.weighted(self._residual)).astype(np.float64)
+        s = self._problem.stacked.astype(np.float64)
+        energy, cross = (r * weighted).sum(axes), (s * weighted).sum(axes)
+        t = np.clip(cross / np.maximum(energy, 1e-300), None, 1.0 / np.maximum(ratio, 1e-300))
+        primal = 0.5 * float(energy.sum()) + self._active.penalty()
+        dual = float((t * cross - 0.5 * t * t * energy).sum())
+        return max(primal - dual, 0.0) / primal if primal > 0 else 0.0
+
+    # ------------------------------------------------------------------- iteration
+    def step(self) -> None:
+        """Add candidates, minimise over the active set, drop zeros, scan."""
+        active = self._active
+        with single_threaded_blas():
+            active.prune()
+            fresh = self._candidates
+            active.insert(*fresh, np.zeros(len(fresh[0]), dtype=active.dtype))
+            self._minimise(self.target * self._violation)
+            self._refine_if_stalled()
+            self._residual = self._active.residual()
+            self._scan()
+
+    def _refine_if_stalled(self) -> None:
+        """Go on in float64 where float32 is the limit."""
+        improved = self.estimate < 0.8 * self._best_estimate
+        self._best_estimate = min(self._best_estimate, self.estimate)
+        self._stalled = 0 if improved else self._stalled + 1
+        limit = self.estimate < 3e-6 or (self._stalled >= 6 and self.estimate < 1e-3)
+        if self._active.dtype == np.float32 and limit:
+            self._use(self._active.astype(np.float64))
+
+    def _minimise(self, target: float) -> None:
+        for _ in range(self.rounds):
+            worst = self._active.descend(self._residual, self.sweeps)
+            if worst <= target:
+                break
+            if len(self._candidates[0]) < self.early * self._active.size:
+                self._accelerate()
+
+    def _accelerate(self) -> None:
+        """Conjugate gradients on the support with signs fixed, then a projected step."""
+        active = self._active
+        value = active.value
+        sign = np.sign(value)
+        lam = active.table.lam[active.k]
+        free = sign != 0
+        b = np.where(free, active.correlate(self._residual) - lam * sign, 0).astype(active.dtype)
+        x = np.zeros_like(b)
+        # Scaling by the curvature makes columns of equal norm.
+        scale = np.where(free, 1 / active.curvature, 0).astype(active.dtype)
+        r = b
+        z = scale * r
+        p = z.copy()
+        rz = float(np.dot(r, z))
+        first = rz
+        image = np.zeros_like(self._residual)
+        for _ in range(self.cg_steps):
+            if rz <= 1e-6 * first:
+                break
+            image[:] = 0
+            active.synthesise(p, image)
+            q = np.where(free, active.correlate(image), 0)
+            denominator = float(np.dot(p, q))
+            if denominator <= 0:
+                break
+            step = rz / denominator
+            x += active.dtype.type(step) * p
+            r = r - active.dtype.type(step) * q
+            z = scale * r
+            rz, previous = float(np.dot(r, z)), rz
+            p = z + active.dtype.type(rz / previous) * p
+        self._project(x, sign)
+
+    def _project(self, direction: np.ndarray, sign: np.ndarray) -> None:
+        """Go along `direction`, setting to zero what would change its sign, if that descends."""
+        active = self._active
+        old, old_residual = active.value, self._residual
+        before = self._objective()
+        for t in (1.0, 0.5, 0.25):
+            value = old + active.dtype.type(t) * direction
+            value[value * sign <= 0] = 0
+            active.value = value
+            self._residual = active.residual()
+            if self._objective() < before:
+                return
+        active.value, self._residual = old, old_residual
+
+    def _objective(self) -> float:
+        active = self._active
+        weighted = active.crop(active.weighted(self._residual))
+        energy = float(np.vdot(active.crop(self._residual), weighted))
+        return 0.5 * energy + self._active.penalty()
+
+    # --------------------------------------------------------------------- results
+    def evaluate(self, certificate: Certificate) -> Evaluation:
+        """Certify the codes: their image is made in float64 from the nonzeros alone."""
+        value = self._active.value.astype(self._problem.dtype)  # what `codes` returns
+        exact = self._active.astype(np.float64)
+        exact.value = value.astype(np.float64)
+        image = exact.synthesise(exact.value, np.zeros_like(exact.signal))
+        evaluation = certificate.evaluate_image(exact.crop(image), exact.penalty())
+        self._certified = evaluation.gap
+        return evaluation
+
+    def due(self, iteration: int, tol: float) -> bool:
+        """Certify when the estimate promises success, or a tenth of the last certified gap."""
+        return self.estimate <= tol or self.estimate <= 0.1 * self._certified or iteration % 50 == 0
+
+    def codes(self) -> Codes:
+        """Return the nonzero coefficients; nothing dense is made."""
+        active, groups = self._active, self._problem.dictionary.groups
+        h, w = self._problem.shape
+        i, j, value = active.i, active.j, active.value.astype(self._problem.dtype)
+        keep = value != 0
+        parts = {}
+        for g in groups:
+            mine = keep & (active.k >= g.maps.start) & (active.k < g.maps.stop)
+            parts[g.name] = (
+                active.n[mine], active.k[mine] - g.maps.start, i[mine], j[mine], value[mine]
+            )  # fmt: skip
+        return Codes.from_coordinates(
+            parts, self._problem.dictionary, (self._problem.n_samples, h, w)
+        )

@@ -1,0 +1,48 @@
+"""Settings and fixtures of all tests."""
+
+from __future__ import annotations
+
+import hypothesis
+import pytest
+
+from mcsc.backend import get_num_threads, set_num_threads
+from mcsc.backend.select import cupy_or_reason
+from tests.helpers import Library
+
+# The same examples everywhere, so that a failure is one for everybody. To look for new ones:
+# pytest --hypothesis-profile=explore
+hypothesis.settings.register_profile("mcsc", deadline=None, derandomize=True, max_examples=20)
+hypothesis.settings.register_profile("explore", deadline=None, max_examples=500)
+hypothesis.settings.load_profile("mcsc")
+
+CUPY = pytest.param("cupy", marks=pytest.mark.gpu)
+
+
+def pytest_collection_modifyitems(items):
+    needing = [item for item in items if item.get_closest_marker("gpu")]
+    if not needing:
+        return
+    cupy, why = cupy_or_reason()
+    if cupy is None:
+        for item in needing:
+            item.add_marker(pytest.mark.skip(reason=why))
+
+
+@pytest.fixture(params=["numpy", "numpy-readonly", "array_api_strict", CUPY])
+def xp(request):
+    """Every array library; read-only NumPy arrays show whether inputs are written to."""
+    return Library(request.param)
+
+
+@pytest.fixture(params=["numpy", "array_api_strict", CUPY])
+def writable_xp(request):
+    """Every array library, for what writes into its arrays."""
+    return Library(request.param)
+
+
+@pytest.fixture
+def keep_threads():
+    """Put back the number of threads that a test changes."""
+    before = get_num_threads()
+    yield
+    set_num_threads(before)

@@ -1,0 +1,105 @@
+"""Which backend an array gets, and what is said where there is none."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import numpy as np
+import pytest
+
+import mcsc
+from mcsc.backend import backend_for, is_array, move_to_cuda, namespace, to_numpy
+from mcsc.backend.numpy_backend import NumpyBackend
+from mcsc.backend.select import cupy_or_reason
+from tests.helpers import make_problem, solve
+
+
+def test_backend_of_a_library(xp):
+    array = xp.asarray([1.0, 2.0])
+    backend = backend_for(array)
+    names = {"array_api_strict": "array API", "cupy": "CuPy"}
+    assert backend.name == names.get(xp.name, "NumPy")
+    assert is_array(array)
+    assert backend.xp is namespace(array, array)
+    np.testing.assert_array_equal(to_numpy(array), [1, 2])
+    assert isinstance(to_numpy(array), np.ndarray)
+    backend.synchronise()
+    memory = backend.available_memory()
+    assert memory is None or memory > 2**20
+
+
+def test_numpy_s_backend_is_one_and_knows_its_memory():
+    assert backend_for(np.zeros(1)) is backend_for(np.ones((2, 2), np.float32))
+    assert 2**24 < NumpyBackend().available_memory() < 2**50
+
+
+def test_what_is_no_array():
+    for value in (1.0, [1.0], "a", None, (np.zeros(1),)):
+        assert not is_array(value)
+
+
+def test_mixed_libraries():
+    strict = pytest.importorskip("array_api_strict")
+    with pytest.raises(TypeError, match=r"mixed \(array_api_strict, numpy\): convert them to one"):
+        namespace(np.zeros(1), strict.zeros(1))
+
+
+# --------------------------------------------------------------------- without a GPU
+def fake_cupy(count):
+    runtime = types.SimpleNamespace(getDeviceCount=count)
+    return types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=runtime))
+
+
+def no_driver():
+    raise RuntimeError("cudaErrorInsufficientDriver")
+
+
+@pytest.mark.parametrize(
+    ("cupy", "why"),
+    [
+        (None, r"CuPy is not installed; .* pip install 'mcsc\[cuda12\]' or .*'mcsc\[cuda13\]'"),
+        (
+            fake_cupy(no_driver),
+            r"CuPy finds no usable CUDA driver \(cudaErrorInsufficientDriver\); .*mcsc\[cuda12\]",
+        ),
+        (fake_cupy(lambda: 0), "CuPy finds no CUDA device"),
+    ],
+)
+def test_cuda_that_cannot_be_used(monkeypatch, cupy, why):
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    message = f"device='cuda' cannot be used: {why}"
+    assert cupy_or_reason()[0] is None
+    with pytest.raises(RuntimeError, match=message):
+        move_to_cuda(np.zeros(1))
+    if cupy is None:
+        with pytest.raises(RuntimeError, match=message):
+            solve(make_problem(), device="cuda")
+
+
+def test_cuda_that_can_be_used(monkeypatch):
+    module = fake_cupy(lambda: 1)
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    assert cupy_or_reason() == (module, "")
+
+
+@pytest.mark.gpu
+def test_numpy_in_and_out_of_the_gpu():
+    problem = make_problem(masks="binary", shape=(20, 17))
+    host = solve(problem, method="fista", tol=1e-8)
+    device = solve(problem, method="fista", tol=1e-8, device="cuda")
+    assert isinstance(device.codes.common, np.ndarray)
+    assert device.objective == pytest.approx(host.objective, rel=1e-7)
+
+
+@pytest.mark.gpu
+def test_cupy_arrays_are_not_moved_silently():
+    import cupy
+
+    problem = make_problem()
+    signals = tuple(cupy.asarray(x) for x in problem.signals)
+    assert move_to_cuda(signals[0]) is signals[0]
+    with pytest.raises(ValueError, match=r"device='cpu' was asked for, but signals are CuPy"):
+        mcsc.solve(signals, problem.dictionary, problem.lam, device="cpu")
+    with pytest.raises(TypeError, match=r"mixed \(cupy, numpy\)"):
+        mcsc.solve((signals[0], problem.signals[1]), problem.dictionary, problem.lam)

@@ -1,0 +1,199 @@
+"""Files of dictionaries and codes: never half written, and damaged ones refused."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+import mcsc
+from mcsc.files import atomic_write, read_npz, write_npz
+from tests.helpers import make_dictionary
+
+
+def make_codes():
+    maps = np.random.default_rng(0).standard_normal((1, 2, 4, 5))
+    return mcsc.Codes.from_dense(maps * (maps > 1), (maps * (maps < -1), None))
+
+
+KINDS = {
+    "dictionary": lambda: make_dictionary(size=2, common=1, unique=1),
+    "codes": make_codes,
+}
+
+
+@pytest.fixture(params=KINDS)
+def noun(request):
+    return request.param
+
+
+@pytest.fixture
+def saved(noun, tmp_path):
+    """A file and what reads it."""
+    value = KINDS[noun]()
+    path = tmp_path / "saved.npz"
+    value.save(path)
+    return path, type(value).load
+
+
+def header_of(path):
+    with np.load(path, allow_pickle=False) as data:
+        arrays = dict(data)
+    return json.loads(str(arrays.pop("header"))), arrays
+
+
+def test_missing_file_is_named(noun, tmp_path):
+    for path in (tmp_path / "none.npz", tmp_path):
+        with pytest.raises(FileNotFoundError, match=f"no {noun} file at {path}"):
+            type(KINDS[noun]()).load(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"some text", b"PK\x03\x04", "cut", "half", "start"])
+def test_truncated_and_foreign_files_are_refused(saved, noun, content):
+    path, load = saved
+    whole = path.read_bytes()
+    pieces = {"cut": whole[:-1], "half": whole[: len(whole) // 2], "start": whole[:30]}
+    path.write_bytes(pieces.get(content, content))
+    with pytest.raises(ValueError, match=f"saved.npz is not a {noun} file written by mcsc"):
+        load(path)
+
+
+def test_other_numpy_files_are_refused(saved, noun):
+    path, load = saved
+    with path.open("wb") as handle:
+        np.save(handle, np.ones(3))
+    with pytest.raises(ValueError, match=f"is not a {noun} file"):
+        load(path)
+    np.savez(path, common_0=np.ones((1, 1, 2, 2)))
+    with pytest.raises(ValueError, match=f"is not a {noun} file"):
+        load(path)
+
+
+def test_each_kind_refuses_the_other(tmp_path):
+    path = tmp_path / "file.npz"
+    KINDS["codes"]().save(path)
+    with pytest.raises(ValueError, match="is not a dictionary file"):
+        mcsc.Dictionary.load(path)
+    KINDS["dictionary"]().save(path)
+    with pytest.raises(ValueError, match="is not a codes file"):
+        mcsc.Codes.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 2, "written_by": "9.9"}, r"newer mcsc \(9\.9, file format 2; .* up to 1\)"),
+        ({"format": 2, "arrays": None}, "newer mcsc"),
+        ({"format": None}, "file written by mcsc, or it is damaged"),
+        ({"format": "one"}, "file written by mcsc, or it is damaged"),
+        ({"kind": "other.Kind"}, "file written by mcsc, or it is damaged"),
+        ({"arrays": ["common_0"]}, "file written by mcsc, or it is damaged"),
+    ],
+)
+def test_foreign_and_newer_headers_are_refused(saved, change, message):
+    path, load = saved
+    header, arrays = header_of(path)
+    np.savez(path, header=np.array(json.dumps(header | change)), **arrays)
+    with pytest.raises(ValueError, match=message):
+        load(path)
+
+
+@pytest.mark.parametrize("key", ["format", "kind", "arrays"])
+def test_incomplete_headers_are_refused(saved, noun, key):
+    path, load = saved
+    header, arrays = header_of(path)
+    del header[key]
+    for text in (json.dumps(header), json.dumps([1]), "{"):
+        np.savez(path, header=np.array(text), **arrays)
+        with pytest.raises(ValueError, match=f"is not a {noun} file"):
+            load(path)
+
+
+class Bomb:
+    def __reduce__(self):
+        return (os.abort, ())
+
+
+def test_nothing_is_unpickled(saved, noun):
+    path, load = saved
+    header, arrays = header_of(path)
+    name = next(iter(arrays))
+    for objects in ({"header": np.array(Bomb())}, {name: np.array([Bomb()])}):
+        np.savez(path, **({"header": np.array(json.dumps(header))} | arrays | objects))
+        with pytest.raises(ValueError, match=f"is not a {noun} file"):
+            load(path)
+
+
+def test_a_flipped_byte_is_noticed_or_harmless(saved):
+    """Wherever it lies: in the archive's tables, in the compressed arrays, in the header."""
+    path, load = saved
+    whole = path.read_bytes()
+    before = repr(load(path))
+    noticed = 0
+    for at in range(0, len(whole), 7):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        try:
+            assert repr(load(path)) == before
+        except ValueError:
+            noticed += 1
+    assert noticed > len(whole) // 20
+
+
+def test_names_and_suffix(noun, tmp_path):
+    value = KINDS[noun]()
+    value.save(str(tmp_path / "depth.v2"))
+    assert [p.name for p in tmp_path.iterdir()] == ["depth.v2.npz"]
+    assert repr(type(value).load(str(tmp_path / "depth.v2.npz"))) == repr(value)
+
+
+def test_header_says_who_wrote_it(tmp_path):
+    write_npz(tmp_path / "a", "mcsc.Thing", 3, {"b": np.arange(3)}, note="c")
+    header, arrays = read_npz(tmp_path / "a.npz", "mcsc.Thing", 3)
+    assert header["note"] == "c"
+    assert header["written_by"] == mcsc.__version__
+    np.testing.assert_array_equal(arrays["b"], [0, 1, 2])
+
+
+# ------------------------------------------------------------------ atomic writing
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_failed_save_leaves_the_old_file(saved, noun, monkeypatch, error):
+    path, _ = saved
+    before = path.read_bytes()
+
+    def fail(handle, **arrays):
+        handle.write(b"half")
+        raise error("no space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", fail)
+    with pytest.raises(error, match="no space left"):
+        KINDS[noun]().save(path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_atomic_write_replaces_only_at_the_end(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with atomic_write(path) as handle:
+        handle.write(b"new")
+        handle.flush()
+        assert path.read_bytes() == b"old"
+        assert len(list(tmp_path.iterdir())) == 2
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_atomic_write_gives_ordinary_permissions(tmp_path):
+    ordinary = tmp_path / "ordinary"
+    ordinary.touch()
+    with atomic_write(tmp_path / "file"):
+        pass
+    assert (tmp_path / "file").stat().st_mode == ordinary.stat().st_mode
+
+
+def test_missing_folder_is_named(noun, tmp_path):
+    path = tmp_path / "none" / "file.npz"
+    with pytest.raises(FileNotFoundError, match=f"cannot write {path}: no folder {path.parent}"):
+        KINDS[noun]().save(path)
