@@ -217,10 +217,10 @@ class Problem:
                 f"codes lie on a grid (N, H, W) = {codes.grid}, the signals on {expected}"
             )
         d = self.dictionary
-        found = [0 if codes._common is None else codes._common.shape[1]]
-        found += [0 if g is None else g.shape[1] for g in codes._unique]
+        unique = codes._unique or (None,) * d.n_signals
+        found = [0 if g is None else g.shape[1] for g in (codes._common, *unique)]
         wanted = [d.n_common, *d.n_unique]
-        if found != wanted and not (codes._unique == () and found == [d.n_common]):
+        if found != wanted:
             raise ValueError(f"codes have {found} maps a group, the dictionary has {wanted}")
         namespace(codes._groups()[0].value, self.stacked)
 

@@ -1,4 +1,4 @@
-"""A dictionary that needs no training: 2-D cosines."""
+"""A dictionary that needs no training: overcomplete 2-D cosines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ __all__ = ["dct_bank", "dct_dictionary"]
 
 Floats = NDArray[np.float64]
 
-_ATOMS_PER_AXIS = 6
 _LARGEST_FOR_BOTH_SIGNS = 3
 _DIRECTIONS = 3
 
@@ -39,7 +38,7 @@ def dct_bank(filter_size: int = 8, atoms_per_axis: int | None = None) -> Floats:
         Side s of the filters, at least 2.
     atoms_per_axis : int, optional
         Frequencies n of an axis, from 2 to ``2 s``. ``n = s`` is the orthonormal DCT-II, ``n > s``
-        is overcomplete within one patch. By default 6, or s where that is smaller.
+        is overcomplete within a patch. By default ``s + 1`` (2 for s = 2).
 
     Returns
     -------
@@ -54,18 +53,18 @@ def dct_bank(filter_size: int = 8, atoms_per_axis: int | None = None) -> Floats:
     Notes
     -----
     In a convolutional dictionary an atom stands at every pixel, so that K atoms are K-fold
-    overcomplete whatever n is. That is why fewer frequencies than an orthonormal basis has do well:
-    time goes with K, and K with the square of n.
+    overcomplete whatever n is. Where a method's time or memory goes with the number of maps, as it
+    does for all but the working set, fewer frequencies (n = 6 for s = 8) are a good bargain.
 
     Examples
     --------
     >>> from mcsc.starter import dct_bank
     >>> dct_bank().shape
-    (35, 1, 8, 8)
+    (80, 1, 8, 8)
     """
     s = _integer("filter_size", filter_size, 2, 1024)
     if atoms_per_axis is None:
-        atoms_per_axis = min(_ATOMS_PER_AXIS, s)
+        atoms_per_axis = s + 1 if s > 2 else 2
     n = _integer("atoms_per_axis", atoms_per_axis, 2, 2 * s)
     k = np.arange(n)
     waves = np.cos((2 * np.arange(s)[:, None] + 1) * k * np.pi / (2 * n))
@@ -128,9 +127,9 @@ def dct_dictionary(
     --------
     >>> import mcsc
     >>> mcsc.dct_dictionary(channels=(1, 1))
-    Dictionary(common=((70, 1, 8, 8), (70, 1, 8, 8)), unique=((35, 1, 8, 8), (35, 1, 8, 8)))
+    Dictionary(common=((160, 1, 8, 8), (160, 1, 8, 8)), unique=((80, 1, 8, 8), (80, 1, 8, 8)))
     >>> mcsc.dct_dictionary(channels=(1, 3)).n_unique
-    (35, 53)
+    (80, 108)
     """
     counts = _channels(channels)
     if both_signs is None:

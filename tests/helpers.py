@@ -68,7 +68,7 @@ def make_problem(
     shape=(8, 7),
     samples=1,
     dtype="float64",
-    lam=0.2,
+    lam=0.3,
     masks=None,
     boundary="zero",
     **dictionary,

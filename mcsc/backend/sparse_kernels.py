@@ -237,16 +237,24 @@ def kernels_for(size: int) -> SparseKernels:
 
 
 @njit(**_OPTIONS)
-def scan(g, lam, active_k, active_pixel, best, best_map):  # type: ignore[no-untyped-def]
+def scan(g, lam, active_k, active_pixel, active_value, best, best_map):  # type: ignore[no-untyped-def]
     """Reduce correlations (K, T) to the largest of the inactive maps at every pixel, over lam.
 
-    The active coefficients' correlations are overwritten by zero. Returns the largest ratio of
-    the active ones.
+    Returns the largest ratio ``|g| / lam`` of the active coefficients, and their largest violation
+    of the optimality conditions over lam. Their correlations are overwritten by zero.
     """
-    worst = 0.0
+    ratio = 0.0
+    violation = 0.0
     for t in range(active_k.shape[0]):
-        k, q = active_k[t], active_pixel[t]
-        worst = max(worst, float(abs(g[k, q]) / lam[k]))
+        k, q, value = active_k[t], active_pixel[t], active_value[t]
+        normal = float(g[k, q] / lam[k])
+        ratio = max(ratio, abs(normal))
+        if value > 0:
+            violation = max(violation, abs(normal - 1.0))
+        elif value < 0:
+            violation = max(violation, abs(normal + 1.0))
+        else:
+            violation = max(violation, abs(normal) - 1.0)
         g[k, q] = 0
     for q in range(g.shape[1]):
         best[q] = 0
@@ -255,11 +263,23 @@ def scan(g, lam, active_k, active_pixel, best, best_map):  # type: ignore[no-unt
         inverse = 1 / lam[k]
         row = g[k]
         for q in range(g.shape[1]):
-            ratio = abs(row[q]) * inverse
-            better = ratio > best[q]
-            best[q] = ratio if better else best[q]
+            r = abs(row[q]) * inverse
+            better = r > best[q]
+            best[q] = r if better else best[q]
             best_map[q] = k if better else best_map[q]
-    return worst
+    return ratio, violation
+
+
+@njit(**_OPTIONS)
+def clear(image, windows):  # type: ignore[no-untyped-def]
+    """Set windows (sample, top, left, bottom, right) of an image (N, C, H, W) to zero."""
+    for m in range(windows.shape[0]):
+        n, top, left, bottom, right = windows[m]
+        for c in range(image.shape[1]):
+            for i in range(top, bottom):
+                row = image[n, c, i]
+                for j in range(left, right):
+                    row[j] = 0
 
 
 @njit(**_OPTIONS)

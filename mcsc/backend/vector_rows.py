@@ -43,7 +43,8 @@ def _aligned(instruction: Any, element: Any) -> Any:
 def _sum(builder: Any, vector: Any, element: Any, size: int) -> Any:
     name = f"llvm.vector.reduce.fadd.v{size}f{32 if isinstance(element, ir.FloatType) else 64}"
     kind = ir.FunctionType(element, [element, ir.VectorType(element, size)])
-    function = cgutils.get_or_insert_function(builder.module, kind, name)
+    insert: Any = cgutils.get_or_insert_function
+    function = insert(builder.module, kind, name)
     return builder.call(function, [ir.Constant(element, -0.0), vector], fastmath=_FAST)
 
 
@@ -51,7 +52,17 @@ def _sum(builder: Any, vector: Any, element: Any, size: int) -> Any:
 def row_operations(size: int) -> RowOperations:
     """Return the intrinsics for size x size patches."""
 
-    def products(context, builder, signature, image, offset, stride, weights, filters, first):  # type: ignore[no-untyped-def]
+    def products(
+        context: Any,
+        builder: Any,
+        signature: Any,
+        image: Any,
+        offset: Any,
+        stride: Any,
+        weights: Any,
+        filters: Any,
+        first: Any,
+    ) -> Any:
         element = context.get_value_type(signature.return_type)
         vector = ir.VectorType(element, size)
         kinds = signature.args

@@ -34,9 +34,9 @@ _GAP = 0.07
 _TITLE = 0.21
 _STRIP = 0.36
 _BAR = 0.075
-_TITLE_SIZE = 8.5
-_TICK_SIZE = 7.5
-_LONGEST_LABEL = 24
+_TITLE_SIZE = 9.0
+_TICK_SIZE = 8.0
+_LONGEST_LABEL = 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +69,12 @@ class SignalParts:
         if self.mask is None:
             return np.ones(self.image.shape, dtype=bool)
         return np.broadcast_to(np.asarray(self.mask) > 0, self.image.shape)
+
+    @property
+    def known_pixels(self) -> NDArray[np.bool_]:
+        """Where all channels are known, (H, W)."""
+        known: NDArray[np.bool_] = np.all(self.known, axis=0)
+        return known
 
     @property
     def error(self) -> Floats:
@@ -113,7 +119,7 @@ def decomposition_figure(signals: Sequence[SignalParts]) -> Figure:
     grids = {s.image.shape[-2:] for s in signals}
     if len(grids) > 1:
         raise ValueError(f"signals lie on different grids: {sorted(grids)}")
-    ((height, width),) = grids
+    height, width = grids.pop()
     names = ["signal"]
     names += ["low"] if any(s.low is not None for s in signals) else []
     names += ["common"] if any(s.common is not None for s in signals) else []
@@ -135,7 +141,7 @@ def decomposition_figure(signals: Sequence[SignalParts]) -> Figure:
         top = r * row + _TITLE
         under = top + tall + 0.06
         axes = {name: place(c, top, cell, tall) for c, name in enumerate(names)}
-        _draw_images(axes, signal)
+        _draw_images(axes, signal, tall)
         coded = [name for name in ("common", "unique") if getattr(signal, name) is not None]
         if coded:
             drawn = _draw_parts(axes, signal, coded)
@@ -149,8 +155,10 @@ def decomposition_figure(signals: Sequence[SignalParts]) -> Figure:
     return figure
 
 
-def convergence_figure(histories: Mapping[str, History], tol: float | None = None) -> Figure:
-    """Draw the certified relative gap against seconds, both on logarithmic scales.
+def convergence_figure(
+    histories: Mapping[str, History], tol: float | None = None, *, log_seconds: bool = False
+) -> Figure:
+    """Draw the certified relative gap, on a logarithmic scale, against seconds.
 
     Parameters
     ----------
@@ -158,6 +166,8 @@ def convergence_figure(histories: Mapping[str, History], tol: float | None = Non
         One curve each; the key is its name. A gap of zero is not drawn.
     tol : float, optional
         Drawn as a line.
+    log_seconds : bool
+        Seconds on a logarithmic scale too, for methods whose times differ by far.
 
     Returns
     -------
@@ -188,8 +198,11 @@ def convergence_figure(histories: Mapping[str, History], tol: float | None = Non
             marker="o" if shown.sum() <= 40 else None,
             markersize=3.5,
         )
-    ax.set_xscale("log")
     ax.set_yscale("log")
+    if log_seconds:
+        ax.set_xscale("log")
+    else:
+        ax.set_xlim(left=0)
     if tol is not None:
         ax.axhline(tol, color="0.35", linewidth=1, linestyle=(0, (4, 3)), label=f"tol = {tol:g}")
     ax.set_xlabel("seconds", fontsize=10)
@@ -238,8 +251,8 @@ def _shorten(label: str) -> str:
     return label[: _LONGEST_LABEL - 9] + "…" + label[-8:]
 
 
-def _draw_images(axes: Mapping[str, Axes], signal: SignalParts) -> None:
-    known = signal.known.all(axis=0)
+def _draw_images(axes: Mapping[str, Axes], signal: SignalParts, tall: float) -> None:
+    known = signal.known_pixels
     low, high = _range(signal.image[signal.known])
     images = {"signal": signal.image, "low": signal.low, "reconstruction": signal.reconstruction}
     titles = {"signal": _shorten(signal.label), "low": "low-pass", "reconstruction": "sum of parts"}
@@ -250,14 +263,14 @@ def _draw_images(axes: Mapping[str, Axes], signal: SignalParts) -> None:
         shown = np.ones_like(known) if name != "signal" else known
         if len(image) == 3:
             colours = np.clip((image - low) / (high - low), 0, 1).transpose(1, 2, 0)
-            ax.imshow(np.where(shown[..., None], colours, _rgb(_UNKNOWN)), interpolation_stage=None)
+            ax.imshow(np.where(shown[..., None], colours, _rgb(_UNKNOWN)))
         else:
             ax.imshow(_masked(image.mean(axis=0), shown), cmap=_map("gray"), vmin=low, vmax=high)
         _title(ax, titles[name])
     if not known.all():
         axes["signal"].text(
             0,
-            -0.06 / _inches_high(axes["signal"]),
+            -0.06 / tall,
             f"■ unknown: {100 * (1 - known.mean()):.2g} %",
             color=_UNKNOWN,
             fontsize=_TICK_SIZE,
@@ -277,7 +290,7 @@ def _draw_parts(axes: Mapping[str, Axes], signal: SignalParts, names: Sequence[s
 
 
 def _draw_error(ax: Axes, signal: SignalParts) -> Any:
-    known = signal.known.all(axis=0)
+    known = signal.known_pixels
     error = signal.error
     _title(ax, f"error, RMS {signal.rms:.2g}")
     if len(error) == 1:
@@ -292,7 +305,7 @@ def _colour_bar(figure: Figure, drawn: Any, ax: Axes) -> None:
     low, high = drawn.get_clim()
     ticks = [low, 0.0, high] if low < 0 else [low, high]
     bar = figure.colorbar(drawn, cax=ax, orientation="horizontal", ticks=ticks)
-    bar.outline.set_linewidth(0.4)  # type: ignore[operator]
+    bar.outline.set_linewidth(0.4)
     ax.set_xticks(ticks, [f"{t:.2g}".replace("-", "−") for t in ticks], fontsize=_TICK_SIZE)
     ax.tick_params(length=2, width=0.5, pad=1.5)
     # Centred, the labels at the ends would run into those of the next bar.
@@ -316,7 +329,7 @@ def _rgb(colour: str) -> tuple[float, float, float]:
 
 
 def _masked(plane: Floats, known: NDArray[np.bool_]) -> Any:
-    return np.ma.masked_array(plane, mask=~known)  # type: ignore[no-untyped-call]
+    return np.ma.masked_array(plane, mask=~known)
 
 
 def _range(values: Floats) -> tuple[float, float]:
@@ -333,7 +346,3 @@ def _limit(values: Floats) -> float:
         return 1.0
     limit = float(np.quantile(np.abs(values), 0.998))
     return limit or float(np.abs(values).max()) or 1.0
-
-
-def _inches_high(ax: Axes) -> float:
-    return float(ax.get_position().height * ax.figure.get_figheight())  # type: ignore[union-attr]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import get_num_threads
-from ..backend.sparse_kernels import SparseKernels, kernels_for
+from ..backend.sparse_kernels import SparseKernels, clear, kernels_for
 from ..backend.threads import map_in_threads
 from ..problem import Problem
 
@@ -43,6 +44,17 @@ class TileGrid:
         """Tile of every pixel."""
         tile: np.ndarray = (n * self.rows + self._row_of[i]) * self.cols + self._col_of[j]
         return tile
+
+    def with_neighbours(self, tiles: np.ndarray) -> np.ndarray:
+        """Return the tiles and those around them (across the edges too), sorted."""
+        n, rest = np.divmod(tiles, self.rows * self.cols)
+        r, c = np.divmod(rest, self.cols)
+        found = [
+            (n * self.rows + (r + dr) % self.rows) * self.cols + (c + dc) % self.cols
+            for dr in (-1, 0, 1)
+            for dc in (-1, 0, 1)
+        ]
+        return np.unique(np.concatenate(found))
 
     def window(self, tile: int) -> tuple[int, int, int, int, int]:
         """Sample, top, left, bottom, right of a tile."""
@@ -90,6 +102,7 @@ class ActiveSet:
         self.problem = problem
         self.grid = grid
         self.dtype = np.dtype(dtype)
+        self.tiles = np.arange(grid.count)
         self.table = FilterTable(problem, dtype)
         s = problem.dictionary.filter_size
         self._kernels: SparseKernels = kernels_for(s)
@@ -193,6 +206,32 @@ class ActiveSet:
         keep = self.value != 0
         if not keep.all():
             self._set([a[keep] for a in self._arrays()])
+
+    def subset(self, tiles: np.ndarray) -> ActiveSet:
+        """Return the coefficients of some tiles; images, weights and filters are shared."""
+        part = copy.copy(self)
+        chosen = np.zeros(self.grid.count, dtype=bool)
+        chosen[tiles] = True
+        keep = np.repeat(chosen, np.diff(self.bounds))
+        part.tiles = tiles
+        part._set([a[keep] for a in self._arrays()])
+        return part
+
+    def take_values(self, part: ActiveSet) -> None:
+        """Copy the values of a `subset` back."""
+        chosen = np.zeros(self.grid.count, dtype=bool)
+        chosen[part.tiles] = True
+        self.value[np.repeat(chosen, np.diff(self.bounds))] = part.value
+
+    def clear(self, image: np.ndarray) -> None:
+        """Set to zero what the patches of this set's tiles touch."""
+        if len(self.tiles) == self.grid.count or self._periodic:
+            image[...] = 0
+            return
+        s = self.problem.dictionary.filter_size
+        windows = np.array([self.grid.window(int(t)) for t in self.tiles], dtype=np.int64)
+        windows[:, 3:] += s - 1
+        clear(image, windows)
 
     def _arrays(self) -> tuple[np.ndarray, ...]:
         return (self._key, self.n, self.k, self._i, self._j, self.kind, self.curvature, self.value)

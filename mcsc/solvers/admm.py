@@ -247,12 +247,14 @@ class Admm(DenseSolver):
 def _hermitian_inverse(gram: np.ndarray, shift: float) -> np.ndarray:
     """Inverse of ``shift I + gram`` at every frequency, (C, C, H, W)."""
     channels = gram.shape[0]
+    inverse: np.ndarray
     if channels == 1:
-        return 1.0 / (shift + gram.real) + 0j
-    if channels == 2:
+        inverse = 1.0 / (shift + gram.real) + 0j
+    elif channels == 2:
         a, d, b = gram[0, 0].real + shift, gram[1, 1].real + shift, gram[0, 1]
         det = a * d - np.abs(b) ** 2
-        return np.stack([np.stack([d + 0j, -b]), np.stack([-b.conj(), a + 0j])]) / det
-    matrices = np.moveaxis(gram, (0, 1), (-2, -1)) + shift * np.eye(channels)
-    inverse: np.ndarray = np.moveaxis(np.linalg.inv(matrices), (-2, -1), (0, 1))
+        inverse = np.stack([np.stack([d + 0j, -b]), np.stack([-b.conj(), a + 0j])]) / det
+    else:
+        matrices = np.moveaxis(gram, (0, 1), (-2, -1)) + shift * np.eye(channels)
+        inverse = np.moveaxis(np.linalg.inv(matrices), (-2, -1), (0, 1))
     return inverse

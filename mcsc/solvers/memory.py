@@ -44,10 +44,13 @@ def _working_set(problem: Problem) -> int:
     channels = sum(problem.dictionary.channels)
     # Five images in working precision and eight in float64 while certifying.
     images = n * channels * (h + s) * (w + s) * (5 * problem.dtype.itemsize + 8 * 8)
-    # A tile of correlations and patches for each task.
-    tiles = get_num_threads() * 2 * (k + channels * s * s) * 48 * 48 * 8
-    # Half a percent of the coefficients active, each with its place, merge copies and CG vectors.
-    active = 0.005 * n * k * h * w * 200
+    # A tile of correlations and patches for each thread.
+    tiles = get_num_threads() * (k + 2 * channels * s * s) * 1200 * 8
+    # Natural images: 0.3 % of the coefficients are active at 1 % of lambda_max, and about as the
+    # inverse root of lam; each with its place, merge copies and vectors of conjugate gradients.
+    relative = float(problem.lam_maps.mean()) / max(problem.lambda_max(), 1e-300)
+    share = min(max(0.003 * (0.01 / relative) ** 0.5, 1e-4), 1.0)
+    active = 100 * share * n * k * h * w
     return int(images + tiles + active)
 
 

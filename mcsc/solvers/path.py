@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def solve_path(
     values = [float(lam) for lam in lams]
     if not values:
         raise ValueError("lams is empty")
-    if any(b >= a for a, b in zip(values, values[1:], strict=False)):
+    if any(b >= a for a, b in pairwise(values)):
         raise ValueError("lams must decrease: a warm start needs the smaller support first")
     results: list[Result] = []
     for lam in values:
@@ -71,7 +72,7 @@ def solve_path(
                 device=device,
                 init=results[-1] if results else None,
                 progress=progress,
-            )  # fmt: skip
+            )
         )
     return results
 
@@ -124,7 +125,7 @@ def solve_discrepancy(
     ------
     ValueError
         `noise` is not > 0; the signals are smaller than the noise, so that every lam leaves less
-        than asked for; or no lam down to 1e-6 of `lambda_max` leaves so little.
+        than asked for; or no lam down to 1e-4 of `lambda_max` leaves so little.
 
     References
     ----------
@@ -146,9 +147,16 @@ def solve_discrepancy(
     lam = top / 2
     for _ in range(60):
         result = solve(
-            signals, dictionary, lam, method=method, boundary=boundary, tol=tol, masks=masks,
-            device=device, init=result,
-        )  # fmt: skip
+            signals,
+            dictionary,
+            lam,
+            method=method,
+            boundary=boundary,
+            tol=tol,
+            masks=masks,
+            device=device,
+            init=result,
+        )
         left = 2.0 * (result.objective - lam * _l1(result))
         if abs(math.sqrt(left / target) - 1.0) <= rtol:
             break
@@ -158,7 +166,7 @@ def solve_discrepancy(
             below = (lam, left)
         if below[0] == 0.0:
             lam /= 2
-            if lam < 1e-6 * top:
+            if lam < 1e-4 * top:
                 raise ValueError(
                     f"the residual stays at {math.sqrt(left / known):.3g} however small lam is; "
                     f"the noise asks for {math.sqrt(target / known):.3g}"

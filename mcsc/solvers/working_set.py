@@ -50,6 +50,7 @@ class WorkingSet:
     cg_steps = 25
     target = 0.3
     early = 0.1
+    share = 0.02
 
     def __init__(self, problem: Problem, start: Codes | None) -> None:
         self._problem = problem
@@ -61,14 +62,16 @@ class WorkingSet:
         if start is not None:
             self._insert_codes(start)
         self._residual = self._active.residual()
-        self._candidates: tuple[np.ndarray, ...] = ()
-        self._violation = np.inf
+        nothing = tuple(np.zeros(0, dtype=np.int32) for _ in range(4))
+        self._candidates = [nothing] * grid.count
+        self._ratio = np.zeros(grid.count)
+        self._violation = np.zeros(grid.count)
         self.estimate = np.inf
         self._certified = np.inf
         self._best_estimate = np.inf
         self._stalled = 0
         with single_threaded_blas():
-            self._scan()
+            self._scan(np.arange(grid.count))
 
     def _use(self, active: ActiveSet) -> None:
         self._active = active
@@ -96,26 +99,26 @@ class WorkingSet:
         self._active.insert(n, k, i, j, value)
 
     # -------------------------------------------------------------- the full gradient
-    def _scan(self) -> None:
-        """Compute all correlations tile by tile: new candidates, and an estimate of the gap."""
+    def _scan(self, tiles: np.ndarray) -> None:
+        """Compute all correlations on some tiles: candidates, violations, estimate of the gap."""
         problem, active, grid = self._problem, self._active, self._grid
         padded = self._pad(active.crop(active.weighted(self._residual)))
         size = problem.dictionary.filter_size
         maps = problem.dictionary.n_maps
         dtype = active.dtype
-        largest_tile = max(np.diff(e).max() for e in grid.edges) ** 2
-        rows_of, columns_of = active.i, active.j
+        largest = int(np.prod([np.diff(e).max() for e in grid.edges]))
         threshold = dtype.type(1.0 + min(1e-3, 0.1 * min(self.estimate, 1.0)))
+        rows_of, columns_of = active.i, active.j
 
-        def work(tiles: np.ndarray) -> list[Any]:
-            patches = np.empty(padded.shape[1] * size * size * largest_tile, dtype)
-            block = np.empty(maps * largest_tile, dtype)
-            best = np.empty(largest_tile, dtype)
-            best_map = np.empty(largest_tile, dtype=np.int32)
-            pixels = np.empty(largest_tile, dtype=np.int64)
-            chosen = np.empty(largest_tile, dtype=np.int32)
-            out = []
-            for tile in tiles:
+        def work(part: np.ndarray) -> None:
+            # One set of buffers a task: fresh megabyte arrays for every tile would page-fault.
+            patches = np.empty(padded.shape[1] * size * size * largest, dtype)
+            block = np.empty(maps * largest, dtype)
+            best = np.empty(largest, dtype)
+            best_map = np.empty(largest, dtype=np.int32)
+            pixels = np.empty(largest, dtype=np.int64)
+            chosen = np.empty(largest, dtype=np.int32)
+            for tile in part:
                 n, top, left, bottom, right = grid.window(int(tile))
                 rows, cols = bottom - top, right - left
                 area = rows * cols
@@ -126,35 +129,27 @@ class WorkingSet:
                     np.matmul(matrix, view[patch_rows], out=g[m])
                 a, b = active.bounds[tile], active.bounds[tile + 1]
                 place = (rows_of[a:b] - top) * np.int64(cols) + (columns_of[a:b] - left)
-                worst = scan(
-                    g, active.table.lam, active.k[a:b], place, best[:area], best_map[:area]
-                )
-                worst = max(worst, float(best[:area].max()))
+                ratio, violation = scan(
+                    g, active.table.lam, active.k[a:b], place, active.value[a:b],
+                    best[:area], best_map[:area],
+                )  # fmt: skip
+                inactive = float(best[:area].max())
                 count = pick(
                     best[:area], best_map[:area], cols, self.cell, self.most, threshold,
                     pixels, chosen,
                 )  # fmt: skip
                 i, j = np.divmod(pixels[:count], cols)
-                out.append((n, worst, chosen[:count].copy(), i + top, j + left))
-            return out
+                sample = np.full(count, n, dtype=np.int32)
+                self._candidates[tile] = (sample, chosen[:count].copy(), i + top, j + left)
+                self._ratio[tile] = max(ratio, inactive)
+                self._violation[tile] = max(violation, inactive - 1.0)
 
-        tiles = np.arange(grid.count)
-        parts = np.array_split(tiles, min(len(tiles), 4 * get_num_threads()))
-        results = [r for part in map_in_threads(work, parts) for r in part]
-        ratio = np.zeros(problem.n_samples)
-        for n, worst, *_ in results:
-            ratio[n] = max(ratio[n], worst)
-        self._candidates = (
-            np.concatenate([np.full(len(k), n, dtype=np.int32) for n, _, k, _, _ in results]),
-            np.concatenate([k for _, _, k, _, _ in results]),
-            np.concatenate([i for *_, i, _ in results]),
-            np.concatenate([j for *_, j in results]),
-        )
-        self._violation = max(float(ratio.max()) - 1.0, 0.0)
-        self.estimate = self._estimated_gap(ratio)
+        map_in_threads(work, np.array_split(tiles, min(len(tiles), 4 * get_num_threads())))
+        self.estimate = self._estimated_gap()
 
-    def _estimated_gap(self, ratio: np.ndarray) -> float:
+    def _estimated_gap(self) -> float:
         """The relative duality gap in working precision; the certificate has the last word."""
+        ratio = self._ratio.reshape(self._problem.n_samples, -1).max(axis=1)
         active, axes = self._active, (1, 2, 3)
         r = active.crop(self._residual).astype(np.float64)
         weighted = active.crop(active.weighted(self._residual)).astype(np.float64)
@@ -167,87 +162,93 @@ class WorkingSet:
 
     # ------------------------------------------------------------------- iteration
     def step(self) -> None:
-        """Add candidates, minimise over the active set, drop zeros, scan."""
-        active = self._active
+        """Work on the tiles that violate optimality most; scan them and their neighbours."""
+        active, grid = self._active, self._grid
         with single_threaded_blas():
+            worst = float(self._violation.max())
+            tiles = np.flatnonzero(self._violation >= self.share * worst)
             active.prune()
-            fresh = self._candidates
-            active.insert(*fresh, np.zeros(len(fresh[0]), dtype=active.dtype))
-            self._minimise(self.target * self._violation)
-            self._refine_if_stalled()
+            n, k, i, j = (
+                np.concatenate(column)
+                for column in zip(*(self._candidates[t] for t in tiles), strict=True)
+            )
+            active.insert(n, k, i, j, np.zeros(len(k), dtype=active.dtype))
+            part = active.subset(tiles)
+            self._minimise(part, self.target * worst, accelerate=len(k) < self.early * part.size)
+            active.take_values(part)
+            refined = self._refine_if_stalled()
+            # From scratch: rounding of a great many updates would add up.
             self._residual = self._active.residual()
-            self._scan()
+            self._scan(np.arange(grid.count) if refined else grid.with_neighbours(tiles))
 
-    def _refine_if_stalled(self) -> None:
-        """Go on in float64 where float32 is the limit."""
+    def _refine_if_stalled(self) -> bool:
+        """Go on in float64 where float32 is the limit; True at the change."""
         improved = self.estimate < 0.8 * self._best_estimate
         self._best_estimate = min(self._best_estimate, self.estimate)
         self._stalled = 0 if improved else self._stalled + 1
         limit = self.estimate < 3e-6 or (self._stalled >= 6 and self.estimate < 1e-3)
-        if self._active.dtype == np.float32 and limit:
-            self._use(self._active.astype(np.float64))
+        if self._active.dtype != np.float32 or not limit:
+            return False
+        self._use(self._active.astype(np.float64))
+        return True
 
-    def _minimise(self, target: float) -> None:
+    def _minimise(self, active: ActiveSet, target: float, *, accelerate: bool) -> None:
+        """Minimise over `active`, until its violations are about `target`."""
         for _ in range(self.rounds):
-            worst = self._active.descend(self._residual, self.sweeps)
+            worst = active.descend(self._residual, self.sweeps)
             if worst <= target:
                 break
-            if len(self._candidates[0]) < self.early * self._active.size:
-                self._accelerate()
+            if accelerate:
+                self._accelerate(active)
 
-    def _accelerate(self) -> None:
+    def _accelerate(self, active: ActiveSet) -> None:
         """Conjugate gradients on the support with signs fixed, then a projected step."""
-        active = self._active
-        value = active.value
-        sign = np.sign(value)
-        lam = active.table.lam[active.k]
+        real = active.dtype.type
+        sign = np.sign(active.value)
         free = sign != 0
-        b = np.where(free, active.correlate(self._residual) - lam * sign, 0).astype(active.dtype)
-        x = np.zeros_like(b)
+        lam = active.table.lam[active.k]
+        r = np.where(free, active.correlate(self._residual) - lam * sign, 0).astype(active.dtype)
         # Scaling by the curvature makes columns of equal norm.
         scale = np.where(free, 1 / active.curvature, 0).astype(active.dtype)
-        r = b
-        z = scale * r
-        p = z.copy()
-        rz = float(np.dot(r, z))
-        first = rz
+        x = np.zeros_like(r)
+        p = scale * r
+        rz = first = float(np.dot(r, p))
         image = np.zeros_like(self._residual)
         for _ in range(self.cg_steps):
             if rz <= 1e-6 * first:
                 break
-            image[:] = 0
+            active.clear(image)
             active.synthesise(p, image)
             q = np.where(free, active.correlate(image), 0)
-            denominator = float(np.dot(p, q))
-            if denominator <= 0:
+            curvature = float(np.dot(p, q))
+            if curvature <= 0:
                 break
-            step = rz / denominator
-            x += active.dtype.type(step) * p
-            r = r - active.dtype.type(step) * q
+            step = real(rz / curvature)
+            x += step * p
+            r -= step * q
             z = scale * r
             rz, previous = float(np.dot(r, z)), rz
-            p = z + active.dtype.type(rz / previous) * p
-        self._project(x, sign)
+            p = z + real(rz / previous) * p
+        self._project(active, x, sign)
 
-    def _project(self, direction: np.ndarray, sign: np.ndarray) -> None:
+    def _project(self, active: ActiveSet, direction: np.ndarray, sign: np.ndarray) -> None:
         """Go along `direction`, setting to zero what would change its sign, if that descends."""
-        active = self._active
-        old, old_residual = active.value, self._residual
-        before = self._objective()
+        old = active.value
+        before = self._objective(active, self._residual)
         for t in (1.0, 0.5, 0.25):
             value = old + active.dtype.type(t) * direction
             value[value * sign <= 0] = 0
+            residual = active.synthesise(old - value, self._residual.copy())
             active.value = value
-            self._residual = active.residual()
-            if self._objective() < before:
+            if self._objective(active, residual) < before:
+                self._residual = residual
                 return
-        active.value, self._residual = old, old_residual
+        active.value = old
 
-    def _objective(self) -> float:
-        active = self._active
-        weighted = active.crop(active.weighted(self._residual))
-        energy = float(np.vdot(active.crop(self._residual), weighted))
-        return 0.5 * energy + self._active.penalty()
+    def _objective(self, active: ActiveSet, residual: np.ndarray) -> float:
+        """The objective, but for the penalty of coefficients that are not in `active`."""
+        weighted = active.crop(active.weighted(residual))
+        return 0.5 * float(np.vdot(active.crop(residual), weighted)) + active.penalty()
 
     # --------------------------------------------------------------------- results
     def evaluate(self, certificate: Certificate) -> Evaluation:

@@ -271,6 +271,18 @@ def test_codes_of_another_problem(given, other, message):
 SHAPES = ("shape", "samples")
 
 
+def test_codes_without_the_unique_maps(given):
+    signals, d = given
+    codes = mcsc.Codes.from_dense(np.zeros((1, 3, 8, 7)))
+    refuses = pytest.raises(
+        ValueError, match=r"codes have \[3, 0, 0\] maps a group, .* \[3, 2, 2\]"
+    )
+    with refuses:
+        mcsc.Problem(signals, d, 1.0).objective(codes)
+    shared = mcsc.Dictionary(d.common)
+    assert mcsc.Problem(signals, shared, 1.0).objective(codes) > 0
+
+
 def test_codes_of_another_library(given):
     strict = pytest.importorskip("array_api_strict")
     signals, d = given

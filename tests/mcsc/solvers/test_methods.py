@@ -19,13 +19,12 @@ def assert_close(codes, wanted, atol=2e-3):
     np.testing.assert_allclose(stacked(codes), stacked(wanted), atol=atol)
 
 
-@BOUNDARIES
-@pytest.mark.parametrize("masks", [None, "fractional"])
+@pytest.mark.parametrize(("boundary", "masks"), [("zero", "fractional"), ("periodic", None)])
 def test_a_batch_is_as_its_members(method, boundary, masks):
-    problem = make_problem(samples=3, channels=(1, 3), boundary=boundary, masks=masks)
-    together = solve(problem, method=method, tol=1e-9)
+    problem = make_problem(samples=2, channels=(1, 3), boundary=boundary, masks=masks)
+    together = solve(problem, method=method, tol=1e-8)
     objective = 0.0
-    for n in range(3):
+    for n in range(2):
         part = slice(n, n + 1)
         alone = mcsc.solve(
             tuple(x[part] for x in problem.signals),
@@ -34,7 +33,7 @@ def test_a_batch_is_as_its_members(method, boundary, masks):
             masks=None if masks is None else tuple(w[part] for w in problem.masks),
             boundary=boundary,
             method=method,
-            tol=1e-9,
+            tol=1e-8,
         )
         objective += alone.objective
         np.testing.assert_allclose(stacked(together.codes)[part], stacked(alone.codes), atol=2e-3)
@@ -43,7 +42,7 @@ def test_a_batch_is_as_its_members(method, boundary, masks):
 
 def test_shapes_of_the_result(method):
     problem = make_problem(
-        samples=2, channels=(1, 3, 1), common=3, unique=(2, 0, 1), shape=(6, 9), dtype="float32"
+        samples=2, channels=(1, 3, 1), unique=(2, 0, 1), shape=(6, 9), lam=0.5, dtype="float32"
     )
     result = solve(problem, method=method)
     codes = result.codes
@@ -65,32 +64,32 @@ def test_permuting_filters_permutes_codes(method):
     permuted = mcsc.Dictionary(
         tuple(b[order] for b in d.common), (d.unique[0][unique_order], d.unique[1])
     )
-    one = solve(problem, method=method, tol=1e-10)
-    other = mcsc.solve(problem.signals, permuted, problem.lam, method=method, tol=1e-10)
+    one = solve(problem, method=method, tol=1e-8)
+    other = mcsc.solve(problem.signals, permuted, problem.lam, method=method, tol=1e-8)
     wanted = mcsc.Codes.from_dense(
         one.codes.common[:, order],
         (one.codes.unique[0][:, unique_order], one.codes.unique[1]),
     )
     assert_close(other.codes, wanted)
-    assert other.objective == pytest.approx(one.objective, rel=1e-8)
+    assert other.objective == pytest.approx(one.objective, rel=1e-7)
 
 
 def test_swapping_the_signals_swaps_their_codes(method):
-    problem = make_problem(channels=(1, 3), lam=(0.2, 0.1, 0.3), masks="binary")
+    problem = make_problem(channels=(1, 3), lam=(0.4, 0.3, 0.5), masks="binary")
     d, (x, y) = problem.dictionary, problem.signals
     lam = [problem.lam[0], problem.lam[2], problem.lam[1]]
     swapped = mcsc.Dictionary(d.common[::-1], d.unique[::-1])
-    one = solve(problem, method=method, tol=1e-9)
-    other = mcsc.solve((y, x), swapped, lam, masks=problem.masks[::-1], method=method, tol=1e-9)
+    one = solve(problem, method=method, tol=1e-8)
+    other = mcsc.solve((y, x), swapped, lam, masks=problem.masks[::-1], method=method, tol=1e-8)
     assert_close(other.codes, mcsc.Codes.from_dense(one.codes.common, one.codes.unique[::-1]))
 
 
 @BOUNDARIES
 def test_nothing_is_rescaled(method, boundary):
     """``t x`` and ``t lam`` have the codes ``t a``; ``2 d`` and ``2 lam`` have ``a / 2``."""
-    problem = make_problem(boundary=boundary, lam=(0.1, 0.3, 0.2))
-    options = {"boundary": boundary, "method": method, "tol": 1e-9}
-    one = solve(problem, method=method, tol=1e-9)
+    problem = make_problem(boundary=boundary, lam=(0.3, 0.5, 0.4))
+    options = {"boundary": boundary, "method": method, "tol": 1e-8}
+    one = solve(problem, method=method, tol=1e-8)
     scaled = mcsc.solve(
         tuple(100.0 * x for x in problem.signals),
         problem.dictionary,
@@ -109,8 +108,7 @@ def test_nothing_is_rescaled(method, boundary):
     assert larger.objective == pytest.approx(one.objective, rel=1e-7)
 
 
-@BOUNDARIES
-@pytest.mark.parametrize("masks", [None, "fractional"])
+@pytest.mark.parametrize(("boundary", "masks"), [("zero", "fractional"), ("periodic", None)])
 def test_lambda_max_is_where_codes_vanish(method, boundary, masks):
     options = {"boundary": boundary, "masks": masks, "channels": (1, 2)}
     for lam in (1.0, 1 + 1e-12, 2.0):
@@ -136,8 +134,8 @@ def test_warm_start_converges_at_once(method, boundary, dtype):
 
 
 def test_warm_start_near_the_optimum_is_faster_and_leaves_init_alone(method):
-    problem = make_problem(masks="binary", lam=0.1)
-    near = solve(make_problem(masks="binary", lam=0.11), method=method, tol=1e-7)
+    problem = make_problem(masks="binary", lam=0.4)
+    near = solve(make_problem(masks="binary", lam=0.42), method=method, tol=1e-7)
     before = stacked(near.codes).copy()
     cold = solve(problem, method=method, tol=1e-7)
     warm = solve(problem, method=method, tol=1e-7, init=near)
@@ -155,7 +153,7 @@ def test_another_method_s_result_is_a_start(method):
 def test_inputs_are_never_modified(method):
     for boundary in ("zero", "periodic"):
         problem = make_problem(
-            channels=(1, 3), boundary=boundary, masks="fractional", lam=(0.1, 0.2, 0.3)
+            channels=(1, 3), boundary=boundary, masks="fractional", lam=(0.3, 0.4, 0.5)
         )
         d = problem.dictionary
         arrays = [*problem.signals, *problem.masks, *d.common, *d.unique, *problem.lam]
@@ -199,7 +197,7 @@ def test_unknown_pixels_do_not_matter(method, boundary):
     problem = make_problem(boundary=boundary)
     (x, y), d = problem.signals, problem.dictionary
     masks = make_masks("binary", (x, y))
-    options = {"masks": masks, "boundary": boundary, "method": method, "tol": 1e-8}
+    options = {"masks": masks, "boundary": boundary, "method": method, "tol": 1e-5}
     one = mcsc.solve((x, y), d, problem.lam, **options)
     other = mcsc.solve((np.where(masks[0] > 0, x, np.nan), y), d, problem.lam, **options)
     np.testing.assert_array_equal(stacked(one.codes), stacked(other.codes))

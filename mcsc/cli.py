@@ -1,0 +1,179 @@
+"""The command line `mcsc`."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from ._version import __version__
+from .commands.demo import demo
+from .commands.info import info
+from .commands.solve import solve
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+__all__ = ["cli", "main"]
+
+PLUGINS = "mcsc.commands"
+
+# What bad input, files and devices raise. Everything else is a bug and keeps its traceback.
+_REFUSALS = (ValueError, TypeError, OSError, MemoryError, RuntimeError)
+
+
+class _Refusal(click.ClickException):
+    """Bad input: one line and status 2."""
+
+    exit_code = 2
+
+
+class _Commands(click.Group):
+    """Commands of this package and, looked up when they are needed, of others.
+
+    Another package adds a `click.Command` by an entry point of group ``mcsc.commands``.
+    """
+
+    @functools.cached_property
+    def _plugins(self) -> dict[str, EntryPoint]:
+        from importlib.metadata import entry_points
+
+        return {entry.name: entry for entry in entry_points(group=PLUGINS)}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Own commands in the order of a first use, then those of plugins."""
+        return [*self.commands, *sorted(set(self._plugins) - set(self.commands))]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, or None; a plugin that cannot be loaded costs a warning."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None or cmd_name not in self._plugins:
+            return command
+        entry = self._plugins[cmd_name]
+        try:
+            loaded = entry.load()
+            if not isinstance(loaded, click.Command):
+                raise TypeError(f"{entry.value} is not a click command")
+        except Exception as error:  # whatever somebody else's module raises
+            source = f" of {entry.dist.name}" if entry.dist else ""
+            _say(f"warning: the command {cmd_name!r}{source} cannot be loaded: {_line(error)}")
+            del self._plugins[cmd_name]
+            return None
+        return loaded
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; refusals and warnings become one line each."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+                warnings.simplefilter("ignore", category)
+            warnings.showwarning = _show_warning
+            try:
+                return super().invoke(ctx)
+            except BrokenPipeError:  # the reader has left; click knows what to do
+                raise
+            except (click.ClickException, click.exceptions.Exit, click.Abort):
+                raise
+            except _REFUSALS as error:
+                if ctx.params["debug"]:
+                    raise
+                raise _Refusal(_line(error)) from error
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the command line and exit with its status."""
+        run = functools.partial(
+            super().main,
+            args,
+            prog_name or "mcsc",
+            complete_var,
+            standalone_mode=False,
+            windows_expand_args=windows_expand_args,
+            **extra,
+        )
+        if not standalone_mode:
+            return run()
+        status: Any
+        try:
+            status = run()
+        except click.UsageError as error:
+            _say(f"error: {error.format_message()}")
+            path = "mcsc" if error.ctx is None else error.ctx.command_path
+            click.echo(f"Try '{path} --help'.", err=True)
+            status = error.exit_code
+        except click.ClickException as error:
+            _say(f"error: {error.format_message()}")
+            status = error.exit_code
+        except click.Abort:
+            _say("interrupted")
+            status = 130
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+@click.group(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="mcsc")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
+    r"""Take registered images of one scene apart into what they share and what each has alone.
+
+    The decomposition is the exact solution of multi-modal convolutional sparse coding, with a
+    certificate: a bound on its distance to the optimum.
+
+    \b
+    mcsc demo                          a real decomposition, in seconds
+    mcsc solve depth.png photo.png     your own images
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+cli.add_command(demo)
+cli.add_command(solve)
+cli.add_command(info)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run `mcsc` and exit: 0 done, 1 not converged, 2 refused, 130 interrupted."""
+    cli.main(args)
+
+
+def _say(message: str) -> None:
+    click.echo(f"mcsc: {message}", err=True)
+
+
+def _line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        name = f"{error.filename}: " if error.filename else ""
+        return f"{name}{error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    _say("warning: " + " ".join(str(message).split()))
+
+
+if __name__ == "__main__":
+    main()

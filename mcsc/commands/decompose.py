@@ -1,0 +1,165 @@
+"""From signals to their parts: the work that `mcsc demo` and `mcsc solve` share."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..codes import Coordinates
+from ..dictionary import Dictionary
+from ..imaging.plots import SignalParts
+from ..imaging.split import lowpass_split
+from ..problem import lambda_max
+from ..solvers.front import solve
+from ..solvers.result import Result
+from .options import LAM_RELATIVE, STRENGTH
+
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """An image to be decomposed, with its mask."""
+
+    symbol: str
+    """``x``, ``y``, or ``x1``, ``x2``, ... of more than two."""
+    name: str
+    """For titles and the table."""
+    image: Floats
+    """Shape (C, H, W)."""
+    mask: Floats | None = None
+    """Weights (1 or C, H, W), 0 where the image is unknown."""
+    source: dict[str, Any] = field(default_factory=dict)
+    """Where it came from, for ``result.json``."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to decompose; named as the options of the command line."""
+
+    lam: tuple[float, ...] | None = None
+    lam_relative: float = LAM_RELATIVE
+    method: str = "auto"
+    boundary: str = "zero"
+    tol: float = 1e-3
+    max_iter: int | None = None
+    device: str = "cpu"
+    strength: float | None = STRENGTH
+    """Of the low-pass split; None: no split."""
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """What came out."""
+
+    result: Result
+    parts: list[SignalParts]
+    lam: float | tuple[float, ...]
+    lambda_max: float
+
+    @property
+    def interrupted(self) -> bool:
+        """True after Ctrl-C."""
+        return not self.result.converged and "(interrupted)" in self.result.message
+
+
+def symbols(count: int) -> list[str]:
+    """Names of the signals in formulas, tables and files."""
+    return ["x", "y"][:count] if count <= 2 else [f"x{m + 1}" for m in range(count)]
+
+
+def decompose(
+    signals: list[Signal], dictionary: Dictionary, settings: Settings, announce: Any
+) -> Decomposition:
+    """Split, choose lam, solve, and put the parts together.
+
+    `announce` is called with a line of text before the long part.
+    """
+    masks = [signal.mask for signal in signals]
+    low: list[Floats | None] = [None] * len(signals)
+    detail = [signal.image for signal in signals]
+    if settings.strength is not None:
+        splits = [lowpass_split(s.image, settings.strength, s.mask) for s in signals]
+        low, detail = [s.low for s in splits], [s.high for s in splits]
+
+    largest = lambda_max(detail, dictionary, masks=masks, boundary=settings.boundary)
+    lam: float | tuple[float, ...]
+    if settings.lam is None:
+        if largest == 0:
+            raise ValueError("the images hold nothing that the dictionary could code: lambda_max=0")
+        lam = settings.lam_relative * largest
+        announce(
+            f"{dictionary.n_maps} maps, lam = {lam:.3g}, "
+            f"{settings.lam_relative:g} of lambda_max = {largest:.3g}"
+        )
+    else:
+        lam = settings.lam[0] if len(settings.lam) == 1 else settings.lam
+        shown = ", ".join(f"{value:g}" for value in settings.lam)
+        announce(f"{dictionary.n_maps} maps, lam = {shown}, lambda_max = {largest:.3g}")
+    result = solve(
+        detail,
+        dictionary,
+        lam,
+        method=settings.method,
+        boundary=settings.boundary,
+        tol=settings.tol,
+        masks=masks,
+        device=settings.device,
+        max_iter=settings.max_iter,
+        progress=sys.stderr.isatty(),
+    )
+
+    common, unique = result.codes.coordinates()
+    unique = unique or (None,) * len(signals)
+    parts = []
+    for m, signal in enumerate(signals):
+        shape = signal.image.shape[1:]
+        dc = None if dictionary.common is None else dictionary.common[m]
+        du = None if dictionary.unique is None else dictionary.unique[m]
+        parts.append(
+            SignalParts(
+                label=f"{signal.symbol}, {signal.name}",
+                image=signal.image,
+                common=_synthesise(common, dc, shape, settings.boundary),
+                unique=_synthesise(unique[m], du, shape, settings.boundary),
+                low=low[m],
+                mask=signal.mask,
+            )
+        )
+    return Decomposition(result, parts, lam, largest)
+
+
+def _synthesise(
+    codes: Coordinates | None, bank: Any, shape: tuple[int, ...], boundary: str
+) -> Floats | None:
+    """``sum_k bank_k * codes_k`` from the nonzeros alone, (C, H, W), so that no map is made dense.
+
+    Costs C s s additions a coefficient.
+    """
+    if codes is None or bank is None:
+        return None
+    filters = np.asarray(bank, dtype=np.float64)
+    _, channels, size, _ = filters.shape
+    origin = (size - 1) // 2
+    h, w = shape
+    padded = (h + size - 1, w + size - 1)
+    image = np.zeros((channels, padded[0] * padded[1]))
+    corner = codes.row * padded[1] + codes.column
+    for i, j in np.ndindex(size, size):
+        place = corner + i * padded[1] + j
+        for c in range(channels):
+            weights = codes.value * filters[codes.map, c, i, j]
+            image[c] += np.bincount(place, weights, padded[0] * padded[1])
+    image = image.reshape(channels, *padded)
+    if boundary == "periodic":
+        for axis, n in ((1, h), (2, w)):
+            # What lies before and after the grid comes back at its other end.
+            image = np.moveaxis(image, axis, 0)
+            image[n : n + origin] += image[:origin]
+            image[origin : size - 1] += image[n + origin :]
+            image = np.moveaxis(image, 0, axis)
+    return image[:, origin : origin + h, origin : origin + w].astype(codes.value.dtype)

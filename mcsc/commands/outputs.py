@@ -1,0 +1,162 @@
+"""What `mcsc demo` and `mcsc solve` write and print."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from ..dictionary import Dictionary
+from ..files import atomic_write
+from ..imaging.files import write_image
+from ..imaging.plots import convergence_figure, decomposition_figure, save_figure
+from .decompose import Decomposition, Signal
+from .info import versions
+
+
+def make_folder(path: Path) -> None:
+    """Make the output folder, or refuse before any work is done."""
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"--out {path} is a file; want a folder")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--out {path}: {error.strerror}") from error
+    if not os.access(path, os.W_OK):
+        raise ValueError(f"--out {path}: no permission to write there")
+
+
+def write_all(
+    folder: Path,
+    signals: list[Signal],
+    dictionary: Dictionary,
+    found: Decomposition,
+    settings: dict[str, Any],
+    *,
+    codes: bool,
+) -> None:
+    """Write pictures, parts, codes and numbers, and say so."""
+    result = found.result
+    written: list[list[str]] = [["panel.png", "convergence.png", "result.json"]]
+    save_figure(decomposition_figure(found.parts), folder / "panel.png")
+    figure = convergence_figure({result.method: result.history}, float(settings["tol"]))
+    save_figure(figure, folder / "convergence.png")
+    _write_json(folder / "result.json", signals, found, settings)
+    if codes:
+        result.codes.save(folder / "codes.npz")
+        dictionary.save(folder / "dictionary.npz")
+        written[0] += ["codes.npz", "dictionary.npz"]
+    for signal, part in zip(signals, found.parts, strict=True):
+        images = {"low": part.low, "common": part.common, "unique": part.unique}
+        images["sum"] = part.reconstruction
+        names = []
+        for name, image in images.items():
+            if image is not None:
+                names.append(f"{signal.symbol}_{name}.tif")
+                write_image(folder / names[-1], image, bit_depth=32)
+        written.append(names)
+    click.echo(f"\nWritten to {folder}:")
+    for names in written:
+        click.echo("  " + "  ".join(names))
+
+
+def _write_json(
+    path: Path, signals: list[Signal], found: Decomposition, settings: dict[str, Any]
+) -> None:
+    result, codes = found.result, found.result.codes
+    content = {
+        "versions": versions(),
+        "arguments": settings,
+        "signals": [
+            {
+                "symbol": signal.symbol,
+                "name": signal.name,
+                **signal.source,
+                "shape": list(signal.image.shape),
+                "unknown_share": 1 - float(part.known_pixels.mean()),
+                "rms_error": part.rms,
+            }
+            for signal, part in zip(signals, found.parts, strict=True)
+        ],
+        "lambda_max": found.lambda_max,
+        "lam": found.lam,
+        "result": {
+            "method": result.method,
+            "converged": result.converged,
+            "message": result.message,
+            "seconds": result.seconds,
+            "iterations": result.iterations,
+            "objective": result.objective,
+            "gap": result.gap,
+            "dual_bound": result.dual_bound,
+            "nonzeros": {"common": codes.nnz_common, "unique": list(codes.nnz_unique)},
+            "coefficients": codes.size,
+        },
+        "history": asdict(result.history),
+    }
+    text = json.dumps(content, indent=2, default=_plain)
+    with atomic_write(path) as file:
+        file.write(text.encode() + b"\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value)
+
+
+def show_signals(signals: list[Signal]) -> None:
+    """Say what was read."""
+    width = max(len(signal.name) for signal in signals)
+    for signal in signals:
+        channels, high, wide = signal.image.shape
+        text = f"{high} x {wide}" + (f", {channels} channels" if channels > 1 else "")
+        if signal.mask is not None:
+            share = 1 - float((signal.mask > 0).all(axis=0).mean())
+            text += f", {100 * share:.3g} % unknown"
+        click.echo(f"{signal.symbol}  {signal.name:<{width}}  {text}")
+
+
+def show_table(signals: list[Signal], found: Decomposition) -> None:
+    """Print the one table, a row if the screen is wide enough, else a column.
+
+    A message says what convergence means here; that there was none is a warning already.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    result = found.result
+    cells = {
+        "method": result.method,
+        "seconds": f"{result.seconds:.3g}",
+        "iterations": str(result.iterations),
+        "objective": f"{result.objective:.6g}",
+        "certified\ngap": f"{result.gap:.1e}",
+    }
+    if result.codes._common is not None:
+        cells["nonzeros\ncommon"] = str(result.codes.nnz_common)
+    for signal, count in zip(signals, result.codes.nnz_unique, strict=False):
+        cells[f"nonzeros\nof {signal.symbol}"] = str(count)
+
+    console = Console(file=sys.stdout, highlight=False)
+    # Two images fit into 80 columns with one space in between, and without lines.
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for i, name in enumerate(cells):
+        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
+    table.add_row(*cells.values())
+    click.echo()
+    unbounded = console.options.update(max_width=1000)
+    if console.measure(table, options=unbounded).maximum > console.width:
+        width = max(map(len, cells))
+        for name, value in cells.items():
+            click.echo(f"{name.replace(chr(10), ' '):<{width}}  {value}")
+    else:
+        console.print(table)
+    if result.converged:
+        click.echo("\n" + click.wrap_text(result.message))

@@ -1,0 +1,179 @@
+"""`mcsc solve`: decompose the images of the user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from . import options
+
+
+@click.command()
+@click.argument(
+    "images", metavar="X Y [Z ...]", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@options.out("mcsc_output")
+@click.option(
+    "--lam",
+    metavar="NUMBERS",
+    callback=options.numbers,
+    help="The lambda of the objective: one number, or one for each group, separated by commas, in "
+    "the order common, unique of X, unique of Y, ...",
+)
+@click.option(
+    "--lam-relative",
+    metavar="NUMBER",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    help="lam as a share of lambda_max, above which all codes are zero.  "
+    f"[default: {options.LAM_RELATIVE}]",
+)
+@options.method
+@options.tol
+@click.option(
+    "--max-iter",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Iterations at most.  [default: the method's]",
+)
+@click.option(
+    "--boundary",
+    type=click.Choice(["zero", "periodic"]),
+    default="zero",
+    show_default=True,
+    help="Codes are zero outside the image, or circular.",
+)
+@click.option(
+    "--mask",
+    "masks",
+    metavar="[N=]WHAT",
+    callback=options.masks,
+    multiple=True,
+    help="Unknown pixels of image N (1 is X, and may be left out): 'zeros' where it is 0, 'nan' "
+    "where it is NaN or Inf, or an image file of weights from 0, unknown, to 1. Repeat it for "
+    "other images.",
+)
+@click.option("--grey", is_flag=True, help="Take the luma of colour images: much less work.")
+@click.option(
+    "--split/--no-split",
+    default=True,
+    show_default=True,
+    help="Code only the detail, after taking off a smooth low-pass part.",
+)
+@click.option(
+    "--strength",
+    metavar="NUMBER",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Smoothness of the low-pass part, in squared pixels: structures much smaller than "
+    f"2 pi sqrt(strength) pixels are detail.  [default: {options.STRENGTH:g}]",
+)
+@click.option(
+    "--dictionary",
+    metavar="FILE.npz",
+    type=click.Path(path_type=Path),
+    help="Filters, as Dictionary.save wrote them.  [default: cosines of 8 x 8]",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "float64"]),
+    default="float32",
+    show_default=True,
+    help="Precision of the solver; the certificate is always float64.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="'cuda' solves on the GPU.",
+)
+@click.option(
+    "--threads",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Threads of the CPU.  [default: one a core]",
+)
+@click.option(
+    "--codes/--no-codes",
+    default=True,
+    show_default=True,
+    help="Write codes.npz and dictionary.npz.",
+)
+@click.pass_context
+def solve(
+    ctx: click.Context,
+    images: tuple[Path, ...],
+    out: Path,
+    lam: tuple[float, ...] | None,
+    lam_relative: float | None,
+    method: str,
+    tol: float,
+    max_iter: int | None,
+    boundary: str,
+    masks: dict[int, str],
+    grey: bool,
+    split: bool,
+    strength: float | None,
+    dictionary: Path | None,
+    precision: str,
+    device: str,
+    threads: int | None,
+    codes: bool,
+) -> None:
+    r"""Decompose registered images of one scene.
+
+    PNG, JPEG, BMP or TIFF files of one size. Finds the optimum of Eq. 5 of Deng and Dragotti
+    (doi:10.1109/TPAMI.2020.2984244): one sparse code that the images share and one for each of
+    them. A single image has its own only.
+
+    \b
+    Written to DIR, for every image (x and y; x1, x2, ... of more than two):
+      x_low.tif x_common.tif x_unique.tif   the parts, float TIFF
+      x_sum.tif                             their sum, holes filled
+    and of all together:
+      panel.png convergence.png             pictures
+      result.json                           every number, versions, arguments
+      codes.npz dictionary.npz              to go on with in Python
+
+    \b
+    mcsc solve depth.png photo.png --grey --mask zeros --out depth
+    mcsc solve near.tif far.tif --lam-relative 0.05
+
+    Exit status: 0 converged, 1 not, 2 refused, 130 interrupted (what was computed is written).
+    """
+    if lam is not None and lam_relative is not None:
+        raise click.UsageError("--lam and --lam-relative exclude each other", ctx)
+    if strength is not None and not split:
+        raise click.UsageError("--strength is for the split, and --no-split leaves it out", ctx)
+    if masks and max(masks) >= len(images):
+        number = max(masks) + 1
+        raise click.UsageError(f"--mask is for image {number}, there are {len(images)}", ctx)
+
+    from ..backend import set_num_threads
+    from .decompose import Settings, decompose
+    from .inputs import read_dictionary, read_signals
+    from .outputs import make_folder, show_signals, show_table, write_all
+
+    if threads is not None:
+        set_num_threads(threads)
+    signals = read_signals(images, masks, grey=grey, precision=precision)
+    bank = read_dictionary(dictionary, signals)
+    make_folder(out)
+    settings = Settings(
+        lam=lam,
+        lam_relative=options.LAM_RELATIVE if lam_relative is None else lam_relative,
+        method=method,
+        boundary=boundary,
+        tol=tol,
+        max_iter=max_iter,
+        device=device,
+        strength=(options.STRENGTH if strength is None else strength) if split else None,
+    )
+    show_signals(signals)
+    if not split and dictionary is None:
+        click.echo("The starter dictionary has no constant filter: without the split, flat areas")
+        click.echo("stay in the error.")
+    found = decompose(signals, bank, settings, click.echo)
+    show_table(signals, found)
+    write_all(out, signals, bank, found, {**ctx.params, "command": "solve"}, codes=codes)
+    ctx.exit(0 if found.result.converged else 130 if found.interrupted else 1)

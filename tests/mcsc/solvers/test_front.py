@@ -1,0 +1,135 @@
+"""The front door: options that are refused, the choice of a method, memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import mcsc
+from mcsc.backend.numpy_backend import NumpyBackend
+from mcsc.solvers.front import METHODS
+from tests.helpers import make_problem, solve, solve_unconverged
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"method": "newton"}, ValueError, "method must be one of 'auto', 'ista', .*'newton'"),
+        ({"method": None}, ValueError, "method must be one of .* found None"),
+        ({"method": ["fista"]}, ValueError, r"method must be one of .* found \['fista'\]"),
+        ({"boundary": "mirror"}, ValueError, "boundary must be 'zero' or 'periodic', found 'mir"),
+        ({"device": "gpu"}, ValueError, "device must be 'auto', 'cpu' or 'cuda', found 'gpu'"),
+        ({"tol": 0}, ValueError, "tol must be a number > 0, found 0"),
+        ({"tol": -1e-3}, ValueError, "tol must be a number > 0, found -0.001"),
+        ({"tol": np.nan}, ValueError, "tol must be a number > 0, found nan"),
+        ({"tol": np.inf}, ValueError, "tol must be a number > 0, found inf"),
+        ({"tol": "1e-4"}, ValueError, "tol must be a number > 0, found '1e-4'"),
+        ({"tol": None}, ValueError, "tol must be a number > 0, found None"),
+        ({"tol": True}, ValueError, "tol must be a number > 0, found True"),
+        ({"max_iter": 0}, ValueError, "max_iter must be a whole number >= 1, found 0"),
+        ({"max_iter": 2.0}, ValueError, r"max_iter must be a whole number >= 1, found 2\.0"),
+        ({"max_iter": True}, ValueError, "max_iter must be a whole number >= 1, found True"),
+        ({"inner_steps": 0}, ValueError, "inner_steps must be a whole number >= 1, found 0"),
+        ({"inner_tol": 0.0}, ValueError, r"inner_tol must be between 0 and 1, found 0\.0"),
+        ({"inner_tol": 1.0}, ValueError, r"inner_tol must be between 0 and 1, found 1\.0"),
+        ({"inner_tol": "small"}, (TypeError, ValueError), "inner_tol must be .*, found 'small'"),
+        ({"callback": 3}, TypeError, "callback must be callable, found int"),
+        ({"init": 3}, TypeError, "init must be a Result or Codes, found int"),
+        ({"init": np.zeros((1, 7, 8, 7))}, TypeError, "init must be a Result or Codes, found nda"),
+    ],
+    ids=str,
+)
+def test_refused_options(options, error, message):
+    problem = make_problem()
+    if not {"method", "boundary"} & set(options):
+        options = {"method": "alternating"} | options
+    with pytest.raises(error, match=message):
+        mcsc.solve(problem.signals, problem.dictionary, problem.lam, **options)
+
+
+@pytest.mark.parametrize("method", ["auto", *(m for m in METHODS if m != "alternating")])
+@pytest.mark.parametrize("option", [{"inner_steps": 3}, {"inner_tol": 0.1}], ids=str)
+def test_options_of_the_alternation_are_its_own(method, option):
+    with pytest.raises(ValueError, match="inner_steps and inner_tol are for method='alternating'"):
+        solve(make_problem(), method=method, **option)
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda"])
+@pytest.mark.parametrize("signals", [None, 3.0])
+def test_signals_are_checked_whatever_the_device(device, signals):
+    with pytest.raises(TypeError, match="signals must be a tuple of arrays"):
+        mcsc.solve(signals, make_problem().dictionary, 1.0, device=device)
+
+
+def test_device_cpu_takes_numpy_as_it_is():
+    problem = make_problem()
+    assert solve(problem, device="cpu").objective == solve(problem).objective
+
+
+# ----------------------------------------------------------------------------- auto
+@pytest.mark.parametrize("boundary", ["zero", "periodic"])
+@pytest.mark.parametrize("masks", [None, "binary"])
+@pytest.mark.parametrize("library", ["numpy", "array_api_strict"])
+def test_auto_says_what_it_took_and_why(boundary, masks, library):
+    problem = make_problem(boundary=boundary, masks=masks)
+    if library == "array_api_strict":
+        strict = pytest.importorskip(library)
+        given = [strict.asarray(x) for x in problem.signals]
+        weights = problem.masks and [w if w is None else strict.asarray(w) for w in problem.masks]
+        problem = mcsc.Problem(given, problem.dictionary, problem.lam, weights, boundary)
+    result = solve(problem)
+    assert result.converged
+    assert result.method in METHODS
+    assert f"; method 'auto' took '{result.method}': " in result.message
+    assert "auto" not in solve(problem, method=result.method).message
+
+
+# --------------------------------------------------------------------------- memory
+@pytest.mark.parametrize("method", ["auto", *METHODS])
+def test_too_large_a_problem_is_refused_before_it_is_begun(method, monkeypatch):
+    problem = make_problem(samples=2, channels=(1, 3))
+    needed = problem.memory_estimate(method)
+    assert isinstance(needed, int)
+    monkeypatch.setattr(NumpyBackend, "available_memory", lambda self: needed - 1)
+    name = method if method != "auto" else r"[a-z-]+"
+    message = rf"method '{name}' needs about \d+\.\d GiB for 2x7 maps of 8x7, and \d+\.\d GiB are"
+    with pytest.raises(MemoryError, match=message):
+        solve(problem, method=method)
+    monkeypatch.setattr(NumpyBackend, "available_memory", lambda self: needed)
+    assert solve(problem, method=method).converged
+    monkeypatch.setattr(NumpyBackend, "available_memory", lambda self: None)
+    assert solve(problem, method=method).converged
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_estimate_grows_with_the_problem(method):
+    def estimate(**options):
+        return make_problem(**({"shape": (24, 24), "lam": 0.5} | options)).memory_estimate(method)
+
+    base = estimate()
+    assert estimate(shape=(48, 48)) > 2 * base
+    assert estimate(samples=4) > 2 * base
+    assert estimate(common=40, unique=40) > base
+    assert estimate(channels=(3, 3)) > base
+    assert estimate(dtype="float32") < base
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("boundary", ["zero", "periodic"])
+def test_no_solver_takes_more_than_its_estimate(method, boundary):
+    """Measured, for maps that outweigh what every call needs."""
+    options = {"boundary": boundary, "common": 12, "unique": 12, "lam": 0.5, "size": 5}
+    solve_unconverged(make_problem(shape=(9, 9), **options), method=method, max_iter=1)
+    problem = make_problem(shape=(120, 110), **options)
+    problem.lipschitz, problem.lambda_max()
+    estimate = problem.memory_estimate(method)
+    tracemalloc.start()
+    try:
+        solve_unconverged(problem, method=method, max_iter=2, tol=1e-3)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak <= 1.1 * estimate
+    assert estimate <= 8 * peak

@@ -1,0 +1,106 @@
+"""One body for every array library: NumPy, read-only NumPy, the standard's own, CuPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import mcsc
+from mcsc.solvers.front import METHODS
+from tests.helpers import OBJECTIVE_RTOL, SOLVER_TOL, dense_optimum, make_problem
+
+CASES = {
+    "plain": {},
+    "channels": {"channels": (1, 3), "size": 4, "boundary": "periodic"},
+    "masks": {"masks": "fractional", "samples": 2},
+    "absent groups": {"channels": (1, 2, 1), "unique": (2, 0, 1), "masks": "binary"},
+}
+
+
+def moved(problem, xp):
+    """The problem with all of its arrays in a library: banks and lam too."""
+    d = problem.dictionary
+    banks = [
+        None if group is None else tuple(None if b is None else xp.asarray(b) for b in group)
+        for group in (d.common, d.unique)
+    ]
+    masks = problem.masks and tuple(None if w is None else xp.asarray(w) for w in problem.masks)
+    lam = xp.asarray(problem.lam_maps)
+    signals = tuple(xp.asarray(x) for x in problem.signals)
+    return signals, mcsc.Dictionary(*banks), lam, masks
+
+
+def dense(codes, xp):
+    """Maps (N, K, H, W) made from the coordinates, which no library is too strict for."""
+    common, unique = codes.coordinates()
+    n, h, w = codes.grid
+    parts = []
+    for group, found in zip((codes._common, *codes._unique), (common, *unique), strict=True):
+        if found is not None:
+            maps = np.zeros((n, group.shape[1], h, w))
+            maps[tuple(xp.to_numpy(c) for c in found[:4])] = xp.to_numpy(found.value)
+            parts.append(maps)
+    return np.concatenate(parts, axis=1)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_library_gives_the_optimum_in_its_own_arrays(xp, method, name, dtype):
+    problem = make_problem(dtype=dtype, **CASES[name])
+    signals, d, lam, masks = moved(problem, xp)
+    options = {"boundary": problem.boundary, "masks": masks, "tol": SOLVER_TOL[dtype]}
+    if method == "working-set" and not xp.fused:
+        with pytest.raises(ValueError, match="'working-set' runs on the CPU: pass NumPy arrays"):
+            mcsc.solve(signals, d, lam, method=method, **options)
+        return
+    result = mcsc.solve(signals, d, lam, method=method, **options)
+    assert result.converged
+    optimum = dense_optimum(problem)
+    assert abs(result.objective - optimum) <= OBJECTIVE_RTOL[dtype] * optimum
+    for group in result.codes.coordinates()[1]:
+        assert group is None or xp.owns(group.value)
+    maps = dense(result.codes, xp)
+    value = problem.objective(mcsc.Codes.from_stacked(maps, problem.dictionary))
+    assert result.objective == pytest.approx(value, rel=1e-9)
+    if xp.name != "array_api_strict":
+        for found in (result.codes.common, *result.codes.unique):
+            assert found is None or (xp.owns(found) and found.dtype == signals[0].dtype)
+        parts = mcsc.reconstruct(result.codes, d, boundary=problem.boundary)
+        assert xp.owns(parts.image)
+        assert parts.image.shape == signals[0].shape
+        again = mcsc.solve(signals, d, lam, method=method, init=result, **(options | {"tol": 1e-3}))
+        assert again.iterations == 0
+
+
+def test_values_are_the_same_in_every_library(xp):
+    problem = make_problem(channels=(1, 3), masks="fractional", samples=2, size=4)
+    signals, d, lam, masks = moved(problem, xp)
+    moved_problem = mcsc.Problem(signals, d, lam, masks)
+    assert moved_problem.lambda_max() == pytest.approx(problem.lambda_max(), rel=1e-12)
+    assert moved_problem.lipschitz == pytest.approx(problem.lipschitz, rel=1e-12)
+    assert d.lipschitz() == problem.dictionary.lipschitz()
+    assert mcsc.lambda_max(signals, d, masks=masks) == moved_problem.lambda_max()
+    np.testing.assert_array_equal(moved_problem.lam_maps, problem.lam_maps)
+    np.testing.assert_array_equal(xp.to_numpy(moved_problem.stacked), problem.stacked)
+    np.testing.assert_array_equal(xp.to_numpy(moved_problem.weights), problem.weights)
+
+
+def test_a_numpy_dictionary_serves_every_library(xp):
+    """Filters are converted, which costs little; signals never are."""
+    problem = make_problem()
+    signals = tuple(xp.asarray(x) for x in problem.signals)
+    found = mcsc.lambda_max(signals, problem.dictionary)
+    assert found == pytest.approx(problem.lambda_max(), rel=1e-12)
+
+
+def test_inputs_are_the_same_afterwards(xp):
+    problem = make_problem(masks="fractional", channels=(1, 2))
+    signals, d, lam, masks = moved(problem, xp)
+    arrays = [*signals, *masks, *d.common, *d.unique, lam]
+    before = [xp.to_numpy(a).copy() for a in arrays]
+    for method in METHODS:
+        if method != "working-set" or xp.fused:
+            mcsc.solve(signals, d, lam, masks=masks, method=method)
+    for array, copy in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(xp.to_numpy(array), copy)
