@@ -18,12 +18,19 @@ from . import memory, peers, timing
 from .problems import FILTERS, QUICK_FILTERS, QUICK_SIZE, pair_names, quiet, setting
 from .results import Data, command, number, table
 
-COMPARISONS = (
-    ("admm", "SPORCO ADMM", {}, 2.5),
-    ("admm", "SPORCO ADMM", {"AutoRho": {"Enabled": False}, "rho": 1.0}, 2.5),
-    ("fista", "SPORCO PGM", {}, 1.5),
+COMPARISONS: tuple[tuple[str, str, str, dict[str, Any], float], ...] = (
+    ("admm", "SPORCO ADMM", "SPORCO ADMM", {}, 2.5),
+    (
+        "admm",
+        "SPORCO ADMM",
+        "SPORCO ADMM, rho fixed",
+        {"AutoRho": {"Enabled": False}, "rho": 1.0},
+        2.5,
+    ),
+    ("fista", "SPORCO PGM", "SPORCO PGM, constant step", {"StepSizePolicy": None}, 1.5),
 )
-"""Ours, SPORCO's, changes of its settings, and the ratio that is wanted."""
+"""Ours, SPORCO's, what that is, changes of its settings, and the ratio that is wanted."""
+WITH_MEMORY = (0, 2)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -41,10 +48,10 @@ def measure(arguments: argparse.Namespace) -> Data:
     name = pair_names(1)[0]
     rows = []
     with peers.equal_threads(arguments.threads):
-        compiled = timing.warm_up()
+        compiled = timing.warm_up(("admm", "fista"))
         s = setting(name, size, filters=filters)
         peers.warm_up(s.problem(arguments.fraction))
-        for ours, theirs, changes, wanted in COMPARISONS:
+        for ours, theirs, label, changes, wanted in COMPARISONS:
             own_seconds, peer_seconds = _take_turns(
                 s.problem(arguments.fraction), ours, theirs, changes, repeats, each
             )
@@ -53,32 +60,34 @@ def measure(arguments: argparse.Namespace) -> Data:
                 {
                     "own": ours,
                     "peer": theirs,
-                    "changes": changes,
+                    "label": label,
                     "wanted": wanted,
                     "own_seconds": own_seconds,
                     "peer_seconds": peer_seconds,
                     "ratio": [float(q) for q in np.quantile(ratios, (0.0, 0.5, 1.0))],
                 }
             )
-    for row in rows:
-        if not row["changes"]:
-            row["memory"] = {
-                method: memory.measure(
-                    {
-                        "method": method,
-                        "pair": name,
-                        "size": size,
-                        "filters": filters,
-                        "fraction": arguments.fraction,
-                        "threads": arguments.threads,
-                        "iterations": 4,
-                    }
-                )
-                for method in (row["own"], row["peer"])
-            }
+        with_numexpr = peers.uses_numexpr()
+    for index in WITH_MEMORY:
+        ours, theirs, _, changes, _ = COMPARISONS[index]
+        rows[index]["memory"] = {
+            method: memory.measure(
+                {
+                    "method": method,
+                    "pair": name,
+                    "size": size,
+                    "filters": filters,
+                    "fraction": arguments.fraction,
+                    "threads": arguments.threads,
+                    "iterations": 4,
+                    "changes": changes if method == theirs else {},
+                }
+            )
+            for method in (ours, theirs)
+        }
     return {
         "pair": name, "size": size, "filters": filters, "threads": arguments.threads,
-        "warm_up": compiled, "rows": rows,
+        "warm_up": compiled, "numexpr": with_numexpr, "rows": rows,
     }  # fmt: skip
 
 
@@ -116,8 +125,7 @@ def summary(data: Data) -> str:
     rows = []
     for row in data["rows"]:
         low, middle, high = row["ratio"]
-        name = row["peer"] + (", rho fixed" if row["changes"] else "")
-        cells = [row["own"], name]
+        cells = [row["own"], row["label"]]
         cells += [number(1e3 * float(np.median(row[k]))) for k in ("own_seconds", "peer_seconds")]
         cells += [f"{middle:.2f} ({low:.2f}–{high:.2f})", f"≥ {row['wanted']}"]
         found = row.get("memory")

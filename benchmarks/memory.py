@@ -59,15 +59,15 @@ def _reset_peak() -> bool:
 def _run(specification: dict[str, Any]) -> dict[str, Any]:
     """Build and run one solver.
 
-    `specification`: method, pair, size, filters, fraction, boundary, threads, and iterations or
-    (with this package's `solve`) tol.
+    `specification`: method, pair, size, filters, fraction, boundary, threads, changes of a peer's
+    settings, and iterations or (with this package's `solve`) tol.
     """
     from . import peers
 
     method, iterations = specification["method"], specification.get("iterations")
     filters = specification["filters"]
     with peers.equal_threads(specification["threads"]):
-        timing.warm_up()
+        timing.warm_up(() if method in peers.PEERS else (method,))
         if method in peers.PEERS:
             peers.warm_up(setting(specification["pair"], 32, filters=4).problem(0.1))
         size = specification["size"]
@@ -86,7 +86,7 @@ def _run(specification: dict[str, Any]) -> dict[str, Any]:
         extra: dict[str, Any] = {}
         if method in peers.PEERS:
             problem = s.problem(fraction)
-            peers.make(method, problem, iterations).solve()
+            peers.make(method, problem, iterations, **specification.get("changes", {})).solve()
         elif iterations is not None:
             solver = timing.make_solver(s.problem(fraction), method)
             for _ in range(iterations):

@@ -2,15 +2,19 @@
 
 Brendt Wohlberg's SPORCO (https://github.com/bwohlberg/sporco, BSD-3-Clause) solves the same convex
 problem when it is given all filters as one multichannel dictionary with zeros where a filter does
-not act. It gets what makes it fast: float32, pyFFTW with planning done beforehand, numexpr, no
-statistics, the exact Lipschitz constant, and the settings that `benchmarks.peer_settings` found
-best. An ADMM iterate is judged by the better of its two variables.
+not act. It gets what makes it fast: float32, pyFFTW with planning done beforehand, numexpr where that
+is the faster, no statistics, the exact Lipschitz constant, and the settings that
+`benchmarks.peer_settings` found best: ADMM's own adaptive rho, and for PGM Nesterov's momentum with
+Barzilai-Borwein steps, which take a third less iterations than the constant step (without its
+guarantee). An ADMM iterate is judged by the better of its two variables.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib.util
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -57,8 +61,8 @@ def equal_threads(count: int) -> Iterator[None]:
     """`count` threads for every pool on both sides: ours, FFTW, numexpr, BLAS, OpenMP."""
     import numexpr
 
-    package = sporco()
-    before = mcsc.get_num_threads(), package.fft.pyfftw_threads
+    package, shrinkage = sporco(), sys.modules["sporco.prox._lp"]
+    before = mcsc.get_num_threads(), package.fft.pyfftw_threads, uses_numexpr()
     mcsc.set_num_threads(count)
     package.fft.pyfftw_threads = count
     was = numexpr.set_num_threads(count)
@@ -68,6 +72,7 @@ def equal_threads(count: int) -> Iterator[None]:
     finally:
         mcsc.set_num_threads(before[0])
         package.fft.pyfftw_threads = before[1]
+        shrinkage.have_numexpr = before[2]  # type: ignore[attr-defined]
         numexpr.set_num_threads(was)
 
 
@@ -122,7 +127,9 @@ def make(
             settings = {**ADMM, **common, **changes}
         else:
             kind = sporco().pgm.cbpdn.ConvBPDN
-            settings = {**PGM, "L": problem.lipschitz, **common, **changes}
+            steps = sporco().pgm.stepsize.StepSizePolicyBB()  # has a state of its own
+            own = {"L": problem.lipschitz, "StepSizePolicy": steps}
+            settings = {**PGM, **own, **common, **changes}
         return kind(filters, signal, lam, kind.Options(settings), dimK=0)
 
 
@@ -133,10 +140,30 @@ def to_sporco(problem: mcsc.Problem) -> tuple[np.ndarray, np.ndarray]:
 
 
 def warm_up(problem: mcsc.Problem) -> None:
-    """Plan the FFTs of this size and load numexpr, outside of any timing."""
+    """Plan the FFTs of this size, and settle on numexpr or NumPy, outside of any timing."""
+    module: Any = sys.modules["sporco.prox._lp"]
+    rng = np.random.default_rng(0)
+    shape = (*problem.shape, 1, 1, problem.dictionary.n_maps)
+    values = rng.standard_normal(shape, dtype=np.float32)
+    seconds = {}
+    for used in (True, False):
+        module.have_numexpr = used
+        runs = []
+        for _ in range(4):
+            started = time.perf_counter()
+            module.prox_l1(values, np.float32(0.5))
+            runs.append(time.perf_counter() - started)
+        seconds[used] = min(runs[1:])
+    module.have_numexpr = seconds[True] < seconds[False]
     for peer in PEERS:
         with quiet():
             make(peer, problem, 2).solve()
+
+
+def uses_numexpr() -> bool:
+    """True if SPORCO's soft threshold goes through numexpr; it was slower than NumPy on two cores."""
+    sporco()
+    return bool(sys.modules["sporco.prox._lp"].have_numexpr)  # type: ignore[attr-defined]
 
 
 def trace_peer(

@@ -157,8 +157,9 @@ def command(
     add_options: Callable[[argparse.ArgumentParser], None],
     measure: Callable[[argparse.Namespace], Data],
     summary: Callable[[Data], str],
+    after: Callable[[argparse.Namespace], None] | None = None,
 ) -> Data:
-    """Read the arguments, measure, print the table, write the JSON file."""
+    """Read the arguments, measure, print the table, write the JSON file; then `after`."""
     parser = argparse.ArgumentParser(
         prog=f"python -m benchmarks.{name}",
         description=doc,
@@ -188,4 +189,6 @@ def command(
         out = arguments.out or RESULTS
         print(f"\n{save(name, kept, data, seconds=seconds, load=before, out=out)}")
     print(f"({seconds:.0f} s)")
+    if after is not None:
+        after(arguments)
     return data

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,13 +108,20 @@ class Trace:
 
         With `interpolate`, where the line through the two evaluations around it crosses the level.
         """
+        return self._to(level, self.seconds, interpolate)
+
+    def iterations_to(self, level: float) -> float | None:
+        """Iterations until the objective was at most `level`, interpolated."""
+        return self._to(level, self.iteration, True)
+
+    def _to(self, level: float, what: Sequence[float], interpolate: bool) -> float | None:
         for i, value in enumerate(self.objective):
             if value > level:
                 continue
             if not interpolate or i == 0:
-                return self.seconds[i]
-            above, t0, t1 = self.objective[i - 1], self.seconds[i - 1], self.seconds[i]
-            return t0 + (t1 - t0) * (above - level) / (above - value)
+                return what[i]
+            above = self.objective[i - 1]
+            return what[i - 1] + (what[i] - what[i - 1]) * (above - level) / (above - value)
         return None
 
     def as_dict(self) -> dict[str, Any]:
@@ -179,16 +186,17 @@ def trace_own(
 
 
 # --------------------------------------------------------------------------------- warm-up
-def warm_up(filters: int = 2) -> float:
-    """Compile and load all that the solvers use, for filters of 8x8; seconds that it took."""
+def warm_up(methods: Sequence[str] = OWN_METHODS) -> float:
+    """Compile and load all that these methods use, for filters of 8x8; seconds that it took."""
     started = time.perf_counter()
     rng = np.random.default_rng(0)
-    for dtype in (np.float32, np.float64):
+    # The working set goes on in float64 where float32 is the limit.
+    for dtype in (np.float32, np.float64) if "working-set" in methods else (np.float32,):
         x, y = rng.standard_normal((2, 1, 48, 48)).astype(dtype)
         for boundary in ("periodic", "zero"):
-            small: Setting = from_signals("noise", (x, y), filters=filters, boundary=boundary)
-            for method in OWN_METHODS:
-                small.solve(0.3, method=method, tol=1e-3, max_iter=20)
+            small: Setting = from_signals("noise", (x, y), filters=2, boundary=boundary)
+            for method in methods:
+                small.solve(0.3, method=method, tol=1e-3, max_iter=5)
     return time.perf_counter() - started
 
 

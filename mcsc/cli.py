@@ -122,6 +122,7 @@ class _Commands(click.Group):
 
 
 @click.group(
+    "mcsc",
     cls=_Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -130,7 +131,7 @@ class _Commands(click.Group):
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def cli(ctx: click.Context, debug: bool) -> None:
-    r"""Take registered images of one scene apart into what they share and what each has alone.
+    """Take registered images of one scene apart into what they share and what each has alone.
 
     The decomposition is the exact solution of multi-modal convolutional sparse coding, with a
     certificate: a bound on its distance to the optimum.
@@ -138,7 +139,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
     \b
     mcsc demo                          a real decomposition, in seconds
     mcsc solve depth.png photo.png     your own images
-    """
+    """  # noqa: D301  (click wants the backspace itself)
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 

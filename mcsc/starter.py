@@ -91,8 +91,8 @@ def dct_dictionary(
     r"""Return a dictionary of cosines to start from, before one is learned.
 
     Every signal gets the atoms d of `dct_bank` as unique filters. Common filters pair the same
-    atom in all signals, :math:`(d, d)/\sqrt2` and :math:`(d, -d)/\sqrt2` for two, because an edge
-    that is bright to dark in one may be dark to bright in the other.
+    atom in all signals, :math:`(d, d)/\sqrt2` and :math:`(d, -d)/\sqrt2` for two grey images,
+    because an edge that is bright to dark in one may be dark to bright in the other.
 
     Parameters
     ----------
@@ -121,7 +121,8 @@ def dct_dictionary(
     atoms, and the first two opponents, for colour :math:`(1, 0, -1)/\sqrt2` and
     :math:`(1, -2, 1)/\sqrt6`, with those of low frequency (``k + l <= n / 2``), since colour varies
     slowly. Of more than three channels, quick changes along the channels stay in the error.
-    Opponents are common where all signals have them.
+    Opponents are common where all signals have them. A common atom has the same contrast in every
+    channel.
 
     Examples
     --------
@@ -152,9 +153,10 @@ def dct_dictionary(
     flips = itertools.product((1.0, -1.0) if both_signs else (1.0,), repeat=len(counts) - 1)
     signs = [(1.0, *flip) for flip in flips]
     shared = range(min(*counts, _DIRECTIONS))
+    # The same contrast in every channel of every signal, so those of more channels weigh more.
+    weights = np.sqrt(np.asarray(counts) / sum(counts))
     common = tuple(
-        np.concatenate([sign[m] * along(m, j) for j in shared for sign in signs])
-        / np.sqrt(len(counts))
+        np.concatenate([sign[m] * along(m, j) for j in shared for sign in signs]) * weights[m]
         for m in range(len(counts))
     )
     return Dictionary(common=common, unique=unique)

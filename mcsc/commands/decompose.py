@@ -89,8 +89,12 @@ def decompose(
     largest = lambda_max(detail, dictionary, masks=masks, boundary=settings.boundary)
     lam: float | tuple[float, ...]
     if settings.lam is None:
-        if largest == 0:
-            raise ValueError("the images hold nothing that the dictionary could code: lambda_max=0")
+        # The split leaves rounding errors of a constant, and lam would follow them.
+        if largest <= 100 * float(np.finfo(detail[0].dtype).eps):
+            raise ValueError(
+                f"the images hold no detail that the dictionary could code: lambda_max = "
+                f"{largest:.1g}; choose --lam"
+            )
         lam = settings.lam_relative * largest
         announce(
             f"{dictionary.n_maps} maps, lam = {lam:.3g}, "
@@ -99,7 +103,8 @@ def decompose(
     else:
         lam = settings.lam[0] if len(settings.lam) == 1 else settings.lam
         shown = ", ".join(f"{value:g}" for value in settings.lam)
-        announce(f"{dictionary.n_maps} maps, lam = {shown}, lambda_max = {largest:.3g}")
+        above = ": all codes are zero" if min(settings.lam) >= largest else ""
+        announce(f"{dictionary.n_maps} maps, lam = {shown}, lambda_max = {largest:.3g}{above}")
     result = solve(
         detail,
         dictionary,

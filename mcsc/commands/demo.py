@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -45,6 +46,7 @@ def demo(
     """
     if full and size is not None:
         raise click.UsageError("--full and --size exclude each other", ctx)
+    from ..imaging.files import write_image
     from ..imaging.samples import motorcycle
     from ..starter import dct_dictionary
     from .decompose import Settings, Signal, decompose
@@ -65,7 +67,14 @@ def demo(
     settings = Settings(method=method, tol=tol)
     found = decompose(signals, dictionary, settings, click.echo)
     show_table(signals, found)
-    write_all(out, signals, dictionary, found, {**ctx.params, "command": "demo"}, codes=True)
+    # The pair itself, so that everything can be done again, and otherwise, with `mcsc solve`.
+    inputs = [f"{signal.symbol}.png" for signal in signals]
+    for name, signal in zip(inputs, signals, strict=True):
+        write_image(out / name, signal.image, bit_depth=16)
+    arguments = {**ctx.params, "command": "demo"}
+    write_all(out, signals, dictionary, found, arguments, inputs, codes=True)
+    words = ["mcsc", "solve", *(str(out / name) for name in inputs), "--mask", "zeros"]
+    click.echo(f"\nThe same from files: {shlex.join(words)}")
     ctx.exit(0 if found.result.converged else 130 if found.interrupted else 1)
 
 

@@ -68,9 +68,8 @@ def _mask(word: str, pixels: Floats, path: Path) -> Floats:
             mask = mask[:1]
         if mask.shape[1:] != pixels.shape[1:] or len(mask) not in (1, len(pixels)):
             raise ValueError(
-                f"--mask {word} is {_size(mask.shape)} with {len(mask)} channels, {path} is "
-                f"{_size(pixels.shape)} with {len(pixels)}; want the same size, and one channel or "
-                "as many"
+                f"--mask {word} has shape {mask.shape}, {path} {pixels.shape}: want the same "
+                "height and width, and one channel or as many"
             )
         if not np.isfinite(mask).all() or (mask < 0).any():
             raise ValueError(f"--mask {word} holds NaN, Inf or negative weights")

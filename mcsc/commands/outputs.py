@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,16 +39,16 @@ def write_all(
     dictionary: Dictionary,
     found: Decomposition,
     settings: dict[str, Any],
+    inputs: Sequence[str] = (),
     *,
     codes: bool,
 ) -> None:
-    """Write pictures, parts, codes and numbers, and say so."""
+    """Write pictures, parts, codes and numbers, and say so, of `inputs` written before too."""
     result = found.result
     written: list[list[str]] = [["panel.png", "convergence.png", "result.json"]]
     save_figure(decomposition_figure(found.parts), folder / "panel.png")
     figure = convergence_figure({result.method: result.history}, float(settings["tol"]))
     save_figure(figure, folder / "convergence.png")
-    _write_json(folder / "result.json", signals, found, settings)
     if codes:
         result.codes.save(folder / "codes.npz")
         dictionary.save(folder / "dictionary.npz")
@@ -61,13 +62,21 @@ def write_all(
                 names.append(f"{signal.symbol}_{name}.tif")
                 write_image(folder / names[-1], image, bit_depth=32)
         written.append(names)
+    written += [list(inputs)] if inputs else []
+    # Last, with their names: files of another run may lie in the folder too.
+    files = [name for names in written for name in names]
+    _write_json(folder / "result.json", signals, found, settings, files)
     click.echo(f"\nWritten to {folder}:")
     for names in written:
         click.echo("  " + "  ".join(names))
 
 
 def _write_json(
-    path: Path, signals: list[Signal], found: Decomposition, settings: dict[str, Any]
+    path: Path,
+    signals: list[Signal],
+    found: Decomposition,
+    settings: dict[str, Any],
+    files: list[str],
 ) -> None:
     result, codes = found.result, found.result.codes
     content = {
@@ -99,6 +108,7 @@ def _write_json(
             "coefficients": codes.size,
         },
         "history": asdict(result.history),
+        "files": files,
     }
     text = json.dumps(content, indent=2, default=_plain)
     with atomic_write(path) as file:
@@ -137,7 +147,7 @@ def show_table(signals: list[Signal], found: Decomposition) -> None:
         "seconds": f"{result.seconds:.3g}",
         "iterations": str(result.iterations),
         "objective": f"{result.objective:.6g}",
-        "certified\ngap": f"{result.gap:.1e}",
+        "certified\ngap": f"{result.gap:.1e}" if result.gap else "0",
     }
     if result.codes._common is not None:
         cells["nonzeros\ncommon"] = str(result.codes.nnz_common)

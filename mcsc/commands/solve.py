@@ -120,7 +120,7 @@ def solve(
     threads: int | None,
     codes: bool,
 ) -> None:
-    r"""Decompose registered images of one scene.
+    """Decompose registered images of one scene.
 
     PNG, JPEG, BMP or TIFF files of one size. Finds the optimum of Eq. 5 of Deng and Dragotti
     (doi:10.1109/TPAMI.2020.2984244): one sparse code that the images share and one for each of
@@ -140,7 +140,7 @@ def solve(
     mcsc solve near.tif far.tif --lam-relative 0.05
 
     Exit status: 0 converged, 1 not, 2 refused, 130 interrupted (what was computed is written).
-    """
+    """  # noqa: D301  (click wants the backspace itself)
     if lam is not None and lam_relative is not None:
         raise click.UsageError("--lam and --lam-relative exclude each other", ctx)
     if strength is not None and not split:

@@ -163,7 +163,7 @@ def convergence_figure(
     Parameters
     ----------
     histories : mapping of str to History
-        One curve each; the key is its name. A gap of zero is not drawn.
+        One curve each; the key is its name. A gap of zero is drawn as a triangle below the others.
     tol : float, optional
         Drawn as a line.
     log_seconds : bool
@@ -184,20 +184,25 @@ def convergence_figure(
     figure = _figure(6.0, 3.6)
     ax = figure.add_axes((0.125, 0.14, 0.85, 0.79))
     colours = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+    positive = [g for h in histories.values() for g in (*h.gap, tol or 1.0) if g > 0]
+    floor = min(positive) / 10
     for i, (name, history) in enumerate(histories.items()):
         seconds = np.asarray(history.seconds, dtype=np.float64)
         gap = np.asarray(history.gap, dtype=np.float64)
-        shown = (gap > 0) & (seconds > 0)
+        colour = colours[i % len(colours)]
         ax.plot(
-            seconds[shown],
-            gap[shown],
+            seconds,
+            np.where(gap > 0, gap, floor),
             label=name,
-            color=colours[i % len(colours)],
+            color=colour,
             linestyle=("-", "--", ":")[i // len(colours) % 3],
             linewidth=1.6,
-            marker="o" if shown.sum() <= 40 else None,
+            marker="o" if len(gap) <= 40 else None,
             markersize=3.5,
         )
+        zero = gap <= 0
+        if zero.any():
+            ax.plot(seconds[zero], np.full(zero.sum(), floor), "v", color=colour, markersize=8)
     ax.set_yscale("log")
     if log_seconds:
         ax.set_xscale("log")
@@ -317,9 +322,7 @@ def _colour_bar(figure: Figure, drawn: Any, ax: Axes) -> None:
 def _map(name: str) -> Any:
     import matplotlib
 
-    colours = matplotlib.colormaps[name].copy()
-    colours.set_bad(_UNKNOWN)
-    return colours
+    return matplotlib.colormaps[name].with_extremes(bad=_UNKNOWN)
 
 
 def _rgb(colour: str) -> tuple[float, float, float]:

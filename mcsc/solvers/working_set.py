@@ -50,7 +50,7 @@ class WorkingSet:
     cg_steps = 25
     target = 0.3
     early = 0.1
-    share = 0.02
+    share = 0.005
 
     def __init__(self, problem: Problem, start: Codes | None) -> None:
         self._problem = problem
@@ -235,14 +235,21 @@ class WorkingSet:
         """Go along `direction`, setting to zero what would change its sign, if that descends."""
         old = active.value
         before = self._objective(active, self._residual)
-        for t in (1.0, 0.5, 0.25):
-            value = old + active.dtype.type(t) * direction
+        # Up to the first change of sign the objective is the quadratic that was minimised, so that
+        # the shortest of the steps descends for certain.
+        crossing = direction * sign < 0
+        ratios = np.abs(old[crossing] / direction[crossing])
+        first = min(float(ratios.min()) if len(ratios) else 1.0, 1.0)
+        for t in (1.0, 0.5, 0.25, 0.1, first):
+            value = old + active.dtype.type(max(t, first)) * direction
             value[value * sign <= 0] = 0
             residual = active.synthesise(old - value, self._residual.copy())
             active.value = value
             if self._objective(active, residual) < before:
                 self._residual = residual
                 return
+            if t <= first:
+                break
         active.value = old
 
     def _objective(self, active: ActiveSet, residual: np.ndarray) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -10,11 +12,18 @@ from mcsc.solvers.front import METHODS
 from tests.helpers import OBJECTIVE_RTOL, SOLVER_TOL, dense_optimum, make_problem
 
 CASES = {
-    "plain": {},
+    "plain": {"dtype": "float32"},
     "channels": {"channels": (1, 3), "size": 4, "boundary": "periodic"},
-    "masks": {"masks": "fractional", "samples": 2},
+    "masks": {"masks": "fractional", "samples": 2, "dtype": "float32"},
     "absent groups": {"channels": (1, 2, 1), "unique": (2, 0, 1), "masks": "binary"},
 }
+
+
+@functools.cache
+def case(name):
+    """A problem that is solved soon, since the standard's own library is slow."""
+    problem = make_problem(shape=(6, 5), lam=0.5, **CASES[name])
+    return problem, dense_optimum(problem)
 
 
 def moved(problem, xp):
@@ -45,9 +54,9 @@ def dense(codes, xp):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_every_library_gives_the_optimum_in_its_own_arrays(xp, method, name, dtype):
-    problem = make_problem(dtype=dtype, **CASES[name])
+def test_every_library_gives_the_optimum_in_its_own_arrays(xp, method, name):
+    problem, optimum = case(name)
+    dtype = problem.dtype.name
     signals, d, lam, masks = moved(problem, xp)
     options = {"boundary": problem.boundary, "masks": masks, "tol": SOLVER_TOL[dtype]}
     if method == "working-set" and not xp.fused:
@@ -56,7 +65,6 @@ def test_every_library_gives_the_optimum_in_its_own_arrays(xp, method, name, dty
         return
     result = mcsc.solve(signals, d, lam, method=method, **options)
     assert result.converged
-    optimum = dense_optimum(problem)
     assert abs(result.objective - optimum) <= OBJECTIVE_RTOL[dtype] * optimum
     for group in result.codes.coordinates()[1]:
         assert group is None or xp.owns(group.value)
@@ -95,12 +103,12 @@ def test_a_numpy_dictionary_serves_every_library(xp):
 
 
 def test_inputs_are_the_same_afterwards(xp):
-    problem = make_problem(masks="fractional", channels=(1, 2))
+    problem = make_problem(masks="fractional", channels=(1, 2), lam=0.6, shape=(6, 5))
     signals, d, lam, masks = moved(problem, xp)
     arrays = [*signals, *masks, *d.common, *d.unique, lam]
     before = [xp.to_numpy(a).copy() for a in arrays]
     for method in METHODS:
         if method != "working-set" or xp.fused:
-            mcsc.solve(signals, d, lam, masks=masks, method=method)
+            mcsc.solve(signals, d, lam, masks=masks, method=method, tol=1e-2)
     for array, copy in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(xp.to_numpy(array), copy)
