@@ -23,7 +23,7 @@ MAKEFLAGS += --no-print-directory
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
-demo: $(CORE) ## decompose, restore and fuse sample images; pictures go to demo_output/
+demo: $(CORE) ## decompose a sample pair of images; pictures go to demo_output/
 	@$(VENV)/bin/mcsc demo --out demo_output
 
 test: $(TEST) ## run the tests and the docstrings' examples, all but the slow ones

@@ -35,12 +35,13 @@ def measure(arguments: argparse.Namespace) -> Data:
     traces: list[Trace] = []
     with peers.equal_threads(arguments.threads):
         timing.warm_up()
+        peers.check_agreement(name)
         s = setting(name, size, filters=filters)
         peers.warm_up(s.problem(fraction))
         with_numexpr = peers.uses_numexpr()
         reference = s.solve(fraction, tol=1e-6)
         judge = Judge(s.problem(fraction), gap=True)
-        stop = Stop(seconds=cap, gap=2e-6)
+        stop = Stop(seconds=cap, gap=5e-6)
         for method in (*timing.OWN_METHODS, *peers.PEERS):
             run = peers.trace_peer if method in peers.PEERS else timing.trace_own
             traces.append(run(method, lambda: s.problem(fraction), judge, stop, ratio=1.15))

@@ -86,9 +86,7 @@ def summary(data: Data) -> str:
         rows = []
         for fraction in sorted({f for _, f in by}, reverse=True):
             row = [f"{fraction:g}"]
-            nonzero = [
-                r["nonzero"] for (_, f), r in by.items() if f == fraction and r["converged"]
-            ]
+            nonzero = [r["nonzero"] for (_, f), r in by.items() if f == fraction and r["converged"]]
             row.append(f"{number(100 * nonzero[0], 2)} %" if nonzero else "–")
             for method in METHODS:
                 run = by.get((method, fraction))

@@ -49,6 +49,7 @@ def measure(arguments: argparse.Namespace) -> Data:
     rows = []
     with peers.equal_threads(arguments.threads):
         compiled = timing.warm_up(("admm", "fista"))
+        peers.check_agreement(name)
         s = setting(name, size, filters=filters)
         peers.warm_up(s.problem(arguments.fraction))
         for ours, theirs, label, changes, wanted in COMPARISONS:
@@ -110,7 +111,8 @@ def _take_turns(
         function()
         return (time.perf_counter() - started) / each
 
-    run_own(), run_peer()  # noqa: B018  (the first changes of rho, and first touches of memory)
+    run_own()  # the first changes of rho, and the first touch of memory
+    run_peer()
     own_seconds, peer_seconds = [], []
     for turn in range(repeats):
         if turn % 2:
@@ -132,7 +134,7 @@ def summary(data: Data) -> str:
         cells += [f"{found[row[k]]['extra'] / 2**20:.0f}" if found else "" for k in ("own", "peer")]
         rows.append(cells)
     headers = [
-        "mcsc", "SPORCO", "mcsc, ms", "SPORCO, ms", "ratio (range)", "wanted",
+        "mcsc", "SPORCO", "mcsc, ms", "SPORCO, ms", "ratio (range)", "target",
         "mcsc, MiB", "SPORCO, MiB",
     ]  # fmt: skip
     return (

@@ -86,7 +86,8 @@ def _run(specification: dict[str, Any]) -> dict[str, Any]:
         extra: dict[str, Any] = {}
         if method in peers.PEERS:
             problem = s.problem(fraction)
-            peers.make(method, problem, iterations, **specification.get("changes", {})).solve()
+            changes = specification.get("changes", {})
+            peers.make(method, problem, specification["iterations"], **changes).solve()
         elif iterations is not None:
             solver = timing.make_solver(s.problem(fraction), method)
             for _ in range(iterations):

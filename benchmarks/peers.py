@@ -2,10 +2,10 @@
 
 Brendt Wohlberg's SPORCO (https://github.com/bwohlberg/sporco, BSD-3-Clause) solves the same convex
 problem when it is given all filters as one multichannel dictionary with zeros where a filter does
-not act. It gets what makes it fast: float32, pyFFTW with planning done beforehand, numexpr where that
-is the faster, no statistics, the exact Lipschitz constant, and the settings that
+not act. It gets what makes it fast: float32, pyFFTW with planning done beforehand, numexpr where
+that is faster than NumPy, no statistics, the exact Lipschitz constant, and the settings that
 `benchmarks.peer_settings` found best: ADMM's own adaptive rho, and for PGM Nesterov's momentum with
-Barzilai-Borwein steps, which take a third less iterations than the constant step (without its
+Barzilai-Borwein steps, which take a third fewer iterations than the constant step (without its
 guarantee). An ADMM iterate is judged by the better of its two variables.
 """
 
@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 import mcsc
 
-from .problems import quiet
+from .problems import from_signals, quiet, setting
 from .timing import Judge, MakeProblem, Schedule, Stop, Stopwatch, Trace
 
 PEERS = ("SPORCO ADMM", "SPORCO PGM")
@@ -61,7 +61,7 @@ def equal_threads(count: int) -> Iterator[None]:
     """`count` threads for every pool on both sides: ours, FFTW, numexpr, BLAS, OpenMP."""
     import numexpr
 
-    package, shrinkage = sporco(), sys.modules["sporco.prox._lp"]
+    package = sporco()
     before = mcsc.get_num_threads(), package.fft.pyfftw_threads, uses_numexpr()
     mcsc.set_num_threads(count)
     package.fft.pyfftw_threads = count
@@ -72,7 +72,7 @@ def equal_threads(count: int) -> Iterator[None]:
     finally:
         mcsc.set_num_threads(before[0])
         package.fft.pyfftw_threads = before[1]
-        shrinkage.have_numexpr = before[2]  # type: ignore[attr-defined]
+        use_numexpr(before[2])
         numexpr.set_num_threads(was)
 
 
@@ -141,29 +141,38 @@ def to_sporco(problem: mcsc.Problem) -> tuple[np.ndarray, np.ndarray]:
 
 def warm_up(problem: mcsc.Problem) -> None:
     """Plan the FFTs of this size, and settle on numexpr or NumPy, outside of any timing."""
-    module: Any = sys.modules["sporco.prox._lp"]
     rng = np.random.default_rng(0)
     shape = (*problem.shape, 1, 1, problem.dictionary.n_maps)
     values = rng.standard_normal(shape, dtype=np.float32)
     seconds = {}
     for used in (True, False):
-        module.have_numexpr = used
+        use_numexpr(used)
         runs = []
         for _ in range(4):
             started = time.perf_counter()
-            module.prox_l1(values, np.float32(0.5))
+            _shrinkage().prox_l1(values, np.float32(0.5))
             runs.append(time.perf_counter() - started)
         seconds[used] = min(runs[1:])
-    module.have_numexpr = seconds[True] < seconds[False]
+    # On two cores numexpr took three times as long as NumPy; on many it may well be the faster.
+    use_numexpr(seconds[True] < seconds[False])
     for peer in PEERS:
         with quiet():
             make(peer, problem, 2).solve()
 
 
-def uses_numexpr() -> bool:
-    """True if SPORCO's soft threshold goes through numexpr; it was slower than NumPy on two cores."""
+def _shrinkage() -> Any:
     sporco()
-    return bool(sys.modules["sporco.prox._lp"].have_numexpr)  # type: ignore[attr-defined]
+    return sys.modules["sporco.prox._lp"]
+
+
+def uses_numexpr() -> bool:
+    """True if SPORCO's soft threshold goes through numexpr."""
+    return bool(_shrinkage().have_numexpr)
+
+
+def use_numexpr(used: bool) -> None:
+    """Let SPORCO's soft threshold go through numexpr, or through NumPy."""
+    _shrinkage().have_numexpr = used
 
 
 def trace_peer(
@@ -216,3 +225,10 @@ def check_objectives(problem: mcsc.Problem, rtol: float = 1e-6) -> float:
         worst = max(worst, abs(ours - theirs) / theirs)
     assert worst <= rtol, f"objectives differ by {worst:.1e} of their size"
     return worst
+
+
+def check_agreement(name: str) -> None:
+    """`check_objectives` on a small part of a pair, in float64."""
+    small = setting(name, 32, filters=8)
+    x, y = (a.astype(np.float64) for a in small.signals)
+    check_objectives(from_signals(name, (x, y), filters=8).problem(0.03))

@@ -84,7 +84,7 @@ def convergence(data: Data, path: Path) -> None:
             shown = value > 0
             ax.loglog(seconds[shown], value[shown], label=trace["name"], **style)
     for ax in (left, right):
-        ax.set_ylim(1e-6, 2)
+        ax.set_ylim(1e-5, 1.5)
         _plain_seconds(ax.xaxis)
     _label(left, "Objective above the optimum", "seconds", "relative excess")
     _label(right, "Certified relative duality gap", "seconds", "(objective − dual) / objective")

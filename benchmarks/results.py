@@ -102,7 +102,7 @@ def save(name: str, arguments: Data, data: Data, *, seconds: float, load: float,
         "seconds": round(seconds, 1),
         "data": data,
     }
-    path = out / about["slug"] / f"{name}.json"
+    path: Path = out / str(about["slug"]) / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
         file.write((json.dumps(_rounded(record), indent=1) + "\n").encode())
@@ -177,7 +177,8 @@ def command(
     before, started = busy(), time.perf_counter()
     if before > 0.3 and not arguments.quick:
         print(f"The machine is busy ({before} processes a core): the times will not be worth much.")
-    data = measure(arguments)
+    # As it will be read from the file, so that the same is printed now and then.
+    data: Data = json.loads(json.dumps(_rounded(measure(arguments))))
     seconds = time.perf_counter() - started
     print(summary(data))
     if arguments.out is not None or not arguments.quick:

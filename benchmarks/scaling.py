@@ -133,13 +133,13 @@ def summary(data: Data) -> str:
     return (
         f"Working set to a gap of {data['tol']:g} at {100 * data['fraction']:g} % of lambda_max, "
         f"2 x 1 channel, 3 x {data['filters']} filters of 8x8, float32, {data['boundary']} "
-        f"boundary, {data['threads']} threads ({data['pair']}, one content at all sizes; wanted: "
+        f"boundary, {data['threads']} threads ({data['pair']}, one content at all sizes; target: "
         f"the last at most {WANTED_GROWTH} of the first):\n\n"
         + table(headers, rows)
-        + f"\n\nMemory at {w}x{h}: peak {found['peak'] / gib:.2f} GiB resident (wanted: below "
+        + f"\n\nMemory at {w}x{h}: peak {found['peak'] / gib:.2f} GiB resident (target: below "
         f"{WANTED_GIB:g} GB), of which {found['extra'] / gib:.2f} GiB on top of the process before "
         f"`solve`; `Problem.memory_estimate` says {found['estimate'] / gib:.2f} GiB, {ratio:.2f} "
-        f"of it (wanted: within {100 * WANTED_ESTIMATE:.0f} %). {number(found['seconds'])} s, "
+        f"of it (target: within {100 * WANTED_ESTIMATE:.0f} %). {number(found['seconds'])} s, "
         f"{number(100 * found['nonzero'], 2)} % nonzero."
     )
 

@@ -26,7 +26,6 @@ from .problems import (
     QUICK_FILTERS,
     QUICK_SIZE,
     Setting,
-    from_signals,
     pair_names,
     setting,
 )
@@ -72,25 +71,21 @@ def measure(arguments: argparse.Namespace) -> Data:
     data["compile_seconds"] = None if arguments.quick else timing.compile_seconds()
     with peers.equal_threads(arguments.threads):
         timing.warm_up(("working-set",))
-        _agree(names[0], filters)
-        for name in names:
-            s = setting(name, size, filters=filters)
-            peers.warm_up(s.problem(0.01))
-            data["numexpr"] = peers.uses_numexpr()
-            for fraction in fractions:
-                case = _compare(s, fraction, repeats, cap, longest)
-                data["cases"].append(case)
-                if fraction == CERTIFIED_AT:
-                    data["certified"].append(_certify(s, case, repeats))
-                print(_progress(case), flush=True)
+        peers.check_agreement(names[0])
+        try:
+            for name in names:
+                s = setting(name, size, filters=filters)
+                peers.warm_up(s.problem(0.01))
+                data["numexpr"] = peers.uses_numexpr()
+                for fraction in fractions:
+                    case = _compare(s, fraction, repeats, cap, longest)
+                    data["cases"].append(case)
+                    if fraction == CERTIFIED_AT:
+                        data["certified"].append(_certify(s, case, repeats))
+                    print(_progress(case), flush=True)
+        except KeyboardInterrupt:
+            print("Interrupted: what was measured is kept.")
     return data
-
-
-def _agree(name: str, filters: int) -> None:
-    """SPORCO's objective is ours, to 1e-6, in float64."""
-    small = setting(name, 32, filters=min(filters, 8))
-    x, y = (a.astype(np.float64) for a in small.signals)
-    peers.check_objectives(from_signals(name, (x, y), filters=min(filters, 8)).problem(0.03))
 
 
 def _compare(s: Setting, fraction: float, repeats: int, cap: float, longest: float) -> Data:
@@ -133,7 +128,9 @@ def _compare(s: Setting, fraction: float, repeats: int, cap: float, longest: flo
             str(a): [t.seconds_to(optimum * (1 + a)) for t in own] for a in ACCURACIES
         },
         "peer_seconds": peer_seconds,
-        "ratio": {str(a): _ratio(own_seconds[str(a)], traces, optimum * (1 + a)) for a in ACCURACIES},
+        "ratio": {
+            str(a): _ratio(own_seconds[str(a)], traces, optimum * (1 + a)) for a in ACCURACIES
+        },
         "traces": [t.as_dict() for t in (own[0], *traces)],
         "seconds_of_iterations": {
             t.name: t.every_iteration[ITERATIONS_OF_PEER - 1]
@@ -220,11 +217,11 @@ def summary(data: Data) -> str:
     if rows:
         headers = [
             "lam / lambda_max", "nonzero", "1 %: seconds", "times faster", "0.1 %: seconds",
-            "times faster", "wanted",
+            "times faster", "target",
         ]  # fmt: skip
         names = sorted({c["pair"] for c in cases})
         text.append(
-            f"Median (least–largest) over {len(names)} pairs ({', '.join(names)}), "
+            f"Median (least–largest) over {', '.join(names)}: "
             f"{data['size']}x{data['size']}, 2 x 1 channel, 3 x {data['filters']} filters of 8x8, "
             f"float32, periodic, {data['threads']} threads.\n\n" + table(headers, rows)
         )
@@ -263,8 +260,11 @@ def _detail(cases: list[Data]) -> str:
                 row.append(number(seconds) if seconds else f">{number(last[peer])}")
         rows.append(row)
     headers = ["pair", "lam"]
-    for accuracy in ACCURACIES:
-        headers += [f"mcsc to {100 * accuracy:g} %", *(p.removeprefix("SPORCO ") for p in peers.PEERS)]
+    for level in ACCURACIES:
+        headers += [
+            f"mcsc to {100 * level:g} %",
+            *(p.removeprefix("SPORCO ") for p in peers.PEERS),
+        ]
     return "Each pair, seconds:\n\n" + table(headers, rows)
 
 

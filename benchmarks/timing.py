@@ -53,7 +53,7 @@ class Schedule:
     def due(self, iteration: int) -> bool:
         if iteration < self._next:
             return False
-        self._next = max(iteration + 1, int(round(iteration * self._ratio)))
+        self._next = max(iteration + 1, round(iteration * self._ratio))
         return True
 
 
@@ -159,7 +159,12 @@ def make_solver(problem: mcsc.Problem, method: str) -> Any:
     zeros = np.zeros(shape, dtype=problem.dtype)
     if method == "alternating":
         return Alternating(problem, zeros, 10, None)
-    return {"admm": Admm, "fista": Fista, "ista": Ista}[method](problem, zeros)
+    kinds: dict[str, Callable[[mcsc.Problem, np.ndarray], Any]] = {
+        "admm": Admm,
+        "fista": Fista,
+        "ista": Ista,
+    }
+    return kinds[method](problem, zeros)
 
 
 def trace_own(
@@ -224,7 +229,7 @@ def compile_seconds() -> dict[str, float]:
                 cwd=ROOT,
                 env=environment,
                 check=True,
-                capture_output=True,
+                stdout=subprocess.PIPE,
                 text=True,
             )
             seconds[name] = float(done.stdout)

@@ -11,7 +11,7 @@ from .backend import get_num_threads, set_num_threads
 from .codes import Codes, Coordinates
 from .dictionary import Dictionary
 from .problem import Problem, lambda_max
-from .reconstruction import Parts, reconstruct
+from .reconstruction import Parts, reconstruct, signal_parts
 from .solvers.front import solve
 from .solvers.path import Discrepancy, solve_discrepancy, solve_path
 from .solvers.result import ConvergenceWarning, History, Progress, Result
@@ -34,6 +34,7 @@ __all__ = [
     "lambda_max",
     "reconstruct",
     "set_num_threads",
+    "signal_parts",
     "solve",
     "solve_discrepancy",
     "solve_path",

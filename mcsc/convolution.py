@@ -278,19 +278,23 @@ class DirectOperator:
         image = np.zeros((samples, self.n_channels, h + size - 1, w + size - 1), self.dtype)
         for (n, top), (strip, _) in zip(strips, results, strict=True):
             image[n, :, top : top + strip.shape[1]] += strip
-        return self._fold(image), total
+        return fold(image, self.shape, self._origin, self.boundary), total
 
-    def _fold(self, padded: np.ndarray) -> np.ndarray:
-        (h, w), o = self.shape, self._origin
-        after = self.size - 1 - o
-        if self.boundary == "periodic":
-            if o:
-                padded[:, :, h : h + o] += padded[:, :, :o]
-                padded[:, :, :, w : w + o] += padded[:, :, :, :o]
-            if after:
-                padded[:, :, o : o + after] += padded[:, :, h + o :]
-                padded[:, :, :, o : o + after] += padded[:, :, :, w + o :]
-        return np.ascontiguousarray(padded[:, :, o : o + h, o : o + w])
+
+def fold(padded: np.ndarray, shape: tuple[int, int], origin: int, boundary: Boundary) -> np.ndarray:
+    """Bring an image (N, C, H+s-1, W+s-1) that begins `origin` pixels early onto its grid.
+
+    What lies outside is dropped at the zero boundary, and comes back at the other end of a
+    periodic image. `padded` is overwritten.
+    """
+    (h, w), o = shape, origin
+    if boundary == "periodic":
+        after = padded.shape[2] - h - o
+        padded[:, :, h : h + o] += padded[:, :, :o]
+        padded[:, :, o : o + after] += padded[:, :, h + o :]
+        padded[:, :, :, w : w + o] += padded[:, :, :, :o]
+        padded[:, :, :, o : o + after] += padded[:, :, :, w + o :]
+    return np.ascontiguousarray(padded[:, :, o : o + h, o : o + w])
 
 
 def _add(total: tuple[Any, ...] | None, numbers: tuple[Any, ...] | None) -> Any:

@@ -52,7 +52,7 @@ def write_npz(
         | header
     )
     with atomic_write(path) as handle:
-        np.savez_compressed(handle, **({"header": np.array(text)} | arrays))
+        np.savez_compressed(handle, **({"header": np.array(text)} | arrays))  # type: ignore[arg-type]
 
 
 def read_npz(

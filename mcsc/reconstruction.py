@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from .backend import Array, backend_for, namespace, to_numpy
+from .backend import Array, backend_for, to_numpy
 from .codes import Codes
-from .convolution import BOUNDARIES, forward, make_operator
+from .convolution import BOUNDARIES, fold, forward, make_operator
 from .dictionary import Dictionary, Group
 
 
@@ -106,29 +107,85 @@ def reconstruct(
     return Parts(image, common, unique)
 
 
-def _fitting(codes: Codes, dictionary: Dictionary) -> tuple[Array | None, tuple[Array | None, ...]]:
-    """Dense common and unique maps, as many as the dictionary has filters for."""
-    unique = codes.unique or (None,) * dictionary.n_signals
-    found = [0 if maps is None else int(maps.shape[1]) for maps in (codes.common, *unique)]
+def signal_parts(
+    codes: Codes, dictionary: Dictionary, *, boundary: str = "zero"
+) -> tuple[Parts, ...]:
+    r"""Take every signal apart: common part, unique part, and their sum (Eqs. 1 and 2).
+
+    Parameters
+    ----------
+    codes, dictionary, boundary
+        As in `reconstruct`; no target filters are needed.
+
+    Returns
+    -------
+    tuple of M Parts
+        For signal m, `common` is ``dc * c``, `unique` holds ``du * u`` at index m and None
+        elsewhere, and `image` is their sum, the model of the signal.
+
+    Raises
+    ------
+    ValueError
+        `boundary` is unknown, or codes and dictionary do not fit.
+    """
+    if boundary not in BOUNDARIES:
+        raise ValueError(f"boundary must be 'zero' or 'periodic', found {boundary!r}")
+    common_maps, unique_maps = _fitting(codes, dictionary)
+    parts = []
+    for m in range(dictionary.n_signals):
+        dc = None if dictionary.common is None else dictionary.common[m]
+        du = None if dictionary.unique is None else dictionary.unique[m]
+        common = _synthesise(common_maps, dc, "common", boundary)
+        own = _synthesise(unique_maps[m], du, f"unique[{m}]", boundary)
+        image = own if common is None else common if own is None else common + own
+        unique = tuple(own if other == m else None for other in range(dictionary.n_signals))
+        parts.append(Parts(image, common, unique))
+    return tuple(parts)
+
+
+def _fitting(codes: Codes, dictionary: Dictionary) -> tuple[Any, tuple[Any, ...]]:
+    """Sparse common and unique maps, as many as the dictionary has filters for."""
+    unique = codes._unique or (None,) * dictionary.n_signals
+    found = [0 if maps is None else maps.shape[1] for maps in (codes._common, *unique)]
     wanted = [dictionary.n_common, *dictionary.n_unique]
     if found != wanted:
         raise ValueError(f"codes have {found} maps a group, the dictionary has {wanted}")
-    return codes.common, unique
+    return codes._common, unique
 
 
-def _synthesise(maps: Array | None, bank: Array | None, name: str, boundary: str) -> Array | None:
-    """``sum_k bank_k * maps_k`` as an image (N, C, H, W)."""
+def _synthesise(maps: Any, bank: Array | None, name: str, boundary: str) -> Array | None:
+    """``sum_k bank_k * maps_k`` as an image (N, C, H, W), from sparse maps."""
     if maps is None or bank is None:
         return None
-    filters = np.asarray(to_numpy(bank), dtype=np.float64)
-    group = Group(name, slice(0, filters.shape[0]), slice(0, filters.shape[1]), filters)
-    shape = (int(maps.shape[2]), int(maps.shape[3]))
-    s = int(bank.shape[2])
+    filters = to_numpy(bank).astype(np.float64)
+    shape = maps.shape[2:]
+    s = filters.shape[2]
     if s > min(shape):
         raise ValueError(
             f"target filters are larger than the image: filters {s}x{s}, image "
             f"{shape[0]}x{shape[1]}"
         )
-    backend = backend_for(maps)
-    operator = make_operator([group], shape, boundary, backend, maps.dtype)
-    return namespace(maps).astype(forward(operator, backend, maps), maps.dtype)
+    backend = backend_for(maps.value)
+    if backend.name == "NumPy":
+        return _from_nonzeros(maps, filters, boundary)
+    group = Group(name, slice(0, filters.shape[0]), slice(0, filters.shape[1]), filters)
+    operator = make_operator([group], shape, boundary, backend, maps.value.dtype)
+    return forward(operator, backend, maps.dense())
+
+
+def _from_nonzeros(maps: Any, filters: np.ndarray, boundary: str) -> np.ndarray:
+    """The same from the nonzeros alone, at C s s additions each: no map is made dense."""
+    n, _, h, w = maps.shape
+    _, channels, size, _ = filters.shape
+    tall, wide = h + size - 1, w + size - 1
+    image = np.zeros((channels, n * tall * wide))
+    sample, number, row, column = np.unravel_index(maps.index, maps.shape)
+    corner = (sample * tall + row) * wide + column
+    for i, j in np.ndindex(size, size):
+        place = corner + i * wide + j
+        for c in range(channels):
+            weights = maps.value * filters[number, c, i, j]
+            image[c] += np.bincount(place, weights, image.shape[1])
+    padded = np.ascontiguousarray(image.reshape(channels, n, tall, wide).swapaxes(0, 1))
+    folded = fold(padded, (h, w), (size - 1) // 2, boundary)
+    return folded.astype(maps.value.dtype)

@@ -11,18 +11,17 @@ Images are 1-D views of (N, C, H', W'), padded so that no patch leaves them; ``s
 (C, H', W', period_h, period_w), the periods larger than the image where it is not periodic. An
 empty array of weights means that all are one.
 
-The filter size is compiled in, so that a row of a patch is one vector: one set of kernels for each
-size (`kernels_for`), cached on disk.
+`rows` carries the filter size in its type (see `vector_rows`), so that a row of a patch is one
+vector: the kernels are compiled once for each size and precision, and cached on disk.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from numba import njit
 
-from .vector_rows import row_operations
+from .vector_rows import row_add, row_dot, row_weighted_dot
 
 WEIGHTED, EDGE = 1, 2
 
@@ -34,141 +33,112 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-class SparseKernels(NamedTuple):
-    """The compiled kernels for one filter size."""
-
-    descend: Any
-    add: Any
-    correlate: Any
-    measure: Any
+# Inlined by Numba: LLVM would not, and a call costs more than a patch.
 
 
-@cache
-def kernels_for(size: int) -> SparseKernels:
-    """Return the kernels for s x s filters, compiled at their first call (or read from disk)."""
-    s = size
-    operations = row_operations(size)
-    row_dot, row_weighted_dot, row_add = operations
+@njit(inline="always", **_OPTIONS)
+def dot(rows, image, weights, shape, filters, first, c0, nc, n, i, j, kind):  # type: ignore[no-untyped-def]
+    """``D^T w^2 image`` at one coefficient."""
+    s = len(rows)
+    all_channels, h, w, _, _ = shape
+    place = ((n * all_channels + c0) * h + i) * w + j
+    if kind & WEIGHTED:
+        total = row_weighted_dot(rows, image, weights, place, w, filters, first)
+        for c in range(1, nc):
+            offset = place + c * h * w
+            total += row_weighted_dot(rows, image, weights, offset, w, filters, first + c * s * s)
+    else:
+        total = row_dot(rows, image, place, w, filters, first)
+        for c in range(1, nc):
+            total += row_dot(rows, image, place + c * h * w, w, filters, first + c * s * s)
+    return total
 
-    # Inlined by Numba: LLVM would not, and a call costs more than a patch.
-    @njit(inline="always", **_OPTIONS)
-    def dot(image, weights, shape, filters, first, c0, nc, n, i, j, kind):  # type: ignore[no-untyped-def]
-        all_channels, h, w, _, _ = shape
-        place = ((n * all_channels + c0) * h + i) * w + j
-        if kind & WEIGHTED:
-            total = row_weighted_dot(image, weights, place, w, filters, first)
-            for c in range(1, nc):
-                offset = place + c * h * w
-                total += row_weighted_dot(image, weights, offset, w, filters, first + c * s * s)
-        else:
-            total = row_dot(image, place, w, filters, first)
-            for c in range(1, nc):
-                total += row_dot(image, place + c * h * w, w, filters, first + c * s * s)
-        return total
 
-    @njit(inline="always", **_OPTIONS)
-    def put(image, shape, filters, first, c0, nc, n, i, j, kind, value):  # type: ignore[no-untyped-def]
-        all_channels, h, w, _, _ = shape
-        place = ((n * all_channels + c0) * h + i) * w + j
-        for c in range(nc):
-            row_add(image, place + c * h * w, w, filters, first + c * s * s, value)
-        if kind & EDGE:
-            put_copies(image, shape, filters, first, c0, nc, n, i, j, value)
+@njit(inline="always", **_OPTIONS)
+def put(rows, image, shape, filters, first, c0, nc, n, i, j, kind, value):  # type: ignore[no-untyped-def]
+    """Add `value` times a filter to its patch and, on a periodic image, to its copies."""
+    s = len(rows)
+    all_channels, h, w, _, _ = shape
+    place = ((n * all_channels + c0) * h + i) * w + j
+    for c in range(nc):
+        row_add(rows, image, place + c * h * w, w, filters, first + c * s * s, value)
+    if kind & EDGE:
+        put_copies(rows, image, shape, filters, first, c0, nc, n, i, j, value)
 
-    @njit(**_OPTIONS)
-    def put_copies(image, shape, filters, first, c0, nc, n, i, j, value):  # type: ignore[no-untyped-def]
-        all_channels, h, w, period_h, period_w = shape
-        for di in (-period_h, 0, period_h):
-            if i + di < 0 or i + di + s > h:
+
+@njit(**_OPTIONS)
+def put_copies(rows, image, shape, filters, first, c0, nc, n, i, j, value):  # type: ignore[no-untyped-def]
+    """Add to the copies of a patch one period away."""
+    s = len(rows)
+    all_channels, h, w, period_h, period_w = shape
+    for di in (-period_h, 0, period_h):
+        if i + di < 0 or i + di + s > h:
+            continue
+        for dj in (-period_w, 0, period_w):
+            if j + dj < 0 or j + dj + s > w or (di == 0 and dj == 0):
                 continue
-            for dj in (-period_w, 0, period_w):
-                if j + dj < 0 or j + dj + s > w or (di == 0 and dj == 0):
-                    continue
-                place = ((n * all_channels + c0) * h + i + di) * w + j + dj
-                for c in range(nc):
-                    row_add(image, place + c * h * w, w, filters, first + c * s * s, value)
+            place = ((n * all_channels + c0) * h + i + di) * w + j + dj
+            for c in range(nc):
+                row_add(rows, image, place + c * h * w, w, filters, first + c * s * s, value)
 
-    @njit(**_OPTIONS)
-    def descend(  # type: ignore[no-untyped-def]
-        tiles,
-        bounds,
-        sweeps,
-        residual,
-        weights,
-        shape,
-        filters,
-        first,
-        channel,
-        channels,
-        lam,
-        n,
-        k,
-        i,
-        j,
-        kind,
-        curvature,
-        value,
-    ):
-        """Cyclic coordinate descent on the coefficients of each tile.
 
-        Returns the largest change of a correlation relative to lam in the last sweep.
-        """
-        zero = filters.dtype.type(0)
-        worst = 0.0
-        for tile in tiles:
-            for sweep in range(sweeps):
-                largest = zero
-                for t in range(bounds[tile], bounds[tile + 1]):
-                    m = k[t]
-                    g = dot(
-                        residual,
-                        weights,
-                        shape,
-                        filters,
-                        first[m],
-                        channel[m],
-                        channels[m],
-                        n[t],
-                        i[t],
-                        j[t],
-                        kind[t],
-                    )
-                    h = curvature[t]
-                    old = value[t]
-                    z = old * h + g
-                    new = (max(z - lam[m], zero) + min(z + lam[m], zero)) / h
-                    change = new - old
-                    if change != zero:
-                        value[t] = new
-                        put(
-                            residual,
-                            shape,
-                            filters,
-                            first[m],
-                            channel[m],
-                            channels[m],
-                            n[t],
-                            i[t],
-                            j[t],
-                            kind[t],
-                            -change,
-                        )
-                        largest = max(largest, abs(change) * h / lam[m])
-                if sweep == sweeps - 1:
-                    worst = max(worst, float(largest))
-        return worst
+@njit(**_OPTIONS)
+def descend(  # type: ignore[no-untyped-def]
+    rows,
+    tiles,
+    bounds,
+    sweeps,
+    residual,
+    weights,
+    shape,
+    filters,
+    first,
+    channel,
+    channels,
+    lam,
+    n,
+    k,
+    i,
+    j,
+    kind,
+    curvature,
+    value,
+):
+    """Cyclic coordinate descent on the coefficients of each tile.
 
-    @njit(**_OPTIONS)
-    def add(  # type: ignore[no-untyped-def]
-        tiles, bounds, image, shape, filters, first, channel, channels, n, k, i, j, kind, value
-    ):
-        """``image += D value`` for the coefficients of the tiles."""
-        for tile in tiles:
+    Returns the largest change of a correlation relative to lam in the last sweep.
+    """
+    zero = filters.dtype.type(0)
+    worst = 0.0
+    for tile in tiles:
+        for sweep in range(sweeps):
+            largest = zero
             for t in range(bounds[tile], bounds[tile + 1]):
-                if value[t] != 0:
-                    m = k[t]
+                m = k[t]
+                g = dot(
+                    rows,
+                    residual,
+                    weights,
+                    shape,
+                    filters,
+                    first[m],
+                    channel[m],
+                    channels[m],
+                    n[t],
+                    i[t],
+                    j[t],
+                    kind[t],
+                )
+                h = curvature[t]
+                old = value[t]
+                z = old * h + g
+                new = (max(z - lam[m], zero) + min(z + lam[m], zero)) / h
+                change = new - old
+                if change != zero:
+                    value[t] = new
                     put(
-                        image,
+                        rows,
+                        residual,
                         shape,
                         filters,
                         first[m],
@@ -178,62 +148,108 @@ def kernels_for(size: int) -> SparseKernels:
                         i[t],
                         j[t],
                         kind[t],
-                        value[t],
+                        -change,
                     )
+                    largest = max(largest, abs(change) * h / lam[m])
+            if sweep == sweeps - 1:
+                worst = max(worst, float(largest))
+    return worst
 
-    @njit(**_OPTIONS)
-    def correlate(  # type: ignore[no-untyped-def]
-        begin, end, image, weights, shape, filters, first, channel, channels, n, k, i, j, kind, out
-    ):
-        """``out[t] = (D^T w^2 image)[t]`` for coefficients begin .. end."""
-        for t in range(begin, end):
-            m = k[t]
-            out[t] = dot(
-                image,
-                weights,
-                shape,
-                filters,
-                first[m],
-                channel[m],
-                channels[m],
-                n[t],
-                i[t],
-                j[t],
-                kind[t],
-            )
 
-    @njit(**_OPTIONS)
-    def measure(  # type: ignore[no-untyped-def]
-        weights, shape, filters, first, channel, channels, norms, n, k, i, j, kind, out
-    ):
-        """Set ``kind`` and the squared norm of every coefficient's weighted column."""
-        weighted = weights.shape[0] > 0
-        all_channels, h, w, period_h, period_w = shape
-        one = filters.dtype.type(1)
-        for t in range(k.shape[0]):
-            m = k[t]
-            kind[t] = 0
-            copied = i[t] >= period_h or j[t] >= period_w
-            if i[t] + period_h + s <= h or j[t] + period_w + s <= w or copied:
-                kind[t] = EDGE
-            out[t] = norms[m]
-            if not weighted:
-                continue
-            total = filters.dtype.type(0)
-            plain = True
-            for c in range(channels[m]):
-                begin = (n[t] * all_channels + channel[m] + c) * h
-                for p in range(s):
-                    for q in range(s):
-                        weight = weights[(begin + i[t] + p) * w + j[t] + q]
-                        plain = plain and weight == one
-                        f = filters[first[m] + (c * s + p) * s + q]
-                        total += weight * f * f
-            if not plain:
-                out[t] = total
-                kind[t] |= WEIGHTED
+@njit(**_OPTIONS)
+def add(  # type: ignore[no-untyped-def]
+    rows, tiles, bounds, image, shape, filters, first, channel, channels, n, k, i, j, kind, value
+):
+    """``image += D value`` for the coefficients of the tiles."""
+    for tile in tiles:
+        for t in range(bounds[tile], bounds[tile + 1]):
+            if value[t] != 0:
+                m = k[t]
+                put(
+                    rows,
+                    image,
+                    shape,
+                    filters,
+                    first[m],
+                    channel[m],
+                    channels[m],
+                    n[t],
+                    i[t],
+                    j[t],
+                    kind[t],
+                    value[t],
+                )
 
-    return SparseKernels(descend, add, correlate, measure)
+
+@njit(**_OPTIONS)
+def correlate(  # type: ignore[no-untyped-def]
+    rows,
+    begin,
+    end,
+    image,
+    weights,
+    shape,
+    filters,
+    first,
+    channel,
+    channels,
+    n,
+    k,
+    i,
+    j,
+    kind,
+    out,
+):
+    """``out[t] = (D^T w^2 image)[t]`` for coefficients begin .. end."""
+    for t in range(begin, end):
+        m = k[t]
+        out[t] = dot(
+            rows,
+            image,
+            weights,
+            shape,
+            filters,
+            first[m],
+            channel[m],
+            channels[m],
+            n[t],
+            i[t],
+            j[t],
+            kind[t],
+        )
+
+
+@njit(**_OPTIONS)
+def measure(  # type: ignore[no-untyped-def]
+    rows, weights, shape, filters, first, channel, channels, norms, n, k, i, j, kind, out
+):
+    """Set ``kind`` and the squared norm of every coefficient's weighted column."""
+    weighted = weights.shape[0] > 0
+    s = len(rows)
+    all_channels, h, w, period_h, period_w = shape
+    one = filters.dtype.type(1)
+    for t in range(k.shape[0]):
+        m = k[t]
+        kind[t] = 0
+        copied = i[t] >= period_h or j[t] >= period_w
+        if i[t] + period_h + s <= h or j[t] + period_w + s <= w or copied:
+            kind[t] = EDGE
+        out[t] = norms[m]
+        if not weighted:
+            continue
+        total = filters.dtype.type(0)
+        plain = True
+        for c in range(channels[m]):
+            begin = (n[t] * all_channels + channel[m] + c) * h
+            for p in range(s):
+                for q in range(s):
+                    weight = weights[(begin + i[t] + p) * w + j[t] + q]
+                    plain = plain and weight == one
+                    f = filters[first[m] + (c * s + p) * s + q]
+                    total += weight * f * f
+        if not plain:
+            out[t] = total
+            kind[t] |= WEIGHTED
 
 
 @njit(**_OPTIONS)

@@ -3,30 +3,23 @@
 A row of a filter is one vector of s numbers. Written as a loop of s steps, Numba's compiler makes
 scalar code of it (ten times slower here: the index arithmetic hides that the loads are adjacent),
 so the vectors are written out in LLVM's language; LLVM splits them into what the processor has.
+
+The size of a filter is carried by the type of the first argument, `rows`, a tuple of s integers
+whose values mean nothing: so it is known to the compiler, and part of what is cached on disk.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import extending, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+
+# Its annotations would hide that a call leaves out the first argument.
+_intrinsic: Any = extending.intrinsic
 
 _FAST = ("reassoc", "contract", "nsz")
-
-
-class RowOperations(NamedTuple):
-    """Intrinsics for one filter size; arrays are 1-D, offsets and strides in elements."""
-
-    dot: Any
-    """``dot(a, offset, stride, f, first)``: sum of a patch times a filter."""
-    weighted_dot: Any
-    """``weighted_dot(a, w, offset, stride, f, first)``: the same with weights laid out as a."""
-    add: Any
-    """``add(a, offset, stride, f, first, value)``: patch += value * filter."""
 
 
 def _row(context: Any, builder: Any, kind: Any, array: Any, offset: Any, vector: Any) -> Any:
@@ -48,84 +41,76 @@ def _sum(builder: Any, vector: Any, element: Any, size: int) -> Any:
     return builder.call(function, [ir.Constant(element, -0.0), vector], fastmath=_FAST)
 
 
-@cache
-def row_operations(size: int) -> RowOperations:
-    """Return the intrinsics for size x size patches."""
+def _products(
+    context: Any, builder: Any, signature: Any, image: Any, offset: Any, stride: Any,
+    weights: Any, filters: Any, first: Any,
+) -> Any:  # fmt: skip
+    element = context.get_value_type(signature.return_type)
+    size = signature.args[0].count
+    vector = ir.VectorType(element, size)
+    kinds = signature.args[1:]
+    total = None
+    for _ in range(size):
+        a = builder.load(_row(context, builder, kinds[0], image, offset, vector))
+        term = _aligned(a, element)
+        if weights is not None:
+            w = builder.load(_row(context, builder, kinds[1], weights, offset, vector))
+            term = builder.fmul(term, _aligned(w, element), flags=_FAST)
+        f = builder.load(_row(context, builder, kinds[-2], filters, first, vector))
+        term = builder.fmul(term, _aligned(f, element), flags=_FAST)
+        total = term if total is None else builder.fadd(total, term, flags=_FAST)
+        offset = builder.add(offset, stride)
+        first = builder.add(first, ir.Constant(first.type, size))
+    return _sum(builder, total, element, size)
 
-    def products(
-        context: Any,
-        builder: Any,
-        signature: Any,
-        image: Any,
-        offset: Any,
-        stride: Any,
-        weights: Any,
-        filters: Any,
-        first: Any,
-    ) -> Any:
-        element = context.get_value_type(signature.return_type)
+
+@_intrinsic
+def row_dot(typing, rows, image, offset, stride, filters, first):  # type: ignore[no-untyped-def]
+    """Sum of the patch of `image` (1-D) at `offset` times the filter at `first`."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        _, image, offset, stride, filters, first = args
+        return _products(context, builder, signature, image, offset, stride, None, filters, first)
+
+    return image.dtype(rows, image, types.intp, types.intp, filters, types.intp), generate
+
+
+@_intrinsic
+def row_weighted_dot(typing, rows, image, weights, offset, stride, filters, first):  # type: ignore[no-untyped-def]
+    """The same, multiplied by weights that are laid out as `image`."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        _, image, weights, offset, stride, filters, first = args
+        return _products(
+            context, builder, signature, image, offset, stride, weights, filters, first
+        )
+
+    kind = image.dtype(rows, image, weights, types.intp, types.intp, filters, types.intp)
+    return kind, generate
+
+
+@_intrinsic
+def row_add(typing, rows, image, offset, stride, filters, first, value):  # type: ignore[no-untyped-def]
+    """Add `value` times the filter at `first` to the patch of `image` at `offset`."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        _, image, offset, stride, filters, first, value = args
+        size = signature.args[0].count
+        element = value.type
         vector = ir.VectorType(element, size)
+        spread = ir.Constant(vector, ir.Undefined)
+        for q in range(size):
+            spread = builder.insert_element(spread, value, ir.Constant(ir.IntType(32), q))
         kinds = signature.args
-        total = None
         for _ in range(size):
-            a = builder.load(_row(context, builder, kinds[0], image, offset, vector))
-            term = _aligned(a, element)
-            if weights is not None:
-                w = builder.load(_row(context, builder, kinds[1], weights, offset, vector))
-                term = builder.fmul(term, _aligned(w, element), flags=_FAST)
-            f = builder.load(_row(context, builder, kinds[-2], filters, first, vector))
-            term = builder.fmul(term, _aligned(f, element), flags=_FAST)
-            total = term if total is None else builder.fadd(total, term, flags=_FAST)
+            place = _row(context, builder, kinds[1], image, offset, vector)
+            a = _aligned(builder.load(place), element)
+            f = builder.load(_row(context, builder, kinds[4], filters, first, vector))
+            change = builder.fmul(spread, _aligned(f, element), flags=_FAST)
+            _aligned(builder.store(builder.fadd(a, change, flags=_FAST), place), element)
             offset = builder.add(offset, stride)
             first = builder.add(first, ir.Constant(first.type, size))
-        return _sum(builder, total, element, size)
+        return context.get_dummy_value()
 
-    @intrinsic
-    def dot(typing, image, offset, stride, filters, first):  # type: ignore[no-untyped-def]
-        def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            image, offset, stride, filters, first = args
-            return products(
-                context, builder, signature, image, offset, stride, None, filters, first
-            )
-
-        return image.dtype(image, types.intp, types.intp, filters, types.intp), generate
-
-    @intrinsic
-    def weighted_dot(typing, image, weights, offset, stride, filters, first):  # type: ignore[no-untyped-def]
-        def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            image, weights, offset, stride, filters, first = args
-            return products(
-                context, builder, signature, image, offset, stride, weights, filters, first
-            )
-
-        return (
-            image.dtype(image, weights, types.intp, types.intp, filters, types.intp),
-            generate,
-        )
-
-    @intrinsic
-    def add(typing, image, offset, stride, filters, first, value):  # type: ignore[no-untyped-def]
-        def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            image, offset, stride, filters, first, value = args
-            element = value.type
-            vector = ir.VectorType(element, size)
-            spread = ir.Constant(vector, ir.Undefined)
-            for q in range(size):
-                spread = builder.insert_element(spread, value, ir.Constant(ir.IntType(32), q))
-            kinds = signature.args
-            for _ in range(size):
-                place = _row(context, builder, kinds[0], image, offset, vector)
-                a = _aligned(builder.load(place), element)
-                f = builder.load(_row(context, builder, kinds[3], filters, first, vector))
-                change = builder.fmul(spread, _aligned(f, element), flags=_FAST)
-                _aligned(builder.store(builder.fadd(a, change, flags=_FAST), place), element)
-                offset = builder.add(offset, stride)
-                first = builder.add(first, ir.Constant(first.type, size))
-            return context.get_dummy_value()
-
-        return (
-            types.void(image, types.intp, types.intp, filters, types.intp, image.dtype),
-            generate,
-        )
-
-    return RowOperations(dot, weighted_dot, add)
+    kind = types.void(rows, image, types.intp, types.intp, filters, types.intp, image.dtype)
+    return kind, generate

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codes import Coordinates
 from ..dictionary import Dictionary
 from ..imaging.plots import SignalParts
 from ..imaging.split import lowpass_split
 from ..problem import lambda_max
+from ..reconstruction import signal_parts
 from ..solvers.front import solve
 from ..solvers.result import Result
 from .options import LAM_RELATIVE, STRENGTH
@@ -64,7 +64,7 @@ class Decomposition:
     @property
     def interrupted(self) -> bool:
         """True after Ctrl-C."""
-        return not self.result.converged and "(interrupted)" in self.result.message
+        return self.result.stopped == "interrupted"
 
 
 def symbols(count: int) -> list[str]:
@@ -118,53 +118,17 @@ def decompose(
         progress=sys.stderr.isatty(),
     )
 
-    common, unique = result.codes.coordinates()
-    unique = unique or (None,) * len(signals)
     parts = []
-    for m, signal in enumerate(signals):
-        shape = signal.image.shape[1:]
-        dc = None if dictionary.common is None else dictionary.common[m]
-        du = None if dictionary.unique is None else dictionary.unique[m]
+    for m, part in enumerate(signal_parts(result.codes, dictionary, boundary=settings.boundary)):
+        signal, own = signals[m], part.unique[m]
         parts.append(
             SignalParts(
                 label=f"{signal.symbol}, {signal.name}",
                 image=signal.image,
-                common=_synthesise(common, dc, shape, settings.boundary),
-                unique=_synthesise(unique[m], du, shape, settings.boundary),
+                common=None if part.common is None else part.common[0],
+                unique=None if own is None else own[0],
                 low=low[m],
                 mask=signal.mask,
             )
         )
     return Decomposition(result, parts, lam, largest)
-
-
-def _synthesise(
-    codes: Coordinates | None, bank: Any, shape: tuple[int, ...], boundary: str
-) -> Floats | None:
-    """``sum_k bank_k * codes_k`` from the nonzeros alone, (C, H, W), so that no map is made dense.
-
-    Costs C s s additions a coefficient.
-    """
-    if codes is None or bank is None:
-        return None
-    filters = np.asarray(bank, dtype=np.float64)
-    _, channels, size, _ = filters.shape
-    origin = (size - 1) // 2
-    h, w = shape
-    padded = (h + size - 1, w + size - 1)
-    image = np.zeros((channels, padded[0] * padded[1]))
-    corner = codes.row * padded[1] + codes.column
-    for i, j in np.ndindex(size, size):
-        place = corner + i * padded[1] + j
-        for c in range(channels):
-            weights = codes.value * filters[codes.map, c, i, j]
-            image[c] += np.bincount(place, weights, padded[0] * padded[1])
-    image = image.reshape(channels, *padded)
-    if boundary == "periodic":
-        for axis, n in ((1, h), (2, w)):
-            # What lies before and after the grid comes back at its other end.
-            image = np.moveaxis(image, axis, 0)
-            image[n : n + origin] += image[:origin]
-            image[origin : size - 1] += image[n + origin :]
-            image = np.moveaxis(image, 0, axis)
-    return image[:, origin : origin + h, origin : origin + w].astype(codes.value.dtype)

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import get_num_threads
-from ..backend.sparse_kernels import SparseKernels, clear, kernels_for
+from ..backend import get_num_threads, sparse_kernels
 from ..backend.threads import map_in_threads
 from ..problem import Problem
 
@@ -105,7 +104,7 @@ class ActiveSet:
         self.tiles = np.arange(grid.count)
         self.table = FilterTable(problem, dtype)
         s = problem.dictionary.filter_size
-        self._kernels: SparseKernels = kernels_for(s)
+        self._rows = (0,) * s  # carries the filter size into the kernels' types
         h, w = problem.shape
         o = (s - 1) // 2
         self._periodic = problem.boundary == "periodic"
@@ -188,7 +187,8 @@ class ActiveSet:
         value = np.ascontiguousarray(value, dtype=self.dtype)
 
         def measure(part: slice) -> None:
-            self._kernels.measure(
+            sparse_kernels.measure(
+                self._rows,
                 self._flat_weights, self._extent, *self.table.arguments, self.table.norms,
                 n[part], k[part], i[part], j[part], kind[part], curvature[part],
             )  # fmt: skip
@@ -231,7 +231,7 @@ class ActiveSet:
         s = self.problem.dictionary.filter_size
         windows = np.array([self.grid.window(int(t)) for t in self.tiles], dtype=np.int64)
         windows[:, 3:] += s - 1
-        clear(image, windows)
+        sparse_kernels.clear(image, windows)
 
     def _arrays(self) -> tuple[np.ndarray, ...]:
         return (self._key, self.n, self.k, self._i, self._j, self.kind, self.curvature, self.value)
@@ -264,7 +264,8 @@ class ActiveSet:
         flat = residual.reshape(-1)
 
         def work(tiles: np.ndarray) -> float:
-            worst: float = self._kernels.descend(
+            worst: float = sparse_kernels.descend(
+                self._rows,
                 tiles, self.bounds, sweeps, flat, self._flat_weights, self._extent,
                 *t.arguments, t.lam,
                 self.n, self.k, self._i, self._j, self.kind, self.curvature, self.value,
@@ -278,7 +279,8 @@ class ActiveSet:
         flat = image.reshape(-1)
 
         def work(tiles: np.ndarray) -> None:
-            self._kernels.add(
+            sparse_kernels.add(
+                self._rows,
                 tiles, self.bounds, flat, self._extent, *self.table.arguments,
                 self.n, self.k, self._i, self._j, self.kind, value,
             )  # fmt: skip
@@ -292,7 +294,8 @@ class ActiveSet:
         flat = image.reshape(-1)
 
         def work(part: slice) -> None:
-            self._kernels.correlate(
+            sparse_kernels.correlate(
+                self._rows,
                 part.start, part.stop, flat, self._flat_weights, self._extent,
                 *self.table.arguments,
                 self.n, self.k, self._i, self._j, self.kind, out,

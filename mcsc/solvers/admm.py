@@ -19,7 +19,7 @@ s - 1, where an infinite threshold forces them to zero off the image, and the sy
 channels only, is solved by a few conjugate-gradient steps with the unweighted inverse as
 preconditioner, warm-started from the last iteration. Against splitting the data term as well
 (mask decoupling, F. Heide et al., doi:10.1109/CVPR.2015.7299149) this keeps one rho, and took a
-quarter of the iterations and fewer (``benchmarks/bench_admm.py``).
+quarter of the iterations and fewer (``benchmarks/admm.py``).
 """
 
 from __future__ import annotations

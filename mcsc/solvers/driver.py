@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from ..backend import Array
 from ..certificate import Certificate, Evaluation
@@ -20,6 +20,7 @@ from .progress import ProgressBar
 from .result import ConvergenceWarning, History, Progress, Result
 
 Callback = Callable[[Progress], Any]
+Stop = Literal["converged", "max_iter", "callback", "interrupted"]
 
 
 class Solver(Protocol):
@@ -118,7 +119,7 @@ def run(
     history = History()
     best_dual = 0.0  # theta = 0 is always feasible
     iteration = 0
-    reason = ""
+    stopped: Stop = "converged"
     objective = gap = 0.0
 
     def evaluate() -> None:
@@ -153,6 +154,7 @@ def run(
                 while not evaluated:
                     solver.step()
                     iteration += 1
+                    bar.update(gap, iteration)
                     if interrupt.asked or iteration >= max_iter or solver.due(iteration, tol):
                         break
                 evaluate()
@@ -160,21 +162,29 @@ def run(
                 stop = report()
             if gap > tol:
                 if interrupt.asked:
-                    reason = "interrupted"
+                    stopped = "interrupted"
                 elif stop:
-                    reason = "stopped by the callback"
+                    stopped = "callback"
                 else:
-                    reason = f"reached max_iter = {max_iter}"
+                    stopped = "max_iter"
         except KeyboardInterrupt:
             # From the callback, or outside the main thread: what is there is still certified.
-            reason = "interrupted"
+            stopped = "interrupted"
             if not evaluated:
                 evaluate()
     converged = gap <= tol
+    reasons = {
+        "interrupted": "interrupted",
+        "callback": "stopped by the callback",
+        "max_iter": f"reached max_iter = {max_iter}",
+    }
     if converged:
+        stopped = "converged"
         message = f"converged: certified relative gap {gap:.2g} <= tol = {tol:g}"
     else:
-        message = f"not converged ({reason}): certified relative gap {gap:.2g}, wanted {tol:g}"
+        message = (
+            f"not converged ({reasons[stopped]}): certified relative gap {gap:.2g}, wanted {tol:g}"
+        )
         warnings.warn(f"{solver.name} {message}", ConvergenceWarning, stacklevel=4)
     return Result(
         codes=solver.codes(),
@@ -185,6 +195,7 @@ def run(
         method=solver.name,
         iterations=iteration,
         seconds=time.perf_counter() - started,
+        stopped=stopped,
         message=message + note,
         history=history,
     )

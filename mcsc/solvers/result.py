@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from ..codes import Codes
 
@@ -49,6 +50,8 @@ class Result:
     method: str
     iterations: int
     seconds: float
+    stopped: Literal["converged", "max_iter", "callback", "interrupted"]
+    """Why the solver stopped."""
     message: str
     """Why the solver stopped, with what `method="auto"` chose and why."""
     history: History = field(repr=False)

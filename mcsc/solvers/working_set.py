@@ -15,8 +15,6 @@ their number. Cost and memory grow with pixels and nonzeros, not with pixels tim
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..backend import get_num_threads

@@ -7,7 +7,7 @@ import pytest
 
 import mcsc
 from mcsc.certificate import Certificate, Evaluation
-from tests.helpers import dense_optimum, dense_systems, make_problem, solve
+from tests.helpers import correlate, dense_optimum, dense_systems, make_problem, solve
 
 
 def evaluations(problem):
@@ -81,6 +81,27 @@ def test_samples_of_a_batch_are_scaled_independently():
     found = Certificate(problem).evaluate(maps)
     assert found.objective == pytest.approx(sum(e.objective for e in alone), rel=1e-12)
     assert found.dual == pytest.approx(sum(e.dual for e in alone), rel=1e-12)
+
+
+@pytest.mark.parametrize("bright", [slice(0, 5), slice(30, 35), slice(85, 90)], ids=str)
+def test_the_largest_correlation_may_lie_in_any_strip(bright):
+    """An image of several tiles, by SciPy's correlations."""
+    problem = make_problem(shape=(90, 40), common=2, unique=1)
+    signals = tuple(0.1 * x for x in problem.signals)
+    for x in signals:
+        x[..., bright, :] *= 10
+    d = problem.dictionary
+    problem = mcsc.Problem(signals, d, 1.0)
+    correlations = [
+        sum(correlate(b, x[0]) for b, x in zip(d.common, signals, strict=True)),
+        *(correlate(b, x[0]) for b, x in zip(d.unique, signals, strict=True)),
+    ]
+    largest = max(np.abs(c).max() for c in correlations)
+    assert problem.lambda_max() == pytest.approx(largest, rel=1e-12)
+    found = Certificate(problem).evaluate(np.zeros((1, d.n_maps, 90, 40)))
+    energy = sum(np.sum(x**2) for x in signals)
+    assert largest > 1
+    assert found.dual == pytest.approx(energy * (1 / largest - 0.5 / largest**2), rel=1e-12)
 
 
 def test_gap_is_relative_and_never_negative():

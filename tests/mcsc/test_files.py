@@ -112,18 +112,25 @@ def test_incomplete_headers_are_refused(saved, noun, key):
 
 
 class Bomb:
+    """What leaves a folder behind when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
     def __reduce__(self):
-        return (os.abort, ())
+        return os.mkdir, (self.path,)
 
 
-def test_nothing_is_unpickled(saved, noun):
+def test_nothing_is_unpickled(saved, noun, tmp_path):
     path, load = saved
     header, arrays = header_of(path)
     name = next(iter(arrays))
-    for objects in ({"header": np.array(Bomb())}, {name: np.array([Bomb()])}):
+    bomb = Bomb(tmp_path / "unpickled")
+    for objects in ({"header": np.array(bomb)}, {name: np.array([bomb])}):
         np.savez(path, **({"header": np.array(json.dumps(header))} | arrays | objects))
         with pytest.raises(ValueError, match=f"is not a {noun} file"):
             load(path)
+        assert not (tmp_path / "unpickled").exists()
 
 
 def test_a_flipped_byte_is_noticed_or_harmless(saved):

@@ -167,3 +167,27 @@ def test_target_filters_larger_than_the_image(boundary):
     d = make_dictionary(size=(3, 3, 3, 3, 9, 9, 9), target=1)
     with pytest.raises(ValueError, match=r"target filters .* filters 9x9, image 9x8"):
         mcsc.reconstruct(random_codes(d), d, boundary=boundary)
+
+
+@pytest.mark.parametrize("boundary", ["zero", "periodic"])
+@pytest.mark.parametrize("size", [3, 4])
+def test_parts_of_the_signals(boundary, size):
+    problem = make_problem(channels=(1, 3), size=size, shape=SHAPE, boundary=boundary, samples=2)
+    d = problem.dictionary
+    codes = random_codes(d)
+    parts = mcsc.signal_parts(codes, d, boundary=boundary)
+    matrix = explicit_matrix(d, SHAPE, boundary)
+    maps = np.concatenate([codes.common, *codes.unique], axis=1).reshape(2, -1)
+    image = (maps @ matrix.T).reshape(2, 4, *SHAPE)
+    np.testing.assert_allclose(np.concatenate([p.image for p in parts], axis=1), image, atol=1e-12)
+    for m, part in enumerate(parts):
+        np.testing.assert_allclose(part.image, part.common + part.unique[m], atol=1e-14)
+        assert part.unique[1 - m] is None
+
+
+def test_parts_of_a_signal_alone():
+    d = make_dictionary(channels=(2,), common=0, unique=(3,))
+    codes = random_codes(d)
+    (part,) = mcsc.signal_parts(codes, d)
+    assert part.common is None
+    np.testing.assert_allclose(part.image, synthesis(d.unique[0], codes.unique[0]), atol=1e-12)

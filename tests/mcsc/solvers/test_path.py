@@ -12,17 +12,13 @@ from tests.helpers import make_problem
 def noisy_problem(sigma, seed=0):
     rng = np.random.default_rng(seed)
     problem = make_problem(shape=(24, 20), common=3, unique=(2, 2))
-    codes = mcsc.Codes.from_dense(
-        *(
-            lambda c, u, v: (c, (u, v))
-        )(*(rng.standard_normal((1, k, 24, 20)) * (rng.random((1, k, 24, 20)) < 0.05) for k in (3, 2, 2)))
-    )  # fmt: skip
-    flat = mcsc.Problem(tuple(0 * x for x in problem.signals), problem.dictionary, 1.0)
-    clean = -flat.exact_operator.sweep(
-        None, lambda tile, _: (-tile.of(codes.stacked(problem.dictionary)), None), samples=1
-    )[0]
-    noisy = clean + sigma * rng.standard_normal(clean.shape)
-    return (noisy[:, :1], noisy[:, 1:]), problem.dictionary
+
+    def maps(k):
+        return rng.standard_normal((1, k, 24, 20)) * (rng.random((1, k, 24, 20)) < 0.05)
+
+    codes = mcsc.Codes.from_dense(maps(3), (maps(2), maps(2)))
+    clean = [p.image for p in mcsc.signal_parts(codes, problem.dictionary)]
+    return tuple(x + sigma * rng.standard_normal(x.shape) for x in clean), problem.dictionary
 
 
 def test_a_path_is_its_members():
@@ -53,7 +49,9 @@ def test_discrepancy_leaves_a_residual_of_the_noise():
     assert found.residual == pytest.approx(0.1, rel=1.1e-3)
     parts = [np.zeros_like(x) for x in signals]
     problem = mcsc.Problem(tuple(signals), dictionary, found.lam)
-    l1 = sum(np.abs(c.value).sum() for c in (lambda a: (a[0], *a[1]))(found.result.codes.coordinates()))
+    l1 = sum(
+        np.abs(c.value).sum() for c in (lambda a: (a[0], *a[1]))(found.result.codes.coordinates())
+    )
     energy = 2 * (problem.objective(found.result.codes) - found.lam * l1)
     assert np.sqrt(energy / sum(p.size for p in parts)) == pytest.approx(found.residual, rel=1e-6)
 

@@ -1,0 +1,103 @@
+"""Every benchmark runs once on a tiny problem, so that none rots; no time is looked at."""
+
+from __future__ import annotations
+
+import importlib
+import json
+
+import numpy as np
+import pytest
+
+import mcsc
+from benchmarks import problems, report
+from benchmarks.results import load, machine_slug, number, table
+from benchmarks.timing import Schedule, Stop, Trace
+
+NAMES = [section.name for section in report.SECTIONS]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_quick(name, results, capsys, keep_threads):
+    pytest.importorskip("numexpr")
+    module = importlib.import_module(f"benchmarks.{name}")
+    data = module.main(["--quick", "--threads", "1", "--out", str(results)])
+    (record,) = load(name, results)
+    # What is printed can be made again from the file alone.
+    assert module.summary(record["data"]) in capsys.readouterr().out
+    assert record["data"].keys() == data.keys()
+    assert record["arguments"]["quick"]
+    assert record["versions"]["mcsc"] == mcsc.__version__
+
+
+@pytest.mark.slow
+def test_page(results, tmp_path):
+    measured = [name for name in NAMES if load(name, results)]
+    text = report.main(["--results", str(results), "--docs", str(tmp_path)]).read_text()
+    for section in report.SECTIONS:
+        assert f"## {section.title}\n" in text
+    assert text.count(report.NOT_YET) == len(NAMES) - len(measured)
+    for name in measured:
+        (record,) = load(name, results)
+        assert record["commit"] in text
+    for picture in (tmp_path / "images").glob("*.png"):
+        assert f"](images/{picture.name})" in text
+
+
+@pytest.mark.slow
+def test_sporco_solves_the_same_problem():
+    pytest.importorskip("numexpr")
+    peers = pytest.importorskip("benchmarks.peers")
+    small = problems.setting("coffee", 32, filters=4)
+    x, y = (a.astype(np.float64) for a in small.signals)
+    problem = problems.from_signals("coffee", (x, y), filters=4).problem(0.1)
+    assert peers.check_objectives(problem) < 1e-9
+
+
+@pytest.mark.parametrize("name", problems.BUNDLED_PAIRS)
+def test_bundled_pairs(name):
+    x, y = problems.pictures(name)
+    assert x.shape == y.shape
+    assert x.ndim == 3
+    assert x.dtype == np.float32
+    assert 0 <= x.min() < x.max() <= 1
+
+
+def test_crop_mirrors_what_is_too_small():
+    image = np.arange(6.0).reshape(1, 2, 3)
+    np.testing.assert_array_equal(problems.crop(image, (2, 1))[0], [[1.0], [4.0]])
+    assert problems.crop(image, (5, 7)).shape == (1, 5, 7)
+
+
+def test_trace_keeps_the_best_and_interpolates():
+    trace = Trace("method")
+    for i, objective in enumerate([10.0, 12.0, 6.0], start=1):
+        trace.add(i, float(i), objective, 5.0)
+    assert trace.objective == [10.0, 10.0, 6.0]
+    assert trace.gap[-1] == pytest.approx(1 / 6)
+    assert trace.seconds_to(8.0) == 3.0
+    assert trace.seconds_to(8.0, interpolate=True) == 2.5
+    assert trace.seconds_to(1.0) is None
+    assert Stop(objective=6.0).reached(trace)
+    assert not Stop(objective=5.9, gap=0.1).reached(trace)
+
+
+def test_schedule_grows():
+    schedule = Schedule(1.5)
+    assert [i for i in range(1, 20) if schedule.due(i)] == [1, 2, 3, 4, 6, 9, 14]
+
+
+def test_tables_and_numbers():
+    assert table(["a", "b"], [[1, "xx"]]) == "| a | b  |\n|---|----|\n| 1 | xx |"
+    shown = [number(v) for v in (None, 0, 0.01234, 1.0, 12.34, 123.4, 12345.6, 1e-5)]
+    assert shown == ["–", "0.00", "0.0123", "1.00", "12.3", "123", "12346", "1e-05"]
+
+
+def test_slug_has_no_odd_characters():
+    assert set(machine_slug()) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    assert json.dumps(machine_slug())
