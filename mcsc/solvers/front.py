@@ -30,9 +30,7 @@ def choose(problem: Problem) -> tuple[str, str]:
     """Return the method that "auto" takes for this problem, and why."""
     if problem.backend.name == "NumPy":
         return "working-set", "the fastest on a CPU"
-    if problem.weights is None and problem.boundary == "periodic":
-        return "admm", "its quadratic step is closed-form here (no masks, periodic)"
-    return "fista", "masks or the zero boundary would split ADMM's data term"
+    return "admm", "on a GPU it takes the fewest iterations"
 
 
 def solve(
@@ -68,14 +66,15 @@ def solve(
         Filters for M signals of those channels.
     lam : float, or one entry a code group, or one number a map
         Weight of the l1 norm, > 0; see `Problem`. Nothing is rescaled.
-    method : {"auto", "ista", "fista", "admm", "alternating"}
-        All reach the same optimum. "auto" takes ADMM on the periodic boundary without masks, else
-        FISTA; the result says which.
+    method : {"auto", "ista", "fista", "admm", "alternating", "working-set"}
+        All reach the same optimum. "auto" takes the working set for NumPy arrays and ADMM for
+        CuPy arrays (see Notes); the result says which.
     boundary : {"zero", "periodic"}
         Codes are zero outside the image ("same" convolution), or circular.
     tol : float
         Stop when the certified relative duality gap is at most this, > 0. It is evaluated in
-        float64; float32 iterates reach about 1e-5.
+        float64. In float32 the FFT methods reach about 1e-5; the working set goes on in float64
+        where it must, and reaches 1e-6.
     masks : tuple of M (array or None), optional
         Weights w >= 0 in ``1/2 ||w (x - ...)||^2``; 0 marks unknown pixels.
     device : {"auto", "cpu", "cuda"}
@@ -114,9 +113,15 @@ def solve(
 
     Notes
     -----
-    An iteration of any method computes ``D^T`` and ``D`` of all maps once: ``4 s^2`` flops for each
-    pixel and pair (map, channel) on a CPU, two FFTs a map on a GPU. The certificate costs about
-    two iterations and is evaluated every twenty.
+    An iteration of an FFT method computes ``D^T`` and ``D`` of all maps once: ``4 s^2`` flops for
+    each pixel and pair (map, channel) on a CPU, two FFTs a map on a GPU. The certificate costs about
+    two iterations and is evaluated every twenty. One of the working set computes ``D^T`` where the
+    residual changed, and coordinate descent on the few coefficients that are not zero.
+
+    The first call of the working set compiles its kernels for a filter size and a precision, a few
+    seconds; later processes read them from disk (Numba's cache).
+
+    What "auto" knows was measured by ``benchmarks/crossover.py`` and is in ``docs/benchmarks.md``.
 
     Examples
     --------
