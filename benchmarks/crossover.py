@@ -22,7 +22,7 @@ METHODS = ("working-set", "fista", "admm")
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=256, help="side of the image")
     parser.add_argument("--tol", type=float, default=1e-3, help="certified gap")
-    parser.add_argument("--cap", type=float, default=300.0, help="seconds a run")
+    parser.add_argument("--cap", type=float, default=120.0, help="seconds a run")
     parser.add_argument("--fractions", type=float, nargs="+", default=FRACTIONS)
 
 

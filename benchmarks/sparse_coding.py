@@ -41,7 +41,7 @@ ITERATIONS_OF_PEER = 20
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=256, help="side of the images")
-    parser.add_argument("--pairs", type=int, default=6, help="how many image pairs")
+    parser.add_argument("--pairs", type=int, default=4, help="how many image pairs")
     parser.add_argument("--repeats", type=int, default=3, help="runs of ours, whose median counts")
     parser.add_argument(
         "--cap",

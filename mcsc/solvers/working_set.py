@@ -40,15 +40,16 @@ class WorkingSet:
     """
 
     name = "working-set"
-    tile_side = 32
-    cell = 8
+    # Settings of speed alone; any reach the same optimum.
+    tile_side = 32  # pixels; a tile of correlations stays in the cache
+    cell = 8  # pixels, of which `most` may bring a new coefficient in one step
     most = 24
-    sweeps = 4
-    rounds = 4
+    sweeps = 4  # of coordinate descent in a visit to a tile
+    rounds = 4  # of descent and conjugate gradients in one step
     cg_steps = 25
-    target = 0.3
-    early = 0.1
-    share = 0.005
+    target = 0.3  # leave the active set at this share of the violation outside it
+    early = 0.1  # no conjugate gradients while more than this share of the set is new
+    share = 0.005  # tiles below this share of the worst violation are left alone
 
     def __init__(self, problem: Problem, start: Codes | None) -> None:
         self._problem = problem
