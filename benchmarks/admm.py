@@ -32,10 +32,10 @@ RHOS = (None, 0.1, 1.0, 10.0)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--size", type=int, default=256, help="side of the image")
+    parser.add_argument("--size", type=int, default=128, help="side of the image")
     parser.add_argument("--fraction", type=float, default=0.01, help="lam over lambda_max")
     parser.add_argument("--gap", type=float, default=1e-2, help="certified gap")
-    parser.add_argument("--cap", type=float, default=120.0, help="seconds a run")
+    parser.add_argument("--cap", type=float, default=150.0, help="seconds a run")
 
 
 def measure(arguments: argparse.Namespace) -> Data:

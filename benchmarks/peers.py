@@ -53,6 +53,9 @@ def sporco() -> Any:
         import sporco.pgm.cbpdn
         import sporco.pgm.momentum
         import sporco.pgm.stepsize
+    from pyfftw.interfaces import cache
+
+    cache.set_keepalive_time(1e5)  # what is planned beforehand stays planned
     return sporco
 
 

@@ -119,8 +119,9 @@ def crossover(data: Data, path: Path) -> None:
         ax.invert_xaxis()
         _plain_seconds(ax.yaxis)
         _label(ax, f"{boundary} boundary", "lam / lambda_max", f"seconds to gap {data['tol']:g}")
-    for ax in axes[1:]:
-        ax.sharey(axes[0])
+    seconds = [r["seconds"] for r in data["rows"]]
+    for ax in axes:
+        ax.set_ylim(min(seconds) / 1.5, 1.5 * max(seconds))
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9.5

@@ -13,6 +13,7 @@ batch are scaled independently.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,10 +31,15 @@ class Evaluation:
 
     @property
     def gap(self) -> float:
-        """Relative duality gap (objective - dual) / objective; 0 where both are 0."""
-        if self.objective <= 0.0:
-            return 0.0
-        return max(self.objective - self.dual, 0.0) / self.objective
+        """Relative duality gap, see `relative_gap`."""
+        return relative_gap(self.objective, self.dual)
+
+
+def relative_gap(objective: float, dual: float) -> float:
+    """``(objective - dual) / objective``; 0 where both are 0, infinite where numbers overflowed."""
+    if not (math.isfinite(objective) and math.isfinite(dual)):
+        return math.inf
+    return max(objective - dual, 0.0) / objective if objective > 0 else 0.0
 
 
 class Certificate:

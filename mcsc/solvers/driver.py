@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal as signals
 import threading
 import time
@@ -13,14 +14,14 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from ..backend import Array
-from ..certificate import Certificate, Evaluation
+from ..certificate import Certificate, Evaluation, relative_gap
 from ..codes import Codes
 from ..problem import Problem
 from .progress import ProgressBar
 from .result import ConvergenceWarning, History, Progress, Result
 
 Callback = Callable[[Progress], Any]
-Stop = Literal["converged", "max_iter", "callback", "interrupted"]
+Stop = Literal["converged", "max_iter", "callback", "interrupted", "overflow"]
 
 
 class Solver(Protocol):
@@ -125,9 +126,10 @@ def run(
     def evaluate() -> None:
         nonlocal best_dual, objective, gap
         evaluation = solver.evaluate(certificate)
-        best_dual = max(best_dual, evaluation.dual)
         objective = evaluation.objective
-        gap = max(objective - best_dual, 0.0) / objective if objective > 0 else 0.0
+        if math.isfinite(evaluation.dual):
+            best_dual = max(best_dual, evaluation.dual)
+        gap = relative_gap(objective, best_dual)
         history.iteration.append(iteration)
         history.seconds.append(time.perf_counter() - started)
         history.objective.append(objective)
@@ -149,7 +151,13 @@ def run(
             evaluate()
             evaluated = True
             stop = report()
-            while not (gap <= tol or stop or interrupt.asked or iteration >= max_iter):
+            while not (
+                gap <= tol
+                or stop
+                or interrupt.asked
+                or iteration >= max_iter
+                or not math.isfinite(objective)
+            ):
                 evaluated = False
                 while not evaluated:
                     solver.step()
@@ -165,6 +173,8 @@ def run(
                     stopped = "interrupted"
                 elif stop:
                     stopped = "callback"
+                elif not math.isfinite(objective):
+                    stopped = "overflow"
                 else:
                     stopped = "max_iter"
         except KeyboardInterrupt:
@@ -177,6 +187,7 @@ def run(
         "interrupted": "interrupted",
         "callback": "stopped by the callback",
         "max_iter": f"reached max_iter = {max_iter}",
+        "overflow": "numbers overflow: scale the signals",
     }
     if converged:
         stopped = "converged"
@@ -185,7 +196,7 @@ def run(
         message = (
             f"not converged ({reasons[stopped]}): certified relative gap {gap:.2g}, wanted {tol:g}"
         )
-        warnings.warn(f"{solver.name} {message}", ConvergenceWarning, stacklevel=4)
+        warnings.warn(f"{solver.name} {message}", ConvergenceWarning, stacklevel=3)
     return Result(
         codes=solver.codes(),
         objective=objective,

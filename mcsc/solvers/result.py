@@ -50,7 +50,7 @@ class Result:
     method: str
     iterations: int
     seconds: float
-    stopped: Literal["converged", "max_iter", "callback", "interrupted"]
+    stopped: Literal["converged", "max_iter", "callback", "interrupted", "overflow"]
     """Why the solver stopped."""
     message: str
     """Why the solver stopped, with what `method="auto"` chose and why."""
