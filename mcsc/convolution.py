@@ -29,7 +29,7 @@ from .backend.base import Tile
 from .backend.threads import map_in_threads
 from .dictionary import Group, wrap
 
-LARGEST_DIRECT_FILTER = 14
+LARGEST_DIRECT_FILTER = 11
 
 Boundary = str
 BOUNDARIES = ("zero", "periodic")
@@ -313,7 +313,7 @@ def make_operator(
     """Return the faster implementation for this array library and filter size.
 
     On NumPy a direct product costs ``4 s^2`` flops a pair and pixel, nearly all at the peak of the
-    matrix units; two FFTs cost a nearly fixed time. Measured in ``benchmarks/bench_operators.py``.
+    matrix units; two FFTs cost a nearly fixed time. Measured in ``benchmarks/operators.py``.
     """
     size = groups[0].bank.shape[2]
     if backend.name == "NumPy":

@@ -18,8 +18,8 @@ and the matrix is not diagonal in frequency. The codes then live on the periodic
 s - 1, where an infinite threshold forces them to zero off the image, and the system, still one of C
 channels only, is solved by a few conjugate-gradient steps with the unweighted inverse as
 preconditioner, warm-started from the last iteration. Against splitting the data term as well
-(mask decoupling, F. Heide et al., doi:10.1109/CVPR.2015.7299149) this keeps one rho, and took a
-quarter of the iterations and fewer (``benchmarks/admm.py``).
+(mask decoupling, F. Heide et al., doi:10.1109/CVPR.2015.7299149) this keeps one rho instead of two; ``benchmarks/admm.py`` compares
+numbers of steps.
 """
 
 from __future__ import annotations

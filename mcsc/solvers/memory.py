@@ -7,7 +7,7 @@ from ..problem import Problem
 
 # Arrays of codes (all maps, whole) that each method holds at its peak, which is the evaluation
 # or the making of the result: the state, and its thresholded or sparse copy.
-_CODE_ARRAYS = {"ista": 1.0, "fista": 2.0, "admm": 2.0, "alternating": 1.0}
+_CODE_ARRAYS = {"ista": 1.0, "fista": 2.0, "admm": 2.8, "alternating": 1.0}
 
 
 def estimate(problem: Problem, method: str) -> int:
