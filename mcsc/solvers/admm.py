@@ -18,8 +18,8 @@ and the matrix is not diagonal in frequency. The codes then live on the periodic
 s - 1, where an infinite threshold forces them to zero off the image, and the system, still one of C
 channels only, is solved by a few conjugate-gradient steps with the unweighted inverse as
 preconditioner, warm-started from the last iteration. Against splitting the data term as well
-(mask decoupling, F. Heide et al., doi:10.1109/CVPR.2015.7299149) this keeps one rho instead of two; ``benchmarks/admm.py`` compares
-numbers of steps.
+(mask decoupling, F. Heide et al., doi:10.1109/CVPR.2015.7299149) this keeps one rho instead of two;
+``benchmarks/admm.py`` compares them.
 """
 
 from __future__ import annotations
@@ -127,7 +127,8 @@ class Admm(DenseSolver):
     def _warm_start(self) -> None:
         """Make ``S(v) = start``: u = lam/rho sign(start), the multiplier of a nonzero code."""
         xp = self._backend.xp
-        self._v += xp.sign(self._v) * xp.reshape(self._thresholds, (1, -1, 1, 1))
+        for k in range(self._v.shape[1]):  # map by map: no temporary of the size of all
+            self._v[:, k, ...] += xp.sign(self._v[:, k, ...]) * self._thresholds[k]
         self._z_image = self._rescale(1.0)
 
     def _embed(self, array: Array) -> Array:
@@ -141,11 +142,12 @@ class Admm(DenseSolver):
 
     def maps(self) -> Array:
         """Return ``y``, cropped to the image."""
+        xp = self._backend.xp
         h, w = self._problem.shape
-        values = self._v[..., :h, :w]
-        return self._backend.shrink(
-            values, self._backend.xp.reshape(self._thresholds, (1, -1, 1, 1))
-        )
+        out = xp.asarray(self._v[..., :h, :w], copy=True)
+        for k in range(out.shape[1]):
+            out[:, k, ...] = self._backend.shrink(out[:, k, ...], self._thresholds[k])
+        return out
 
     # ----------------------------------------------------------------- rho
     def _set_rho(self, rho: float) -> None:

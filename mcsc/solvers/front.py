@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..backend import Array, is_array, move_to_cuda, to_numpy
@@ -136,16 +136,7 @@ def solve(
     """
     started = time.perf_counter()
     _check_options(method, tol, device, max_iter, inner_steps, inner_tol, callback)
-    came_from_numpy = False
-    if device == "cuda":
-        came_from_numpy = not any(type(x).__module__.startswith("cupy") for x in signals)
-        signals = tuple(move_to_cuda(x) if is_array(x) else x for x in signals)
-        if masks is not None and not is_array(masks):
-            masks = tuple(move_to_cuda(w) if is_array(w) else w for w in masks)
-    elif device == "cpu" and any(type(x).__module__.startswith("cupy") for x in signals):
-        raise ValueError(
-            "device='cpu' was asked for, but signals are CuPy arrays: use .get() first"
-        )
+    signals, masks, came_from_numpy = _on_device(signals, masks, device)
     problem = Problem(signals, dictionary, lam, masks, boundary)  # type: ignore[arg-type]
     note = ""
     if method == "working-set" and problem.backend.name != "NumPy":
@@ -168,6 +159,25 @@ def solve(
     if came_from_numpy:
         result = _on_host(result)
     return result
+
+
+def _on_device(signals: Any, masks: Any, device: str) -> tuple[Any, Any, bool]:
+    """Move NumPy arrays to the GPU where that was asked for; what is no array is refused later."""
+
+    def each(arrays: Any, convert: Callable[[Array], Array]) -> Any:
+        if is_array(arrays) or not isinstance(arrays, Sequence):
+            return arrays
+        return tuple(convert(a) if is_array(a) else a for a in arrays)
+
+    given = [a for a in signals if is_array(a)] if isinstance(signals, Sequence) else []
+    on_gpu = any(type(a).__module__.startswith("cupy") for a in given)
+    if device == "cpu" and on_gpu:
+        raise ValueError(
+            "device='cpu' was asked for, but signals are CuPy arrays: use .get() first"
+        )
+    if device == "cuda" and given:
+        return each(signals, move_to_cuda), each(masks, move_to_cuda), not on_gpu
+    return signals, masks, False
 
 
 def _make(
@@ -242,7 +252,11 @@ def _check_options(
             not isinstance(value, int) or isinstance(value, bool) or value < 1
         ):
             raise ValueError(f"{name} must be a whole number >= 1, found {value!r}")
-    if inner_tol is not None and not 0 < inner_tol < 1:
+    if inner_tol is not None and (
+        not isinstance(inner_tol, (int, float))
+        or isinstance(inner_tol, bool)
+        or not 0 < inner_tol < 1
+    ):
         raise ValueError(f"inner_tol must be between 0 and 1, found {inner_tol!r}")
     if method != "alternating" and (inner_steps is not None or inner_tol is not None):
         raise ValueError("inner_steps and inner_tol are for method='alternating'")

@@ -20,7 +20,7 @@ def estimate(problem: Problem, method: str) -> int:
         raise ValueError(f"method must be one of {', '.join(METHODS)} or auto, found {method!r}")
     if method == "working-set":
         return _working_set(problem)
-    item = problem.dtype.itemsize
+    item = _bytes(problem)
     h, w = problem.shape
     s = problem.dictionary.filter_size
     padded = (h + s - 1) * (w + s - 1) if problem.boundary == "zero" else h * w
@@ -38,12 +38,16 @@ def estimate(problem: Problem, method: str) -> int:
     return int(codes + signals + gram + filters)
 
 
+def _bytes(problem: Problem) -> int:
+    return int(problem.backend.xp.finfo(problem.dtype).bits) // 8
+
+
 def _working_set(problem: Problem) -> int:
     n, (h, w) = problem.n_samples, problem.shape
     s, k = problem.dictionary.filter_size, problem.dictionary.n_maps
     channels = sum(problem.dictionary.channels)
     # Five images in working precision and eight in float64 while certifying.
-    images = n * channels * (h + s) * (w + s) * (5 * problem.dtype.itemsize + 8 * 8)
+    images = n * channels * (h + s) * (w + s) * (5 * _bytes(problem) + 8 * 8)
     # A tile of correlations and patches for each thread.
     tiles = get_num_threads() * (k + 2 * channels * s * s) * 1200 * 8
     # Natural images: 0.3 % of the coefficients are active at 1 % of lambda_max, and about as the
