@@ -340,6 +340,11 @@ def _check_masks(masks: Any, arrays: list[Array]) -> list[Array | None] | None:
                 f"masks[{m}] has shape {shape}, its signal has shape {tuple(x.shape)}: a mask is "
                 "(H, W) or has the signal's shape"
             )
+        if xp.isdtype(mask.dtype, "integral") and bool(xp.any((mask != 0) & (mask != 1))):
+            raise ValueError(
+                f"masks[{m}] holds integers other than 0 and 1: weights are not scaled; for a mask "
+                "image write mask > 0"
+            )
         weight = xp.astype(xp.reshape(mask, full), x.dtype)
         if not bool(xp.all(xp.isfinite(weight))) or bool(xp.any(weight < 0)):
             raise ValueError(f"masks[{m}] must be finite weights >= 0")

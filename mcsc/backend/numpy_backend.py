@@ -19,6 +19,11 @@ def _origin(tile: Tile) -> tuple[int, int, int]:
     return tile.samples.start or 0, tile.maps.start or 0, tile.rows.start or 0
 
 
+def _workers(array: Array) -> int:
+    # SciPy starts its threads at every call, which small transforms do not repay.
+    return get_num_threads() if array.size > 1 << 16 else 1
+
+
 class NumpyBackend(Backend):
     """Fused kernels for NumPy arrays; each call is single-threaded and releases the GIL.
 
@@ -33,11 +38,11 @@ class NumpyBackend(Backend):
 
     def rfft2(self, array: Array, shape: tuple[int, int]) -> Array:
         """Real 2-D FFT over the last two axes, zero-padded to `shape`."""
-        return scipy.fft.rfft2(array, s=shape, workers=get_num_threads())
+        return scipy.fft.rfft2(array, s=shape, workers=_workers(array))
 
     def irfft2(self, spectrum: Array, shape: tuple[int, int]) -> Array:
         """Inverse of `rfft2` for a result of `shape`."""
-        return scipy.fft.irfft2(spectrum, s=shape, workers=get_num_threads())
+        return scipy.fft.irfft2(spectrum, s=shape, workers=_workers(spectrum))
 
     def synthesise_spectra(self, filters: Array, maps: Array, out: Array) -> None:
         """``out[n,c] += sum_k F[k,c] A[n,k]``, without a temporary of the maps' size."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -245,15 +246,15 @@ def _check_options(
         raise ValueError(f"method must be one of {names}, found {method!r}")
     if device not in ("auto", "cpu", "cuda"):
         raise ValueError(f"device must be 'auto', 'cpu' or 'cuda', found {device!r}")
-    if not isinstance(tol, (int, float)) or isinstance(tol, bool) or not 0 < tol < float("inf"):
+    if not isinstance(tol, numbers.Real) or isinstance(tol, bool) or not 0 < tol < float("inf"):
         raise ValueError(f"tol must be a number > 0, found {tol!r}")
     for name, value in (("max_iter", max_iter), ("inner_steps", inner_steps)):
         if value is not None and (
-            not isinstance(value, int) or isinstance(value, bool) or value < 1
+            not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1
         ):
             raise ValueError(f"{name} must be a whole number >= 1, found {value!r}")
     if inner_tol is not None and (
-        not isinstance(inner_tol, (int, float))
+        not isinstance(inner_tol, numbers.Real)
         or isinstance(inner_tol, bool)
         or not 0 < inner_tol < 1
     ):

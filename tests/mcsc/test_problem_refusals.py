@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mcsc
-from tests.helpers import make_dictionary, make_signals
+from tests.helpers import make_dictionary, make_problem, make_signals
 
 
 @pytest.fixture
@@ -296,3 +296,14 @@ def test_codes_of_another_library(given):
 def test_memory_estimate_of_an_unknown_method(given):
     with pytest.raises(ValueError, match=r"method must be one of .*, found 'newton'"):
         mcsc.Problem(*given, 1.0).memory_estimate("newton")
+
+
+def test_a_mask_image_of_0_and_255_is_refused():
+    problem = make_problem()
+    mask = np.zeros(problem.shape, dtype=np.uint8)
+    mask[1] = 255
+    with pytest.raises(
+        ValueError, match=r"masks\[0\] holds integers other than 0 and 1: .* mask > 0"
+    ):
+        mcsc.Problem(problem.signals, problem.dictionary, 1.0, (mask, None))
+    mcsc.Problem(problem.signals, problem.dictionary, 1.0, ((mask > 0).astype(np.uint8), None))
