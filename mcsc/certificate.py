@@ -55,7 +55,6 @@ class Certificate:
         self._operator = problem.exact_operator
         self._signal = xp.astype(problem.stacked, xp.float64)
         self._weights = None if problem.weights is None else xp.astype(problem.weights, xp.float64)
-        # CuPy has no asarray(..., device=...) issue: NumPy data is copied once.
         self._lam = xp.reshape(xp.asarray(problem.lam_maps, dtype=xp.float64), (1, -1, 1, 1))
 
     def _weighted(self, signal: Array) -> Array:
