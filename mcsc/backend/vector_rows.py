@@ -1,7 +1,7 @@
 """Operations on s x s patches as vector instructions, for use inside Numba kernels.
 
 A row of a filter is one vector of s numbers. Written as a loop of s steps, Numba's compiler makes
-scalar code of it (ten times slower here: the index arithmetic hides that the loads are adjacent),
+scalar code of it (the index arithmetic hides that the loads are adjacent),
 so the vectors are written out in LLVM's language; LLVM splits them into what the processor has.
 
 The size of a filter is carried by the type of the first argument, `rows`, a tuple of s integers
