@@ -15,7 +15,7 @@ from mcsc.backend import set_num_threads
 from mcsc.imaging.split import lowpass_split
 from mcsc.solvers.active_set import ActiveSet, TileGrid
 from mcsc.solvers.working_set import WorkingSet
-from tests.helpers import explicit_matrix, make_masks, make_problem, stacked
+from tests.helpers import explicit_matrix, make_problem, stacked
 
 
 def photograph(shape, dtype="float32"):
@@ -154,8 +154,7 @@ def test_warm_start_saves_work(natural):
     assert warm.objective == pytest.approx(cold.objective, rel=2e-4)
 
 
-def test_memory_does_not_hold_the_maps(natural):
-    """The dense maps would be 40 times the estimate at this size."""
+def test_memory_does_not_hold_the_maps():
     x = np.zeros((1024, 1024), dtype="float32")
     x[::7, ::5] = 1.0
     dictionary = mcsc.dct_dictionary((1, 1), filter_size=8)
@@ -185,6 +184,7 @@ def test_sparse_operators_against_the_explicit_matrix(boundary, size):
     image = active.crop(active.synthesise(active.value, np.zeros_like(active.signal)))
     np.testing.assert_allclose(image.ravel(), matrix @ codes.ravel(), atol=1e-12)
     weights = problem.weights.ravel()
+    assert np.any((weights > 0) & (weights < 1))
     wanted = matrix.T @ (weights**2 * (problem.stacked.ravel() - matrix @ codes.ravel()))
     got = active.correlate(active.residual())
     at = active.k * 99 + active.i * 9 + active.j
@@ -264,9 +264,3 @@ def test_kernels_come_from_the_disk_the_second_time(tmp_path):
     ]
     assert misses[0] > 0
     assert misses[1] == 0
-
-
-def test_masks_helper_is_fractional():
-    # The test above on fractional weights means something only if they are.
-    weights = make_masks("fractional", make_problem().signals)[0]
-    assert np.any((weights > 0) & (weights < 1))
