@@ -49,7 +49,7 @@ class Alternating(DenseSolver):
         self._x = start
         self._inner_steps = inner_steps
         self._inner_tol = inner_tol
-        self.check_every = max(1, round(20 / (inner_steps or 10)))
+        self.check_every = max(1, round(self.check_every / (inner_steps or 10)))
         common, unique = problem.dictionary.lipschitz()
         bounds = {"common": common} | {f"unique[{m}]": b for m, b in enumerate(unique)}
         self._blocks: list[tuple[Group, Operator, float, Array]] = []

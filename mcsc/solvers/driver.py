@@ -49,7 +49,7 @@ class Solver(Protocol):
 class DenseSolver(ABC):
     """What the solvers share that hold all maps, (N, K, H, W), as one dense array."""
 
-    check_every = 20
+    check_every = 25
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem

@@ -116,7 +116,7 @@ def solve(
     -----
     An iteration of an FFT method computes ``D^T`` and ``D`` of all maps once: ``4 s^2`` flops for
     each pixel and pair (map, channel) on a CPU, two FFTs a map on a GPU. The certificate costs
-    about two iterations and is evaluated every twenty. One of the working set computes ``D^T``
+    about two iterations and is evaluated every 25. One of the working set computes ``D^T``
     where the residual changed, and descends on the few coefficients that are not zero.
 
     The first call of the working set compiles its kernels for a filter size and a precision, a few

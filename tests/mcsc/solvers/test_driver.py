@@ -94,7 +94,7 @@ def test_the_warning_points_at_the_caller(problem):
 
 def test_max_iter_between_two_evaluations(problem):
     result = solve_unconverged(problem, method="fista", tol=1e-15, max_iter=33)
-    assert result.history.iteration == [0, 20, 33]
+    assert result.history.iteration == [0, 25, 33]
 
 
 # --------------------------------------------------------------------------- callback
