@@ -21,13 +21,16 @@ METHODS = ("working-set", "fista", "admm")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=256, help="side of the image")
+    parser.add_argument(
+        "--filters", type=int, default=FILTERS, help="a group; few make the solution dense"
+    )
     parser.add_argument("--tol", type=float, default=1e-3, help="certified gap")
     parser.add_argument("--cap", type=float, default=120.0, help="seconds a run")
     parser.add_argument("--fractions", type=float, nargs="+", default=FRACTIONS)
 
 
 def measure(arguments: argparse.Namespace) -> Data:
-    size, filters, tol, cap = arguments.size, FILTERS, arguments.tol, arguments.cap
+    size, filters, tol, cap = arguments.size, arguments.filters, arguments.tol, arguments.cap
     fractions = sorted(arguments.fractions, reverse=True)
     if arguments.quick:
         size, filters, tol, cap, fractions = QUICK_SIZE, QUICK_FILTERS, 1e-2, 1.0, [1e-1, 1e-2]
