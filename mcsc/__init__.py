@@ -10,6 +10,7 @@ from ._version import __version__
 from .backend import get_num_threads, set_num_threads
 from .codes import Codes, Coordinates
 from .dictionary import Dictionary
+from .learning import Learned, learn, learn_targets
 from .problem import Problem, lambda_max
 from .reconstruction import Parts, reconstruct, signal_parts
 from .solvers.front import solve
@@ -24,6 +25,7 @@ __all__ = [
     "Dictionary",
     "Discrepancy",
     "History",
+    "Learned",
     "Parts",
     "Problem",
     "Progress",
@@ -32,6 +34,8 @@ __all__ = [
     "dct_dictionary",
     "get_num_threads",
     "lambda_max",
+    "learn",
+    "learn_targets",
     "reconstruct",
     "set_num_threads",
     "signal_parts",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import json
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ import numpy as np
 from .backend import Array, is_array, namespace, to_numpy
 from .files import read_npz, write_npz
 
-_FORMAT = 1
+_FORMAT = 2  # 2: weights of signals, metadata
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Group:
     maps: slice
     channels: slice
     bank: Array
-    """Filters, shape (K_g, C_g, s, s), float64."""
+    """Filters times the weights of their signals, shape (K_g, C_g, s, s), float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +58,11 @@ class Dictionary:
     target_unique : sequence of M arrays, optional
         ``(gu, gv, ...)``, shape (K_m, C_z, s, s). An entry may be None (that part of the signal
         is not in the target: ``gv`` in restoration).
+    signal_weights : sequence of M floats, optional
+        Weight w_m > 0 of each signal in the data term, ``1/2 ||w_m (x_m - ...)||^2``, wherever the
+        dictionary is used. None: all one.
+    metadata : mapping, optional
+        What is to be kept with the filters (how they were learned), of JSON's types.
 
     Raises
     ------
@@ -79,6 +87,8 @@ class Dictionary:
     unique: tuple[Array | None, ...] | None = None
     target_common: Array | None = None
     target_unique: tuple[Array | None, ...] | None = None
+    signal_weights: tuple[float, ...] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
     _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -110,6 +120,7 @@ class Dictionary:
         object.__setattr__(self, "common", common)
         object.__setattr__(self, "unique", unique)
         self._check_target()
+        self._check_extras()
         namespace(*present, *self._targets())
 
     def _targets(self) -> list[Array]:
@@ -145,6 +156,29 @@ class Dictionary:
         channels = {int(b.shape[1]) for b in self._targets()}
         if len(channels) > 1:
             raise ValueError(f"target filters disagree about the target's channels: {channels}")
+
+    def _check_extras(self) -> None:
+        weights = self.signal_weights
+        if weights is not None:
+            if isinstance(weights, str) or not isinstance(weights, Sequence):
+                raise TypeError(
+                    "signal_weights must hold a number for every signal, found "
+                    f"{type(weights).__name__}"
+                )
+            if len(weights) != self.n_signals:
+                raise ValueError(
+                    f"signal_weights has {len(weights)} entries for {self.n_signals} signals"
+                )
+            for m, w in enumerate(weights):
+                number = isinstance(w, numbers.Real) and not isinstance(w, bool)
+                if not number or not math.isfinite(w) or w <= 0:
+                    raise ValueError(f"signal_weights[{m}] must be finite and > 0, found {w!r}")
+            object.__setattr__(self, "signal_weights", tuple(float(w) for w in weights))
+        try:
+            # A copy, and a proof that it can be written.
+            object.__setattr__(self, "metadata", json.loads(json.dumps(dict(self.metadata))))
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"metadata must hold what JSON can: {error}") from error
 
     # ------------------------------------------------------------------ shape
     @property
@@ -195,9 +229,11 @@ class Dictionary:
     def groups(self) -> tuple[Group, ...]:
         """The code groups in their order (common, unique of x, unique of y, ...), float64, NumPy.
 
-        Filters smaller than the largest are embedded around the same origin.
+        Filters smaller than the largest are embedded around the same origin, and multiplied by the
+        weight of their signal: the operator of the weighted data term.
         """
         s = self.filter_size
+        weights = self.signal_weights or (1.0,) * self.n_signals
         starts = np.concatenate([[0], np.cumsum(self.channels)])
         groups: list[Group] = []
         k = 0
@@ -208,12 +244,12 @@ class Dictionary:
             k += len(bank)
 
         if self.common is not None:
-            banks = [embed(to_numpy(b), s) for b in self.common]
+            banks = [w * embed(to_numpy(b), s) for w, b in zip(weights, self.common, strict=True)]
             add("common", np.concatenate(banks, axis=1), slice(0, int(starts[-1])))
         for m, bank in enumerate(self.unique or ()):
             if bank is not None:
                 channels = slice(int(starts[m]), int(starts[m + 1]))
-                add(f"unique[{m}]", embed(to_numpy(bank), s), channels)
+                add(f"unique[{m}]", weights[m] * embed(to_numpy(bank), s), channels)
         return tuple(groups)
 
     def __repr__(self) -> str:
@@ -228,6 +264,8 @@ class Dictionary:
         if self._targets():
             gc = None if self.target_common is None else tuple(self.target_common.shape)
             text += f", target_common={gc}, target_unique={shapes(self.target_unique)}"
+        if self.signal_weights is not None:
+            text += f", signal_weights={self.signal_weights}"
         return text + ")"
 
     # ------------------------------------------------------------------ norms
@@ -261,7 +299,7 @@ class Dictionary:
     def filter_norms(self) -> np.ndarray:
         """Euclidean norm of each map's filter over all channels, shape (K,), float64.
 
-        A common filter is one atom of all signals, ``(dc_k, hc_k)``.
+        A common filter is one atom of all signals, ``(dc_k, hc_k)``. Weights of signals count.
         """
         norms = [np.sqrt(np.sum(g.bank**2, axis=(1, 2, 3))) for g in self.groups]
         return np.concatenate(norms)
@@ -290,7 +328,13 @@ class Dictionary:
         target_unique = self.target_unique
         if target_unique is not None:
             target_unique = tuple(divide(b, f"unique[{m}]") for m, b in enumerate(target_unique))
-        return Dictionary(common, unique, divide(self.target_common, "common"), target_unique)
+        return replace(
+            self,
+            common=common,
+            unique=unique,
+            target_common=divide(self.target_common, "common"),
+            target_unique=target_unique,
+        )
 
     def _group_norms(self) -> list[np.ndarray]:
         norms = self.filter_norms()
@@ -321,7 +365,11 @@ class Dictionary:
             "unique": self.unique is not None,
             "target_unique": self.target_unique is not None,
         }
-        write_npz(path, "mcsc.Dictionary", _FORMAT, arrays, n_signals=self.n_signals, has=has)
+        weights = None if self.signal_weights is None else list(self.signal_weights)
+        write_npz(
+            path, "mcsc.Dictionary", _FORMAT, arrays, n_signals=self.n_signals, has=has,
+            signal_weights=weights, metadata=self.metadata,
+        )  # fmt: skip
 
     @classmethod
     def load(cls, path: str | Path) -> Dictionary:
@@ -347,6 +395,8 @@ class Dictionary:
                 banks("unique"),
                 arrays.get("target_common"),
                 banks("target_unique"),
+                header.get("signal_weights"),
+                header.get("metadata", {}),
             )
         except (TypeError, ValueError, KeyError) as error:
             raise ValueError(f"{path} holds no usable dictionary: {error}") from error
@@ -358,11 +408,15 @@ class Dictionary:
         def convert(bank: Array | None) -> Array | None:
             return None if bank is None else xp.asarray(to_numpy(bank))
 
-        return Dictionary(
-            None if self.common is None else tuple(convert(b) for b in self.common),
-            None if self.unique is None else tuple(convert(b) for b in self.unique),
-            convert(self.target_common),
-            None if self.target_unique is None else tuple(convert(b) for b in self.target_unique),
+        def each(banks: tuple[Array | None, ...] | None) -> Any:
+            return None if banks is None else tuple(convert(b) for b in banks)
+
+        return replace(
+            self,
+            common=each(self.common),
+            unique=each(self.unique),
+            target_common=convert(self.target_common),
+            target_unique=each(self.target_unique),
         )
 
 

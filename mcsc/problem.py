@@ -32,7 +32,8 @@ class Problem:
         Each (H, W), (C, H, W) or (N, C, H, W), float32 or float64, NumPy or CuPy, on one grid.
         The working precision is the signals' (float64 where they differ).
     dictionary : Dictionary
-        Filters; converted to the signals' library and precision.
+        Filters; converted to the signals' library and precision. Its `signal_weights` multiply
+        the data terms.
     lam : float, or one entry a code group, or one number a map
         The lambda of the objective, > 0. A sequence holds an entry for each group in the order
         common, unique of x, unique of y, ... (absent groups left out); an entry is a number or a
@@ -64,7 +65,7 @@ class Problem:
     masks: tuple[Array | None, ...] | None = None
     boundary: str = "zero"
     stacked: Array = field(init=False, repr=False)
-    """Signals stacked along channels, (N, C, H, W), zero where the weight is zero."""
+    """Signals times their weights, stacked along channels, (N, C, H, W); zero where the mask is."""
     weights: Array | None = field(init=False, repr=False)
     """Weights stacked likewise, or None where all are one."""
     lam_maps: np.ndarray = field(init=False, repr=False)
@@ -99,7 +100,11 @@ class Problem:
                 raise ValueError(
                     f"signals[{m}] holds NaN or Inf: replace them, or give masks with 0 there"
                 )
-            stacked.append(xp.astype(x, dtype))
+            x = xp.astype(x, dtype)
+            if dictionary.signal_weights is not None:
+                # The dictionary's groups carry the same factor: ||w x - (w D) a||^2.
+                x = x * xp.asarray(dictionary.signal_weights[m], dtype=dtype)
+            stacked.append(x)
             weights.append(weight if weight is not None else xp.ones(x.shape, dtype=dtype))
         object.__setattr__(self, "stacked", xp.concat(stacked, axis=1))
         masked = masks is not None and any(w is not None for w in masks)

@@ -49,6 +49,20 @@ def make_signals(seed=0, *, channels=(1, 1), shape=(8, 7), samples=1, dtype="flo
     return tuple(rng.standard_normal((samples, c, *shape)).astype(dtype) for c in channels)
 
 
+def make_sparse_images(seed=0, *, count=4, shape=(24, 24), dtype="float32"):
+    """Signals that sparse codes with a known dictionary make."""
+    rng = np.random.default_rng(seed)
+    d = make_dictionary(7, size=5, common=4, unique=3)
+
+    def maps(k):
+        values = rng.standard_normal((count, k, *shape)) * 3
+        return values * (rng.random(values.shape) < 0.02)
+
+    codes = mcsc.Codes.from_dense(maps(4), (maps(3), maps(3)))
+    parts = mcsc.signal_parts(codes, d)
+    return tuple(p.image.astype(dtype) for p in parts), d
+
+
 def make_masks(kind, signals, seed=0):
     """None, "binary" (of the first signal only) or "fractional" weights, some above one."""
     rng = np.random.default_rng(seed + 2000)

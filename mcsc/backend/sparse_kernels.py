@@ -21,7 +21,7 @@ from typing import Any
 
 from numba import njit
 
-from .vector_rows import row_add, row_dot, row_weighted_dot
+from .vector_rows import row_add, row_dot, row_take, row_weighted_dot
 
 WEIGHTED, EDGE = 1, 2
 
@@ -217,6 +217,21 @@ def correlate(  # type: ignore[no-untyped-def]
             j[t],
             kind[t],
         )
+
+
+@njit(**_OPTIONS)
+def take(rows, begin, end, image, shape, first, channel, channels, n, k, i, j, value, out):  # type: ignore[no-untyped-def]
+    """``out_k += sum_t value[t] image[patch of t]`` over the coefficients t of map k.
+
+    The transpose of synthesis as a linear map of the filters, which `out` is laid out as.
+    """
+    s = len(rows)
+    all_channels, h, w, _, _ = shape
+    for t in range(begin, end):
+        m = k[t]
+        place = ((n[t] * all_channels + channel[m]) * h + i[t]) * w + j[t]
+        for c in range(channels[m]):
+            row_take(rows, image, place + c * h * w, w, out, first[m] + c * s * s, value[t])
 
 
 @njit(**_OPTIONS)

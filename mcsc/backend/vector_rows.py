@@ -114,3 +114,30 @@ def row_add(typing, rows, image, offset, stride, filters, first, value):  # type
 
     kind = types.void(rows, image, types.intp, types.intp, filters, types.intp, image.dtype)
     return kind, generate
+
+
+@_intrinsic
+def row_take(typing, rows, image, offset, stride, filters, first, value):  # type: ignore[no-untyped-def]
+    """Add `value` times the patch of `image` at `offset` to the filter at `first`."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        _, image, offset, stride, filters, first, value = args
+        size = signature.args[0].count
+        element = value.type
+        vector = ir.VectorType(element, size)
+        spread = ir.Constant(vector, ir.Undefined)
+        for q in range(size):
+            spread = builder.insert_element(spread, value, ir.Constant(ir.IntType(32), q))
+        kinds = signature.args
+        for _ in range(size):
+            a = builder.load(_row(context, builder, kinds[1], image, offset, vector))
+            place = _row(context, builder, kinds[4], filters, first, vector)
+            change = builder.fmul(spread, _aligned(a, element), flags=_FAST)
+            old = _aligned(builder.load(place), element)
+            _aligned(builder.store(builder.fadd(old, change, flags=_FAST), place), element)
+            offset = builder.add(offset, stride)
+            first = builder.add(first, ir.Constant(first.type, size))
+        return context.get_dummy_value()
+
+    kind = types.void(rows, image, types.intp, types.intp, filters, types.intp, image.dtype)
+    return kind, generate

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..backend import get_num_threads, sparse_kernels
 from ..backend.threads import map_in_threads
+from ..codes import Codes
 from ..problem import Problem
 
 
@@ -201,11 +202,27 @@ class ActiveSet:
         order = np.argsort(merged[0], kind="stable")
         self._set([a[order] for a in merged])
 
+    def insert_codes(self, codes: Codes) -> None:
+        """Add the nonzero coefficients of codes that fit the problem."""
+        groups = {g.name: g.maps.start for g in self.problem.dictionary.groups}
+        common, unique = codes.coordinates()
+        parts = {"common": common} | {f"unique[{m}]": c for m, c in enumerate(unique)}
+        found = [
+            (c.sample, c.map + groups[name], c.row, c.column, c.value)
+            for name, c in parts.items()
+            if c is not None
+        ]
+        n, k, i, j, value = (np.concatenate(column) for column in zip(*found, strict=True))
+        self.insert(n, k, i, j, value)
+
     def prune(self) -> None:
         """Drop the coefficients that are zero."""
-        keep = self.value != 0
-        if not keep.all():
-            self._set([a[keep] for a in self._arrays()])
+        self.keep(self.value != 0)
+
+    def keep(self, chosen: np.ndarray) -> None:
+        """Drop all but the chosen coefficients."""
+        if not chosen.all():
+            self._set([a[chosen] for a in self._arrays()])
 
     def subset(self, tiles: np.ndarray) -> ActiveSet:
         """Return the coefficients of some tiles; images, weights and filters are shared."""

@@ -59,7 +59,7 @@ class WorkingSet:
         self._grid = grid
         self._use(ActiveSet(problem, grid, problem.dtype))
         if start is not None:
-            self._insert_codes(start)
+            self._active.insert_codes(start)
         self._residual = self._active.residual()
         nothing = tuple(np.zeros(0, dtype=np.int32) for _ in range(4))
         self._candidates = [nothing] * grid.count
@@ -84,18 +84,6 @@ class WorkingSet:
         )
         self._pad = operator.pad
         self._matrices = operator.matrices
-
-    def _insert_codes(self, codes: Codes) -> None:
-        groups = {g.name: g.maps.start for g in self._problem.dictionary.groups}
-        common, unique = codes.coordinates()
-        parts = {"common": common} | {f"unique[{m}]": c for m, c in enumerate(unique)}
-        found = [
-            (c.sample, c.map + groups[name], c.row, c.column, c.value)
-            for name, c in parts.items()
-            if c is not None
-        ]
-        n, k, i, j, value = (np.concatenate(column) for column in zip(*found, strict=True))
-        self._active.insert(n, k, i, j, value)
 
     # -------------------------------------------------------------- the full gradient
     def _scan(self, tiles: np.ndarray) -> None:

@@ -1,0 +1,16 @@
+"""Learning coupled dictionaries and target filters from images."""
+
+from __future__ import annotations
+
+from .history import LearningHistory, LearningProgress
+from .learner import Learned, learn
+from .targets import TargetFit, learn_targets
+
+__all__ = [
+    "Learned",
+    "LearningHistory",
+    "LearningProgress",
+    "TargetFit",
+    "learn",
+    "learn_targets",
+]
