@@ -236,16 +236,17 @@ class DirectOperator:
         def chunk(items: list[tuple[int, int]]) -> list[tuple[Any, Any]]:
             # One set of buffers a task: fresh megabyte arrays for every tile would page-fault.
             tall = self._rows
-            patches = np.empty((self.n_channels * size * size, tall * w), self.dtype)
-            block = np.empty((self.n_maps, tall * w), self.dtype)
-            scratch = np.empty((max(len(m[3][0]) for m in self.matrices), tall * w), self.dtype)
+            largest = max(len(m[3][0]) for m in self.matrices)
+            heights = (self.n_channels * size * size, self.n_maps, largest)
+            buffers = [np.empty(height * tall * w, self.dtype) for height in heights]
             results = []
             for n, top in items:
                 rows = min(tall, h - top)
-                if rows < tall:
-                    patches = np.empty((patches.shape[0], rows * w), self.dtype)
-                    block = np.empty((self.n_maps, rows * w), self.dtype)
-                    scratch = np.empty((scratch.shape[0], rows * w), self.dtype)
+                # The last strip of every sample may be shorter.
+                patches, block, scratch = (
+                    b[: height * rows * w].reshape(height, rows * w)
+                    for b, height in zip(buffers, heights, strict=True)
+                )
                 tile = Tile(slice(n, n + 1), slice(0, self.n_maps), slice(top, top + rows))
                 g = None
                 if padded is not None:

@@ -193,3 +193,20 @@ def test_the_library_and_the_filter_size_choose_the_operator():
     assert kind(LARGEST_DIRECT_FILTER, np.zeros(1)) is DirectOperator
     assert kind(LARGEST_DIRECT_FILTER + 1, np.zeros(1)) is FourierOperator
     assert kind(3, strict) is FourierOperator
+
+
+@pytest.mark.parametrize("boundary", ["zero", "periodic"])
+def test_samples_whose_last_strips_are_short(boundary):
+    # More samples than parts of work, each of several strips of which the last is shorter: one
+    # part holds the end of one sample and the beginning of the next.
+    groups = make_dictionary(0, size=4).groups
+    shape, rng = (11, 300), np.random.default_rng(0)
+    signal = rng.standard_normal((9, 2, *shape))
+    together, alone = direct(groups, shape, boundary), direct(groups, shape, boundary)
+    together._rows = 4
+    maps = adjoint(together, NUMPY, signal)
+    expected = np.concatenate([adjoint(alone, NUMPY, s[None]) for s in signal])
+    np.testing.assert_allclose(maps, expected, atol=1e-12)
+    image = forward(together, NUMPY, maps)
+    expected = np.concatenate([forward(alone, NUMPY, m[None]) for m in maps])
+    np.testing.assert_allclose(image, expected, atol=1e-11)
