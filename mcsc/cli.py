@@ -12,7 +12,10 @@ import click
 
 from ._version import __version__
 from .commands.demo import demo
+from .commands.evaluate import evaluate
 from .commands.info import info
+from .commands.learn import learn
+from .commands.restore import fuse, restore
 from .commands.solve import solve
 
 if TYPE_CHECKING:
@@ -139,6 +142,8 @@ def cli(ctx: click.Context, debug: bool) -> None:
     \b
     mcsc demo                          a real decomposition, in seconds
     mcsc solve depth.png photo.png     your own images
+    mcsc restore, mcsc fuse            one better image from two
+    mcsc learn, mcsc evaluate          filters of your own; tables of methods
     """  # noqa: D301  (click wants the backspace itself)
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -146,6 +151,10 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
 cli.add_command(demo)
 cli.add_command(solve)
+cli.add_command(restore)
+cli.add_command(fuse)
+cli.add_command(learn)
+cli.add_command(evaluate)
 cli.add_command(info)
 
 

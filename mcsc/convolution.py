@@ -27,7 +27,8 @@ import numpy as np
 from .backend import Array, Backend, get_num_threads
 from .backend.base import Tile
 from .backend.threads import map_in_threads
-from .dictionary import Group, wrap
+from .dictionary import Group
+from .spectra import wrap
 
 LARGEST_DIRECT_FILTER = 11
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 
 from .backend import Array, is_array, namespace, to_numpy
 from .files import read_npz, write_npz
+from .spectra import supremum
 
 _FORMAT = 2  # 2: weights of signals, metadata
 
@@ -290,7 +291,7 @@ class Dictionary:
         than eight channels).
         """
         if "lipschitz" not in self._cache:
-            bounds = {g.name: _supremum(g.bank) for g in self.groups}
+            bounds = {g.name: supremum(g.bank) for g in self.groups}
             unique = tuple(bounds.get(f"unique[{m}]") for m in range(self.n_signals))
             self._cache["lipschitz"] = (bounds.get("common"), unique)
         out: tuple[float | None, tuple[float | None, ...]] = self._cache["lipschitz"]
@@ -405,17 +406,24 @@ class Dictionary:
         """Return this dictionary with its banks in the array library of `like`."""
         xp = namespace(like)
 
-        def convert(bank: Array | None) -> Array | None:
-            return None if bank is None else xp.asarray(to_numpy(bank))
+        return self._map(lambda bank: xp.asarray(to_numpy(bank)))
+
+    def astype(self, dtype: Any) -> Dictionary:
+        """Return this dictionary with its banks in another precision, float32 or float64."""
+        return self._map(lambda bank: namespace(bank).astype(bank, dtype))
+
+    def _map(self, convert: Callable[[Array], Array]) -> Dictionary:
+        def one(bank: Array | None) -> Array | None:
+            return None if bank is None else convert(bank)
 
         def each(banks: tuple[Array | None, ...] | None) -> Any:
-            return None if banks is None else tuple(convert(b) for b in banks)
+            return None if banks is None else tuple(one(b) for b in banks)
 
         return replace(
             self,
             common=each(self.common),
             unique=each(self.unique),
-            target_common=convert(self.target_common),
+            target_common=one(self.target_common),
             target_unique=each(self.target_unique),
         )
 
@@ -426,58 +434,6 @@ def embed(bank: np.ndarray, size: int) -> np.ndarray:
     before = (size - 1) // 2 - (s - 1) // 2
     pad = (before, size - s - before)
     return np.pad(np.asarray(bank, dtype=np.float64), ((0, 0), (0, 0), pad, pad))
-
-
-def autocorrelation(bank: np.ndarray) -> np.ndarray:
-    """Matrix autocorrelation of a bank, ``A[a,b,p] = sum_kq d[k,a,p+q] d[k,b,q]``.
-
-    Shape (C, C, 2s-1, 2s-1) with lag 0 at the centre; its Fourier transform is
-    ``D(w) D(w)^H``, the normal matrix on the side of the channels.
-    """
-    s = bank.shape[2]
-    n = 2 * s - 1
-    spectrum = np.fft.rfft2(bank, s=(n, n))
-    product = np.einsum("kahw,kbhw->abhw", spectrum, spectrum.conj(), optimize=True)
-    return np.fft.fftshift(np.fft.irfft2(product, s=(n, n)), axes=(2, 3))
-
-
-def gram_spectrum(kernel: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Fourier transform of `autocorrelation` on a grid, shape (C, C, H, W//2+1), complex128."""
-    s = (kernel.shape[2] + 1) // 2
-    # Lags are wrapped, not cropped: on a grid smaller than 2s-1 they alias, as they must.
-    out: np.ndarray = np.fft.rfft2(wrap(kernel, shape, s - 1))
-    return out
-
-
-def wrap(kernel: np.ndarray, shape: tuple[int, int], origin: int) -> np.ndarray:
-    """Place kernels (..., h, w) on a periodic grid with their origin at index 0; overlaps add."""
-    grid = np.zeros((*kernel.shape[:-2], *shape))
-    rows = (np.arange(kernel.shape[-2]) - origin) % shape[0]
-    cols = (np.arange(kernel.shape[-1]) - origin) % shape[1]
-    for i, row in enumerate(rows):
-        for j, col in enumerate(cols):
-            grid[..., row, col] += kernel[..., i, j]
-    return grid
-
-
-def hermitian_norm(gram: np.ndarray) -> float:
-    """Largest eigenvalue over all frequencies of Hermitian matrices (C, C, H, W)."""
-    if gram.shape[0] == 1:
-        return float(gram[0, 0].real.max())
-    if gram.shape[0] == 2:
-        a, d = gram[0, 0].real, gram[1, 1].real
-        return float((0.5 * (a + d) + np.hypot(0.5 * (a - d), np.abs(gram[0, 1]))).max())
-    matrices = np.moveaxis(gram, (0, 1), (-2, -1))
-    return float(np.linalg.eigvalsh(matrices).max())
-
-
-def _supremum(bank: np.ndarray) -> float:
-    s = bank.shape[2]
-    n = (32 if min(bank.shape[:2]) <= 8 else 8) * s
-    if bank.shape[0] < bank.shape[1]:  # fewer maps than channels: the smaller Gram matrix
-        bank = np.swapaxes(bank, 0, 1)
-    sampled = hermitian_norm(gram_spectrum(autocorrelation(bank), (n, n)))
-    return sampled / float(np.cos(np.pi * (s - 1) / n)) ** 2
 
 
 def _same_filter_count(name: str, banks: list[Array]) -> None:

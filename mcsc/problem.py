@@ -13,7 +13,8 @@ import numpy as np
 from .backend import Array, Backend, backend_for, is_array, namespace, to_numpy
 from .codes import Codes
 from .convolution import BOUNDARIES, Operator, adjoint, make_operator
-from .dictionary import Dictionary, autocorrelation, gram_spectrum, hermitian_norm
+from .dictionary import Dictionary
+from .spectra import autocorrelation, gram_spectrum, hermitian_norm
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,13 +34,16 @@ def demo(
     size: tuple[int, int] | None,
     full: bool,
 ) -> None:
-    """Decompose a measured disparity map and a photograph.
+    """Decompose a measured disparity map and a photograph, and restore the one with the other.
 
     The disparity has holes, pixels that could not be measured; a mask takes them out of the
     problem. Each image is split into a smooth low-pass part and detail. The exact solver codes the
     detail with a bank of cosines, which needs no training, as a part that both images share (edges
     of objects) plus one of each alone (steps of depth; texture). It stops when the duality gap
     certifies that the objective is within the tolerance of the optimum.
+
+    Then the disparity is reduced by 4 and enlarged again, and restored with the photograph by a
+    dictionary that was learned from synthetic scenes. report.html shows it against bicubic.
 
     Exit status: 0 converged, 1 not, 2 refused, 130 interrupted (what was computed is written).
     """
@@ -75,6 +78,9 @@ def demo(
     write_all(out, signals, dictionary, found, arguments, inputs, codes=True)
     words = ["mcsc", "solve", *(str(out / name) for name in inputs), "--mask", "zeros"]
     click.echo(f"\nThe same from files: {shlex.join(words)}")
+    from .demo_restoration import show_restoration
+
+    show_restoration(out, pair, tol)
     ctx.exit(0 if found.result.converged else 130 if found.interrupted else 1)
 
 

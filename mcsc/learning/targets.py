@@ -27,7 +27,7 @@ from ..solvers.front import solve
 from ..solvers.result import ConvergenceWarning
 from .windows import Batch, Images, batches
 
-RIDGES = (1e-3, 1e-2, 1e-1, 1.0)
+RIDGES = (1e-2, 1e-1, 1.0, 10.0)
 VALIDATION = 0.2
 
 

@@ -31,8 +31,8 @@ import numpy as np
 from ..backend import Array
 from ..backend.base import Tile
 from ..convolution import make_operator
-from ..dictionary import gram_spectrum
 from ..problem import Problem
+from ..spectra import gram_spectrum
 from .driver import DenseSolver
 
 

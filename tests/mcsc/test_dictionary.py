@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import mcsc
-from mcsc.dictionary import autocorrelation, embed, gram_spectrum, hermitian_norm, wrap
+from mcsc.dictionary import embed
 from mcsc.files import write_npz
+from mcsc.spectra import autocorrelation, gram_spectrum, hermitian_norm, wrap
 from tests.helpers import explicit_matrix, make_bank, make_dictionary
 
 
@@ -209,3 +210,45 @@ def test_contents_that_make_no_dictionary_are_refused(tmp_path):
         write_npz(path, "mcsc.Dictionary", 1, arrays, **({"n_signals": 1, "has": has} | header))
         with pytest.raises(ValueError, match=f"{name}.npz holds no usable dictionary: .*{message}"):
             mcsc.Dictionary.load(path)
+
+
+# ------------------------------------------------------------------- weights and metadata
+def test_weights_of_signals_multiply_the_operator():
+    d = make_dictionary(channels=(1, 2), size=4)
+    weighted = mcsc.Dictionary(d.common, d.unique, signal_weights=(2.0, 0.5))
+    plain = mcsc.Dictionary(
+        (2 * d.common[0], 0.5 * d.common[1]), (2 * d.unique[0], 0.5 * d.unique[1])
+    )
+    for a, b in zip(weighted.groups, plain.groups, strict=True):
+        np.testing.assert_array_equal(a.bank, b.bank)
+    assert weighted.lipschitz() == plain.lipschitz()
+    np.testing.assert_allclose(weighted.normalise().filter_norms(), 1)
+
+
+def test_weights_and_metadata_survive_a_file(tmp_path):
+    d = make_dictionary(channels=(1, 2), size=4)
+    metadata = {"lam": 0.1, "names": ["a", "b"]}
+    kept = mcsc.Dictionary(d.common, d.unique, signal_weights=(1, 0.3), metadata=metadata)
+    metadata["lam"] = 5
+    kept.astype("float32").save(tmp_path / "d.npz")
+    found = mcsc.Dictionary.load(tmp_path / "d.npz")
+    assert found.signal_weights == (1.0, 0.3)
+    assert found.metadata == {"lam": 0.1, "names": ["a", "b"]}
+    assert found.common[0].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("extra", "error", "words"),
+    [
+        ({"signal_weights": (1.0,)}, ValueError, "signal_weights has 1 entries for 2 signals"),
+        ({"signal_weights": (1.0, -1)}, ValueError, r"signal_weights\[1\] must be finite and > 0"),
+        ({"signal_weights": (1.0, "a")}, ValueError, r"signal_weights\[1\] must be"),
+        ({"signal_weights": 0.3}, TypeError, "must hold a number for every signal"),
+        ({"metadata": {"a": object()}}, TypeError, "metadata must hold what JSON can"),
+        ({"metadata": 3}, TypeError, "metadata must hold what JSON can"),
+    ],
+)
+def test_bad_weights_and_metadata(extra, error, words):
+    d = make_dictionary(channels=(1, 2), size=4)
+    with pytest.raises(error, match=words):
+        mcsc.Dictionary(d.common, d.unique, **extra)

@@ -1,0 +1,149 @@
+"""`mcsc evaluate`: methods on the scenes of a folder, in a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..imaging.tasks import TASKS
+from . import options
+
+
+@click.command()
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--data", metavar="DIR", type=click.Path(path_type=Path), help="The same as DIR.")
+@click.option("--task", "task_name", type=click.Choice(list(TASKS)), required=True)
+@click.option(
+    "--method",
+    "methods",
+    metavar="NAME",
+    multiple=True,
+    help="bicubic, input, guided-filter, joint-bilateral; mean, laplacian, wavelet, decision-map, "
+    "exposure-fusion; mcsc; or one that another package adds. Repeat it, or separate names by "
+    "commas.  [default: the baselines and mcsc]",
+)
+@click.option("--scenes", metavar="NAMES", help="These scenes only, separated by commas.")
+@click.option(
+    "--sigma",
+    metavar="NUMBER",
+    type=click.FloatRange(min=0, min_open=True),
+    help="flash-denoise: noise that is added, of 255.  [default: 50]",
+)
+@click.option(
+    "--seed",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the noise.",
+)
+@click.option(
+    "--dictionary",
+    "--weights",
+    "dictionary",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Dictionary, or weights, for the methods that take some.  [default: the task's]",
+)
+@options.tol
+@click.option(
+    "--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write the table."
+)
+@click.option(
+    "--json", "json_path", metavar="FILE", type=click.Path(path_type=Path), help="Write everything."
+)
+@click.option(
+    "--images",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Write every image that a method makes.",
+)
+@click.option(
+    "--report",
+    metavar="FILE.html",
+    type=click.Path(path_type=Path),
+    help="A page with the pictures, to be opened in a browser.",
+)
+def evaluate(
+    folder: Path | None,
+    data: Path | None,
+    task_name: str,
+    methods: tuple[str, ...],
+    scenes: str | None,
+    sigma: float | None,
+    seed: int,
+    dictionary: Path | None,
+    tol: float,
+    csv_path: Path | None,
+    json_path: Path | None,
+    images: Path | None,
+    report: Path | None,
+) -> None:
+    """Measure methods on the scenes in DIR.
+
+    Restoration: the first image of a scene is the truth, the input is made from it; RMSE is of 255,
+    over the whole image. Fusion: no truth is needed.
+
+    \b
+    mcsc evaluate --task depth-sr photos/ --method bicubic,mcsc
+    """  # noqa: D301  (click wants the backspace itself)
+    if (folder is None) == (data is None):
+        raise click.UsageError("want one folder of scenes")
+    from ..imaging.evaluation import evaluate as run
+    from ..imaging.files import write_image
+    from ..imaging.folders import find_scenes
+    from ..imaging.methods import method_names, resolve_method
+    from ..imaging.tasks import get_task
+    from .outputs import make_folder
+
+    task = get_task(task_name)
+    if sigma is not None and task.sigma is None:
+        raise click.UsageError(f"--sigma is for flash-denoise, not for {task_name}")
+    level = task.sigma if sigma is None else sigma
+    path = folder if data is None else data
+    assert path is not None
+    found = find_scenes(path, task, scenes.split(",") if scenes else None)
+    names = [word for entry in methods for word in entry.split(",")]
+    if not names:
+        names = method_names(task)[: method_names(task).index("mcsc") + 1]
+    resolved = {name: resolve_method(name, task, dictionary, tol) for name in names}
+    if images is not None:
+        make_folder(images)
+    for target in (csv_path, json_path, report):
+        if target is not None and not target.resolve().parent.is_dir():
+            raise ValueError(f"{target}: there is no folder {target.resolve().parent}")
+    pictures: list[Any] = []
+    width = max(len(n) for n in ("method", *names))
+    longest = max(len(n) for n in ("scene", "mean", *(s.name for s in found)))
+    head = "  ".join(f"{m.name:>9}" for m in task.measures)
+    click.echo(f"{'scene':<{longest}}  {'method':<{width}}  {head}  {'seconds':>8}")
+
+    def line(scene: str, method: str, values: dict[str, float], seconds: float) -> None:
+        numbers = "  ".join(f"{values[m.name]:>9.{m.digits}f}" for m in task.measures)
+        click.echo(f"{scene:<{longest}}  {method:<{width}}  {numbers}  {seconds:>8.2f}")
+
+    def each(row: Any, x: Any, y: Any, image: Any, truth: Any) -> None:
+        line(row.scene, row.method, row.measures, row.seconds)
+        if images is not None:
+            write_image(images / f"{row.scene}_{row.method}.png", image, bit_depth=8)
+        if report is not None:
+            pictures.append((row, x, y, image, truth))
+
+    result = run(task, found, resolved, sigma=level, seed=seed, each=each)
+    click.echo()
+    for method in result.methods():
+        rows = [r for r in result.rows if r.method == method]
+        seconds = sum(r.seconds for r in rows) / len(rows)
+        line("mean", method, result.mean(method), seconds)
+    if csv_path is not None:
+        result.write_csv(csv_path)
+    if json_path is not None:
+        from .info import versions
+
+        result.write_json(json_path, sigma=level, seed=seed, versions=versions())
+    if report is not None:
+        from .report import report_of_evaluation
+
+        report_of_evaluation(report, task, result, pictures)

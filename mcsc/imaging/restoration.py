@@ -1,0 +1,192 @@
+"""Restoration of one image with the help of another, by the model alone (Eqs. 3 and 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..dictionary import Dictionary
+from .coding import Coded, code
+from .colour import luma
+from .resize import imresize
+from .split import lowpass_split
+from .tasks import Floats, Task
+
+__all__ = ["Prepared", "Restored", "prepare", "restore"]
+
+_STEPS_BACK = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """The signals of the model, and what its answer is added to."""
+
+    signals: tuple[Floats, Floats]
+    """Detail of x and of the guide, (N, C, H, W)."""
+    base: Floats
+    """(C, H, W) of the image that is restored."""
+
+
+@dataclass(frozen=True, eq=False)
+class Restored:
+    """A restored image and what it is made of (Fig. 2)."""
+
+    image: Floats
+    """Point 4, (C, H, W): base + common + unique."""
+    base: Floats
+    common: Floats | None
+    """Point 1: what both images share."""
+    unique: Floats | None
+    """Point 2: what x has alone."""
+    lam: float
+    gap: float
+    """Certified relative duality gap of the codes (the largest, of several tiles)."""
+    nonzero: float
+    """Share of coefficients that are not zero."""
+    seconds: float
+    converged: bool
+
+
+def prepare(x: Floats, y: Floats, dictionary: Dictionary, task: Task) -> Prepared:
+    """Split both images, bring the guide to the dictionary's channels, and stack bands.
+
+    A dictionary of one channel codes the bands of x one by one, each with the guide; one of as
+    many channels as x codes them jointly. Three channels of guide become luma for a dictionary
+    that wants one; a grey guide is repeated for one that wants three.
+
+    Raises
+    ------
+    ValueError
+        Channels do not fit the dictionary, or the images differ in size.
+    """
+    if x.shape[-2:] != y.shape[-2:]:
+        raise ValueError(
+            f"images differ in size: x is {x.shape[-2]} x {x.shape[-1]}, the guide is "
+            f"{y.shape[-2]} x {y.shape[-1]}"
+        )
+    if dictionary.n_signals != 2:
+        raise ValueError(
+            f"restoration needs a dictionary of 2 signals, this one has {dictionary.n_signals}"
+        )
+    first, second = dictionary.channels
+    if first not in (1, len(x)):
+        raise ValueError(
+            f"the dictionary codes {first} channels of the image to restore, which has {len(x)}"
+        )
+    guide = _guide(y, second)
+    strength = float(dictionary.metadata.get("strength", task.strength))
+    low, high = lowpass_split(x, strength)
+    detail = lowpass_split(guide, strength).high
+    stacked = high[:, None] if first == 1 else high[None]
+    repeated = np.broadcast_to(detail[None], (len(stacked), *detail.shape))
+    base = dictionary.metadata.get("base", task.base)
+    return Prepared((stacked, np.ascontiguousarray(repeated)), x if base == "input" else low)
+
+
+def _guide(y: Floats, channels: int) -> Floats:
+    if len(y) == channels:
+        return y
+    if channels == 1 and len(y) == 3:
+        return luma(y)
+    if channels == 3 and len(y) == 1:
+        return np.repeat(y, 3, axis=0)
+    raise ValueError(f"the dictionary codes {channels} channels of the guide, which has {len(y)}")
+
+
+def restore(
+    x: Floats,
+    y: Floats,
+    dictionary: Dictionary,
+    task: Task,
+    *,
+    lam: float | None = None,
+    sigma: float | None = None,
+    factor: int | None = None,
+    tol: float = 1e-3,
+    tile: int | None = None,
+    progress: bool = False,
+) -> Restored:
+    """Restore x with the guide y.
+
+    Parameters
+    ----------
+    x : array of floats, shape (C, H, W)
+        In [0, 1]; of the size of the guide (a super-resolution's input enlarged already).
+    y : array of floats, shape (C', H, W)
+        The guide.
+    dictionary : Dictionary
+        With target filters, as `mcsc.learn` or ``mcsc learn`` made it for the task.
+    task : Task
+        Preprocessing; what the dictionary's metadata say has precedence.
+    lam : float, optional
+        Weight of the l1 norm. Default: the dictionary's, or the task's.
+    sigma : float, optional
+        Denoising: the noise's standard deviation, of 255; lam goes with it.
+    factor : int, optional
+        Super-resolution: how much smaller the known image was. Default: the task's.
+    tol : float
+        Certified relative duality gap of the codes.
+    tile : int, optional
+        Side of the tiles that large images are coded in. Default: chosen by the memory.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Restored
+
+    Raises
+    ------
+    ValueError
+        Sizes or channels do not fit.
+
+    Notes
+    -----
+    A super-resolved image z must give the known x when it is reduced and enlarged again, U R z = x.
+    The model does not know that; afterwards ``z <- z + (x - U R z)`` is repeated four times
+    (iterative back-projection, Irani and Peleg, doi:10.1016/1049-9652(91)90045-L). What it adds
+    goes to the base.
+    """
+    prepared = prepare(x, y, dictionary, task)
+    chosen = _lam(dictionary, task, lam, sigma)
+    coded: Coded = code(
+        prepared.signals, dictionary, chosen, "restoration", tol=tol, tile=tile, progress=progress
+    )
+
+    def as_bands(part: Floats | None) -> Floats | None:
+        return None if part is None else part.reshape(prepared.base.shape)
+
+    detail = coded.image.reshape(prepared.base.shape)
+    image: Floats = prepared.base + detail
+    if task.factor is not None:
+        image = _consistent(image, x, task.factor if factor is None else factor)
+    return Restored(
+        image=image.astype(x.dtype),
+        base=(image - detail).astype(x.dtype),
+        common=as_bands(coded.common),
+        unique=as_bands(coded.unique[0]),
+        lam=chosen,
+        gap=coded.gap,
+        nonzero=coded.nonzero,
+        seconds=coded.seconds,
+        converged=coded.converged,
+    )
+
+
+def _consistent(image: Floats, x: Floats, factor: int) -> Floats:
+    """Make the image give x when it is reduced and enlarged, as nearly as four steps do."""
+    small = tuple(-(-n // factor) for n in x.shape[-2:])
+    for _ in range(_STEPS_BACK):
+        again = imresize(imresize(image, small), x.shape[-2:])
+        image = image + (x - again)
+    return image
+
+
+def _lam(dictionary: Dictionary, task: Task, lam: float | None, sigma: float | None) -> float:
+    if lam is not None:
+        return lam
+    chosen = float(dictionary.metadata.get("lam", task.lam))
+    if task.sigma is None or sigma is None:
+        return chosen
+    return chosen * sigma / float(dictionary.metadata.get("sigma", task.sigma))

@@ -1,0 +1,168 @@
+"""The six tasks of the paper: roles of the files, degradation, preprocessing, measures.
+
+A new task is one more entry in `TASKS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import metrics
+from .resize import degrade as down_and_up
+
+Floats = NDArray[np.floating[Any]]
+Roles = tuple[str, ...]
+
+__all__ = ["RESTORATION_METRICS", "TASKS", "Measure", "Task", "get_task"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that says how good an image is."""
+
+    name: str
+    function: Callable[[Floats, Any], float]
+    """Of the image and of the target (restoration) or the sources (fusion)."""
+    larger_is_better: bool = True
+    digits: int = 3
+
+
+RESTORATION_METRICS = (
+    Measure("RMSE", metrics.rmse, larger_is_better=False),
+    Measure("PSNR", metrics.psnr, digits=2),
+    Measure("SSIM", metrics.ssim, digits=4),
+)
+FUSION_METRICS = (
+    Measure("QABF", metrics.qabf),
+    Measure("MI", metrics.mutual_information),
+    Measure("MEF-SSIM", metrics.mef_ssim),
+    Measure("SF", lambda image, _: metrics.spatial_frequency(image), digits=2),
+    Measure("EN", lambda image, _: metrics.entropy(image)),
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What distinguishes a task from the others.
+
+    Attributes
+    ----------
+    name : str
+        Of the command line.
+    title : str
+        For people.
+    kind : {"restoration", "fusion"}
+        Eq. 3 or Eq. 4.
+    roles : (tuple of str, tuple of str)
+        Endings of the file names of x and of y, ``scene_ROLE.png``, the first that exists. In
+        restoration the file of x is the clean one: x is made from it by `degrade`.
+    factor : int or None
+        Super-resolution: how much smaller the known image is along each axis.
+    sigma : float or None
+        Denoising: the noise's standard deviation that is taken if none is given, of 255.
+    strength : float
+        Of the low-pass split of the signals that are coded.
+    base : {"input", "low"}
+        What the coded part is added to: x itself, or x's low-pass part (noise is not kept).
+    lam : float
+        Weight of the l1 norm in coding; times sigma / `sigma` in denoising.
+    guide_weight : float
+        Weight of y in learning.
+    rule : str
+        Fusion: how parts become an image, as `mcsc.imaging.fusion.fuse` says.
+    synthetic : str
+        Name of the synthetic scenes that go with the task.
+    """
+
+    name: str
+    title: str
+    kind: str
+    roles: tuple[Roles, Roles]
+    synthetic: str
+    strength: float = 5.0
+    base: str = "low"
+    lam: float = 0.02
+    guide_weight: float = 1.0
+    factor: int | None = None
+    sigma: float | None = None
+    rule: str = "sum"
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What images of this task are measured by."""
+        return RESTORATION_METRICS if self.kind == "restoration" else FUSION_METRICS
+
+    def degrade(self, target: Floats, *, sigma: float | None = None, seed: int = 0) -> Floats:
+        """Make the input x from the clean image, as the authors' released scripts do.
+
+        Super-resolution: bicubic (antialiased) down by the factor and up again. Denoising: white
+        Gaussian noise of standard deviation `sigma` (of 255), not clipped, drawn by `seed`. Fusion
+        has no degradation: its files are the inputs.
+
+        Raises
+        ------
+        ValueError
+            The size is not a multiple of the factor, or the task is a fusion.
+        """
+        if self.factor is not None:
+            return down_and_up(target, self.factor)
+        if self.sigma is not None:
+            level = (self.sigma if sigma is None else sigma) / 255
+            noise = np.random.default_rng(seed).standard_normal(target.shape)
+            return (target + level * noise).astype(target.dtype)
+        raise ValueError(f"{self.name} is a fusion: its inputs are not made from a target")
+
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task(
+            "depth-sr", "Depth super-resolution with a photograph", "restoration",
+            (("depth",), ("rgb",)), "depth", base="input", guide_weight=0.3, factor=4,
+        ),
+        Task(
+            "multispectral-sr", "Multispectral super-resolution with a photograph", "restoration",
+            (("ms640", "ms"), ("rgb",)), "multispectral", base="input", lam=0.01, guide_weight=0.5,
+            factor=4,
+        ),
+        Task(
+            "flash-denoise", "Denoising of an ambient photograph with a flash photograph",
+            "restoration", (("ambient",), ("flash",)), "flash", lam=0.3, sigma=50.0,
+        ),
+        Task(
+            "multi-exposure", "Fusion of an over- and an under-exposed photograph", "fusion",
+            (("over",), ("under",)), "exposure", lam=0.01,
+        ),
+        Task(
+            "multi-focus", "Fusion of photographs in focus near and far", "fusion",
+            (("near",), ("far",)), "focus", lam=0.01, rule="choose",
+        ),
+        Task(
+            "medical", "Fusion of two kinds of medical images", "fusion",
+            (("t1", "t1gad", "ct"), ("t2",)), "medical", lam=0.01,
+        ),
+    )
+}  # fmt: skip
+
+
+def get_task(name: str) -> Task:
+    """Return a task by its name.
+
+    Raises
+    ------
+    ValueError
+        There is no such task; the message lists those there are.
+    """
+    if name not in TASKS:
+        raise ValueError(f"task must be one of {', '.join(TASKS)}; found {name!r}")
+    return TASKS[name]
+
+
+def is_multiple(shape: Sequence[int], factor: int) -> bool:
+    """Whether both sides can be divided by the factor."""
+    return all(n % factor == 0 for n in shape[-2:])

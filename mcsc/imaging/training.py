@@ -1,0 +1,229 @@
+"""Dictionaries for a task: from scenes to signals and targets, and `mcsc.learn` on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..learning import Learned, learn, learn_targets
+from .colour import luma
+from .folders import SceneFiles
+from .split import lowpass_split
+from .tasks import Floats, Task
+
+__all__ = ["TaskScenes", "TaskSettings", "learn_task", "synthetic_scenes"]
+
+_GRID = 16  # pixels; a multiple of every task's factor
+
+Reader = Callable[[], tuple[Floats, Floats]]
+"""Returns the images of both roles: the clean image and the guide, or both sources."""
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """What a dictionary is learned with, and what its metadata keep; None: the task's own."""
+
+    strength: float | None = None
+    base: str | None = None
+    lam: float | None = None
+    guide_weight: float | None = None
+    sigma: float | None = None
+    joint: bool = False
+    """Code all channels of x together; otherwise one by one."""
+    colour_guide: bool = False
+    """Keep three channels of the guide; otherwise its luma."""
+    flips: bool = True
+    """Learn from every scene upside down, mirrored, and both, too."""
+    seed: int = 0
+
+    def complete(self, task: Task) -> TaskSettings:
+        """Fill in what the task says."""
+        found = {
+            name: getattr(task, name) if getattr(self, name) is None else getattr(self, name)
+            for name in ("strength", "base", "lam", "guide_weight", "sigma")
+        }
+        return replace(self, **found)
+
+
+class TaskScenes(Sequence[tuple[Floats, ...]]):
+    """Signals of scenes, made when they are asked for; `targets` goes with them.
+
+    Parameters
+    ----------
+    task : Task
+        Degradation.
+    readers : sequence of callables
+        Each returns the images of both roles.
+    settings : TaskSettings
+        Complete.
+    """
+
+    def __init__(self, task: Task, readers: Sequence[Reader], settings: TaskSettings) -> None:
+        self._task, self._readers, self._settings = task, readers, settings
+        self._last: tuple[int, tuple[tuple[Floats, ...], Floats | None]] | None = None
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._scene(index)[0]
+
+    @property
+    def targets(self) -> Sequence[Floats] | None:
+        """What is to be added to the base, (N, C_z, H, W) a scene; None for a fusion."""
+        return _Targets(self) if self._task.kind == "restoration" else None
+
+    def _scene(self, index: int) -> tuple[tuple[Floats, ...], Floats | None]:
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        index %= len(self)
+        if self._last is None or self._last[0] != index:
+            self._last = (index, self._make(index))
+        return self._last[1]
+
+    def _make(self, index: int) -> tuple[tuple[Floats, ...], Floats | None]:
+        task, s = self._task, self._settings
+        assert s.strength is not None
+        first, second = self._readers[index]()
+        if task.kind == "fusion":
+            pair = (_grey(first), _grey(second))
+            return tuple(lowpass_split(i, s.strength).high[None] for i in pair), None
+        if task.factor is not None:
+            h, w = (n - n % task.factor for n in first.shape[1:])
+            first, second = first[:, :h, :w], second[:, :h, :w]
+        x = task.degrade(first, sigma=s.sigma, seed=s.seed + index)
+        low, high = lowpass_split(x, s.strength)
+        guide = second if s.colour_guide else _grey(second)
+        detail = lowpass_split(guide, s.strength).high
+        target = first - (x if s.base == "input" else low)
+        if not s.joint:
+            high, target = high[:, None], target[:, None]
+            detail = np.repeat(detail[None], len(high), axis=0)
+        else:
+            high, target, detail = high[None], target[None], detail[None]
+        return (high, detail), target
+
+
+class _Targets(Sequence[Floats]):
+    def __init__(self, scenes: TaskScenes) -> None:
+        self._scenes = scenes
+
+    def __len__(self) -> int:
+        return len(self._scenes)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._scenes._scene(index)[1]
+
+
+def _grey(image: Floats) -> Floats:
+    return luma(image) if len(image) == 3 else image
+
+
+def flipped(readers: Sequence[Reader]) -> list[Reader]:
+    """The scenes, and each upside down, mirrored, and both: four times as much to learn from."""
+
+    def turn(reader: Reader, down: bool, across: bool) -> Reader:
+        def read() -> tuple[Floats, Floats]:
+            images = reader()
+            # Cut first, so that degradations see the same grid of pixels.
+            sizes = [n - n % _GRID for n in images[0].shape[1:]]
+            rows, columns = (
+                slice(None, None, -1 if down else 1),
+                slice(None, None, -1 if across else 1),
+            )
+            first, second = (
+                np.ascontiguousarray(i[:, : sizes[0], : sizes[1]][:, rows, columns]) for i in images
+            )
+            return first, second
+
+        return read
+
+    turns = [(False, False), (True, False), (False, True), (True, True)]
+    return [turn(reader, *how) for how in turns for reader in readers]
+
+
+def file_scenes(files: Sequence[SceneFiles]) -> list[Reader]:
+    """Readers of the scenes of a folder."""
+    return [f.read for f in files]
+
+
+def synthetic_scenes(
+    task: Task, count: int, shape: tuple[int, int] = (256, 256), seed: int = 0
+) -> list[Reader]:
+    """Readers of synthetic scenes, each made once, when it is asked for first."""
+    from .synthetic import scenes
+
+    made: dict[int, tuple[Floats, Floats]] = {}
+    stream: Iterator[Any] = iter(scenes(task.synthetic, count, shape, seed))
+
+    def reader(index: int) -> Reader:
+        def read() -> tuple[Floats, Floats]:
+            while index not in made:
+                pair = next(stream)
+                first = pair.target if task.kind == "restoration" else pair.x
+                made[len(made)] = (first, pair.y)
+            return made[index]
+
+        return read
+
+    return [reader(index) for index in range(count)]
+
+
+def learn_task(
+    task: Task,
+    readers: Sequence[Reader],
+    settings: TaskSettings | None = None,
+    *,
+    target_windows: int | None = None,
+    description: str = "",
+    **options: Any,
+) -> Learned:
+    """Learn a dictionary, and for a restoration target filters, from scenes of a task.
+
+    Parameters
+    ----------
+    task : Task
+        Degradation and preprocessing.
+    readers : sequence of callables
+        Scenes; each returns the images of both roles.
+    settings : TaskSettings, optional
+        What differs from the task's own.
+    target_windows : int, optional
+        Fit target filters on so many windows; default: as many as the dictionary is learned on.
+    description : str
+        Of the data; kept in the metadata.
+    options
+        Of `mcsc.learn` (numbers of filters, sizes, passes, ...).
+
+    Returns
+    -------
+    Learned
+        Its dictionary's metadata say how to use it.
+    """
+    s = (settings or TaskSettings()).complete(task)
+    assert s.guide_weight is not None
+    assert s.lam is not None
+    if s.flips:
+        readers = flipped(readers)
+    scenes = TaskScenes(task, readers, s)
+    learned = learn(
+        scenes, lam=s.lam, signal_weights=(1.0, s.guide_weight), task=task.kind, **options
+    )
+    dictionary = learned.dictionary
+    fit = None
+    if task.kind == "restoration":
+        fitted = TaskScenes(task, readers, s)
+        shared = {k: options[k] for k in ("window", "batch_size", "seed") if k in options}
+        dictionary, fit = learn_targets(
+            fitted, fitted.targets, dictionary, s.lam,
+            max_windows=target_windows or options.get("max_windows"), tol=options.get("tol", 1e-2),
+            **shared,
+        )  # fmt: skip
+    metadata = dict(dictionary.metadata) | {
+        "task": task.name, "strength": s.strength, "base": s.base, "lam": s.lam,
+        "sigma": s.sigma, "data": description,
+    }  # fmt: skip
+    return replace(learned, dictionary=replace(dictionary, metadata=metadata), target_fit=fit)

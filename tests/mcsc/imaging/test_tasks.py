@@ -1,0 +1,275 @@
+"""Tasks end to end on small synthetic scenes: degrade, learn, restore, fuse, evaluate."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import mcsc
+from mcsc.imaging import metrics
+from mcsc.imaging.coding import code
+from mcsc.imaging.evaluation import evaluate
+from mcsc.imaging.files import write_image
+from mcsc.imaging.folders import find_scenes
+from mcsc.imaging.fusion import fuse
+from mcsc.imaging.methods import method_names, own_method, resolve_method
+from mcsc.imaging.resize import degrade
+from mcsc.imaging.restoration import prepare, restore
+from mcsc.imaging.synthetic import scenes
+from mcsc.imaging.tasks import TASKS, get_task
+from mcsc.imaging.training import (
+    TaskScenes,
+    TaskSettings,
+    flipped,
+    learn_task,
+    synthetic_scenes,
+)
+
+SMALL = {"n_common": 8, "n_unique": 8, "filter_size": 6, "passes": 2, "window": 48}
+
+
+def learn_small(name, count=4, **settings):
+    task = get_task(name)
+    readers = synthetic_scenes(task, count, (64, 64), seed=1)
+    return learn_task(task, readers, TaskSettings(**settings), **SMALL)
+
+
+@pytest.fixture(scope="module")
+def depth():
+    return learn_small("depth-sr", 6)
+
+
+@pytest.fixture(scope="module")
+def focus():
+    return learn_small("multi-focus")
+
+
+def pair(name, seed=50, shape=(64, 64)):
+    task = get_task(name)
+    return next(iter(scenes(task.synthetic, 1, shape, seed)))
+
+
+# ------------------------------------------------------------------------------ degradation
+def test_degradations_are_those_of_the_paper():
+    rng = np.random.default_rng(0)
+    image = rng.random((1, 32, 24)).astype(np.float32)
+    np.testing.assert_array_equal(get_task("depth-sr").degrade(image), degrade(image, 4))
+    flash = get_task("flash-denoise")
+    noisy = flash.degrade(np.full((3, 200, 200), 0.5, np.float32), sigma=25, seed=3)
+    assert noisy.std() * 255 == pytest.approx(25, rel=0.02)
+    assert flash.degrade(np.ones((1, 200, 200))).max() > 1  # not clipped
+    np.testing.assert_array_equal(
+        flash.degrade(image, sigma=50, seed=1),
+        (image + 50 / 255 * np.random.default_rng(1).standard_normal(image.shape)).astype("f4"),
+    )
+    with pytest.raises(ValueError, match="multi-focus is a fusion"):
+        get_task("multi-focus").degrade(image)
+
+
+def test_six_tasks_and_a_clear_refusal():
+    assert list(TASKS) == [
+        "depth-sr", "multispectral-sr", "flash-denoise", "multi-exposure", "multi-focus", "medical"
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="task must be one of depth-sr, multispectral-sr"):
+        get_task("depth")
+
+
+# ---------------------------------------------------------------------------------- learning
+def test_metadata_say_how_the_dictionary_is_used(depth):
+    found = depth.dictionary
+    assert found.metadata["task"] == "depth-sr"
+    assert found.metadata["base"] == "input"
+    assert found.metadata["lam"] == get_task("depth-sr").lam
+    assert found.signal_weights == (1.0, 0.3)
+    assert found.target_unique[1] is None
+    assert depth.target_fit.mse < depth.target_fit.target_power
+
+
+def test_restoration_beats_bicubic_on_scenes_not_seen(depth):
+    task = get_task("depth-sr")
+    before, after = [], []
+    for seed in (50, 51, 52):
+        scene = pair("depth-sr", seed)
+        x = task.degrade(scene.target)
+        found = restore(x, scene.y, depth.dictionary, task)
+        assert found.converged
+        assert found.gap <= 1e-3
+        np.testing.assert_allclose(found.base + found.common + found.unique, found.image, atol=1e-5)
+        # The known image is honoured.
+        assert (
+            metrics.rmse(task.degrade(found.image), x)
+            < 0.5 * metrics.rmse(task.degrade(x), x) + 0.05
+        )
+        before.append(metrics.rmse(x, scene.target))
+        after.append(metrics.rmse(found.image, scene.target))
+    assert np.mean(after) < np.mean(before)
+
+
+def test_scenes_are_prepared_as_the_restoration_prepares_them(depth):
+    task = get_task("depth-sr")
+    scene = pair("depth-sr")
+    settings = TaskSettings().complete(task)
+    made = TaskScenes(task, [lambda: (scene.target, scene.y)], settings)
+    prepared = prepare(task.degrade(scene.target), scene.y, depth.dictionary, task)
+    for a, b in zip(made[0], prepared.signals, strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_allclose(made.targets[0][0], scene.target - prepared.base, atol=1e-7)
+
+
+def test_flips_are_the_scenes_turned():
+    image = np.arange(3 * 33 * 35, dtype=np.float32).reshape(3, 33, 35)
+    found = [r()[0] for r in flipped([lambda: (image, image)])]
+    cut = image[:, :32, :32]
+    for got, wanted in zip(
+        found, (cut, cut[:, ::-1], cut[:, :, ::-1], cut[:, ::-1, ::-1]), strict=True
+    ):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_bands_are_coded_one_by_one_or_jointly():
+    task = get_task("multispectral-sr")
+    d = mcsc.dct_dictionary((1, 1), filter_size=4)
+    rng = np.random.default_rng(0)
+    x, y = rng.random((5, 32, 32)).astype("f4"), rng.random((3, 32, 32)).astype("f4")
+    assert restore(x, y, d, task, lam=0.5).image.shape == (5, 32, 32)
+    one = restore(x[2:3], y, d, task, lam=0.5, tol=1e-5).image
+    many = restore(x, y, d, task, lam=0.5, tol=1e-5).image
+    np.testing.assert_allclose(many[2], one[0], atol=2e-3)
+    joint = mcsc.dct_dictionary((5, 3), filter_size=4)
+    assert restore(x, y, joint, task, lam=0.5).image.shape == (5, 32, 32)
+    with pytest.raises(ValueError, match="codes 5 channels of the image to restore, which has 4"):
+        restore(x[:4], y, joint, task)
+    grey = restore(x, y[:1], d, task, lam=0.5)
+    assert grey.image.shape == (5, 32, 32)
+
+
+def test_noise_level_scales_lam():
+    task = get_task("flash-denoise")
+    d = replace(mcsc.dct_dictionary((1, 1), filter_size=4), metadata={"lam": 0.4, "sigma": 50})
+    rng = np.random.default_rng(0)
+    x, y = rng.random((2, 1, 32, 32)).astype("f4")
+    assert restore(x, y, d, task, sigma=25).lam == pytest.approx(0.2)
+    assert restore(x, y, d, task).lam == pytest.approx(0.4)
+    assert restore(x, y, d, task, lam=0.7, sigma=25).lam == 0.7
+
+
+# ------------------------------------------------------------------------------------ tiles
+def test_tiles_leave_no_seam():
+    d = mcsc.dct_dictionary((1, 1), filter_size=5)
+    scene = pair("multi-focus", shape=(160, 200))
+    signals = tuple(mcsc_detail(i) for i in (scene.x, scene.y))
+    whole = code(signals, d, 0.05, "signals", tol=1e-4)
+    tiled = code(signals, d, 0.05, "signals", tol=1e-4, tile=100)
+    assert whole.tiles == 1
+    assert tiled.tiles > 2
+    error = np.abs(whole.image - tiled.image)
+    assert error.max() < 0.02
+    assert error.mean() < 5e-4
+
+
+def mcsc_detail(image):
+    from mcsc.imaging.colour import luma
+    from mcsc.imaging.split import lowpass_split
+
+    return lowpass_split(luma(image)).high[None]
+
+
+# ----------------------------------------------------------------------------------- fusion
+def test_chosen_pixels_come_from_the_sharper_source(focus):
+    task = get_task("multi-focus")
+    rng = np.random.default_rng(0)
+    from scipy.ndimage import gaussian_filter
+
+    sharp = np.clip(gaussian_filter(rng.random((3, 96, 96)), (0, 0.7, 0.7)), 0, 1).astype("f4")
+    soft = gaussian_filter(sharp, (0, 3, 3))
+    near, far = sharp.copy(), soft.copy()
+    near[..., 48:], far[..., 48:] = soft[..., 48:], sharp[..., 48:]
+    found = fuse((near, far), focus.dictionary, task, rule="choose")
+    assert found.weights[0, :, 12:36].mean() > 0.95
+    assert found.weights[1, :, 60:84].mean() > 0.95
+    assert metrics.psnr(found.image, sharp) > metrics.psnr(near, sharp) + 6
+    assert metrics.qabf(found.image, (near, far)) > metrics.qabf((near + far) / 2, (near, far))
+
+
+@pytest.mark.parametrize("rule", ["choose", "sum"])
+def test_equal_sources_come_back(focus, rule):
+    task = get_task("medical")
+    image = pair("multi-focus").x[:1]
+    found = fuse((image, image), focus.dictionary, task, rule=rule, lam=1e-3, tol=1e-4)
+    assert metrics.psnr(found.image, image) > 32
+
+
+def test_colour_and_grey_and_three_sources(focus):
+    scene = pair("multi-exposure")
+    d, task = focus.dictionary, get_task("multi-exposure")
+    found = fuse((scene.x, scene.y), d, task, rule="sum")
+    assert found.image.shape == scene.x.shape
+    assert np.isfinite(found.image).all()
+    third = fuse((scene.x, scene.y, scene.target[:1]), d, task, rule="choose")
+    assert third.image.shape == scene.x.shape
+    with pytest.raises(ValueError, match="rule must be one of choose, sum, targets"):
+        fuse((scene.x, scene.y), d, task, rule="max")
+    with pytest.raises(ValueError, match=r"sources\[1\] has shape .* want one height and width"):
+        fuse((scene.x, scene.y[:, :40]), d, task)
+    with pytest.raises(ValueError, match=r"want a dictionary of channels \(1, 1\)"):
+        fuse((scene.x, scene.y), mcsc.dct_dictionary((3, 3), filter_size=4), task)
+    with pytest.raises(ValueError, match="fusion needs target filters"):
+        fuse((scene.x, scene.y), d, task, rule="targets")
+
+
+# ------------------------------------------------------------------------ folders and tables
+@pytest.fixture
+def folder(tmp_path):
+    for seed in (1, 2):
+        scene = pair("depth-sr", seed)
+        write_image(tmp_path / f"s{seed}_depth.png", scene.target, bit_depth=16)
+        write_image(tmp_path / f"s{seed}_rgb.png", scene.y)
+    return tmp_path
+
+
+def test_find_scenes(folder):
+    task = get_task("depth-sr")
+    assert [s.name for s in find_scenes(folder, task)] == ["s1", "s2"]
+    assert [s.name for s in find_scenes(folder, task, ["s2"])] == ["s2"]
+    with pytest.raises(ValueError, match="no scene s3; there are s1, s2"):
+        find_scenes(folder, task, ["s3"])
+    with pytest.raises(ValueError, match="there is no such folder"):
+        find_scenes(folder / "x", task)
+    with pytest.raises(ValueError, match=r"no images of multi-focus; want files SCENE_near\.png"):
+        find_scenes(folder, get_task("multi-focus"))
+    (folder / "s2_rgb.png").unlink()
+    with pytest.raises(ValueError, match=r"scene s2 has no file s2_rgb\.png"):
+        find_scenes(folder, task)
+
+
+def test_evaluation_is_what_the_measures_say(folder, depth, tmp_path):
+    task = get_task("depth-sr")
+    files = find_scenes(folder, task)
+    methods = {
+        "bicubic": resolve_method("bicubic", task),
+        "guided-filter": resolve_method("guided-filter", task),
+        "mcsc": own_method(task, depth.dictionary),
+    }
+    found = evaluate(task, files, methods)
+    assert len(found.rows) == 6
+    truth, _ = files[0].read()
+    first = found.rows[0]
+    assert (first.scene, first.method) == ("s1", "bicubic")
+    expected = metrics.rmse(np.clip(task.degrade(truth), 0, 1), truth)
+    assert first.measures["RMSE"] == pytest.approx(expected)
+    mean = np.mean([r.measures["PSNR"] for r in found.rows if r.method == "mcsc"])
+    assert found.mean("mcsc")["PSNR"] == pytest.approx(mean)
+    found.write_csv(tmp_path / "t.csv")
+    lines = (tmp_path / "t.csv").read_text().splitlines()
+    assert lines[0] == "scene,method,RMSE,PSNR,SSIM,seconds"
+    assert len(lines) == 1 + 6 + 3
+    found.write_json(tmp_path / "t.json", note="x")
+    assert json.loads((tmp_path / "t.json").read_text())["note"] == "x"
+
+
+def test_methods_by_name():
+    assert method_names(get_task("depth-sr"))[:3] == ["bicubic", "guided-filter", "joint-bilateral"]
+    assert "exposure-fusion" in method_names(get_task("medical"))
+    with pytest.raises(ValueError, match="depth-sr has no method 'mean': want bicubic"):
+        resolve_method("mean", get_task("depth-sr"))
