@@ -263,7 +263,7 @@ class DirectOperator:
                     for maps, first, _, matrix in self.matrices:
                         product = scratch[: matrix.shape[1]]
                         np.matmul(matrix.T, flat[maps], out=product)
-                        kernels.scatter_patches(product, rows, size, first, strip)
+                        kernels.scatter_patches(product, rows, w, size, 0, 0, strip[first:])
                 results.append((strip, numbers))
             return results
 

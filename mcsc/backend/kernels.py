@@ -99,32 +99,31 @@ def admm_update(v, g, n0, k0, i0, thresholds, penalty, alpha):  # type: ignore[n
     return primal, dual, free, sparse, scaled
 
 
+# Both cut slices that are indexed from zero: a sum as an index could be negative for all the
+# compiler knows, and the loop would not be vectorised.
+
+
 @_jit
 def gather_patches(padded, top, left, rows, width, size, out):  # type: ignore[no-untyped-def]
     """Copy the s x s patches of a window of a padded image (C, ., .) to (C s s, rows width)."""
-    channels = padded.shape[0]
-    for c in range(channels):
+    for c in range(padded.shape[0]):
         for p in range(size):
             for q in range(size):
-                target = out[(c * size + p) * size + q]
                 for i in range(rows):
-                    source = padded[c, top + i + p]
-                    start = i * width
+                    source = padded[c, top + i + p, left + q : left + q + width]
+                    target = out[(c * size + p) * size + q, i * width : (i + 1) * width]
                     for j in range(width):
-                        target[start + j] = source[left + q + j]
+                        target[j] = source[j]
 
 
 @_jit
-def scatter_patches(patches, rows, size, first, strip):  # type: ignore[no-untyped-def]
-    """Add patches (C s s, rows W) onto channels first.. of a strip (C', rows+s-1, W+s-1)."""
-    channels = patches.shape[0] // (size * size)
-    width = strip.shape[2] - size + 1
-    for c in range(channels):
+def scatter_patches(patches, rows, width, size, top, left, image):  # type: ignore[no-untyped-def]
+    """Add patches (C s s, rows width) onto an image (C, ., .) whose window begins at top, left."""
+    for c in range(patches.shape[0] // (size * size)):
         for i in range(rows):
             for p in range(size):
-                target = strip[first + c, i + p]
                 for q in range(size):
-                    source = patches[(c * size + p) * size + q]
-                    start = i * width
+                    source = patches[(c * size + p) * size + q, i * width : (i + 1) * width]
+                    target = image[c, top + i + p, left + q : left + q + width]
                     for j in range(width):
-                        target[q + j] += source[start + j]
+                        target[j] += source[j]

@@ -88,8 +88,16 @@ def _sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
     type=click.FloatRange(min=0, min_open=True),
     help="flash-denoise: noise, of 255.  [default: 50]",
 )
-@click.option("--joint", is_flag=True, help="Code all channels of the first image together.")
-@click.option("--colour-guide", is_flag=True, help="Keep the colours of the guide.")
+@click.option(
+    "--joint/--no-joint",
+    default=None,
+    help="Code all channels of the first image together, or one by one.  [default: the task's]",
+)
+@click.option(
+    "--colour-guide/--grey-guide",
+    default=None,
+    help="Keep the colours of the guide, or take its luma.  [default: the task's]",
+)
 @click.option(
     "--flips/--no-flips",
     default=True,
@@ -153,8 +161,8 @@ def learn(
     guide_weight: float | None,
     strength: float | None,
     sigma: float | None,
-    joint: bool,
-    colour_guide: bool,
+    joint: bool | None,
+    colour_guide: bool | None,
     flips: bool,
     passes: int,
     windows: int,

@@ -13,7 +13,7 @@ from ..imaging.files import Image
 from . import options
 
 _RESTORATIONS = ("depth-sr", "multispectral-sr", "flash-denoise")
-_DISPLACED = 2.0
+_DISPLACED = 3.0
 """Pixels; a shift that is known with confidence and at least this is refused."""
 _FUSIONS = ("multi-exposure", "multi-focus", "medical")
 

@@ -75,6 +75,8 @@ class Task:
         Weight of y in learning.
     rule : str
         Fusion: how parts become an image, as `mcsc.imaging.fusion.fuse` says.
+    joint, colour_guide : bool
+        Learning: filters of all channels of x together, of the guide's three channels.
     synthetic : str
         Name of the synthetic scenes that go with the task.
     """
@@ -91,6 +93,8 @@ class Task:
     factor: int | None = None
     sigma: float | None = None
     rule: str = "sum"
+    joint: bool = False
+    colour_guide: bool = False
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -123,28 +127,30 @@ TASKS: dict[str, Task] = {
     for task in (
         Task(
             "depth-sr", "Depth super-resolution with a photograph", "restoration",
-            (("depth",), ("rgb",)), "depth", base="input", guide_weight=0.3, factor=4,
+            (("depth",), ("rgb",)), "depth", base="input", lam=0.04,
+            guide_weight=0.3, factor=4,
         ),
         Task(
             "multispectral-sr", "Multispectral super-resolution with a photograph", "restoration",
-            (("ms640", "ms"), ("rgb",)), "multispectral", base="input", lam=0.01, guide_weight=0.5,
+            (("ms640", "ms"), ("rgb",)), "multispectral", base="input", lam=0.02, guide_weight=0.5,
             factor=4,
         ),
         Task(
             "flash-denoise", "Denoising of an ambient photograph with a flash photograph",
-            "restoration", (("ambient",), ("flash",)), "flash", lam=0.3, sigma=50.0,
+            "restoration", (("ambient",), ("flash",)), "flash", strength=120.0,
+            lam=0.5, sigma=50.0, joint=True, colour_guide=True,
         ),
         Task(
             "multi-exposure", "Fusion of an over- and an under-exposed photograph", "fusion",
-            (("over",), ("under",)), "exposure", lam=0.01,
+            (("over",), ("under",)), "exposure", lam=0.02,
         ),
         Task(
             "multi-focus", "Fusion of photographs in focus near and far", "fusion",
-            (("near",), ("far",)), "focus", lam=0.01, rule="choose",
+            (("near",), ("far",)), "focus", lam=0.02, rule="choose",
         ),
         Task(
             "medical", "Fusion of two kinds of medical images", "fusion",
-            (("t1", "t1gad", "ct"), ("t2",)), "medical", lam=0.01,
+            (("t1", "t1gad", "ct"), ("t2",)), "medical", lam=0.02,
         ),
     )
 }  # fmt: skip

@@ -31,9 +31,9 @@ class TaskSettings:
     lam: float | None = None
     guide_weight: float | None = None
     sigma: float | None = None
-    joint: bool = False
+    joint: bool | None = None
     """Code all channels of x together; otherwise one by one."""
-    colour_guide: bool = False
+    colour_guide: bool | None = None
     """Keep three channels of the guide; otherwise its luma."""
     flips: bool = True
     """Learn from every scene upside down, mirrored, and both, too."""
@@ -43,7 +43,15 @@ class TaskSettings:
         """Fill in what the task says."""
         found = {
             name: getattr(task, name) if getattr(self, name) is None else getattr(self, name)
-            for name in ("strength", "base", "lam", "guide_weight", "sigma")
+            for name in (
+                "strength",
+                "base",
+                "lam",
+                "guide_weight",
+                "sigma",
+                "joint",
+                "colour_guide",
+            )
         }
         return replace(self, **found)
 

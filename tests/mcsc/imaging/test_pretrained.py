@@ -1,0 +1,52 @@
+"""The dictionaries that come with the package."""
+
+import numpy as np
+import pytest
+
+from mcsc.imaging import metrics
+from mcsc.imaging.methods import resolve_method
+from mcsc.imaging.pretrained import available, load_pretrained
+from mcsc.imaging.synthetic import scenes
+from mcsc.imaging.tasks import TASKS
+
+
+@pytest.mark.parametrize("name", list(TASKS))
+def test_every_task_has_one_that_knows_its_use(name):
+    d = load_pretrained(name)
+    assert d.metadata["task"] == name
+    assert d.metadata["lam"] > 0
+    assert "synthetic scenes" in d.metadata["data"]
+    assert d.filter_norms().max() <= 1 + 1e-5
+    assert (d.target_common is not None) == (TASKS[name].kind == "restoration")
+
+
+def test_names():
+    assert available() == sorted(TASKS)
+    with pytest.raises(ValueError, match="no dictionary 'x' comes with the package; there are de"):
+        load_pretrained("x")
+
+
+@pytest.mark.parametrize("name", ["depth-sr", "multispectral-sr", "flash-denoise"])
+def test_restoration_of_synthetic_scenes_not_seen(name):
+    task = TASKS[name]
+    method = resolve_method("mcsc", task)
+    before, after = [], []
+    for number, scene in enumerate(scenes(task.synthetic, 3, (96, 96), 900)):
+        x = task.degrade(scene.target, seed=number)
+        image = method(x, scene.y, sigma=task.sigma)
+        before.append(metrics.rmse(x, scene.target))
+        after.append(metrics.rmse(image, scene.target))
+    assert np.mean(after) < (0.5 if task.sigma else 0.97) * np.mean(before)
+
+
+@pytest.mark.parametrize("name", ["multi-exposure", "multi-focus", "medical"])
+def test_fusion_of_synthetic_scenes_beats_the_mean(name):
+    task = TASKS[name]
+    method, mean = resolve_method("mcsc", task), resolve_method("mean", task)
+    gains = []
+    for scene in scenes(task.synthetic, 2, (96, 96), 900):
+        pair = (scene.x, scene.y)
+        gains.append(
+            metrics.qabf(np.clip(method(*pair), 0, 1), pair) - metrics.qabf(mean(*pair), pair)
+        )
+    assert np.mean(gains) > 0

@@ -1,0 +1,98 @@
+"""What a network is made of, apart from its weights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+TASKS = ("restoration", "fusion")
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Arguments of a `CUNet`, checked and in one form.
+
+    Attributes
+    ----------
+    channels : (int, int)
+        Channels of x and of y.
+    out_channels : int
+        Channels of z.
+    task : {"restoration", "fusion"}
+        Whether what is unique to y goes into z.
+    filters : (int, int, int)
+        Maps of c, u and v.
+    kernel_size : int
+        Side s of the filters.
+    blocks : int
+        LCSC blocks J a module.
+    residual : bool
+        False: Table 5's ablation.
+    tied : bool
+        Blocks of a module share filters and threshold.
+    """
+
+    channels: tuple[int, int]
+    out_channels: int
+    task: str
+    filters: tuple[int, int, int]
+    kernel_size: int
+    blocks: int
+    residual: bool
+    tied: bool
+
+    def __post_init__(self) -> None:
+        filters = (self.filters,) * 3 if _is_whole(self.filters) else self.filters
+        object.__setattr__(self, "channels", _counts("channels", self.channels, 2, "(C_x, C_y)"))
+        object.__setattr__(
+            self, "filters", _counts("filters", filters, 3, "one number, or (K_c, K_u, K_v)")
+        )
+        for name, least in (("out_channels", 1), ("kernel_size", 1), ("blocks", 0)):
+            value = getattr(self, name)
+            if not _is_whole(value) or value < least:
+                raise ValueError(f"{name} must be a whole number >= {least}, found {value!r}")
+        if self.task not in TASKS:
+            raise ValueError(f"task must be 'restoration' or 'fusion', found {self.task!r}")
+        for name in ("residual", "tied"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} must be True or False, found {getattr(self, name)!r}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the arguments of `CUNet`, fit for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Configuration:
+        """Return the configuration that `as_dict` described.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A field is missing, unknown or out of range.
+        """
+        names = [f.name for f in fields(cls)]
+        found = sorted(values) if isinstance(values, dict) else values
+        if found != sorted(names):
+            raise ValueError(f"a configuration has {', '.join(names)}; found {found}")
+        return cls(**values)
+
+    def differences(self, other: Configuration) -> str:
+        """Name the fields in which `other` differs, with both values; empty if none."""
+        mine, theirs = asdict(self), asdict(other)
+        return ", ".join(
+            f"{k} {theirs[k]} instead of {v}" for k, v in mine.items() if theirs[k] != v
+        )
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _counts(name: str, values: Any, length: int, wanted: str) -> tuple[int, ...]:
+    if (
+        not isinstance(values, (tuple, list))
+        or len(values) != length
+        or not all(_is_whole(v) and v >= 1 for v in values)
+    ):
+        raise ValueError(f"{name} must be {wanted}, whole numbers >= 1; found {values!r}")
+    return tuple(values)
