@@ -31,6 +31,8 @@ class Coded:
     image: Floats
     common: Floats | None
     unique: tuple[Floats | None, ...]
+    models: tuple[Floats, ...]
+    """With "signals": what the codes make of each signal; otherwise empty."""
     gap: float
     nonzero: float
     seconds: float
@@ -104,6 +106,7 @@ def code(
         image=done["image"],
         common=done["common"],
         unique=tuple(done[f"unique{m}"] for m in range(dictionary.n_signals)),
+        models=tuple(done[f"model{m}"] for m in range(len(signals)) if f"model{m}" in done),
         gap=gap,
         nonzero=nnz / size,
         seconds=time.perf_counter() - started,
@@ -113,8 +116,10 @@ def code(
 
 
 def _parts(result: Result, dictionary: Dictionary, task: str) -> dict[str, Floats | None]:
+    models: dict[str, Floats | None] = {}
     if task == "signals":
         own = signal_parts(result.codes, dictionary)
+        models = {f"model{m}": p.image for m, p in enumerate(own)}
         commons = [p.common for p in own if p.common is not None]
         common = _strongest(commons) if commons else None
         unique = tuple(p.unique[m] for m, p in enumerate(own))
@@ -122,9 +127,8 @@ def _parts(result: Result, dictionary: Dictionary, task: str) -> dict[str, Float
         parts = Parts(image, common, unique)
     else:
         parts = reconstruct(result.codes, dictionary, task)
-    return {"image": parts.image, "common": parts.common} | {
-        f"unique{m}": u for m, u in enumerate(parts.unique)
-    }
+    found = {"image": parts.image, "common": parts.common}
+    return found | {f"unique{m}": u for m, u in enumerate(parts.unique)} | models
 
 
 def _strongest(images: list[Floats]) -> Floats:

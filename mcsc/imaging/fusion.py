@@ -18,7 +18,7 @@ from .tasks import Floats, Task
 
 __all__ = ["RULES", "Fused", "fuse"]
 
-RULES = ("choose", "sum", "targets")
+RULES = ("choose", "detail", "sum", "targets")
 
 # Of the choice between sources, standard deviations in pixels: activities are compared over this
 # neighbourhood, and the choice is softened at its borders. Chosen on photographs that were blurred
@@ -42,7 +42,7 @@ class Fused:
     unique: tuple[Floats | None, ...]
     """Points 2, 3: what each source has alone. Of more than two, of the last pair."""
     weights: Floats | None
-    """With the rule "choose": share of each source in each pixel, (M, H, W)."""
+    """With "choose" and "detail": share of each source in each pixel, (M, H, W)."""
     rule: str
     lam: float
     gap: float
@@ -70,9 +70,11 @@ def fuse(
       active around it, :math:`G_\sigma * (|\sum_k d_k * u_k| + |\Delta y| / 2)`, the Laplacian
       of its luma standing for detail too faint for the codes; the choice is softened a little at
       its borders. Colours are those of the sources.
-    - "sum" (for exposures, medical images): base + common part + all unique parts. The common
-      part is that of the source where it is stronger. The base is the low-pass part of Mertens'
-      exposure fusion of colour sources, and of grey sources the brighter low-pass part.
+    - "detail" (for exposures): base + the detail of the source whose codes, common and unique,
+      make more of it there. The base is the low-pass part of Mertens' exposure fusion of colour
+      sources, and of grey sources the brighter low-pass part.
+    - "sum" (for medical images): base + common part + all unique parts. The common part is that of
+      the source where it is stronger.
     - "targets": Eq. 4 with the dictionary's learned target filters, on the same base.
 
     Parameters
@@ -83,7 +85,7 @@ def fuse(
         For two signals of one channel.
     task : Task
         Preprocessing; what the dictionary's metadata say has precedence.
-    rule : {"choose", "sum", "targets"}, optional
+    rule : {"choose", "detail", "sum", "targets"}, optional
         Default: what the dictionary's metadata say, or the task's.
     lam, tol, tile, progress
         As in `restore`.
@@ -141,13 +143,20 @@ def _fuse_pair(
         weights = _choice(unique, lumas)
         image = weights[:1] * first + weights[1:] * second
         base = (weights[:1] * splits[0].low + weights[1:] * splits[1].low).astype(first.dtype)
-    elif first.shape[0] == 3:
-        blended = ycbcr(exposure_fusion(pair))
-        base = lowpass_split(blended[:1], strength).low
-        image = rgb(np.concatenate([base + coded.image[0], blended[1:]]))
     else:
-        base = np.maximum(splits[0].low, splits[1].low)
-        image = base + coded.image[0]
+        detail = coded.image[0]
+        if rule == "detail":
+            energy = [gaussian_filter(np.abs(m[0, 0]), _NEIGHBOURHOOD) for m in coded.models]
+            share = gaussian_filter((energy[0] > energy[1]).astype(np.float64), _SOFTENED)
+            weights = np.stack([share, 1 - share])
+            detail = share * splits[0].high + (1 - share) * splits[1].high
+        if first.shape[0] == 3:
+            blended = ycbcr(exposure_fusion(pair))
+            base = lowpass_split(blended[:1], strength).low
+            image = rgb(np.concatenate([base + detail, blended[1:]]))
+        else:
+            base = np.maximum(splits[0].low, splits[1].low)
+            image = base + detail
     return Fused(
         image.astype(first.dtype), base, common, unique, weights, rule, lam, coded.gap,
         coded.nonzero, coded.seconds, coded.converged,

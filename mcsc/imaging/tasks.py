@@ -142,7 +142,7 @@ TASKS: dict[str, Task] = {
         ),
         Task(
             "multi-exposure", "Fusion of an over- and an under-exposed photograph", "fusion",
-            (("over",), ("under",)), "exposure", lam=0.02,
+            (("over",), ("under",)), "exposure", lam=0.02, rule="detail",
         ),
         Task(
             "multi-focus", "Fusion of photographs in focus near and far", "fusion",

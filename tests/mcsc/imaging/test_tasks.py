@@ -192,7 +192,7 @@ def test_chosen_pixels_come_from_the_sharper_source(focus):
     assert metrics.qabf(found.image, (near, far)) > metrics.qabf((near + far) / 2, (near, far))
 
 
-@pytest.mark.parametrize("rule", ["choose", "sum"])
+@pytest.mark.parametrize("rule", ["choose", "detail", "sum"])
 def test_equal_sources_come_back(focus, rule):
     task = get_task("medical")
     image = pair("multi-focus").x[:1]
@@ -208,7 +208,7 @@ def test_colour_and_grey_and_three_sources(focus):
     assert np.isfinite(found.image).all()
     third = fuse((scene.x, scene.y, scene.target[:1]), d, task, rule="choose")
     assert third.image.shape == scene.x.shape
-    with pytest.raises(ValueError, match="rule must be one of choose, sum, targets"):
+    with pytest.raises(ValueError, match="rule must be one of choose, detail, sum, targets"):
         fuse((scene.x, scene.y), d, task, rule="max")
     with pytest.raises(ValueError, match=r"sources\[1\] has shape .* want one height and width"):
         fuse((scene.x, scene.y[:, :40]), d, task)
