@@ -139,7 +139,8 @@ def restore(
     "--rule",
     type=click.Choice(["choose", "detail", "sum", "targets"]),
     help="How the parts become one image: every pixel, or its detail, from the source that is "
-    "more active there, the sum of all parts, or learned target filters.  [default: the dictionary's]",
+    "more active there, the sum of all parts, or learned target filters.  [default: the "
+    "dictionary's]",
 )
 @_common
 def fuse(
