@@ -20,7 +20,7 @@ HEAD = """\
 
 # The six tasks, measured
 
-Means over the scenes named, by `mcsc evaluate`. No setting was chosen on these scenes. RMSE is in
+Means over the scenes named, by `mcsc evaluate`. Settings were chosen on other scenes. RMSE is in
 grey levels of 255 over the whole image. Times are seconds a scene on two cores, with other work on
 the machine.
 """
