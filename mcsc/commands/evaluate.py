@@ -14,7 +14,14 @@ from . import options
 @click.command()
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--data", metavar="DIR", type=click.Path(path_type=Path), help="The same as DIR.")
-@click.option("--task", "task_name", type=click.Choice(list(TASKS)), required=True)
+@click.option(
+    "--task",
+    "task_name",
+    metavar="TASK",
+    type=click.Choice(list(TASKS)),
+    required=True,
+    help=f"One of {', '.join(TASKS)}.",
+)
 @click.option(
     "--method",
     "methods",

@@ -22,7 +22,14 @@ def _sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-@click.option("--task", "task_name", type=click.Choice(list(TASKS)), required=True)
+@click.option(
+    "--task",
+    "task_name",
+    metavar="TASK",
+    type=click.Choice(list(TASKS)),
+    required=True,
+    help=f"One of {', '.join(TASKS)}.",
+)
 @click.option(
     "--out",
     "-o",
@@ -178,7 +185,7 @@ def learn(
     near and far; t1 and t2. In the first three tasks the first image is the clean one.
 
     \b
-    mcsc learn --task depth-sr photos/ --filter-size 8,12,16 -o depth.npz
+    mcsc learn --task depth-sr photos/ --filter-size 12 -o depth.npz
     mcsc learn --task multi-focus --synthetic 40 -o focus.npz
     """  # noqa: D301  (click wants the backspace itself)
     if folder is None and synthetic == 0:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
-from ..imaging.files import Image
 from . import options
+
+if TYPE_CHECKING:
+    from ..imaging.files import Image
 
 _RESTORATIONS = ("depth-sr", "multispectral-sr", "flash-denoise")
 _DISPLACED = 3.0
@@ -96,7 +98,7 @@ def restore(
 
     \b
     mcsc restore depth_small.png photo.png --task depth-sr -o depth.png
-    mcsc restore ambient.png flash.png --task flash-denoise --sigma 25 -o clean.png
+    mcsc restore dark.png flash.png --task flash-denoise --sigma 25 -o clean.png
     """  # noqa: D301  (click wants the backspace itself)
     from ..imaging.restoration import restore as run
     from ..imaging.tasks import get_task

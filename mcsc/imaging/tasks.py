@@ -5,45 +5,21 @@ A new task is one more entry in `TASKS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import metrics
-from .resize import degrade as down_and_up
+if TYPE_CHECKING:
+    from .measures import Measure
 
 Floats = NDArray[np.floating[Any]]
 Roles = tuple[str, ...]
 
-__all__ = ["RESTORATION_METRICS", "TASKS", "Measure", "Task", "get_task"]
+__all__ = ["TASKS", "Task", "get_task"]
 
-
-@dataclass(frozen=True)
-class Measure:
-    """A number that says how good an image is."""
-
-    name: str
-    function: Callable[[Floats, Any], float]
-    """Of the image and of the target (restoration) or the sources (fusion)."""
-    larger_is_better: bool = True
-    digits: int = 3
-
-
-RESTORATION_METRICS = (
-    Measure("RMSE", metrics.rmse, larger_is_better=False),
-    Measure("PSNR", metrics.psnr, digits=2),
-    Measure("SSIM", metrics.ssim, digits=4),
-)
-FUSION_METRICS = (
-    Measure("QABF", metrics.qabf),
-    Measure("MI", metrics.mutual_information),
-    Measure("MEF-SSIM", metrics.mef_ssim),
-    Measure("SF", lambda image, _: metrics.spatial_frequency(image), digits=2),
-    Measure("EN", lambda image, _: metrics.entropy(image)),
-)
+# The table of tasks is read by the command line's --help: what is heavy is imported by need.
 
 
 @dataclass(frozen=True)
@@ -99,7 +75,9 @@ class Task:
     @property
     def measures(self) -> tuple[Measure, ...]:
         """What images of this task are measured by."""
-        return RESTORATION_METRICS if self.kind == "restoration" else FUSION_METRICS
+        from .measures import MEASURES
+
+        return MEASURES[self.kind]
 
     def degrade(self, target: Floats, *, sigma: float | None = None, seed: int = 0) -> Floats:
         """Make the input x from the clean image, as the authors' released scripts do.
@@ -114,7 +92,9 @@ class Task:
             The size is not a multiple of the factor, or the task is a fusion.
         """
         if self.factor is not None:
-            return down_and_up(target, self.factor)
+            from .resize import degrade
+
+            return degrade(target, self.factor)
         if self.sigma is not None:
             level = (self.sigma if sigma is None else sigma) / 255
             noise = np.random.default_rng(seed).standard_normal(target.shape)
@@ -167,8 +147,3 @@ def get_task(name: str) -> Task:
     if name not in TASKS:
         raise ValueError(f"task must be one of {', '.join(TASKS)}; found {name!r}")
     return TASKS[name]
-
-
-def is_multiple(shape: Sequence[int], factor: int) -> bool:
-    """Whether both sides can be divided by the factor."""
-    return all(n % factor == 0 for n in shape[-2:])

@@ -533,11 +533,16 @@ def test_help_loads_nothing_heavy():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_python_of_the_readme_runs(capsys):
+def test_python_of_the_readme_runs(capsys, tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
     text = (ROOT / "README.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+    code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+    names = {"__name__": "readme"}
+    exec(compile(code, "README.md", "exec"), names)
     assert capsys.readouterr().out.startswith("True")
+    assert names["image"].shape == (1, 1, 96, 96)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.npz", "net.safetensors"]
 
 
 def test_commands_of_the_readme_are_understood():

@@ -84,8 +84,8 @@ def test_each_kind_refuses_the_other(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2, "written_by": "9.9"}, r"newer mcsc \(9\.9, file format 2; .* up to 1\)"),
-        ({"format": 2, "arrays": None}, "newer mcsc"),
+        ({"format": 3, "written_by": "9.9"}, r"newer mcsc \(9\.9, file format 3; .* up to [12]\)"),
+        ({"format": 3, "arrays": None}, "newer mcsc"),
         ({"format": None}, "file written by mcsc, or it is damaged"),
         ({"format": "one"}, "file written by mcsc, or it is damaged"),
         ({"kind": "other.Kind"}, "file written by mcsc, or it is damaged"),
