@@ -142,7 +142,14 @@ def _sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
     show_default=True,
     help="First filters.",
 )
-@click.option("--seed", metavar="N", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--seed",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of every random choice.",
+)
 @click.option(
     "--checkpoint",
     metavar="FILE.npz",
