@@ -26,6 +26,8 @@ from .problems import QUICK_SIZE, detail, pair_names, pictures, quiet
 from .results import Data, command, number, table
 
 PEER = "SPORCO ConvBPDNDictLearn"
+TOL = 0.1
+"""Gap that windows are coded to: loose codes lead as far a pass as exact ones, in half the time."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--filter-size", type=int, default=8)
     parser.add_argument("--iterations", type=int, default=100, help="of SPORCO")
     parser.add_argument("--fraction", type=float, default=0.02, help="lam over lambda_max")
-    parser.add_argument("--passes", type=int, default=12, help="of ours, at most")
+    parser.add_argument("--passes", type=int, default=8, help="of ours, at most")
 
 
 def patches(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -96,7 +98,7 @@ def _case(
     # lam of theirs is sqrt(C) times ours: their atoms are that much longer, their codes shorter.
     learned = mcsc.learn(
         signals, lam=lam_own, n_common=filters, n_unique=0, filter_size=size, init=first,
-        passes=passes, window=signals[0].shape[2], boundary="periodic",
+        passes=passes, window=signals[0].shape[2], boundary="periodic", tol=TOL,
     )  # fmt: skip
     history = learned.history
     reached = [

@@ -211,6 +211,8 @@ def learn_task(
     Learned
         Its dictionary's metadata say how to use it.
     """
+    # The settings that the dictionaries of the package were learned and measured with.
+    options = {"relaxation": 1.0, "memory": 1_000_000} | options
     s = (settings or TaskSettings()).complete(task)
     assert s.guide_weight is not None
     assert s.lam is not None

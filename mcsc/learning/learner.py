@@ -49,6 +49,8 @@ def learn(
     window: int = 96,
     max_windows: int | None = None,
     update_steps: int = 15,
+    relaxation: float = 2.0,
+    memory: int = 80_000,
     init: str | Dictionary = "patches",
     zero_mean: bool = False,
     boundary: str = "zero",
@@ -102,6 +104,12 @@ def learn(
         Take only so many windows, drawn at random.
     update_steps : int
         Accelerated gradient steps of an update.
+    relaxation : float
+        Filters go so many times as far as an update says: codes follow filters only slowly, and
+        the next update would say the same again. 1: as far as it says.
+    memory : int
+        Pixels of the windows that an update fits: the last batch, and earlier ones while they fit
+        in. Codes of earlier batches hold filters back to what they were.
     init : {"patches", "dct"} or Dictionary
         First filters.
     zero_mean : bool
@@ -134,9 +142,9 @@ def learn(
 
     Notes
     -----
-    Memory: one batch, the codes of all windows (16 bytes a nonzero), and the images of the last
-    million pixels. A filter update costs about ``update_steps`` times three passes over the
-    nonzeros of that million pixels, C s s multiplications each.
+    Memory: the codes of all windows (16 bytes a nonzero), and the images of one batch or of
+    `memory` pixels. A filter update costs about ``update_steps`` times three passes over their
+    nonzeros, C s s multiplications each.
 
     Examples
     --------
@@ -151,7 +159,7 @@ def learn(
     started = time.perf_counter()
     options = check_options(
         lam, n_common, n_unique, filter_size, signal_weights, task, passes, batch_size, window,
-        max_windows, update_steps, init, boundary, tol, seed, callback,
+        max_windows, update_steps, relaxation, memory, init, boundary, tol, seed, callback,
     )  # fmt: skip
     images = Images(signals, masks, targets)
     layout = options.layout(images.channels, zero_mean)

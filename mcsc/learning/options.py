@@ -32,6 +32,8 @@ class Options:
     window: int
     max_windows: int | None
     update_steps: int
+    relaxation: float
+    memory: int
     boundary: str
     tol: float
     seed: int
@@ -77,6 +79,8 @@ def check_options(
     window: Any,
     max_windows: Any,
     update_steps: Any,
+    relaxation: Any,
+    memory: Any,
     init: Any,
     boundary: Any,
     tol: Any,
@@ -113,6 +117,7 @@ def check_options(
         ("batch_size", batch_size, 1),
         ("window", window, 4),
         ("update_steps", update_steps, 1),
+        ("memory", memory, 1),
         ("seed", seed, 0),
     ):
         _whole(name, value, least)
@@ -121,6 +126,7 @@ def check_options(
     if not isinstance(init, Dictionary) and init not in ("patches", "dct"):
         raise ValueError(f"init must be 'patches', 'dct' or a Dictionary, found {init!r}")
     _positive("tol", tol)
+    _positive("relaxation", relaxation)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, found {type(callback).__name__}")
     return Options(
@@ -137,6 +143,8 @@ def check_options(
         window=int(window),
         max_windows=None if max_windows is None else int(max_windows),
         update_steps=int(update_steps),
+        relaxation=float(relaxation),
+        memory=int(memory),
         boundary=boundary,
         tol=float(tol),
         seed=int(seed),

@@ -26,9 +26,6 @@ from .progress import LearningBar
 from .update import update_filters
 from .windows import Batch, Images, Window, batches
 
-# Codes of as many pixels as this stay in the filter update; older ones are of older dictionaries.
-_PIXELS_IN_UPDATE = 1_000_000
-
 
 class Passes:
     """The state between two batches; all of it is in a checkpoint."""
@@ -92,10 +89,12 @@ class Passes:
         self._count(result)
         self.codes[index] = result.codes
         self._remember(index, batch)
-        self.filters = update_filters(
+        updated = update_filters(
             [self._active[b] for b in self.recent], self.filters, self.layout.project,
             self.layout.per_filter, self.options.update_steps,
         )  # fmt: skip
+        change = self.options.relaxation * (updated - self.filters)
+        self.filters = self.layout.project(self.filters + change)
         self.step += 1
         return True
 
@@ -125,7 +124,7 @@ class Passes:
             active.k, weights=np.abs(active.value, dtype=np.float64), minlength=len(self.use)
         )
         self._note_residuals(active)
-        while len(self.recent) > 1 and self._pixels() > _PIXELS_IN_UPDATE:
+        while len(self.recent) > 1 and self._pixels() > self.options.memory:
             del self._active[self.recent.popleft()]
 
     def _pixels(self) -> int:
