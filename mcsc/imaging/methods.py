@@ -39,7 +39,7 @@ def _input(x: Floats, y: Floats, *, sigma: float | None = None) -> Floats:
 
 
 def _guided(x: Floats, y: Floats, *, sigma: float | None = None) -> Floats:
-    # More noise, more smoothing; 0.02 suits what was enlarged.
+    # More noise, more smoothing.
     level = 0.02 if sigma is None else sigma / 255
     return guided_filter(x, y, eps=level**2)
 

@@ -13,7 +13,7 @@ import numpy as np
 from ..dictionary import Dictionary
 from .history import LearningHistory, LearningProgress
 from .options import check_options
-from .targets import TargetFit, learn_targets
+from .targets import TargetFit, check_ridges, learn_targets
 from .windows import Images
 
 
@@ -161,6 +161,7 @@ def learn(
         lam, n_common, n_unique, filter_size, signal_weights, task, passes, batch_size, window,
         max_windows, update_steps, relaxation, memory, init, boundary, tol, seed, callback,
     )  # fmt: skip
+    ridges = check_ridges(ridge)
     images = Images(signals, masks, targets)
     layout = options.layout(images.channels, zero_mean)
     smallest = min(min(h, w) for _, h, w in images.sizes)
@@ -190,6 +191,6 @@ def learn(
     if targets is not None:
         dictionary, fit = learn_targets(
             signals, targets, dictionary, lam, masks=masks, task=task, boundary=boundary, tol=tol,
-            window=window, max_windows=max_windows, batch_size=batch_size, ridge=ridge, seed=seed,
+            window=window, max_windows=max_windows, batch_size=batch_size, ridge=ridges, seed=seed,
         )  # fmt: skip
     return Learned(dictionary, state.history, objective, use, fit, completed)

@@ -59,8 +59,11 @@ class Passes:
         saved = time.perf_counter()
         with LearningBar(total, self.step, shown=progress) as bar:
             while self.step < total:
-                interrupted = not self._batch(int(self.order[self.step % len(self.batches)]))
-                if interrupted:
+                try:
+                    done = self._batch(int(self.order[self.step % len(self.batches)]))
+                except KeyboardInterrupt:  # between two solves; they defer it themselves
+                    done = False
+                if not done:
                     return False
                 end_of_pass = self.step % len(self.batches) == 0
                 if end_of_pass:

@@ -94,7 +94,7 @@ def learn_targets(
     TypeError, ValueError
         Bad input, or no code is active at this lam.
     """
-    ridges = _ridges(ridge)
+    ridges = check_ridges(ridge)
     if not isinstance(dictionary, Dictionary):
         raise TypeError(f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}")
     if lam is None:
@@ -145,7 +145,8 @@ def _code(batch: Batch, dictionary: Dictionary, lam: Any, boundary: str, tol: fl
         ).codes  # fmt: skip
 
 
-def _ridges(ridge: Any) -> tuple[float, ...]:
+def check_ridges(ridge: Any) -> tuple[float, ...]:
+    """Return the ridges to compare; refuse what is none."""
     values = RIDGES if ridge is None else ridge if isinstance(ridge, Sequence) else (ridge,)
     for value in values:
         number = isinstance(value, numbers.Real) and not isinstance(value, bool)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mcsc
-from benchmarks import problems, report
+from benchmarks import problems, report, tasks_page
 from benchmarks.results import load, machine_slug, number, table
 from benchmarks.timing import Schedule, Stop, Trace
 
@@ -47,6 +47,10 @@ def test_page(results, tmp_path):
         assert record["commit"] in text
     for picture in (tmp_path / "images").glob("*.png"):
         assert f"](images/{picture.name})" in text
+
+
+def test_page_of_the_tasks_is_what_the_results_say():
+    assert (problems.ROOT / "docs" / "tasks.md").read_text() == tasks_page.page()
 
 
 @pytest.mark.slow

@@ -174,6 +174,26 @@ def test_callback_stops_and_leaves_a_valid_dictionary():
     assert learned.dictionary.filter_norms().max() <= 1 + 1e-12
 
 
+def test_interrupt_during_an_update_keeps_what_was_learned(monkeypatch):
+    from mcsc.learning import passes
+
+    signals, _ = helpers.make_sparse_images()
+    calls = []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return update(*arguments)
+
+    update = passes.update_filters
+    monkeypatch.setattr(passes, "update_filters", interrupted)
+    learned = mcsc.learn(signals, passes=5, **OPTIONS)
+    assert not learned.completed
+    assert len(calls) == 3
+    assert learned.history.objective[-1] < learned.history.objective[0]
+
+
 def test_single_signal_and_no_common():
     signals, _ = helpers.make_sparse_images()
     options = OPTIONS | {"n_common": 0}
@@ -263,6 +283,9 @@ def test_checkpoint_of_other_settings_or_data_is_refused(tmp_path):
         ({"init": "random"}, ValueError, "init must be 'patches', 'dct' or a Dictionary"),
         ({"init": helpers.make_dictionary(0)}, ValueError, "init has banks"),
         ({"tol": 0}, ValueError, "tol must be finite and > 0"),
+        ({"ridge": 0}, ValueError, "ridge must be finite and > 0"),
+        ({"relaxation": 0}, ValueError, "relaxation must be finite and > 0"),
+        ({"memory": 0}, ValueError, "memory must be a whole number >= 1"),
         ({"callback": 3}, TypeError, "callback must be callable"),
         ({"masks": (np.ones((3, 3)), None)}, ValueError, "a mask is"),
         ({"targets": np.zeros((4, 1, 9, 9), np.float32)}, ValueError, "must be equal"),
