@@ -10,6 +10,7 @@ whose values mean nothing: so it is known to the compiler, and part of what is c
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -89,55 +90,39 @@ def row_weighted_dot(typing, rows, image, weights, offset, stride, filters, firs
     return kind, generate
 
 
+def _accumulate(
+    context: Any, builder: Any, signature: Any, arguments: Any, *, into_image: bool
+) -> Any:
+    """``target += value source`` row by row; one of them is the patch, the other the filter."""
+    _, image, offset, stride, filters, first, value = arguments
+    size = signature.args[0].count
+    element = value.type
+    vector = ir.VectorType(element, size)
+    spread = ir.Constant(vector, ir.Undefined)
+    for q in range(size):
+        spread = builder.insert_element(spread, value, ir.Constant(ir.IntType(32), q))
+    kinds = signature.args
+    for _ in range(size):
+        patch = _row(context, builder, kinds[1], image, offset, vector)
+        weights = _row(context, builder, kinds[4], filters, first, vector)
+        target, source = (patch, weights) if into_image else (weights, patch)
+        old = _aligned(builder.load(target), element)
+        change = builder.fmul(spread, _aligned(builder.load(source), element), flags=_FAST)
+        _aligned(builder.store(builder.fadd(old, change, flags=_FAST), target), element)
+        offset = builder.add(offset, stride)
+        first = builder.add(first, ir.Constant(first.type, size))
+    return context.get_dummy_value()
+
+
 @_intrinsic
 def row_add(typing, rows, image, offset, stride, filters, first, value):  # type: ignore[no-untyped-def]
     """Add `value` times the filter at `first` to the patch of `image` at `offset`."""
-
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        _, image, offset, stride, filters, first, value = args
-        size = signature.args[0].count
-        element = value.type
-        vector = ir.VectorType(element, size)
-        spread = ir.Constant(vector, ir.Undefined)
-        for q in range(size):
-            spread = builder.insert_element(spread, value, ir.Constant(ir.IntType(32), q))
-        kinds = signature.args
-        for _ in range(size):
-            place = _row(context, builder, kinds[1], image, offset, vector)
-            a = _aligned(builder.load(place), element)
-            f = builder.load(_row(context, builder, kinds[4], filters, first, vector))
-            change = builder.fmul(spread, _aligned(f, element), flags=_FAST)
-            _aligned(builder.store(builder.fadd(a, change, flags=_FAST), place), element)
-            offset = builder.add(offset, stride)
-            first = builder.add(first, ir.Constant(first.type, size))
-        return context.get_dummy_value()
-
     kind = types.void(rows, image, types.intp, types.intp, filters, types.intp, image.dtype)
-    return kind, generate
+    return kind, partial(_accumulate, into_image=True)
 
 
 @_intrinsic
 def row_take(typing, rows, image, offset, stride, filters, first, value):  # type: ignore[no-untyped-def]
     """Add `value` times the patch of `image` at `offset` to the filter at `first`."""
-
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        _, image, offset, stride, filters, first, value = args
-        size = signature.args[0].count
-        element = value.type
-        vector = ir.VectorType(element, size)
-        spread = ir.Constant(vector, ir.Undefined)
-        for q in range(size):
-            spread = builder.insert_element(spread, value, ir.Constant(ir.IntType(32), q))
-        kinds = signature.args
-        for _ in range(size):
-            a = builder.load(_row(context, builder, kinds[1], image, offset, vector))
-            place = _row(context, builder, kinds[4], filters, first, vector)
-            change = builder.fmul(spread, _aligned(a, element), flags=_FAST)
-            old = _aligned(builder.load(place), element)
-            _aligned(builder.store(builder.fadd(old, change, flags=_FAST), place), element)
-            offset = builder.add(offset, stride)
-            first = builder.add(first, ir.Constant(first.type, size))
-        return context.get_dummy_value()
-
     kind = types.void(rows, image, types.intp, types.intp, filters, types.intp, image.dtype)
-    return kind, generate
+    return kind, partial(_accumulate, into_image=False)
