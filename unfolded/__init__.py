@@ -2,24 +2,54 @@
 
 `CUNet` is the network of Deng and Dragotti (doi:10.1109/TPAMI.2020.2984244); it starts from
 random filters, from a dictionary (`CUNet.from_dictionary`), from a file (`load`), from the
-authors' released weights (`load_official`) or from weights that come along (`pretrained`).
+authors' released weights (`load_official`) or from weights that come along (`pretrained`); `train`
+trains it.
+
+Names are loaded on first use, so that the command line's help does not wait for PyTorch.
 """
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from mcsc import __version__
 
-from .cunet import CUNet, Split
-from .lcsc import LCSC
-from .official import load_official
-from .weights import load, pretrained
+if TYPE_CHECKING:
+    from .cunet import CUNet, Split
+    from .lcsc import LCSC
+    from .official import load_official
+    from .training import Recipe, Trained, train
+    from .weights import load, pretrained
 
 __all__ = [
     "LCSC",
     "CUNet",
+    "Recipe",
     "Split",
+    "Trained",
     "__version__",
     "load",
     "load_official",
     "pretrained",
+    "train",
 ]
+
+_HOME = {
+    "cunet": ("CUNet", "Split"),
+    "lcsc": ("LCSC",),
+    "official": ("load_official",),
+    "training": ("Recipe", "Trained", "train"),
+    "weights": ("load", "pretrained"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

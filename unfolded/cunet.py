@@ -78,6 +78,9 @@ class CUNet(nn.Module):
         ``gu`` (restoration), ``gu`` and ``gv`` (fusion).
     configuration : Configuration
         The arguments.
+    metadata : dict
+        What else is to be kept with the weights, as JSON can hold it: after training, the task and
+        how images are prepared (`unfolded.tasks`).
 
     Notes
     -----
@@ -120,6 +123,7 @@ class CUNet(nn.Module):
         tied: bool = False,
     ) -> None:
         super().__init__()
+        self.metadata: dict[str, Any] = {}
         self.configuration = wanted = Configuration(
             channels,
             out_channels,

@@ -18,9 +18,6 @@ time), whatever J is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -29,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mcsc.backend.threads import single_threaded_blas
+from .patches import Map, analysis_matrix, array, synthesis_matrix, torch_threads
 
 if TYPE_CHECKING:
     from .cunet import CUNet
@@ -41,8 +38,6 @@ LEAST_PIXELS = 128 * 128
 """Smaller images take milliseconds anyway, and keep the layers' own order of summation."""
 
 PIXELS_PER_TASK = 8192
-
-Map = Callable[[Callable[[Any], Any], list[Any]], list[Any]]
 
 
 def applies(net: CUNet, x: Tensor) -> bool:
@@ -66,20 +61,20 @@ def parts(net: CUNet, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
     pixels = PIXELS_PER_TILE_IN_BFLOAT16 if half else PIXELS_PER_TILE
     grid = _Grid(height, width, size, pixels)
     buffers = tuple(np.empty(filters * height * width, np.float32) for _ in range(2))
-    weights = [_array(layer.weight) for layer in net.explained]  # type: ignore[arg-type]
-    targets = [_array(layer.weight) for layer in net.target_unique]  # type: ignore[arg-type]
+    weights = [array(layer.weight) for layer in net.explained]  # type: ignore[arg-type]
+    targets = [array(layer.weight) for layer in net.target_unique]  # type: ignore[arg-type]
     for m in range(len(targets)):
         weights[m] = np.concatenate((weights[m], targets[m]))
     unique = [_Module(net.unique[m], weights[m], half) for m in range(2)]  # type: ignore[arg-type]
-    common = _Module(net.common, _array(net.target_common.weight), half)
+    common = _Module(net.common, array(net.target_common.weight), half)
     c_z = net.configuration.out_channels
     common_part = np.empty((n, c_z, height, width), np.float32)
     unique_parts = [np.empty_like(common_part) for _ in targets]
-    with _threads(half) as run:
+    with torch_threads(keep=half) as run:
         for sample in range(n):
             left = []
             for m, image in enumerate((x, y)):
-                signal = grid.pad(_array(image[sample]))
+                signal = grid.pad(array(image[sample]))
                 made = unique[m].run(grid, signal, buffers, run)
                 channels = signal.shape[0]
                 left.append(signal - made[:channels])
@@ -90,10 +85,6 @@ def parts(net: CUNet, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
     return torch.from_numpy(common_part), [torch.from_numpy(part) for part in unique_parts]
 
 
-def _array(tensor: Tensor) -> np.ndarray:
-    return np.ascontiguousarray(tensor.detach().numpy())
-
-
 def _in_bfloat16() -> bool:
     """True if autocast asks for it and the processor multiplies in it; else float32 is faster."""
     return (
@@ -101,25 +92,6 @@ def _in_bfloat16() -> bool:
         and torch.get_autocast_dtype("cpu") == torch.bfloat16
         and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     )
-
-
-@contextmanager
-def _threads(half: bool) -> Iterator[Map]:
-    """As many threads as PyTorch has, each multiplying on its own."""
-    count = torch.get_num_threads()
-    with single_threaded_blas():
-        if count == 1:
-            yield lambda function, items: [function(item) for item in items]
-            return
-        # PyTorch's number of threads belongs to the calling thread, but what it was set to last
-        # is what threads that come later begin with: it is put back.
-        options: Any = {"initializer": torch.set_num_threads, "initargs": (1,)} if half else {}
-        try:
-            with ThreadPoolExecutor(count, thread_name_prefix="unfolded", **options) as pool:
-                yield lambda function, items: list(pool.map(function, items))
-        finally:
-            if half:
-                torch.set_num_threads(count)
 
 
 @dataclass(frozen=True)
@@ -195,10 +167,10 @@ class _Module:
         steps = lcsc.steps()
         self.residual = lcsc.residual
         self.up: list[Any] = [
-            _analysis(e.weight) for e in (lcsc.first, *(up for _, up, _ in steps))
+            analysis_matrix(array(e.weight)) for e in (lcsc.first, *(up for _, up, _ in steps))
         ]
-        self.down: list[Any] = [_synthesis(_array(down.weight)) for down, _, _ in steps] + [
-            _synthesis(last)
+        self.down: list[Any] = [synthesis_matrix(array(down.weight)) for down, _, _ in steps] + [
+            synthesis_matrix(last)
         ]
         numbers = [lcsc.thresholds[0], *(number for _, _, number in steps)]
         self.thresholds = [np.float32(number.item()) for number in numbers]
@@ -247,7 +219,7 @@ class _Module:
             gather_patches(image, tile.top, tile.left, tile.rows, tile.width, grid.size, patches)
             change = scratch.multiply("change", up, patches, out=drive if j == 0 else None)
             if j > 0 and self.residual:
-                kernels.step(maps.ravel(), drive.ravel(), change.ravel(), lam)
+                kernels.step(maps.ravel(), drive.ravel(), change.ravel(), lam, maps.ravel())
             else:
                 kernels.threshold(change.ravel(), lam, maps.ravel())
             products = scratch.multiply("products", down, maps)
@@ -296,15 +268,3 @@ class _Scratch:
         torch.mm(matrix, right, out=rounded)
         torch.from_numpy(out).copy_(rounded)
         return out
-
-
-def _analysis(weight: Tensor) -> np.ndarray:
-    """Filters (K, C, s, s) as the matrix (K, C s s) on patches."""
-    return _array(weight).reshape(weight.shape[0], -1)
-
-
-def _synthesis(weight: np.ndarray) -> np.ndarray:
-    """Flipped filters (C, K, s, s) as the matrix (C s s, K) to patches."""
-    return np.ascontiguousarray(
-        np.moveaxis(weight[:, :, ::-1, ::-1], 1, -1).reshape(-1, weight.shape[1])
-    )

@@ -6,7 +6,10 @@ from typing import Any
 
 from numba import njit
 
-_jit: Any = njit(nogil=True, cache=True, fastmath={"contract", "nsz"}, error_model="numpy")
+# reassoc lets the sum in `gate` be vectorised.
+_jit: Any = njit(
+    nogil=True, cache=True, fastmath={"contract", "nsz", "reassoc"}, error_model="numpy"
+)
 
 
 @_jit
@@ -24,14 +27,35 @@ def threshold(values, lam, out):  # type: ignore[no-untyped-def]
 
 
 @_jit
-def step(maps, drive, change, lam):  # type: ignore[no-untyped-def]
-    """``maps <- S(maps - change + drive)``, flat arrays."""
+def step(maps, drive, change, lam, out):  # type: ignore[no-untyped-def]
+    """``out <- S(maps - change + drive)``, flat arrays; `out` may be `maps`."""
     zero = maps.dtype.type(0)
     if lam >= zero:
         for i in range(maps.size):
             t = maps[i] - change[i] + drive[i]
-            maps[i] = max(t - lam, zero) + min(t + lam, zero)
+            out[i] = max(t - lam, zero) + min(t + lam, zero)
     else:
         for i in range(maps.size):
             t = maps[i] - change[i] + drive[i]
-            maps[i] = t - lam if t > zero else (t + lam if t < zero else zero)
+            out[i] = t - lam if t > zero else (t + lam if t < zero else zero)
+
+
+@_jit
+def gate(maps, grad, total):  # type: ignore[no-untyped-def]
+    """Gradient through ``maps = S(...)``: `grad` <- 0 where maps are, `total` <- total + grad.
+
+    Returns the sum of sign(maps) grad: minus the gradient in the threshold.
+    """
+    zero = maps.dtype.type(0)
+    signed = 0.0
+    # Sums of a row of 512 in single precision, their sum in double.
+    for start in range(0, maps.size, 512):
+        m, g, t = maps[start : start + 512], grad[start : start + 512], total[start : start + 512]
+        part = zero
+        for i in range(m.size):
+            value = g[i] if m[i] != zero else zero
+            part += value if m[i] > zero else -value
+            g[i] = value
+            t[i] += value
+        signed += part
+    return signed

@@ -3,11 +3,12 @@ r"""Target filters by ridge regression on a network's codes."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from .fast_training import product_gradient, product_synthesis
 from .layers import Synthesis, synthesis_gradient, synthesise
 
 if TYPE_CHECKING:
@@ -98,11 +99,15 @@ def _solve(
 ) -> tuple[Tensor, int]:
     """Preconditioned conjugate gradients for the change of the filters from `start`."""
     size = start.shape[-1]
+    forward: Any = synthesise
+    adjoint: Any = synthesis_gradient
+    if start.device.type == "cpu" and start.dtype == torch.float32:
+        forward, adjoint = product_synthesis, product_gradient
 
     def correlate(images: list[Tensor]) -> Tensor:
         pairs = zip(codes, images, strict=True)
         return sum(
-            (synthesis_gradient(maps, image, size) for maps, image in pairs),
+            (adjoint(maps, image, size) for maps, image in pairs),
             torch.zeros_like(start),
         )
 
@@ -114,7 +119,7 @@ def _solve(
     diagonal = energy.reshape(1, -1, 1, 1) + penalty
     diagonal = torch.where(diagonal > 0, diagonal, torch.ones_like(diagonal))
 
-    residuals = [z - synthesise(maps, start) for maps, z in zip(codes, targets, strict=True)]
+    residuals = [z - forward(maps, start) for maps, z in zip(codes, targets, strict=True)]
     change = torch.zeros_like(start)
     r = correlate(residuals)
     p = s = r / diagonal
@@ -122,7 +127,7 @@ def _solve(
     first = torch.linalg.vector_norm(r)
     iterations = 0
     while iterations < max_iter and torch.linalg.vector_norm(r) > tol * first:
-        ap = correlate([synthesise(maps, p) for maps in codes]) + penalty * p
+        ap = correlate([forward(maps, p) for maps in codes]) + penalty * p
         alpha = rs / torch.sum(p * ap)
         change += alpha * p
         r = r - alpha * ap

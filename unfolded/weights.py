@@ -1,4 +1,4 @@
-"""Weight files: safetensors with the configuration in the metadata."""
+"""Weight files: safetensors with the configuration and the use in their metadata."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def save(net: CUNet, path: str | Path) -> None:
         "format": str(FORMAT),
         "written_by": __version__,
         "configuration": json.dumps(net.configuration.as_dict()),
+        "metadata": json.dumps(net.metadata),
     }
     state = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
     data = to_bytes(state, metadata)
@@ -81,11 +82,16 @@ def load(path: str | Path, configuration: Configuration | None = None) -> CUNet:
         )
     try:
         found = Configuration.from_dict(json.loads(metadata["configuration"]))
+        more = json.loads(metadata.get("metadata", "{}"))
+        if not isinstance(more, dict):
+            raise ValueError("its metadata are no object")
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} holds no usable configuration: {error}") from error
     if configuration is not None and found != configuration:
         raise ValueError(f"{path} is for another network: {configuration.differences(found)}")
-    return build(found, state, path)
+    net = build(found, state, path)
+    net.metadata = more
+    return net
 
 
 def build(configuration: Configuration, state: dict[str, torch.Tensor], path: Any) -> CUNet:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..imaging.tasks import TASKS
+from .sources import read_sources, source_options
 
 
 def _sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
@@ -21,15 +21,7 @@ def _sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
 
 
 @click.command()
-@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--task",
-    "task_name",
-    metavar="TASK",
-    type=click.Choice(list(TASKS)),
-    required=True,
-    help=f"One of {', '.join(TASKS)}.",
-)
+@source_options
 @click.option(
     "--out",
     "-o",
@@ -37,15 +29,6 @@ def _sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
     required=True,
     type=click.Path(path_type=Path),
     help="Dictionary to write.",
-)
-@click.option("--scenes", metavar="NAMES", help="These scenes of DIR only, separated by commas.")
-@click.option(
-    "--synthetic",
-    metavar="N",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Add so many synthetic scenes; without DIR they are all.",
 )
 @click.option(
     "--common",
@@ -195,31 +178,19 @@ def learn(
     mcsc learn --task depth-sr photos/ --filter-size 12 -o depth.npz
     mcsc learn --task multi-focus --synthetic 40 -o focus.npz
     """  # noqa: D301  (click wants the backspace itself)
-    if folder is None and synthetic == 0:
-        raise click.UsageError("want a folder of scenes, or --synthetic N")
-    if scenes is not None and folder is None:
-        raise click.UsageError("--scenes is for a folder")
-    from ..imaging.folders import find_scenes
     from ..imaging.tasks import get_task
-    from ..imaging.training import TaskSettings, file_scenes, learn_task, synthetic_scenes
+    from ..imaging.training import TaskSettings, learn_task
 
     task = get_task(task_name)
     if sigma is not None and task.sigma is None:
         raise click.UsageError(f"--sigma is for flash-denoise, not for {task_name}")
     if not out.resolve().parent.is_dir():
         raise ValueError(f"{out}: there is no folder {out.resolve().parent}")
-    readers, words = [], []
-    if folder is not None:
-        found = find_scenes(folder, task, scenes.split(",") if scenes else None)
-        readers += file_scenes(found)
-        words.append(", ".join(s.name for s in found))
-    if synthetic:
-        readers += synthetic_scenes(task, synthetic, seed=seed)
-        words.append(f"{synthetic} synthetic scenes")
-    click.echo(f"Learning from {' and '.join(words)}.")
+    sources = read_sources(task, folder, scenes, synthetic, seed)
+    click.echo(f"Learning from {sources.words}.")
     learned = learn_task(
         task,
-        readers,
+        sources.readers,
         TaskSettings(
             strength=strength,
             lam=lam,
@@ -230,7 +201,7 @@ def learn(
             flips=flips,
             seed=seed,
         ),
-        description=" and ".join(words),
+        description=sources.words,
         target_windows=target_windows,
         n_common=common,
         n_unique=unique,

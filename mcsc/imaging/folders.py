@@ -18,11 +18,32 @@ _SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 
 @dataclass(frozen=True)
 class SceneFiles:
-    """The two files of a scene; read when they are asked for."""
+    """The two files of a scene, and of a fusion perhaps its target; read when asked for."""
 
     name: str
     x_path: Path
     y_path: Path
+    target_path: Path | None = None
+
+    def read_all(self) -> tuple[Floats, ...]:
+        """Return the images of both roles and, if there is one, the target of a fusion.
+
+        Raises
+        ------
+        ValueError
+            They differ in size.
+        """
+        pair = self.read()
+        if self.target_path is None:
+            return pair
+        target = read_image(self.target_path).pixels
+        if target.shape[1:] != pair[0].shape[1:]:
+            raise ValueError(
+                f"{self.target_path.name} is {target.shape[1]} x {target.shape[2]}, "
+                f"{self.x_path.name} is {pair[0].shape[1]} x {pair[0].shape[2]}: images of a "
+                "scene must have one size"
+            )
+        return *pair, target
 
     def read(self) -> tuple[Floats, Floats]:
         """Return the images of both roles, (C, H, W) float32 in [0, 1].
@@ -49,7 +70,8 @@ def find_scenes(
     Parameters
     ----------
     folder : path
-        With files ``scene_ROLE.png`` (or .tif, .jpg, .bmp), the roles being those of the task.
+        With files ``scene_ROLE.png`` (or .tif, .jpg, .bmp), the roles being those of the task. In
+        a fusion, ``scene_target.png`` is what is to be made, if anybody knows.
     task : Task
         What to look for.
     names : sequence of str, optional
@@ -82,7 +104,10 @@ def find_scenes(
         for images, role in zip(found, (x_role, y_role), strict=True):
             if name not in images:
                 raise ValueError(f"{folder}: scene {name} has no file {name}{role}.png")
-    return [SceneFiles(name, found[0][name], found[1][name]) for name in all_names]
+    targets = _by_scene(folder, ("target",)) if task.kind == "fusion" else {}
+    return [
+        SceneFiles(name, found[0][name], found[1][name], targets.get(name)) for name in all_names
+    ]
 
 
 def _by_scene(folder: Path, roles: Sequence[str]) -> dict[str, Path]:

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..dictionary import Dictionary
 from .coding import Coded, code
-from .colour import luma
+from .preparation import Prepared, prepare_restoration
 from .resize import imresize
-from .split import lowpass_split
 from .tasks import Floats, Task
 
-__all__ = ["Prepared", "Restored", "prepare", "restore"]
+__all__ = ["Restored", "back_project", "prepare", "restore"]
 
 _STEPS_BACK = 4
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """The signals of the model, and what its answer is added to."""
-
-    signals: tuple[Floats, Floats]
-    """Detail of x and of the guide, (N, C, H, W)."""
-    base: Floats
-    """(C, H, W) of the image that is restored."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,49 +36,24 @@ class Restored:
 
 
 def prepare(x: Floats, y: Floats, dictionary: Dictionary, task: Task) -> Prepared:
-    """Split both images, bring the guide to the dictionary's channels, and stack bands.
-
-    A dictionary of one channel codes the bands of x one by one, each with the guide; one of as
-    many channels as x codes them jointly. Three channels of guide become luma for a dictionary
-    that wants one; a grey guide is repeated for one that wants three.
+    """Make the signals of a dictionary, as its metadata say: see `prepare_restoration`.
 
     Raises
     ------
     ValueError
         Channels do not fit the dictionary, or the images differ in size.
     """
-    if x.shape[-2:] != y.shape[-2:]:
-        raise ValueError(
-            f"images differ in size: x is {x.shape[-2]} x {x.shape[-1]}, the guide is "
-            f"{y.shape[-2]} x {y.shape[-1]}"
-        )
     if dictionary.n_signals != 2:
         raise ValueError(
             f"restoration needs a dictionary of 2 signals, this one has {dictionary.n_signals}"
         )
-    first, second = dictionary.channels
-    if first not in (1, len(x)):
-        raise ValueError(
-            f"the dictionary codes {first} channels of the image to restore, which has {len(x)}"
-        )
-    guide = _guide(y, second)
-    strength = float(dictionary.metadata.get("strength", task.strength))
-    low, high = lowpass_split(x, strength)
-    detail = lowpass_split(guide, strength).high
-    stacked = high[:, None] if first == 1 else high[None]
-    repeated = np.broadcast_to(detail[None], (len(stacked), *detail.shape))
-    base = dictionary.metadata.get("base", task.base)
-    return Prepared((stacked, np.ascontiguousarray(repeated)), x if base == "input" else low)
-
-
-def _guide(y: Floats, channels: int) -> Floats:
-    if len(y) == channels:
-        return y
-    if channels == 1 and len(y) == 3:
-        return luma(y)
-    if channels == 3 and len(y) == 1:
-        return np.repeat(y, 3, axis=0)
-    raise ValueError(f"the dictionary codes {channels} channels of the guide, which has {len(y)}")
+    return prepare_restoration(
+        x,
+        y,
+        dictionary.channels,
+        strength=float(dictionary.metadata.get("strength", task.strength)),
+        base=str(dictionary.metadata.get("base", task.base)),
+    )
 
 
 def restore(
@@ -160,7 +122,7 @@ def restore(
     detail = coded.image.reshape(prepared.base.shape)
     image: Floats = prepared.base + detail
     if task.factor is not None:
-        image = _consistent(image, x, task.factor if factor is None else factor)
+        image = back_project(image, x, task.factor if factor is None else factor)
     return Restored(
         image=image.astype(x.dtype),
         base=(image - detail).astype(x.dtype),
@@ -174,8 +136,11 @@ def restore(
     )
 
 
-def _consistent(image: Floats, x: Floats, factor: int) -> Floats:
-    """Make the image give x when it is reduced and enlarged, as nearly as four steps do."""
+def back_project(image: Floats, x: Floats, factor: int) -> Floats:
+    """Make the image give x when it is reduced and enlarged, as nearly as four steps do.
+
+    Iterative back-projection, ``z <- z + (x - U R z)``.
+    """
     small = tuple(-(-n // factor) for n in x.shape[-2:])
     for _ in range(_STEPS_BACK):
         again = imresize(imresize(image, small), x.shape[-2:])

@@ -11,6 +11,7 @@ import numpy as np
 from ..learning import Learned, learn, learn_targets
 from .colour import luma
 from .folders import SceneFiles
+from .preparation import prepare_fusion, prepare_restoration
 from .split import lowpass_split
 from .tasks import Floats, Task
 
@@ -18,8 +19,11 @@ __all__ = ["TaskScenes", "TaskSettings", "learn_task", "synthetic_scenes"]
 
 _GRID = 16  # pixels; a multiple of every task's factor
 
-Reader = Callable[[], tuple[Floats, Floats]]
-"""Returns the images of both roles: the clean image and the guide, or both sources."""
+Reader = Callable[[], tuple[Floats, ...]]
+"""Returns the images of both roles: the clean image and the guide, or both sources.
+
+Of a fusion, the image that is to be made of them may come third.
+"""
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,13 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
 
     @property
     def targets(self) -> Sequence[Floats] | None:
-        """What is to be added to the base, (N, C_z, H, W) a scene; None for a fusion."""
-        return _Targets(self) if self._task.kind == "restoration" else None
+        """What is to be added to the base, (N, C_z, H, W) a scene; None if a scene has no truth.
+
+        Fusions have none, unless readers give three images. With the base "low" the target of a
+        fusion is its own detail: its low-pass part is not that of the sources.
+        """
+        known = self._task.kind == "restoration" or self._scene(0)[1] is not None
+        return _Targets(self) if known else None
 
     def _scene(self, index: int) -> tuple[tuple[Floats, ...], Floats | None]:
         if not -len(self) <= index < len(self):
@@ -95,24 +104,25 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
     def _make(self, index: int) -> tuple[tuple[Floats, ...], Floats | None]:
         task, s = self._task, self._settings
         assert s.strength is not None
-        first, second = self._readers[index]()
+        assert s.base is not None
+        first, second, *truth = self._readers[index]()
         if task.kind == "fusion":
-            pair = (_grey(first), _grey(second))
-            return tuple(lowpass_split(i, s.strength).high[None] for i in pair), None
+            channels = (len(first), len(second)) if s.joint else (1, 1)
+            made = prepare_fusion(first, second, channels, strength=s.strength, base=s.base)
+            if not truth:
+                return made.signals, None
+            target = truth[0] if s.joint else _grey(truth[0])
+            if s.base == "low":
+                return made.signals, lowpass_split(target, s.strength).high[None]
+            return made.signals, (target - made.base)[None]
         if task.factor is not None:
             h, w = (n - n % task.factor for n in first.shape[1:])
             first, second = first[:, :h, :w], second[:, :h, :w]
         x = task.degrade(first, sigma=s.sigma, seed=s.seed + index)
-        low, high = lowpass_split(x, s.strength)
-        guide = second if s.colour_guide else _grey(second)
-        detail = lowpass_split(guide, s.strength).high
-        target = first - (x if s.base == "input" else low)
-        if not s.joint:
-            high, target = high[:, None], target[:, None]
-            detail = np.repeat(detail[None], len(high), axis=0)
-        else:
-            high, target, detail = high[None], target[None], detail[None]
-        return (high, detail), target
+        channels = (len(x) if s.joint else 1, len(second) if s.colour_guide else 1)
+        made = prepare_restoration(x, second, channels, strength=s.strength, base=s.base)
+        target = first - made.base
+        return made.signals, target[None] if s.joint else target[:, None]
 
 
 class _Targets(Sequence[Floats]):
@@ -134,7 +144,7 @@ def flipped(readers: Sequence[Reader]) -> list[Reader]:
     """The scenes, and each upside down, mirrored, and both: four times as much to learn from."""
 
     def turn(reader: Reader, down: bool, across: bool) -> Reader:
-        def read() -> tuple[Floats, Floats]:
+        def read() -> tuple[Floats, ...]:
             images = reader()
             # Cut first, so that degradations see the same grid of pixels.
             sizes = [n - n % _GRID for n in images[0].shape[1:]]
@@ -142,10 +152,9 @@ def flipped(readers: Sequence[Reader]) -> list[Reader]:
                 slice(None, None, -1 if down else 1),
                 slice(None, None, -1 if across else 1),
             )
-            first, second = (
+            return tuple(
                 np.ascontiguousarray(i[:, : sizes[0], : sizes[1]][:, rows, columns]) for i in images
             )
-            return first, second
 
         return read
 
@@ -155,7 +164,7 @@ def flipped(readers: Sequence[Reader]) -> list[Reader]:
 
 def file_scenes(files: Sequence[SceneFiles]) -> list[Reader]:
     """Readers of the scenes of a folder."""
-    return [f.read for f in files]
+    return [f.read_all for f in files]
 
 
 def synthetic_scenes(
@@ -164,15 +173,18 @@ def synthetic_scenes(
     """Readers of synthetic scenes, each made once, when it is asked for first."""
     from .synthetic import scenes
 
-    made: dict[int, tuple[Floats, Floats]] = {}
+    made: dict[int, tuple[Floats, ...]] = {}
     stream: Iterator[Any] = iter(scenes(task.synthetic, count, shape, seed))
 
     def reader(index: int) -> Reader:
-        def read() -> tuple[Floats, Floats]:
+        def read() -> tuple[Floats, ...]:
             while index not in made:
                 pair = next(stream)
-                first = pair.target if task.kind == "restoration" else pair.x
-                made[len(made)] = (first, pair.y)
+                made[len(made)] = (
+                    (pair.target, pair.y)
+                    if task.kind == "restoration"
+                    else (pair.x, pair.y, pair.target)
+                )
             return made[index]
 
         return read

@@ -62,7 +62,7 @@ def test_thresholds(lam):
     wanted = soft_threshold(torch.from_numpy(change), number)
     np.testing.assert_allclose(found, wanted.numpy(), atol=1e-7)
     wanted = soft_threshold(torch.from_numpy(maps - change + drive), number)
-    kernels.step(maps, drive, change, np.float32(lam))
+    kernels.step(maps, drive, change, np.float32(lam), maps)
     np.testing.assert_allclose(maps, wanted.numpy(), atol=1e-6)
 
 

@@ -1,0 +1,104 @@
+"""Where the scenes of `learn` and `train` come from: a folder, synthetic scenes, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ..imaging.tasks import TASKS
+
+if TYPE_CHECKING:
+    from ..imaging.tasks import Task
+    from ..imaging.training import Reader
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Scenes to learn from and, for `train`, to be measured on."""
+
+    readers: list[Reader]
+    held_out: list[Reader]
+    words: str
+    """What they are, for people."""
+
+
+def source_options(command: F) -> F:
+    """Add DIR, --task, --scenes and --synthetic."""
+    for option in reversed(
+        (
+            click.argument(
+                "folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path)
+            ),
+            click.option(
+                "--task", "task_name", metavar="TASK", type=click.Choice(list(TASKS)),
+                required=True, help=f"One of {', '.join(TASKS)}.",
+            ),
+            click.option(
+                "--scenes", metavar="NAMES", help="These scenes of DIR only, separated by commas."
+            ),
+            click.option(
+                "--synthetic", metavar="N", type=click.IntRange(min=0), default=0,
+                show_default=True, help="Add so many synthetic scenes; without DIR they are all.",
+            ),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def read_sources(
+    task: Task,
+    folder: Path | None,
+    scenes: str | None,
+    synthetic: int,
+    seed: int,
+    *,
+    held_out: float = 0.0,
+) -> Sources:
+    """Find the scenes; `held_out` of them, at least one of each kind, are kept apart.
+
+    Raises
+    ------
+    click.UsageError
+        There are neither a folder nor synthetic scenes.
+    ValueError
+        The folder holds no such scenes, or too few to keep one apart.
+    """
+    if folder is None and synthetic == 0:
+        raise click.UsageError("want a folder of scenes, or --synthetic N")
+    if scenes is not None and folder is None:
+        raise click.UsageError("--scenes is for a folder")
+    import numpy as np
+
+    from ..imaging.folders import find_scenes
+    from ..imaging.training import file_scenes, synthetic_scenes
+
+    readers: list[Reader] = []
+    apart: list[Reader] = []
+    words = []
+    if folder is not None:
+        found = find_scenes(folder, task, scenes.split(",") if scenes else None)
+        kept = max(1, round(held_out * len(found))) if held_out else 0
+        if kept >= len(found):
+            raise ValueError(f"{folder} has {len(found)} scene: want another one to validate on")
+        order = np.random.default_rng(seed).permutation(len(found))
+        for i in sorted(order[kept:]):
+            readers += file_scenes([found[i]])
+        for i in sorted(order[:kept]):
+            apart += file_scenes([found[i]])
+        words.append(", ".join(found[i].name for i in sorted(order[kept:])))
+    if synthetic:
+        readers += synthetic_scenes(task, synthetic, seed=seed)
+        if held_out:
+            # Other seeds are other scenes.
+            apart += synthetic_scenes(
+                task, max(1, min(8, round(held_out * synthetic))), seed=seed + 1_000_003
+            )
+        words.append(f"{synthetic} synthetic scenes")
+    return Sources(readers, apart, " and ".join(words))

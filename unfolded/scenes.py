@@ -1,0 +1,183 @@
+"""What a network is trained on: scenes of a task, and patches drawn from them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mcsc.imaging.tasks import Task
+from mcsc.imaging.training import Reader, TaskScenes, TaskSettings
+
+from .configuration import Configuration
+
+Floats = NDArray[np.floating[Any]]
+Triple = tuple[Floats, Floats, Floats]
+
+BYTES = 1_000_000_000
+"""Prepared scenes that are kept in memory; more of them take turns."""
+
+ROUND = 8192
+"""Patches that are drawn from the scenes in memory before others take their turn."""
+
+
+class TaskTriples(Sequence[Triple]):
+    """Scenes of a task as a network sees them: x, y and what is to be made, (N, C, H, W).
+
+    Parameters
+    ----------
+    task : Task
+        Degradation and preparation.
+    readers : sequence of callables
+        Of the scenes, as `mcsc.imaging.training` makes them.
+    settings : TaskSettings
+        Of the preparation, complete.
+
+    Raises
+    ------
+    ValueError
+        When a scene is read: it is a fusion without a target.
+    """
+
+    def __init__(self, task: Task, readers: Sequence[Reader], settings: TaskSettings) -> None:
+        self._scenes = TaskScenes(task, readers, settings)
+        self._task = task
+
+    def __len__(self) -> int:
+        return len(self._scenes)
+
+    def __getitem__(self, index: Any) -> Any:
+        x, y = self._scenes[index]
+        targets = self._scenes.targets
+        target = None if targets is None else targets[index]
+        if target is None:
+            raise ValueError(
+                f"{self._task.name} is learned from scenes whose result is known: want a file "
+                "SCENE_target.png with each pair, or synthetic scenes"
+            )
+        return x, y, target
+
+
+class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """Square patches of scenes, each turned or mirrored at random: patch i is always the same.
+
+    A scene is read when a patch of it is wanted, and kept. Where not all fit into memory, some of
+    them serve for a while, then others.
+
+    Parameters
+    ----------
+    scenes : sequence of (x, y, z)
+        Arrays (N, C, H, W) or (C, H, W).
+    side : int
+        Of the patches, pixels.
+    seed : int
+        Of every choice.
+    configuration : Configuration, optional
+        Scenes must have the channels of such a network.
+    memory : int
+        Bytes of scenes that are kept.
+
+    Raises
+    ------
+    ValueError
+        When a scene is read: it is smaller than a patch, its images differ in size, or its
+        channels are not the network's.
+    """
+
+    def __init__(
+        self,
+        scenes: Sequence[Any],
+        side: int,
+        seed: int,
+        configuration: Configuration | None = None,
+        memory: int = BYTES,
+    ) -> None:
+        if len(scenes) == 0:
+            raise ValueError("scenes is empty: give at least one (x, y, z)")
+        self._scenes, self._side, self._seed = scenes, side, seed
+        self._configuration = configuration
+        self._kept: OrderedDict[int, tuple[Tensor, Tensor, Tensor]] = OrderedDict()
+        self._capacity = len(scenes)
+        bytes_of_one = sum(t.nbytes for t in self.scene(0))
+        self._capacity = min(len(scenes), max(1, memory // bytes_of_one))
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        rng = np.random.default_rng([self._seed, index])
+        number = int(rng.integers(self._capacity))
+        if self._capacity < len(self._scenes):
+            turn = np.random.default_rng([self._seed, index // ROUND, 1])
+            number = int(turn.permutation(len(self._scenes))[number])
+        images = self.scene(number)
+        samples, _, height, width = images[0].shape
+        side = self._side
+        n = int(rng.integers(samples))
+        top = int(rng.integers(height - side + 1))
+        left = int(rng.integers(width - side + 1))
+        turned, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+        out = []
+        for image in images:
+            patch = image[n, :, top : top + side, left : left + side]
+            patch = torch.rot90(patch, turned, (1, 2))
+            out.append((patch.flip(2) if mirrored else patch).contiguous())
+        return out[0], out[1], out[2]
+
+    def scene(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return a whole scene, (N, C, H, W) each."""
+        if number in self._kept:
+            self._kept.move_to_end(number)
+            return self._kept[number]
+        found = as_tensors(self._scenes[number], f"scene {number}", self._configuration)
+        height, width = found[0].shape[2:]
+        if min(height, width) < self._side:
+            raise ValueError(
+                f"scene {number} is {height} x {width}: smaller than patches of {self._side} x "
+                f"{self._side}"
+            )
+        self._kept[number] = found
+        while len(self._kept) > self._capacity:
+            self._kept.popitem(last=False)
+        return found
+
+
+def as_tensors(
+    triple: Any, name: str, configuration: Configuration | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (x, y, z) as float32 tensors (N, C, H, W).
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is no triple of images of one size, of the channels of the configuration, or a value is
+        not finite.
+    """
+    if not isinstance(triple, (tuple, list)) or len(triple) != 3:
+        raise TypeError(f"{name} must be a triple of images (x, y, z)")
+    out = []
+    for word, image in zip("xyz", triple, strict=True):
+        # A copy: read-only arrays are no tensors.
+        tensor = image if isinstance(image, Tensor) else torch.from_numpy(np.array(image))
+        if tensor.dim() not in (3, 4) or not tensor.is_floating_point():
+            raise TypeError(
+                f"{word} of {name} has shape {tuple(tensor.shape)} and dtype {tensor.dtype}: want "
+                "floats of shape (C, H, W) or (N, C, H, W)"
+            )
+        tensor = tensor.to(torch.float32)
+        if not bool(tensor.isfinite().all()):
+            raise ValueError(f"{word} of {name} holds NaN or Inf")
+        out.append(tensor[None] if tensor.dim() == 3 else tensor)
+    x, y, z = out
+    if len({(len(t), *t.shape[2:]) for t in out}) != 1:
+        shapes = ", ".join(str(tuple(t.shape)) for t in out)
+        raise ValueError(f"images of {name} differ in size or number: {shapes}")
+    if configuration is not None:
+        found = (x.shape[1], y.shape[1], z.shape[1])
+        wanted = (*configuration.channels, configuration.out_channels)
+        if found != wanted:
+            raise ValueError(f"{name} has {found} channels of x, y, z; the network has {wanted}")
+    return x, y, z
