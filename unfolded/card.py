@@ -87,4 +87,5 @@ def _device(name: str) -> str:
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{torch.get_num_threads()} threads of a CPU with {cores} cores"
+    threads = torch.get_num_threads()
+    return f"{threads} thread{'s' * (threads > 1)} of a CPU with {cores} cores"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -37,7 +38,8 @@ def synthesis_matrix(weight: Array) -> Array:
 def synthesis_weight(matrix: Array, size: int) -> Array:
     """The inverse of `synthesis_matrix`."""
     filters = matrix.reshape(-1, size, size, matrix.shape[1])
-    return np.ascontiguousarray(np.moveaxis(filters, -1, 1)[:, :, ::-1, ::-1])
+    # A copy: flipped filters of one pixel would pass for contiguous, with strides below zero.
+    return np.moveaxis(filters, -1, 1)[:, :, ::-1, ::-1].copy()
 
 
 def blank(channels: int, height: int, width: int, size: int) -> Array:
@@ -79,12 +81,22 @@ def torch_threads(*, keep: bool = False) -> Iterator[Map]:
         if count == 1:
             yield lambda function, items: [function(item) for item in items]
             return
+        if not keep:
+            pool = _pool(count)
+            yield lambda function, items: list(pool.map(function, items))
+            return
         # PyTorch's number of threads belongs to the calling thread, but what it was set to last
         # is what threads that come later begin with: it is put back.
-        options: Any = {"initializer": torch.set_num_threads, "initargs": (1,)} if keep else {}
         try:
-            with ThreadPoolExecutor(count, thread_name_prefix="unfolded", **options) as pool:
+            with ThreadPoolExecutor(
+                count, "unfolded", initializer=torch.set_num_threads, initargs=(1,)
+            ) as pool:
                 yield lambda function, items: list(pool.map(function, items))
         finally:
-            if keep:
-                torch.set_num_threads(count)
+            torch.set_num_threads(count)
+
+
+@functools.cache
+def _pool(count: int) -> ThreadPoolExecutor:
+    """Threads that stay: a training step calls for them a dozen times."""
+    return ThreadPoolExecutor(count, "unfolded")
