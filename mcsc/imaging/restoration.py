@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..dictionary import Dictionary
+from ..solvers.front import solve
+from ..solvers.result import Result
 from .coding import Coded, code
 from .colour import luma
 from .resize import imresize
@@ -106,6 +109,7 @@ def restore(
     tol: float = 1e-3,
     tile: int | None = None,
     progress: bool = False,
+    solver: Callable[..., Result] = solve,
 ) -> Restored:
     """Restore x with the guide y.
 
@@ -131,6 +135,8 @@ def restore(
         Side of the tiles that large images are coded in. Default: chosen by the memory.
     progress : bool
         Show a progress bar.
+    solver : callable
+        What makes the codes, called as `mcsc.solve` is: another method, or an approximation.
 
     Returns
     -------
@@ -151,8 +157,9 @@ def restore(
     prepared = prepare(x, y, dictionary, task)
     chosen = _lam(dictionary, task, lam, sigma)
     coded: Coded = code(
-        prepared.signals, dictionary, chosen, "restoration", tol=tol, tile=tile, progress=progress
-    )
+        prepared.signals, dictionary, chosen, "restoration",
+        tol=tol, tile=tile, progress=progress, solver=solver,
+    )  # fmt: skip
 
     def as_bands(part: Floats | None) -> Floats | None:
         return None if part is None else part.reshape(prepared.base.shape)
