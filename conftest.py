@@ -27,9 +27,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--benchmark-quick", action="store_true", help="tiny images, one round: does it work?"
     )
+    # With "=": before this file is read, pytest takes a word on its own for a place to look in.
     group.addoption(
-        "--benchmark-record", type=Path, metavar="DIR",
-        help="write the table there as <machine>/speed_table.json (benchmarks/results keeps it)",
+        "--benchmark-record", type=Path, nargs="?", const=BENCHMARKS / "results", metavar="=DIR",
+        help="write the table as <machine>/speed_table.json into benchmarks/results, or into DIR",
     )  # fmt: skip
 
 

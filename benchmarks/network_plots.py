@@ -16,6 +16,8 @@ _CYCLE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 
 def growth(data: Data, path: Path) -> None:
     """Seconds and memory against pixels, and against filters, with the fitted exponents."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     figure, axes = panels(4, width=9.6, height=7.2, columns=2)
     exponents = {(f["axis"], f["series"]): f for f in fits(data)}
     places = {("pixels", "seconds"): 0, ("filters", "seconds"): 1}
@@ -35,8 +37,10 @@ def growth(data: Data, path: Path) -> None:
                 color=colour, marker="o", markersize=4, linewidth=1.8,
                 label=series if power is None else f"{series}: p = {power:.2f}",
             )  # fmt: skip
-        plain_numbers(ax.xaxis)
-        plain_numbers(ax.yaxis)
+        for side in (ax.xaxis, ax.yaxis):
+            side.set_major_locator(LogLocator(subs=(1, 3)))
+            side.set_minor_formatter(NullFormatter())
+            plain_numbers(side)
         if axis == "filters":
             counts = sorted({r["filters"] for r in data["rows"] if r["axis"] == axis})
             ax.set_xticks(counts)
@@ -46,29 +50,36 @@ def growth(data: Data, path: Path) -> None:
             ax, title, "megapixels" if axis == "pixels" else "filters a module",
             "seconds" if value == "seconds" else "MiB",
         )  # fmt: skip
-        ax.legend(frameon=False, fontsize=8.5)
+        ax.legend(frameon=False, fontsize=8.5, loc="upper left")
     save(figure, path)
 
 
 def ablations(data: Data, path: Path) -> None:
-    """RMSE of the variants of Tables 6 and 7, with the paper's on an axis of its own."""
-    shown = [t for t in data["tables"] if len(t["rows"]) > 2 or t["axis"] != "residual"]
+    """RMSE against filter size and against blocks, with the paper's on an axis of its own."""
+    shown = [t for t in data["tables"] if t["option"] != "residual"] or data["tables"]
+    name = list(data["scenes"])[-1]
     figure, axes = panels(len(shown), width=4.8 * len(shown), height=3.6)
     for ax, found in zip(axes, shown, strict=True):
         values = [r["value"] for r in found["rows"]]
-        ours = [r["rmse"][data["shown"]] for r in found["rows"]]
-        papers = [r["paper"] for r in found["rows"]]
-        lines = ax.plot(
-            values, ours, color="#0072b2", marker="o", markersize=4, linewidth=2, label="here"
-        )
+        ours = [r["scores"][name]["RMSE"] for r in found["rows"]]
+        papers = [r["paper"]["RMSE"] for r in found["rows"]]
+        mark: Data = {"marker": "o", "markersize": 4, "linewidth": 2}
+        lines = ax.plot(values, ours, color="#0072b2", label="here", **mark)
         other = ax.twinx()
         lines += other.plot(
-            values, papers, color="#d55e00", marker="o", markersize=4, linewidth=2,
-            linestyle=(0, (4, 2)), label="paper (right axis)",
-        )  # fmt: skip
+            values,
+            papers,
+            color="#d55e00",
+            linestyle=(0, (4, 2)),
+            label="paper (right axis)",
+            **mark,
+        )
+        ax.set_xticks(values)
         other.tick_params(labelsize=9, colors=INK)
-        other.spines["top"].set_visible(False)
-        label(ax, found["title"], found["axis"], f"RMSE, {data['shown']}")
+        for side in ("top", "left", "bottom"):
+            other.spines[side].set_visible(False)
+        other.spines["right"].set_color("0.6")
+        label(ax, found["title"], found["title"].lower(), f"RMSE, {name} scenes")
         ax.legend(handles=lines, frameon=False, fontsize=9)
     save(figure, path)
 
