@@ -301,7 +301,7 @@ def summary(data: Data) -> str:
                 number(row["seconds"]),
             ])  # fmt: skip
         headers = [
-            found["title"].lower(), "paper: RMSE", "PSNR", "SSIM",
+            found["title"], "paper: RMSE", "PSNR", "SSIM",
             *(f"here: {name}" for name in sets), f"PSNR, {sets[-1]}", f"SSIM, {sets[-1]}",
             "filter weights, K = 64", *(["paper, thousands"] if found["number"] == 7 else []),
             "training, s",

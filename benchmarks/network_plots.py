@@ -54,6 +54,9 @@ def growth(data: Data, path: Path) -> None:
     save(figure, path)
 
 
+_AXES = {"residual": "residual lines", "kernel_size": "filter size s", "blocks": "LCSC blocks J"}
+
+
 def ablations(data: Data, path: Path) -> None:
     """RMSE against filter size and against blocks, with the paper's on an axis of its own."""
     shown = [t for t in data["tables"] if t["option"] != "residual"] or data["tables"]
@@ -79,7 +82,7 @@ def ablations(data: Data, path: Path) -> None:
         for side in ("top", "left", "bottom"):
             other.spines[side].set_visible(False)
         other.spines["right"].set_color("0.6")
-        label(ax, found["title"], found["title"].lower(), f"RMSE, {name} scenes")
+        label(ax, found["title"], _AXES[found["option"]], f"RMSE, {name} scenes")
         ax.legend(handles=lines, frameon=False, fontsize=9)
     save(figure, path)
 
