@@ -29,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     # With "=": before this file is read, pytest takes a word on its own for a place to look in.
     group.addoption(
-        "--benchmark-record", type=Path, nargs="?", const=BENCHMARKS / "results", metavar="=DIR",
+        "--benchmark-record", type=Path, nargs="?", const=BENCHMARKS / "results", metavar="DIR",
         help="write the table as <machine>/speed_table.json into benchmarks/results, or into DIR",
     )  # fmt: skip
 
