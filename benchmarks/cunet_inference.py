@@ -16,13 +16,15 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from threadpoolctl import threadpool_limits
 
 import mcsc
 import unfolded
@@ -47,6 +49,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, nargs="+", default=(), help="files instead")
 
 
+@contextmanager
+def network_threads(count: int) -> Iterator[None]:
+    """`count` threads for PyTorch, for this package's kernels and for BLAS."""
+    before = torch.get_num_threads(), mcsc.get_num_threads()
+    torch.set_num_threads(count)
+    mcsc.set_num_threads(count)
+    try:
+        with threadpool_limits(count):
+            yield
+    finally:
+        torch.set_num_threads(before[0])
+        mcsc.set_num_threads(before[1])
+
+
 def measure(arguments: argparse.Namespace) -> Data:
     sizes, repeats, filters = tuple(arguments.size), arguments.repeats, FILTERS
     if arguments.quick:
@@ -54,16 +70,12 @@ def measure(arguments: argparse.Namespace) -> Data:
     nets = {p.name: _load(p) for p in arguments.weights} or {
         f"{c} channel{'s' if c > 1 else ''}": network(c, filters) for c in (1, 3)
     }
-    before = torch.get_num_threads()
-    torch.set_num_threads(arguments.threads)
-    try:
+    with network_threads(arguments.threads):
         rows = []
         for name, net in nets.items():
             for size in sizes:
                 rows.append({"network": name, "size": size, **_compare(net, size, repeats)})
                 print(_progress(rows[-1]), flush=True)
-    finally:
-        torch.set_num_threads(before)
     return {
         "threads": arguments.threads, "repeats": repeats, "torch": torch.__version__, "rows": rows,
     }  # fmt: skip
@@ -73,14 +85,18 @@ def _load(path: Path) -> unfolded.CUNet:
     return unfolded.load_official(path) if path.suffix == ".pth" else unfolded.load(path)
 
 
-def network(channels: int, filters: int) -> unfolded.CUNet:
-    """A network from natural filters, of several colours if there are three channels."""
+def network(channels: int, filters: int, task: str = "restoration") -> unfolded.CUNet:
+    """A network from natural filters, of several colours if there are three channels.
+
+    It has the paper's 8x8 filters and 4 blocks; the target is the model of x, in fusion of both.
+    """
     bank = natural_filters(filters)
     if channels == 3:
         bank = bank * COLOURS[np.arange(len(bank)) % 3][:, :, None, None]
     shared = bank / math.sqrt(2.0)
-    d = mcsc.Dictionary(common=(shared, shared), unique=(bank, bank))
-    return unfolded.CUNet.from_dictionary(d, 0.02).float()
+    targets = {"target_common": shared, "target_unique": (bank, bank)} if task == "fusion" else {}
+    d = mcsc.Dictionary(common=(shared, shared), unique=(bank, bank), **targets)
+    return unfolded.CUNet.from_dictionary(d, 0.02, task=task).float()
 
 
 def as_published(net: unfolded.CUNet, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -104,8 +120,9 @@ def as_published(net: unfolded.CUNet, x: torch.Tensor, y: torch.Tensor) -> torch
     return torch.as_tensor(z)
 
 
-def _images(net: unfolded.CUNet, size: int) -> list[torch.Tensor]:
-    found = [crop(p, (size, size)) for p in pictures(pair_names(1)[0])]
+def images(net: unfolded.CUNet, shape: tuple[int, int]) -> list[torch.Tensor]:
+    """A real pair of this (height, width), grey, repeated for a network of three channels."""
+    found = [crop(p, shape) for p in pictures(pair_names(1)[0])]
     return [
         torch.from_numpy(np.repeat(image, c, axis=0)[None])
         for image, c in zip(found, net.configuration.channels, strict=True)
@@ -113,7 +130,7 @@ def _images(net: unfolded.CUNet, size: int) -> list[torch.Tensor]:
 
 
 def _compare(net: unfolded.CUNet, size: int, repeats: int) -> Data:
-    x, y = _images(net, size)
+    x, y = images(net, (size, size))
 
     def in_bfloat16() -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16):
@@ -125,16 +142,16 @@ def _compare(net: unfolded.CUNet, size: int, repeats: int) -> Data:
         "bfloat16": in_bfloat16,
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    images = {}
+    found = {}
     with torch.no_grad():
         for way in ways.values():
             way()
         for _ in range(repeats):
             for name, way in ways.items():
                 started = time.perf_counter()
-                images[name] = way()
+                found[name] = way()
                 seconds[name].append(time.perf_counter() - started)
-    error = (images["bfloat16"] - images["published"]).square().mean().item()
+    error = (found["bfloat16"] - found["published"]).square().mean().item()
     c_x, c_y = net.configuration.channels
     per_pixel = (
         2
@@ -145,7 +162,7 @@ def _compare(net: unfolded.CUNet, size: int, repeats: int) -> Data:
         "channels": [c_x, c_y],
         "gflop": per_pixel * size * size / 1e9,
         **{name: float(np.median(s)) for name, s in seconds.items()},
-        "difference": float((images["float32"] - images["published"]).abs().max()),
+        "difference": float((found["float32"] - found["published"]).abs().max()),
         "bfloat16_psnr": 10 * math.log10(1 / error) if error else None,
     }
 

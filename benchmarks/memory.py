@@ -1,4 +1,4 @@
-"""Peak memory of one solver in a process of its own.
+"""Peak memory of one solver, or of a network, in a process of its own.
 
 A process's high-water mark cannot be read for a part of its life, and the one of a child begins
 with its parent's. So each measurement is a fresh process that loads and compiles everything on a
@@ -14,6 +14,8 @@ import json
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +58,55 @@ def _reset_peak() -> bool:
     return True
 
 
+def peak_of(function: Callable[[], object]) -> dict[str, Any]:
+    """Bytes that a call needs at its peak on top of what the process held; see above."""
+    reset = _reset_peak()
+    before = _resident("VmRSS")
+    function()
+    peak = _resident("VmHWM")
+    return {"before": before, "peak": peak, "extra": peak - before, "reset": reset}
+
+
+NETWORKS = ("CU-Net", "CU-Net, plain conv2d")
+
+
+def _run_network(specification: dict[str, Any]) -> dict[str, Any]:
+    """Run a network of the paper's shape: memory of the first run, seconds of the next ones.
+
+    `specification`: method (one of `NETWORKS`), size, filters, channels, threads, repeats.
+    """
+    import torch
+
+    from .cunet_inference import as_published, images, network, network_threads
+
+    net = network(specification["channels"], specification["filters"])
+    plain = specification["method"] != NETWORKS[0]
+    height, width = specification["size"]
+
+    def run() -> object:
+        return as_published(net, x, y) if plain else net(x, y)
+
+    with network_threads(specification["threads"]), torch.inference_mode():
+        x, y = images(net, (130, 130))
+        run()
+        x, y = images(net, (height, width))
+        found = peak_of(run)
+        seconds = []
+        for _ in range(specification["repeats"]):
+            started = time.perf_counter()
+            run()
+            seconds.append(time.perf_counter() - started)
+    return {**found, "seconds": seconds}
+
+
 def _run(specification: dict[str, Any]) -> dict[str, Any]:
     """Build and run one solver.
 
     `specification`: method, pair, size, filters, fraction, boundary, threads, changes of a peer's
     settings, and iterations or (with this package's `solve`) tol.
     """
+    if specification["method"] in NETWORKS:
+        return _run_network(specification)
     from . import peers
 
     method, iterations = specification["method"], specification.get("iterations")

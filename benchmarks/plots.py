@@ -23,13 +23,16 @@ COLOURS = {
 INK = "0.25"
 
 
-def _axes(count: int, width: float = 9.6, height: float = 4.0) -> tuple[Any, list[Any]]:
+def panels(
+    count: int, width: float = 9.6, height: float = 4.0, columns: int | None = None
+) -> tuple[Any, list[Any]]:
+    columns = columns or count
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure((width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = [figure.add_subplot(1, count, i + 1) for i in range(count)]
+    axes = [figure.add_subplot(-(-count // columns), columns, i + 1) for i in range(count)]
     for ax in axes:
         ax.grid(which="major", color="0.9", linewidth=0.7)
         ax.set_axisbelow(True)
@@ -41,25 +44,25 @@ def _axes(count: int, width: float = 9.6, height: float = 4.0) -> tuple[Any, lis
     return figure, axes
 
 
-def _label(ax: Any, title: str, x: str, y: str) -> None:
+def label(ax: Any, title: str, x: str, y: str) -> None:
     ax.set_title(title, fontsize=10.5, loc="left", color="0.1")
     ax.set_xlabel(x, fontsize=9.5, color=INK)
     ax.set_ylabel(y, fontsize=9.5, color=INK)
 
 
-def _plain_seconds(axis: Any) -> None:
+def plain_numbers(axis: Any) -> None:
     from matplotlib.ticker import FuncFormatter
 
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _save(figure: Any, path: Path) -> None:
+def save(figure: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=150)
 
 
-def _style(name: str) -> Data:
+def style_of(name: str) -> Data:
     theirs = name.startswith("SPORCO")
     return {
         "color": COLOURS[name],
@@ -71,7 +74,7 @@ def _style(name: str) -> Data:
 
 def convergence(data: Data, path: Path) -> None:
     """Objective above the optimum, and certified gap, against seconds."""
-    figure, (left, right) = _axes(2)
+    figure, (left, right) = panels(2)
     optimum = data["optimum"]
     for trace in data["traces"]:
         seconds = np.asarray(trace["seconds"])
@@ -79,33 +82,33 @@ def convergence(data: Data, path: Path) -> None:
         dual = np.array([-np.inf if d is None else d for d in trace["dual"]])
         excess = (objective - optimum) / optimum
         gap = (objective - dual) / objective
-        style = _style(trace["name"])
+        style = style_of(trace["name"])
         for ax, value in ((left, excess), (right, gap)):
             shown = value > 0
             ax.loglog(seconds[shown], value[shown], label=trace["name"], **style)
     for ax in (left, right):
         ax.set_ylim(1e-5, 1.5)
-        _plain_seconds(ax.xaxis)
-    _label(left, "Objective above the optimum", "seconds", "relative excess")
-    _label(right, "Certified relative duality gap", "seconds", "(objective − dual) / objective")
+        plain_numbers(ax.xaxis)
+    label(left, "Objective above the optimum", "seconds", "relative excess")
+    label(right, "Certified relative duality gap", "seconds", "(objective − dual) / objective")
     handles, labels = left.get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9.5,
         handlelength=2.4, columnspacing=1.6,
     )  # fmt: skip
-    _save(figure, path)
+    save(figure, path)
 
 
 def crossover(data: Data, path: Path) -> None:
     """Seconds to a gap against lam over lambda_max, for both boundaries."""
     boundaries = list(dict.fromkeys(row["boundary"] for row in data["rows"]))
-    figure, axes = _axes(len(boundaries))
+    figure, axes = panels(len(boundaries))
     for ax, boundary in zip(axes, boundaries, strict=True):
         rows = [r for r in data["rows"] if r["boundary"] == boundary]
         for method in dict.fromkeys(r["method"] for r in rows):
             mine = [r for r in rows if r["method"] == method]
             arrived = [r for r in mine if r["converged"]]
-            style = _style(method)
+            style = style_of(method)
             ax.loglog(
                 [r["fraction"] for r in arrived], [r["seconds"] for r in arrived],
                 label=method, marker="o", markersize=4, **style,
@@ -117,8 +120,8 @@ def crossover(data: Data, path: Path) -> None:
                 color=style["color"],
             )  # fmt: skip
         ax.invert_xaxis()
-        _plain_seconds(ax.yaxis)
-        _label(ax, f"{boundary} boundary", "lam / lambda_max", f"seconds to gap {data['tol']:g}")
+        plain_numbers(ax.yaxis)
+        label(ax, f"{boundary} boundary", "lam / lambda_max", f"seconds to gap {data['tol']:g}")
     seconds = [r["seconds"] for r in data["rows"]]
     for ax in axes:
         ax.set_ylim(min(seconds) / 1.5, 1.5 * max(seconds))
@@ -126,13 +129,13 @@ def crossover(data: Data, path: Path) -> None:
     figure.legend(
         handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9.5
     )
-    _save(figure, path)
+    save(figure, path)
 
 
 def operators(data: Data, path: Path) -> None:
     """Time of a sweep against filter size, direct and by FFT."""
     sizes = list(dict.fromkeys(row["image"] for row in data["sweeps"]))
-    figure, axes = _axes(len(sizes), width=3.3 * len(sizes) + 0.6, height=3.4)
+    figure, axes = panels(len(sizes), width=3.3 * len(sizes) + 0.6, height=3.4)
     for ax, image in zip(axes, sizes, strict=True):
         rows = [r for r in data["sweeps"] if r["image"] == image]
         boundaries = dict.fromkeys(r["boundary"] for r in rows)
@@ -148,9 +151,9 @@ def operators(data: Data, path: Path) -> None:
             )
         ax.set_ylim(bottom=0)
         ax.axvline(data["in_use"], color="0.5", linewidth=1, linestyle=":")
-        _label(ax, f"{image}x{image} pixels", "filter size s", "milliseconds a sweep")
+        label(ax, f"{image}x{image} pixels", "filter size s", "milliseconds a sweep")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9.5
     )
-    _save(figure, path)
+    save(figure, path)

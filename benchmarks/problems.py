@@ -109,7 +109,14 @@ def detail(image: np.ndarray) -> np.ndarray:
 # ------------------------------------------------------------------------------ dictionary
 @functools.cache
 def natural_filters(count: int = FILTERS) -> np.ndarray:
-    """`count` filters (K, 1, 8, 8) learned from photographs, zero-mean, of unit norm, float64."""
+    """`count` filters (K, 1, 8, 8) learned from photographs, zero-mean, of unit norm, float64.
+
+    Beyond 64 they are the same, turned by 90 degrees: for measurements of size alone.
+    """
+    if count > FILTERS:
+        bank = natural_filters(FILTERS)
+        turned = [np.rot90(bank, turn, axes=(2, 3)) for turn in range(-(-count // FILTERS))]
+        return np.ascontiguousarray(np.concatenate(turned)[:count])
     with quiet():
         import sporco.util
 

@@ -22,7 +22,7 @@ from .problems import ROOT
 
 RESULTS = Path(__file__).resolve().parent / "results"
 PACKAGES = (
-    "numpy", "scipy", "numba", "sporco", "pyfftw", "numexpr", "ducc0", "scikit-image",
+    "numpy", "scipy", "numba", "sporco", "pyfftw", "numexpr", "ducc0", "scikit-image", "torch",
 )  # fmt: skip
 
 Data = dict[str, Any]
@@ -71,14 +71,14 @@ def _version(package: str) -> str:
 
 
 def commit() -> str:
-    """The git commit, with ``-dirty`` where the package or the benchmarks differ from it."""
+    """The git commit, with ``-dirty`` where the packages or the benchmarks differ from it."""
 
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
         return done.stdout.strip() if done.returncode == 0 else ""
 
     head = git("rev-parse", "--short=12", "HEAD")
-    changed = git("status", "--porcelain", "--", "mcsc", "benchmarks/*.py")
+    changed = git("status", "--porcelain", "--", "mcsc", "unfolded", "benchmarks/*.py")
     return (head or "unknown") + ("-dirty" if changed else "")
 
 

@@ -146,8 +146,8 @@ class Stop:
         return trace.objective[-1] <= self.objective or trace.gap[-1] <= self.gap
 
 
-def make_solver(problem: mcsc.Problem, method: str) -> Any:
-    """One of this package's solvers, started from zero."""
+def make_solver(problem: mcsc.Problem, method: str, inner_steps: int = 10) -> Any:
+    """One of this package's solvers, started from zero; `inner_steps` are of "alternating"."""
     from mcsc.solvers.admm import Admm
     from mcsc.solvers.alternating import Alternating
     from mcsc.solvers.proximal import Fista, Ista
@@ -158,7 +158,7 @@ def make_solver(problem: mcsc.Problem, method: str) -> Any:
     shape = (problem.n_samples, problem.dictionary.n_maps, *problem.shape)
     zeros = np.zeros(shape, dtype=problem.dtype)
     if method == "alternating":
-        return Alternating(problem, zeros, 10, None)
+        return Alternating(problem, zeros, inner_steps, None)
     kinds: dict[str, Callable[[mcsc.Problem, np.ndarray], Any]] = {
         "admm": Admm,
         "fista": Fista,
@@ -168,9 +168,17 @@ def make_solver(problem: mcsc.Problem, method: str) -> Any:
 
 
 def trace_own(
-    method: str, make_problem: MakeProblem, judge: Judge, stop: Stop, ratio: float = 1.1
+    method: str,
+    make_problem: MakeProblem,
+    judge: Judge,
+    stop: Stop,
+    ratio: float = 1.1,
+    seen: Callable[[Trace, mcsc.Codes], None] | None = None,
 ) -> Trace:
-    """Run one of this package's solvers; its construction and that of the problem count."""
+    """Run one of this package's solvers; its construction and that of the problem count.
+
+    `seen` is called, with the clock stopped, with what is evaluated.
+    """
     trace, schedule = Trace(method), Schedule(1.0 if method == "working-set" else ratio)
     clock = Stopwatch()
     solver = make_solver(make_problem(), method)
@@ -185,7 +193,10 @@ def trace_own(
         if not (schedule.due(iteration) or ends):
             continue
         with clock.paused():
-            trace.add(iteration, seconds, *judge(solver.codes()))
+            codes = solver.codes()
+            trace.add(iteration, seconds, *judge(codes))
+            if seen is not None:
+                seen(trace, codes)
         if ends or stop.reached(trace):
             return trace
 

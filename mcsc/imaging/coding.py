@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -49,6 +50,7 @@ def code(
     tol: float = 1e-3,
     tile: int | None = None,
     progress: bool = False,
+    solver: Callable[..., Result] = solve,
 ) -> Coded:
     """Solve Eq. 5 for images (N, C, H, W) and reconstruct the target.
 
@@ -61,6 +63,8 @@ def code(
         strongest of the common parts, for fusion without target filters.
     tile : int, optional
         Side of the tiles; images with a longer side are cut. Default: about 2000 pixels.
+    solver : callable
+        What makes the codes: called as `mcsc.solve`, with the arguments above.
 
     Notes
     -----
@@ -83,7 +87,7 @@ def code(
             with warnings.catch_warnings():
                 if len(rows) * len(cols) > 1:
                     warnings.simplefilter("ignore", ConvergenceWarning)
-                result = solve(part, dictionary, lam, tol=tol, progress=progress)
+                result = solver(part, dictionary, lam, tol=tol, progress=progress)
             if result.stopped == "interrupted":
                 raise KeyboardInterrupt
             parts = _parts(result, dictionary, task)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, laplace
 
 from ..dictionary import Dictionary
+from ..solvers.front import solve
+from ..solvers.result import Result
 from .checks import check_sources
 from .coding import Coded, code
 from .colour import rgb, ycbcr
@@ -61,6 +63,7 @@ def fuse(
     tol: float = 1e-3,
     tile: int | None = None,
     progress: bool = False,
+    solver: Callable[..., Result] = solve,
 ) -> Fused:
     r"""Fuse two or more sources.
 
@@ -87,7 +90,7 @@ def fuse(
         Preprocessing; what the dictionary's metadata say has precedence.
     rule : {"choose", "detail", "sum", "targets"}, optional
         Default: what the dictionary's metadata say, or the task's.
-    lam, tol, tile, progress
+    lam, tol, tile, progress, solver
         As in `restore`.
 
     Notes
@@ -110,7 +113,9 @@ def fuse(
     found = images[0]
     result: Fused | None = None
     for image in images[1:]:
-        result = _fuse_pair(found, image, dictionary, task, rule, chosen, tol, tile, progress)
+        result = _fuse_pair(
+            found, image, dictionary, task, rule, chosen, tol, tile, progress, solver
+        )
         found = result.image
     assert result is not None
     return result
@@ -126,6 +131,7 @@ def _fuse_pair(
     tol: float,
     tile: int | None,
     progress: bool,
+    solver: Callable[..., Result],
 ) -> Fused:
     pair = (first, second)
     base: Floats
@@ -135,7 +141,9 @@ def _fuse_pair(
     splits = [lowpass_split(i, strength) for i in lumas]
     signals = tuple(s.high[None] for s in splits)
     wanted = "fusion" if rule == "targets" else "signals"
-    coded: Coded = code(signals, dictionary, lam, wanted, tol=tol, tile=tile, progress=progress)
+    coded: Coded = code(
+        signals, dictionary, lam, wanted, tol=tol, tile=tile, progress=progress, solver=solver
+    )
     common = None if coded.common is None else coded.common[0]
     unique = tuple(None if u is None else u[0] for u in coded.unique)
     weights = None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..dictionary import Dictionary
+from ..solvers.front import solve
+from ..solvers.result import Result
 from .coding import Coded, code
 from .preparation import Prepared, prepare_restoration
 from .resize import imresize
@@ -68,6 +71,7 @@ def restore(
     tol: float = 1e-3,
     tile: int | None = None,
     progress: bool = False,
+    solver: Callable[..., Result] = solve,
 ) -> Restored:
     """Restore x with the guide y.
 
@@ -93,6 +97,8 @@ def restore(
         Side of the tiles that large images are coded in. Default: chosen by the memory.
     progress : bool
         Show a progress bar.
+    solver : callable
+        What makes the codes, called as `mcsc.solve` is: another method, or an approximation.
 
     Returns
     -------
@@ -113,8 +119,9 @@ def restore(
     prepared = prepare(x, y, dictionary, task)
     chosen = _lam(dictionary, task, lam, sigma)
     coded: Coded = code(
-        prepared.signals, dictionary, chosen, "restoration", tol=tol, tile=tile, progress=progress
-    )
+        prepared.signals, dictionary, chosen, "restoration",
+        tol=tol, tile=tile, progress=progress, solver=solver,
+    )  # fmt: skip
 
     def as_bands(part: Floats | None) -> Floats | None:
         return None if part is None else part.reshape(prepared.base.shape)

@@ -155,6 +155,26 @@ def test_noise_level_scales_lam():
 
 
 # ------------------------------------------------------------------------------------ tiles
+@pytest.mark.parametrize("name", ["depth-sr", "multi-focus"])
+def test_codes_may_come_from_another_solver(name, depth, focus):
+    task, scene = get_task(name), pair(name)
+    dictionary = (depth if name == "depth-sr" else focus).dictionary
+    asked = []
+
+    def solver(signals, *arguments, **options):
+        asked.append(signals[0].shape)
+        return mcsc.solve(signals, *arguments, method="fista", **options)
+
+    def image(**options):
+        if task.kind == "fusion":
+            return fuse((scene.x, scene.y), dictionary, task, **options).image
+        return restore(scene.x, scene.y, dictionary, task, **options).image
+
+    found = image(solver=solver, tol=1e-3)
+    assert asked == [(1, 1, 64, 64)]
+    np.testing.assert_allclose(found, image(tol=1e-3), atol=0.02)
+
+
 def test_tiles_leave_no_seam():
     d = mcsc.dct_dictionary((1, 1), filter_size=5)
     scene = pair("multi-focus", shape=(160, 200))
