@@ -1,0 +1,290 @@
+"""Training: it learns, its weights are a function of its arguments, and it can be killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.unfolded.nets import torch
+from unfolded import CUNet, Recipe, train
+from unfolded.evaluation import rmse
+from unfolded.scenes import Patches, as_tensors
+
+pytest.importorskip("lightning")
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def make_scenes(count=3, shape=(40, 44), seed=0):
+    """x is y with noise; what is wanted is y's blurred negative: linear, and to be learned."""
+    rng = np.random.default_rng(seed)
+    out = []
+    for _ in range(count):
+        y = rng.random((1, *shape), dtype=np.float32)
+        z = 0.5 - 0.25 * (y + np.roll(y, 1, axis=2))
+        out.append((y + 0.1 * rng.standard_normal(y.shape, dtype=np.float32), y, z))
+    return out
+
+
+def small(seed=0):
+    torch.manual_seed(seed)
+    return CUNet(filters=6, kernel_size=3, blocks=1)
+
+
+RECIPE = Recipe(
+    epochs=3, patches_per_epoch=80, patch=16, batch_size=4, learning_rate=5e-3, schedule="cosine"
+)
+
+
+def weights(net):
+    return torch.cat([p.detach().ravel() for p in net.parameters()])
+
+
+def test_a_short_training_halves_the_error():
+    net, scenes = small(), make_scenes()
+    held_out = make_scenes(1, seed=9)
+    before = rmse(net, held_out)
+    trained = train(net, scenes, validation=held_out, recipe=RECIPE)
+    assert trained.net is net
+    assert trained.completed
+    assert not net.training
+    history = trained.history
+    assert history.step == [20, 40, 60]
+    assert history.loss[-1] < 0.5 * history.loss[0]
+    assert history.validation[-1] < 0.5 * before
+    assert history.validation[-1] == pytest.approx(rmse(net, held_out), rel=1e-5)
+    assert 0 < history.seconds[0] < history.seconds[2]
+    assert trained.device == "cpu"
+
+
+def test_the_same_arguments_give_the_same_weights():
+    first, second, third = small(), small(), small()
+    recipe = Recipe(epochs=1, patches_per_epoch=20, patch=16, batch_size=4)
+    train(first, make_scenes(), recipe=recipe)
+    train(second, make_scenes(), recipe=recipe)
+    other = Recipe(epochs=1, patches_per_epoch=20, patch=16, batch_size=4, seed=1)
+    train(third, make_scenes(), recipe=other)
+    assert torch.equal(weights(first), weights(second))
+    assert not torch.equal(weights(first), weights(third))
+
+
+def test_logs_are_written(tmp_path):
+    train(small(), make_scenes(), validation=make_scenes(1), recipe=RECIPE, folder=tmp_path / "log")
+    text = (tmp_path / "log" / "csv" / "metrics.csv").read_text()
+    assert "loss" in text.splitlines()[0]
+    assert "val_rmse" in text.splitlines()[0]
+    assert list((tmp_path / "log" / "tensorboard").glob("events*"))
+
+
+SCRIPT = """
+import sys
+from tests.unfolded.test_training import RECIPE, make_scenes, small
+from unfolded import Recipe, train
+recipe = Recipe(epochs=4, patches_per_epoch=200, patch=16, batch_size=4)
+net = small()
+trained = train(net, make_scenes(), validation=make_scenes(1, seed=9), recipe=recipe,
+                folder=sys.argv[1], resume=True, checkpoint_every=7)
+net.save(sys.argv[1] + "/done.safetensors")
+print(trained.history.step, trained.history.validation)
+"""
+
+
+def run(folder, **options):
+    command = [sys.executable, "-c", SCRIPT, str(folder)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, **options
+    )
+
+
+@pytest.mark.slow
+def test_a_killed_training_ends_with_the_same_weights(tmp_path):
+    whole = run(tmp_path / "whole")
+    said, _ = whole.communicate(timeout=300)
+    assert whole.returncode == 0
+    killed = run(tmp_path / "killed")
+    checkpoint = tmp_path / "killed" / "last.ckpt"
+    limit = time.monotonic() + 300
+    while time.monotonic() < limit:
+        # Past the first round of 50 steps, in the middle of the second or later.
+        if checkpoint.exists() and _step(checkpoint) > 56:
+            break
+        time.sleep(0.05)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait(timeout=60) == -signal.SIGKILL
+    step = _step(checkpoint)
+    assert 56 < step < 200
+    assert step % 50, "killed between rounds: nothing was tested"
+    assert not (tmp_path / "killed" / "done.safetensors").exists()
+    resumed = run(tmp_path / "killed")
+    again, _ = resumed.communicate(timeout=300)
+    assert resumed.returncode == 0
+    assert again == said
+    files = [tmp_path / name / "done.safetensors" for name in ("whole", "killed")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def _step(checkpoint):
+    try:
+        return torch.load(checkpoint, weights_only=True)["global_step"]
+    except (EOFError, OSError, RuntimeError):  # being replaced
+        return 0
+
+
+def test_patience_keeps_the_best_round():
+    net = small()
+    held_out = make_scenes(1, seed=9)
+    recipe = Recipe(
+        epochs=50, patches_per_epoch=4, patch=16, batch_size=4, learning_rate=0.5
+    )  # far too large: it soon diverges
+    trained = train(net, make_scenes(), validation=held_out, recipe=recipe, patience=2)
+    errors = trained.history.validation
+    assert len(errors) < 50
+    assert errors.index(min(errors)) == len(errors) - 3
+    assert rmse(net, held_out) == pytest.approx(min(errors), rel=1e-5)
+
+
+# ------------------------------------------------------------------------------ recipe
+def test_the_paper_s_recipe_is_the_default():
+    recipe = Recipe()
+    assert (recipe.epochs, recipe.patches_per_epoch, recipe.patch, recipe.batch_size) == (
+        200,
+        150_000,
+        64,
+        64,
+    )
+    assert recipe.steps_per_epoch() == 2344
+    assert recipe.factor(0, 10) == 1
+    assert recipe.factor(499, 10) == 1
+    assert recipe.factor(500, 10) == pytest.approx(0.9)
+    assert recipe.factor(1999, 10) == pytest.approx(0.9**3)
+
+
+def test_cosine_rises_and_falls():
+    recipe = Recipe(epochs=10, schedule="cosine")
+    factors = [recipe.factor(step, 100) for step in range(1001)]
+    assert factors[0] == pytest.approx(0.1)
+    assert max(factors) == pytest.approx(1, abs=1e-3)
+    assert factors[500] == pytest.approx(0.5, abs=1e-3)
+    assert factors[1000] == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"epochs": 0}, "epochs must be a whole number >= 1, found 0"),
+        ({"batch_size": 2.0}, "batch_size must be a whole number"),
+        ({"learning_rate": 0.0}, "learning_rate must be a number > 0"),
+        ({"schedule": "linear"}, "schedule must be one of paper, cosine; found 'linear'"),
+    ],
+)
+def test_refused_recipes(options, words):
+    with pytest.raises(ValueError, match=words):
+        Recipe(**options)
+
+
+# ------------------------------------------------------------------------------ patches
+def test_a_patch_is_a_function_of_its_number():
+    scenes = make_scenes(5)
+    a, b = (Patches(scenes, 16, 3, small().configuration) for _ in range(2))
+    later = [a[i] for i in (7, 1000, 7)]
+    for x, y in zip(later[0], later[2], strict=True):
+        assert torch.equal(x, y)
+    for x, y in zip(b[1000], later[1], strict=True):
+        assert torch.equal(x, y)
+    assert not torch.equal(later[0][0], later[1][0])
+    x, y, z = later[0]
+    assert x.shape == (1, 16, 16)
+    # The three are cut, turned and mirrored alike.
+    assert float((x - y).abs().max()) < 0.6
+    assert float(torch.corrcoef(torch.stack([y.ravel(), z.ravel()]))[0, 1]) < -0.5
+
+
+def test_all_places_and_all_turns_are_drawn():
+    ramp = np.arange(9, dtype=np.float32).reshape(1, 3, 3)
+    patches = Patches([(ramp, ramp, ramp)], 2, 0)
+    found = {tuple(patches[i][0].ravel().tolist()) for i in range(500)}
+    assert len(found) == 4 * 8
+
+
+def test_scenes_that_do_not_fit_into_memory_take_turns():
+    class Counted(list):
+        def __getitem__(self, index):
+            read.append(index)
+            return super().__getitem__(index)
+
+    read = []
+    scenes = Counted(make_scenes(6))
+    patches = Patches(scenes, 16, 0, memory=3 * 40 * 44 * 4 * 2)
+    del read[:]
+    for i in range(200):
+        patches[i]
+    assert len(read) == len(set(read)) == 2  # two at a time, each read once
+    for i in range(8192, 8192 * 6, 1024):
+        patches[i]
+    assert len(set(read)) > 2
+
+
+# ----------------------------------------------------------------------------- refusals
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"scenes": []}, ValueError, "scenes is empty"),
+        ({"scenes": [make_scenes(1)[0][:2]]}, TypeError, "triple of images"),
+        ({"scenes": make_scenes(1, (12, 40))}, ValueError, "12 x 40: smaller than patches of 16"),
+        ({"resume": True}, ValueError, "resume needs the folder"),
+        ({"patience": 3}, ValueError, "needs validation scenes"),
+    ],
+)
+def test_refused_arguments(change, error, words):
+    options = {"scenes": make_scenes(1), "recipe": RECIPE} | change
+    before = weights(net := small()).clone()
+    with pytest.raises(error, match=words):
+        train(net, options.pop("scenes"), **options)
+    assert torch.equal(weights(net), before)
+
+
+def test_refused_scenes():
+    x, y, z = make_scenes(1)[0]
+    configuration = small().configuration
+    with pytest.raises(ValueError, match=r"scene 4 has \(1, 3, 1\) channels of x, y, z; the netw"):
+        as_tensors((x, np.repeat(y, 3, axis=0), z), "scene 4", configuration)
+    with pytest.raises(ValueError, match="images of it differ in size"):
+        as_tensors((x, y[..., 1:], z), "it")
+    with pytest.raises(ValueError, match="y of it holds NaN or Inf"):
+        as_tensors((x, np.where(y > 0.5, np.nan, y), z), "it")
+    with pytest.raises(TypeError, match=r"z of it has shape .* and dtype torch\.uint8"):
+        as_tensors((x, y, (z * 255).astype(np.uint8)), "it")
+
+
+def test_a_network_in_double_precision_is_refused():
+    with pytest.raises(TypeError, match=r"call net\.float\(\) first"):
+        train(small().double(), make_scenes(1), recipe=RECIPE)
+
+
+def test_refused_checkpoints(tmp_path):
+    recipe = Recipe(epochs=1, patches_per_epoch=40, patch=16, batch_size=4)
+    scenes = make_scenes(1)
+    train(small(), scenes, recipe=recipe, folder=tmp_path, checkpoint_every=5)
+    path = tmp_path / "last.ckpt"
+    assert path.exists()
+    with pytest.raises(ValueError, match="is there already: resume from it"):
+        train(small(), scenes, recipe=recipe, folder=tmp_path)
+    with pytest.raises(ValueError, match="is of another run: patch was 16, now it is 8"):
+        train(
+            small(), scenes, folder=tmp_path, resume=True,
+            recipe=Recipe(epochs=1, patches_per_epoch=40, patch=8, batch_size=4),
+        )  # fmt: skip
+    other = CUNet(filters=4, kernel_size=3, blocks=1)
+    with pytest.raises(ValueError, match=r"filters was \[6, 6, 6\], now it is \[4, 4, 4\]"):
+        train(other, scenes, recipe=recipe, folder=tmp_path, resume=True)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="is not a checkpoint of mcsc train, or it is damaged"):
+        train(small(), scenes, recipe=recipe, folder=tmp_path, resume=True)
