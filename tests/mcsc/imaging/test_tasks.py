@@ -192,6 +192,53 @@ def test_chosen_pixels_come_from_the_sharper_source(focus):
     assert metrics.qabf(found.image, (near, far)) > metrics.qabf((near + far) / 2, (near, far))
 
 
+def test_the_choice_is_not_misled_by_the_halo_of_a_blurred_edge(focus):
+    from scipy.ndimage import distance_transform_edt, gaussian_filter
+
+    rng = np.random.default_rng(0)
+    grain = gaussian_filter(rng.standard_normal((2, 96, 96)), (0, 0.8, 0.8))
+    behind, front = np.clip(0.3 + 0.2 * grain[0], 0, 1), 0.8 + 0.1 * grain[1]
+    object_ = np.zeros((96, 96))
+    object_[30:66, 30:66] = 1
+    spread = gaussian_filter(object_, 4)
+    target = object_ * front + (1 - object_) * behind
+    near = object_ * front + (1 - object_) * gaussian_filter(behind, 4)
+    far = gaussian_filter(object_ * front, 4) + (1 - spread) * behind
+    pair = tuple(np.float32(i[None]) for i in (near, far))
+    found = fuse(pair, focus.dictionary, get_task("multi-focus"))
+    outside = distance_transform_edt(1 - object_)
+    assert found.weights[0][object_ > 0].mean() > 0.99
+    assert found.weights[0][(outside > 0) & (outside <= 4)].mean() > 0.78
+    assert found.weights[0][outside > 10].mean() < 0.02
+    other = resolve_method("decision-map", get_task("multi-focus"))(*pair)
+    assert metrics.psnr(found.image[0], np.float32(target)) > 1.0 + metrics.psnr(
+        other[0], np.float32(target)
+    )
+
+
+def test_weights_of_three_sources_make_the_image(focus):
+    task = get_task("multi-focus")
+    scene = pair("multi-focus")
+    # Each is sharp in a third of its rows.
+    from scipy.ndimage import gaussian_filter
+
+    soft = gaussian_filter(scene.target, (0, 2.5, 2.5))
+    sources = [soft.copy() for _ in range(3)]
+    for part, source in zip((slice(0, 21), slice(21, 43), slice(43, 64)), sources, strict=True):
+        source[:, part] = scene.target[:, part]
+    found = fuse(sources, focus.dictionary, task)
+    assert found.weights.shape == (3, 64, 64)
+    np.testing.assert_allclose(found.weights.sum(0), 1, atol=1e-6)
+    np.testing.assert_allclose(
+        np.einsum("mhw,mchw->chw", found.weights, sources), found.image, atol=1e-5
+    )
+    for m, rows in enumerate((slice(5, 16), slice(27, 37), slice(48, 59))):
+        assert found.weights[m, rows].mean() > 0.7
+    assert metrics.psnr(found.image, scene.target) > 4 + max(
+        metrics.psnr(source, scene.target) for source in sources
+    )
+
+
 @pytest.mark.parametrize("rule", ["choose", "detail", "sum"])
 def test_equal_sources_come_back(focus, rule):
     task = get_task("medical")
