@@ -168,6 +168,47 @@ def test_tiles_leave_no_seam():
     assert error.mean() < 5e-4
 
 
+@pytest.mark.slow
+def test_large_images_have_no_seam_and_need_no_more_memory(monkeypatch):
+    from mcsc.imaging import coding
+    from mcsc.imaging.pretrained import load_pretrained
+
+    task, d = get_task("depth-sr"), load_pretrained("depth-sr")
+    scene = pair("depth-sr", shape=(480, 560))
+    x = task.degrade(scene.target)
+    sizes = []
+
+    def watched(part, *arguments, **options):
+        sizes.append(part[0].shape)
+        return mcsc.solve(part, *arguments, **options)
+
+    monkeypatch.setattr(coding, "solve", watched)
+    whole = restore(x, scene.y, d, task, tol=1e-4)
+    assert len(sizes) == 1
+    tiled = restore(x, scene.y, d, task, tol=1e-4, tile=230)
+    assert len(sizes) > 9
+    assert max(max(shape) for shape in sizes[1:]) <= 232
+    error = np.abs(whole.image - tiled.image)[0]
+    # Where tiles meet, strong edges have other codes of nearly the same objective.
+    assert error.max() < 0.03
+    assert error.mean() < 2e-4
+    before, after = (metrics.rmse(f.image, scene.target) for f in (whole, tiled))
+    assert abs(before - after) < 0.01 * before
+
+
+def test_bands_are_coded_in_groups_that_fit(monkeypatch):
+    from mcsc.imaging import coding
+
+    rng = np.random.default_rng(0)
+    d = mcsc.dct_dictionary((1, 1), filter_size=4)
+    signals = tuple(0.1 * rng.standard_normal((5, 1, 32, 32)) for _ in range(2))
+    whole = coding.code(signals, d, 0.1, "signals", tol=1e-6)
+    monkeypatch.setattr(coding, "_PIXELS", 2 * 32 * 32)
+    parts = coding.code(signals, d, 0.1, "signals", tol=1e-6, tile=40)
+    np.testing.assert_allclose(parts.image, whole.image, atol=2e-3)
+    assert parts.nonzero == pytest.approx(whole.nonzero, rel=0.02)
+
+
 def mcsc_detail(image):
     from mcsc.imaging.colour import luma
     from mcsc.imaging.split import lowpass_split
@@ -273,6 +314,21 @@ def folder(tmp_path):
         write_image(tmp_path / f"s{seed}_depth.png", scene.target, bit_depth=16)
         write_image(tmp_path / f"s{seed}_rgb.png", scene.y)
     return tmp_path
+
+
+@pytest.mark.parametrize("name", ["guided-filter", "joint-bilateral"])
+@pytest.mark.parametrize("kind", ["depth-sr", "multispectral-sr", "flash-denoise"])
+def test_guided_baselines_are_settled_for_each_task(kind, name):
+    task = get_task(kind)
+    method = resolve_method(name, task)
+    for sigma in (25.0, 75.0) if task.sigma else (None,):
+        before, after = [], []
+        for seed in (60, 61, 62):
+            scene = pair(kind, seed, shape=(96, 96))
+            x = task.degrade(scene.target, sigma=sigma, seed=seed)
+            before.append(metrics.rmse(x, scene.target))
+            after.append(metrics.rmse(method(x, scene.y, sigma=sigma), scene.target))
+        assert np.mean(after) < (0.7 if sigma else 1.0) * np.mean(before)
 
 
 def test_find_scenes(folder):
