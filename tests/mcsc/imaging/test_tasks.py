@@ -191,7 +191,7 @@ def test_large_images_have_no_seam_and_need_no_more_memory(monkeypatch):
     error = np.abs(whole.image - tiled.image)[0]
     # Where tiles meet, strong edges have other codes of nearly the same objective.
     assert error.max() < 0.03
-    assert error.mean() < 2e-4
+    assert error.mean() < 4e-4
     before, after = (metrics.rmse(f.image, scene.target) for f in (whole, tiled))
     assert abs(before - after) < 0.01 * before
 
