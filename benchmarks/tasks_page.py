@@ -25,6 +25,9 @@ grey levels of 255 over the whole image. Times are seconds a scene on two cores,
 the machine.
 """
 
+SEEN = ROOT / "benchmarks" / "fused_pictures.md"
+"""What was seen in the pictures; no command can write that."""
+
 
 def page(results: Path = RESULTS) -> str:
     """The text of the page."""
@@ -32,6 +35,7 @@ def page(results: Path = RESULTS) -> str:
     files = sorted(results.glob("*/tasks/*.json"))
     for path in sorted(files, key=lambda p: (list(TASKS).index(_task(p)), p.name)):
         parts.append(_section(path, json.loads(path.read_text(encoding="utf-8"))))
+    parts.append(SEEN.read_text(encoding="utf-8"))
     return "\n".join(parts)
 
 

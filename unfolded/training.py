@@ -374,6 +374,7 @@ class _quiet:
     _NAMES = ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "lightning_fabric")
     _MESSAGES = (
         r".*does not have many workers.*",
+        r".*no `val_dataloader`.*",
         r".*Checkpoint directory .* exists and is not empty.*",
         r".*GPU available but not used.*",
         r".*smaller than the logging interval.*",

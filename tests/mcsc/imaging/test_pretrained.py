@@ -55,3 +55,17 @@ def test_fusion_of_synthetic_scenes_beats_the_mean(name, measure):
         images = (np.clip(f(scene.x, scene.y), 0, 1) for f in (method, mean))
         gains.append(np.subtract(*(measure(image, scene) for image in images)))
     assert np.mean(gains) > 0.01
+
+
+def test_focus_is_chosen_better_than_by_the_baselines():
+    task = TASKS["multi-focus"]
+    methods = [resolve_method(n, task) for n in ("mcsc", "decision-map", "wavelet", "laplacian")]
+    kept, close = [], []
+    for scene in scenes(task.synthetic, 3, (160, 160), 700):
+        images = [np.clip(f(scene.x, scene.y), 0, 1) for f in methods]
+        kept.append([metrics.qabf(image, (scene.x, scene.y)) for image in images])
+        close.append([metrics.psnr(image, scene.target) for image in images[:2]])
+    own, *others = np.mean(kept, axis=0)
+    assert own > max(others) + 0.003
+    own, decision = np.mean(close, axis=0)
+    assert own > decision + 0.3

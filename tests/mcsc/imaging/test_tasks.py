@@ -188,6 +188,45 @@ def test_tiles_leave_no_seam():
     assert error.mean() < 5e-4
 
 
+@pytest.mark.slow
+def test_large_images_have_no_seam_and_need_no_more_memory():
+    from mcsc.imaging.pretrained import load_pretrained
+
+    task, d = get_task("depth-sr"), load_pretrained("depth-sr")
+    scene = pair("depth-sr", shape=(480, 560))
+    x = task.degrade(scene.target)
+    sizes = []
+
+    def watched(part, *arguments, **options):
+        sizes.append(part[0].shape)
+        return mcsc.solve(part, *arguments, **options)
+
+    whole = restore(x, scene.y, d, task, tol=1e-4, solver=watched)
+    assert len(sizes) == 1
+    tiled = restore(x, scene.y, d, task, tol=1e-4, tile=230, solver=watched)
+    assert len(sizes) > 9
+    assert max(max(shape) for shape in sizes[1:]) <= 232
+    error = np.abs(whole.image - tiled.image)[0]
+    # Where tiles meet, strong edges have other codes of nearly the same objective.
+    assert error.max() < 0.03
+    assert error.mean() < 4e-4
+    before, after = (metrics.rmse(f.image, scene.target) for f in (whole, tiled))
+    assert abs(before - after) < 0.01 * before
+
+
+def test_bands_are_coded_in_groups_that_fit(monkeypatch):
+    from mcsc.imaging import coding
+
+    rng = np.random.default_rng(0)
+    d = mcsc.dct_dictionary((1, 1), filter_size=4)
+    signals = tuple(0.1 * rng.standard_normal((5, 1, 32, 32)) for _ in range(2))
+    whole = coding.code(signals, d, 0.1, "signals", tol=1e-6)
+    monkeypatch.setattr(coding, "_PIXELS", 2 * 32 * 32)
+    parts = coding.code(signals, d, 0.1, "signals", tol=1e-6, tile=40)
+    np.testing.assert_allclose(parts.image, whole.image, atol=2e-3)
+    assert parts.nonzero == pytest.approx(whole.nonzero, rel=0.02)
+
+
 def mcsc_detail(image):
     from mcsc.imaging.colour import luma
     from mcsc.imaging.split import lowpass_split
@@ -210,6 +249,53 @@ def test_chosen_pixels_come_from_the_sharper_source(focus):
     assert found.weights[1, :, 60:84].mean() > 0.95
     assert metrics.psnr(found.image, sharp) > metrics.psnr(near, sharp) + 6
     assert metrics.qabf(found.image, (near, far)) > metrics.qabf((near + far) / 2, (near, far))
+
+
+def test_the_choice_is_not_misled_by_the_halo_of_a_blurred_edge(focus):
+    from scipy.ndimage import distance_transform_edt, gaussian_filter
+
+    rng = np.random.default_rng(0)
+    grain = gaussian_filter(rng.standard_normal((2, 96, 96)), (0, 0.8, 0.8))
+    behind, front = np.clip(0.3 + 0.2 * grain[0], 0, 1), 0.8 + 0.1 * grain[1]
+    object_ = np.zeros((96, 96))
+    object_[30:66, 30:66] = 1
+    spread = gaussian_filter(object_, 4)
+    target = object_ * front + (1 - object_) * behind
+    near = object_ * front + (1 - object_) * gaussian_filter(behind, 4)
+    far = gaussian_filter(object_ * front, 4) + (1 - spread) * behind
+    pair = tuple(np.float32(i[None]) for i in (near, far))
+    found = fuse(pair, focus.dictionary, get_task("multi-focus"))
+    outside = distance_transform_edt(1 - object_)
+    assert found.weights[0][object_ > 0].mean() > 0.99
+    assert found.weights[0][(outside > 0) & (outside <= 4)].mean() > 0.78
+    assert found.weights[0][outside > 10].mean() < 0.02
+    other = resolve_method("decision-map", get_task("multi-focus"))(*pair)
+    assert metrics.psnr(found.image[0], np.float32(target)) > 1.0 + metrics.psnr(
+        other[0], np.float32(target)
+    )
+
+
+def test_weights_of_three_sources_make_the_image(focus):
+    task = get_task("multi-focus")
+    scene = pair("multi-focus")
+    # Each is sharp in a third of its rows.
+    from scipy.ndimage import gaussian_filter
+
+    soft = gaussian_filter(scene.target, (0, 2.5, 2.5))
+    sources = [soft.copy() for _ in range(3)]
+    for part, source in zip((slice(0, 21), slice(21, 43), slice(43, 64)), sources, strict=True):
+        source[:, part] = scene.target[:, part]
+    found = fuse(sources, focus.dictionary, task)
+    assert found.weights.shape == (3, 64, 64)
+    np.testing.assert_allclose(found.weights.sum(0), 1, atol=1e-6)
+    np.testing.assert_allclose(
+        np.einsum("mhw,mchw->chw", found.weights, sources), found.image, atol=1e-5
+    )
+    for m, rows in enumerate((slice(5, 16), slice(27, 37), slice(48, 59))):
+        assert found.weights[m, rows].mean() > 0.7
+    assert metrics.psnr(found.image, scene.target) > 4 + max(
+        metrics.psnr(source, scene.target) for source in sources
+    )
 
 
 @pytest.mark.parametrize("rule", ["choose", "detail", "sum"])
@@ -246,6 +332,21 @@ def folder(tmp_path):
         write_image(tmp_path / f"s{seed}_depth.png", scene.target, bit_depth=16)
         write_image(tmp_path / f"s{seed}_rgb.png", scene.y)
     return tmp_path
+
+
+@pytest.mark.parametrize("name", ["guided-filter", "joint-bilateral"])
+@pytest.mark.parametrize("kind", ["depth-sr", "multispectral-sr", "flash-denoise"])
+def test_guided_baselines_are_settled_for_each_task(kind, name):
+    task = get_task(kind)
+    method = resolve_method(name, task)
+    for sigma in (25.0, 75.0) if task.sigma else (None,):
+        before, after = [], []
+        for seed in (60, 61, 62):
+            scene = pair(kind, seed, shape=(96, 96))
+            x = task.degrade(scene.target, sigma=sigma, seed=seed)
+            before.append(metrics.rmse(x, scene.target))
+            after.append(metrics.rmse(method(x, scene.y, sigma=sigma), scene.target))
+        assert np.mean(after) < (0.7 if sigma else 1.0) * np.mean(before)
 
 
 def test_find_scenes(folder):
