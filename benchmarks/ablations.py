@@ -200,33 +200,12 @@ def _frequencies(size: int) -> list[tuple[int, int]]:
 def _train(
     net: unfolded.CUNet, training: Sequence[Triple], steps: int, batch: int, seed: int
 ) -> None:
-    """Adam on random patches, flipped at random; the same patches for the same seed."""
-    rng = np.random.default_rng(seed)
-    optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    net.train()
-    for _ in range(steps):
-        x, y, z = (torch.from_numpy(a) for a in _patches(training, batch, rng))
-        loss = 1000 * (net(x, y) - z).square().mean()
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 50.0)
-        optimiser.step()
-        schedule.step()
-    net.eval()
-
-
-def _patches(
-    training: Sequence[Triple], batch: int, rng: np.random.Generator
-) -> tuple[np.ndarray, ...]:
-    chosen: list[list[np.ndarray]] = [[], [], []]
-    for _ in range(batch):
-        images = training[rng.integers(len(training))]
-        top, left = rng.integers(0, SCENE - PATCH + 1, 2)
-        flips = tuple(axis for axis in (1, 2) if rng.random() < 0.5)
-        for kept, image in zip(chosen, images, strict=True):
-            kept.append(np.flip(image[:, top : top + PATCH, left : left + PATCH], flips))
-    return tuple(np.ascontiguousarray(np.stack(kept)) for kept in chosen)
+    """The same patches for the same seed, whatever the network."""
+    recipe = unfolded.Recipe(
+        epochs=1, patches_per_epoch=steps * batch, patch=PATCH, batch_size=batch,
+        learning_rate=1e-3, schedule="cosine", seed=seed, clip_norm=0.05,
+    )  # fmt: skip
+    unfolded.train(net, training, recipe=recipe, accelerator="cpu")
 
 
 def _one(

@@ -118,6 +118,12 @@ _PATH = click.Path(path_type=Path)
     help="Of the rate: times 0.9 every 50 rounds, or a cosine down to nothing: for few rounds.",
 )
 @click.option(
+    "--clip-norm",
+    metavar="NUMBER",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Shorten gradients of a larger norm.",
+)
+@click.option(
     "--validation",
     metavar="SHARE",
     type=click.FloatRange(0, 0.9),
@@ -198,6 +204,7 @@ def train(
     batch_size: int,
     learning_rate: float,
     schedule: str,
+    clip_norm: float | None,
     validation: float,
     patience: int | None,
     seed: int,
@@ -257,7 +264,7 @@ def train(
         net,
         seen,
         validation=held_out,
-        recipe=Recipe(epochs, patches, patch, batch_size, learning_rate, schedule, seed),
+        recipe=Recipe(epochs, patches, patch, batch_size, learning_rate, schedule, seed, clip_norm),
         folder=log_folder or out.with_name(out.stem + "-training"),
         resume=resume,
         checkpoint_every=checkpoint_every,

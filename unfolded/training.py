@@ -52,6 +52,8 @@ class Recipe:
         hundredth of all steps of rising: better where epochs are few.
     seed : int
         Of the patches.
+    clip_norm : float, optional
+        Shorten gradients of a larger norm: for large rates.
     """
 
     epochs: int = 200
@@ -61,6 +63,7 @@ class Recipe:
     learning_rate: float = 1e-4
     schedule: str = "paper"
     seed: int = 0
+    clip_norm: float | None = None
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -71,6 +74,8 @@ class Recipe:
                 raise ValueError(f"{name} must be a whole number >= {least}, found {value!r}")
         if not (isinstance(self.learning_rate, (int, float)) and 0 < self.learning_rate < math.inf):
             raise ValueError(f"learning_rate must be a number > 0, found {self.learning_rate!r}")
+        if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
+            raise ValueError(f"clip_norm must be a number > 0, found {self.clip_norm!r}")
         if self.schedule not in SCHEDULES:
             raise ValueError(
                 f"schedule must be one of {', '.join(SCHEDULES)}; found {self.schedule!r}"
@@ -239,6 +244,7 @@ def train(
             devices=devices,
             precision=precision,
             max_epochs=recipe.epochs,
+            gradient_clip_val=recipe.clip_norm,
             callbacks=callbacks,
             logger=loggers,
             enable_checkpointing=folder is not None,

@@ -32,6 +32,15 @@ def _common(command: Any) -> Any:
                 help="Of the image that is written.  [default: that of X]",
             ),
             click.option(
+                "--method", metavar="NAME", default="mcsc", show_default=True,
+                help="mcsc, the model of this package, or one that another package adds, as "
+                "cunet.",
+            ),
+            click.option(
+                "--weights", metavar="FILE", type=click.Path(path_type=Path),
+                help="Of such a method.  [default: those that come with it]",
+            ),
+            click.option(
                 "--dictionary", metavar="FILE.npz", type=click.Path(path_type=Path),
                 help="As `mcsc learn` wrote it.  [default: the task's, which comes with mcsc]",
             ),
@@ -84,6 +93,8 @@ def restore(
     sigma: float | None,
     out: Path,
     bit_depth: str | None,
+    method: str,
+    weights: Path | None,
     dictionary: Path | None,
     lam: float | None,
     tol: float,
@@ -107,7 +118,9 @@ def restore(
     if sigma is not None and task.sigma is None:
         raise click.UsageError(f"--sigma is for flash-denoise, not for {task_name}")
     first, second = _read(x), _read(guide)
-    filters = _dictionary(dictionary, task_name)
+    foreign = _foreign(task, method, weights, dictionary=dictionary, lam=lam, split=split,
+                       report=report)  # fmt: skip
+    filters = _dictionary(dictionary, task_name) if foreign is None else None
     _check_output(out, split, report)
     image, factor = first.pixels, task.factor
     if factor is not None:
@@ -115,6 +128,14 @@ def restore(
         if image.shape != first.pixels.shape:
             factor = round(image.shape[1] / first.pixels.shape[1])
     other = _registered(second.pixels, image, guide, x, align)
+    if foreign is not None:
+        if factor != task.factor:
+            raise ValueError(
+                f"{method} enlarges {task.factor} times, {x} is {factor} times smaller than {guide}"
+            )
+        _write_foreign(out, foreign(image, other, sigma=sigma or task.sigma), first, bit_depth)
+        return
+    assert filters is not None
     found = run(
         image, other, filters, task, lam=lam, sigma=sigma, factor=factor, tol=tol, progress=_bar()
     )
@@ -151,6 +172,8 @@ def fuse(
     rule: str | None,
     out: Path,
     bit_depth: str | None,
+    method: str,
+    weights: Path | None,
     dictionary: Path | None,
     lam: float | None,
     tol: float,
@@ -173,14 +196,23 @@ def fuse(
     for path, image in zip(sources, images, strict=True):
         if len(image.pixels) not in (1, 3):
             raise ValueError(f"{path} has {len(image.pixels)} channels; want 1 or 3")
-    filters = _dictionary(dictionary, task_name)
+    task = get_task(task_name)
+    foreign = _foreign(task, method, weights, dictionary=dictionary, lam=lam, split=split,
+                       report=report, rule=rule)  # fmt: skip
+    filters = _dictionary(dictionary, task_name) if foreign is None else None
     _check_output(out, split, report)
     first = images[0].pixels
     pixels = [first] + [
         _registered(i.pixels, first, path, sources[0], align)
         for i, path in zip(images[1:], sources[1:], strict=True)
     ]
-    task = get_task(task_name)
+    if foreign is not None:
+        fused = pixels[0]
+        for other in pixels[1:]:
+            fused = foreign(fused, other)
+        _write_foreign(out, fused, images[0], bit_depth)
+        return
+    assert filters is not None
     found = run(pixels, filters, task, rule=rule, lam=lam, tol=tol, progress=_bar())
     _write(out, found.image, images[0], bit_depth)
     parts = {"1_common": found.common, "base": found.base} | {
@@ -212,6 +244,25 @@ def _dictionary(path: Path | None, task: str) -> Any:
     from ..imaging.pretrained import load_pretrained
 
     return load_pretrained(task) if path is None else Dictionary.load(path)
+
+
+def _foreign(task: Any, method: str, weights: Path | None, **own: Any) -> Any:
+    """Return a method of another package, None for this one's, or refuse what does not fit it."""
+    if method == "mcsc":
+        if weights is not None:
+            raise click.UsageError("--weights are for another method; mcsc takes --dictionary")
+        return None
+    from ..imaging.methods import resolve_method
+
+    for name, value in own.items():
+        if value is not None:
+            raise click.UsageError(f"--{name} is for the method mcsc, not for {method}")
+    return resolve_method(method, task, weights)
+
+
+def _write_foreign(out: Path, image: Any, source: Image, bit_depth: str | None) -> None:
+    _write(out, image, source, bit_depth)
+    click.echo(f"{out}: {image.shape[1]} x {image.shape[2]}")
 
 
 def _check_output(out: Path, split: Path | None, report: Path | None) -> None:

@@ -116,8 +116,7 @@ def evaluate(
                 image = method(x, y, sigma=sigma if task.sigma is not None else None)
                 seconds = time.perf_counter() - started
                 reference = (x, y) if truth is None else truth
-                # What a file of 8 or 16 bits could hold.
-                shown = np.clip(image, 0, 1)
+                shown = np.clip(image, 0, 1) if task.display else image
                 values = {m.name: float(m.function(shown, reference)) for m in task.measures}
                 row = Row(scene.name, name, values, seconds)
                 found.rows.append(row)

@@ -55,6 +55,9 @@ class Task:
         Learning: filters of all channels of x together, of the guide's three channels.
     synthetic : str
         Name of the synthetic scenes that go with the task.
+    display : bool
+        Values end at black and white, 0 and 1: what is beyond is cut off before it is measured.
+        Depth has no white.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Task:
     rule: str = "sum"
     joint: bool = False
     colour_guide: bool = False
+    display: bool = True
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -108,7 +112,7 @@ TASKS: dict[str, Task] = {
         Task(
             "depth-sr", "Depth super-resolution with a photograph", "restoration",
             (("depth",), ("rgb",)), "depth", base="input", lam=0.04,
-            guide_weight=0.3, factor=4,
+            guide_weight=0.3, factor=4, display=False,
         ),
         Task(
             "multispectral-sr", "Multispectral super-resolution with a photograph", "restoration",
