@@ -181,3 +181,27 @@ def _baseline(ax: Any, task: Data, name: str, handles: dict[str, Any]) -> None:
             0.98, 0.03, f"{words}: {level:.3g}", transform=ax.transAxes, fontsize=9, color="0.4",
             ha="right",
         )  # fmt: skip
+
+
+def starts(data: Data, path: Path) -> None:
+    """Held-out error against seconds, the dictionary's learning counted, a panel a budget."""
+    from .starts import best
+
+    budgets = sorted({r["steps"] for r in data["runs"]})
+    figure, axes = panels(len(budgets), width=9.6, height=3.8, columns=len(budgets))
+    colours = dict(zip(("dictionary", "Xavier"), _CYCLE, strict=False))
+    for ax, steps in zip(axes, budgets, strict=True):
+        for run in (r for r in best(data) if r["steps"] == steps):
+            ax.semilogy(
+                run["seconds"], run["validation"], color=colours[run["start"]], marker="o",
+                markersize=4, linewidth=1.8, label=f"{run['start']}, rate {run['rate']:g}",
+            )  # fmt: skip
+        ax.axhline(data["inputs"]["synthetic"], color=INK, linewidth=1, linestyle=":")
+        ax.plot(
+            data["preparation"], data["untrained"]["synthetic"], color=colours["dictionary"],
+            marker="s", linestyle="none", label="dictionary, untrained",
+        )  # fmt: skip
+        label(ax, f"{steps} steps", "seconds", "RMSE on held-out scenes")
+        ax.set_xlim(left=0)
+        ax.legend(frameon=False, fontsize=8.5)
+    save(figure, path)

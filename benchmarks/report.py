@@ -26,6 +26,7 @@ from . import (
     scaling,
     sparse_coding,
     speed_table,
+    starts,
     unrolling,
 )
 from .problems import ROOT
@@ -146,6 +147,16 @@ SECTIONS = (
         ablations.summary,
         network_plots.ablations,
         "RMSE of the variants.",
+    ),
+    Section(
+        "starts",
+        "Dictionary start against Xavier start",
+        "CU-Net for depth x4, trained from a dictionary that is learned first, and from random "
+        "filters, at a short and at a long budget.",
+        starts.summary,
+        network_plots.starts,
+        "Held-out error against seconds; learning the dictionary counts. Dotted: bicubic. Of "
+        "several rates the best.",
     ),
     Section(
         "operators",
