@@ -1,0 +1,174 @@
+"""`mcsc train` and `mcsc export`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import mcsc
+from mcsc.imaging import write_image
+from mcsc.imaging.tasks import get_task
+from mcsc.imaging.training import synthetic_scenes
+from tests.unfolded.nets import torch
+from unfolded import CUNet, load
+from unfolded.commands import export, train
+
+pytest.importorskip("lightning")
+
+SHORT = [
+    "--epochs", "2", "--patches", "8", "--patch", "32", "--batch-size", "4", "--filters", "4",
+    "--kernel-size", "3", "--blocks", "1", "--start", "xavier",
+]  # fmt: skip
+
+
+def invoke(command, *arguments):
+    return CliRunner().invoke(command, [str(a) for a in arguments])
+
+
+def said(result):
+    """What went wrong, as one line."""
+    return " ".join(str(result.exception or "").split()) + " " + " ".join(result.output.split())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two scenes of depth, and two of a fusion with targets."""
+    out = tmp_path_factory.mktemp("scenes")
+    for task, roles in (("depth-sr", ("depth", "rgb")), ("multi-focus", ("near", "far", "target"))):
+        for n, read in enumerate(synthetic_scenes(get_task(task), 2, (64, 64), seed=4)):
+            for role, image in zip(roles, read(), strict=True):
+                (out / task).mkdir(exist_ok=True)
+                write_image(out / task / f"scene{n}_{role}.png", image, bit_depth=8)
+    return out
+
+
+@pytest.mark.parametrize("task", ["depth-sr", "multi-focus"])
+def test_training_on_a_folder(task, folder, tmp_path):
+    out = tmp_path / "net.safetensors"
+    result = invoke(train, folder / task, "--task", task, "-o", out, *SHORT)
+    assert result.exit_code == 0, said(result)
+    assert "4 steps" in result.output
+    net = load(out)
+    assert net.metadata["task"] == task
+    assert net.metadata["base"] == ("input" if task == "depth-sr" else "mean")
+    card = out.with_suffix(".md").read_text()
+    assert card.startswith(f"# {task}\n")
+    for words in ("4 filters of 3 x 3", "4 steps of 4 patches of 32 x 32", "scenes that were held"):
+        assert words in card
+    assert (tmp_path / "net-training" / "csv" / "metrics.csv").exists()
+    again = invoke(train, folder / task, "--task", task, "-o", out, *SHORT, "--resume")
+    assert again.exit_code == 0, said(again)
+
+
+def test_a_fusion_s_folder_without_targets_is_refused(folder, tmp_path):
+    for path in (folder / "multi-focus").glob("*_[nf]*.png"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    result = invoke(
+        train, tmp_path, "--task", "multi-focus", "-o", tmp_path / "net.safetensors", *SHORT
+    )
+    assert result.exit_code != 0
+    assert "want a file SCENE_target.png with each pair" in said(result)
+    assert not (tmp_path / "net.safetensors").exists()
+
+
+def test_targets_must_have_the_size_of_their_scene(folder, tmp_path):
+    for path in (folder / "multi-focus").glob("*.png"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    write_image(tmp_path / "scene0_target.png", np.zeros((3, 64, 60), np.float32), bit_depth=8)
+    result = invoke(
+        train, tmp_path, "--task", "multi-focus", "-o", tmp_path / "net.safetensors", *SHORT,
+        "--seed", "1",
+    )  # fmt: skip
+    assert "scene0_target.png is 64 x 60, scene0_near.png is 64 x 64" in said(result)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "want a folder of scenes, or --synthetic N"),
+        (["--synthetic", "2", "--sigma", "25"], "--sigma is for flash-denoise, not for depth-sr"),
+        (["--synthetic", "2", "--scenes", "art"], "--scenes is for a folder"),
+        (["--synthetic", "2", "--validation", "0", "--patience", "3"], "needs scenes to validate"),
+        (["--synthetic", "2", "--devices", "none"], "--devices must be auto or a number >= 1"),
+        (["--synthetic", "2", "--start", "noise"], "a training starts from dictionary, xavier"),
+        (["no-such-folder"], "no-such-folder: there is no such folder"),
+    ],
+)
+def test_refusals(arguments, words, tmp_path):
+    out = tmp_path / "net.safetensors"
+    result = invoke(train, "--task", "depth-sr", "-o", out, *arguments)
+    assert result.exit_code != 0
+    assert words in said(result)
+    assert not out.exists()
+
+
+def test_a_wrong_name_is_refused_before_any_work(tmp_path):
+    result = invoke(train, "--task", "depth-sr", "--synthetic", "2", "-o", tmp_path / "net.pt")
+    assert "want a name that ends in .safetensors" in said(result)
+    lost = tmp_path / "none" / "net.safetensors"
+    result = invoke(train, "--task", "depth-sr", "--synthetic", "2", "-o", lost)
+    assert "there is no folder" in said(result)
+
+
+def test_export(tmp_path):
+    pytest.importorskip("onnx")
+    CUNet(filters=2, kernel_size=3, blocks=1).save(tmp_path / "net.safetensors")
+    result = invoke(export, tmp_path / "net.safetensors", "-o", tmp_path / "net.onnx")
+    assert result.exit_code == 0, said(result)
+    assert (tmp_path / "net.onnx").stat().st_size > 0
+    for arguments, words in (
+        (["missing.safetensors", "-o", tmp_path / "a.onnx"], "no weight file at missing"),
+        ([tmp_path / "net.safetensors", "-o", tmp_path / "a.pt"], "ends in .onnx"),
+    ):
+        assert words in said(invoke(export, *arguments))
+
+
+def test_help_does_not_load_pytorch():
+    code = (
+        "import sys, mcsc.cli\n"
+        "try:\n    mcsc.cli.main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "assert 'unfolded.commands' in sys.modules\n"
+        "print({'torch', 'lightning'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+    assert "Train CU-Net for a task" in done.stdout
+
+
+def test_restore_and_fuse_take_the_network(folder, tmp_path):
+    from mcsc.cli import cli
+
+    depth = CUNet(filters=2, kernel_size=3, blocks=1)
+    with torch.no_grad():
+        for parameter in depth.parameters():
+            parameter.mul_(0.1)
+    depth.metadata = {"task": "depth-sr", "base": "input", "strength": 5.0}
+    depth.save(tmp_path / "depth.safetensors")
+    files = [folder / "depth-sr" / f"scene0_{role}.png" for role in ("depth", "rgb")]
+    out = tmp_path / "out.png"
+    options = ["--task", "depth-sr", "-o", out, "--method", "cunet"]
+    weights = ["--weights", tmp_path / "depth.safetensors"]
+    result = invoke(cli, "restore", *files, *options, *weights)
+    assert result.exit_code == 0, said(result)
+    assert mcsc.imaging.read_image(out).pixels.shape == (1, 64, 64)
+    result = invoke(cli, "restore", *files, *options, *weights, "--lam", "1")
+    assert "--lam is for the method mcsc, not for cunet" in said(result)
+    result = invoke(cli, "restore", *files, "--task", "depth-sr", "-o", out, *weights)
+    assert "--weights are for another method" in said(result)
+    pair = [folder / "multi-focus" / f"scene0_{role}.png" for role in ("near", "far")]
+    result = invoke(
+        cli, "fuse", *pair, "--task", "multi-focus", "-o", out, "--method", "cunet", *weights
+    )
+    assert "a network for restoration, multi-focus is a fusion" in said(result)
+
+
+def test_card_is_json_free_of_paths(folder, tmp_path):
+    """What is kept with the weights names data, not places."""
+    out = tmp_path / "net.safetensors"
+    invoke(train, folder / "depth-sr", "--task", "depth-sr", "-o", out, *SHORT)
+    assert str(tmp_path) not in json.dumps(load(out).metadata)
