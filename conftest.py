@@ -23,6 +23,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--benchmark-device", choices=("cpu", "cuda"), help="where networks run (cpu); with cuda, "
         "device events are the clock",
     )  # fmt: skip
+    group.addoption(
+        "--benchmark-arithmetic",
+        choices=("float32", "tf32", "bfloat16"),
+        help="of the networks' products on a GPU (float32)",
+    )
     group.addoption("--benchmark-threads", type=int, metavar="N", help="threads (all cores)")
     group.addoption(
         "--benchmark-quick", action="store_true", help="tiny images, one round: does it work?"
@@ -37,7 +42,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Turn to the benchmarks if they are asked for; refuse what cannot be measured."""
     option = config.option
-    ours = ("benchmark_device", "benchmark_threads", "benchmark_quick", "benchmark_record")
+    ours = (
+        "benchmark_device", "benchmark_arithmetic", "benchmark_threads", "benchmark_quick",
+        "benchmark_record",
+    )  # fmt: skip
     if not option.benchmark:
         given = [name for name in ours if getattr(option, name)]
         if given:
@@ -49,6 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(
             f"--benchmark-threads must be at least 1, found {option.benchmark_threads}"
         )
+    if option.benchmark_arithmetic not in (None, "float32") and option.benchmark_device != "cuda":
+        raise pytest.UsageError("--benchmark-arithmetic is for --benchmark-device cuda")
     if option.benchmark_device == "cuda":
         import torch
 

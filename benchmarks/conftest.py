@@ -33,6 +33,7 @@ def setup(request: pytest.FixtureRequest):
     option = request.config.option
     chosen = speed_table.Setup(
         device=option.benchmark_device or "cpu",
+        precision=option.benchmark_arithmetic or "float32",
         threads=option.benchmark_threads,
         rounds=option.benchmark_min_rounds,
         quick=option.benchmark_quick,

@@ -86,6 +86,8 @@ class Setup:
     """How a run measures."""
 
     device: str = "cpu"
+    precision: str = "float32"
+    """On a GPU: of the products; see `unfolded.accelerate`."""
     threads: int | None = None
     rounds: int = 5
     quick: bool = False
@@ -131,6 +133,12 @@ class Setup:
             net, origin = found, "pretrained"
         return net.float().to(self.device).eval(), origin
 
+    def fast(self, net: unfolded.CUNet) -> Callable[..., torch.Tensor]:
+        """The network as one would use it on the device: compiled for a GPU."""
+        if self.device == "cpu":
+            return net
+        return unfolded.accelerate(net, self.device, precision=self.precision)
+
     def shape(self, case: Case) -> tuple[int, int]:
         """Height and width of a task's images; in a quick run an eighth of them."""
         step = 8 if self.quick else 1
@@ -160,8 +168,8 @@ class Setup:
         """What the table says of the run as a whole."""
         name = torch.cuda.get_device_name() if self.device == "cuda" else cpu_model()
         return {
-            "device": self.device, "device_name": name, "threads": self.count,
-            "rounds": self.repeats, "torch": torch.__version__, "compiling": compiling,
+            "device": self.device, "device_name": name, "precision": self.precision,
+            "threads": self.count, "rounds": self.repeats, "torch": torch.__version__, "compiling": compiling,
             "filters": self.filters, "quick": self.quick,
         }  # fmt: skip
 
@@ -198,8 +206,8 @@ def summary(data: Data) -> str:
     if "network" in by_kind:
         parts.append(
             f"CU-Net with {data['filters']} filters of 8x8 and 4 blocks on {name}{threads}, "
-            f"float32, PyTorch {data['torch']}; medians of {data['rounds']} runs (least to most), "
-            f"one pair an image, 2 x m channels in:\n\n" + _networks(by_kind)
+            f"{data['precision']}, PyTorch {data['torch']}; medians of {data['rounds']} runs (least "
+            f"to most), one pair an image, 2 x m channels in:\n\n" + _networks(by_kind)
         )
     if "shipped" in by_kind:
         parts.append(

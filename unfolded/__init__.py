@@ -17,6 +17,7 @@ from mcsc import __version__
 
 if TYPE_CHECKING:
     from .cunet import CUNet, Split
+    from .devices import accelerate
     from .lcsc import LCSC
     from .official import load_official
     from .training import Recipe, Trained, train
@@ -29,6 +30,7 @@ __all__ = [
     "Split",
     "Trained",
     "__version__",
+    "accelerate",
     "load",
     "load_official",
     "pretrained",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "devices": ("accelerate",),
     "cunet": ("CUNet", "Split"),
     "lcsc": ("LCSC",),
     "official": ("load_official",),
