@@ -169,8 +169,8 @@ class Setup:
         name = torch.cuda.get_device_name() if self.device == "cuda" else cpu_model()
         return {
             "device": self.device, "device_name": name, "precision": self.precision,
-            "threads": self.count, "rounds": self.repeats, "torch": torch.__version__, "compiling": compiling,
-            "filters": self.filters, "quick": self.quick,
+            "threads": self.count, "rounds": self.repeats, "torch": torch.__version__,
+            "compiling": compiling, "filters": self.filters, "quick": self.quick,
         }  # fmt: skip
 
 
@@ -206,8 +206,8 @@ def summary(data: Data) -> str:
     if "network" in by_kind:
         parts.append(
             f"CU-Net with {data['filters']} filters of 8x8 and 4 blocks on {name}{threads}, "
-            f"{data['precision']}, PyTorch {data['torch']}; medians of {data['rounds']} runs (least "
-            f"to most), one pair an image, 2 x m channels in:\n\n" + _networks(by_kind)
+            f"{data['precision']}, PyTorch {data['torch']}; medians of {data['rounds']} runs "
+            f"(least to most), one pair an image, 2 x m channels in:\n\n" + _networks(by_kind)
         )
     if "shipped" in by_kind:
         parts.append(
