@@ -18,7 +18,7 @@ export PIP_NO_INPUT := 1
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint bench dictionaries clean
+.PHONY: help demo test test-slow lint bench dictionaries weights clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,17 @@ dictionaries: $(CORE) ## learn the dictionaries that come with the package again
 	$(LEARN) --task multi-exposure --synthetic 24 --windows 60 -o mcsc/dictionaries/multi-exposure.npz
 	$(LEARN) --task multi-focus --synthetic 24 --windows 60 -o mcsc/dictionaries/multi-focus.npz
 	$(LEARN) --task medical --synthetic 24 --windows 60 -o mcsc/dictionaries/medical.npz
+
+# One thread each, so that the same weights come again on a machine of another number of cores.
+TRAIN := OMP_NUM_THREADS=1 $(VENV)/bin/mcsc train --synthetic 160 --batch-size 8 --schedule cosine
+W := unfolded/weights_data
+weights: $(TEST) ## train the networks that come with the package again (90 minutes)
+	$(TRAIN) --task depth-sr --learning-rate 2e-4 --clip-norm 0.1 --epochs 9 --patches 1600 -o $(W)/depth-sr.safetensors
+	$(TRAIN) --task flash-denoise --learning-rate 3e-4 --epochs 6 --patches 1600 -o $(W)/flash-denoise.safetensors
+	$(TRAIN) --task multi-focus --learning-rate 3e-4 --clip-norm 0.02 --epochs 6 --patches 1600 -o $(W)/multi-focus.safetensors
+	$(TRAIN) --task multi-exposure --learning-rate 3e-4 --clip-norm 0.1 --epochs 6 --patches 1600 -o $(W)/multi-exposure.safetensors
+	$(TRAIN) --task multispectral-sr --learning-rate 3e-4 --clip-norm 0.1 --epochs 6 --patches 1600 -o $(W)/multispectral-sr.safetensors
+	$(TRAIN) --task medical --learning-rate 3e-4 --clip-norm 0.1 --epochs 3 --patches 800 --start $(W)/multi-focus.safetensors -o $(W)/medical.safetensors
 
 clean: ## remove .venv, pictures, builds and caches
 	@rm -rf $(VENV) demo_output build dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -116,7 +116,7 @@ class TaskScene:
     def measures(self, image: np.ndarray) -> dict[str, float]:
         """What an image of the task is measured by."""
         reference = (self.x, self.y) if self.truth is None else self.truth
-        shown = np.clip(image, 0, 1)
+        shown = np.clip(image, 0, 1) if self.task.display else image
         return {m.name: float(m.function(shown, reference)) for m in self.task.measures}
 
     def problem(self) -> tuple[tuple[np.ndarray, ...], Any]:

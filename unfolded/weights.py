@@ -149,7 +149,7 @@ def pretrained(name: str) -> CUNet:
     """
     there = shipped()
     if name not in there:
-        names = ", ".join(there) or "none in this version; train with your own images"
+        names = ", ".join(there) or "none in this copy; train some with mcsc train"
         raise ValueError(f"no pretrained weights named {name!r}: there are {names}")
     with resources.as_file(there[name]) as path:
         return load(path)
