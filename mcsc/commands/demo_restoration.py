@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
+from ..imaging.files import write_image
 from ..imaging.metrics import psnr, rmse
 from ..imaging.plots import save_figure
 from ..imaging.pretrained import load_pretrained
 from ..imaging.report import Report, SceneReport, write_report
-from ..imaging.resize import degrade
+from ..imaging.resize import degrade, imresize
 from ..imaging.restoration import restore
 from ..imaging.restoration_plots import restoration_figure
 from ..imaging.samples import Pair
@@ -37,6 +39,9 @@ def show_restoration(out: Path, pair: Pair, tol: float) -> bool:
     truth = _filled(pair.x, pair.mask)[:, :height, :width]
     guide = pair.guide_rgb[:, :height, :width]
     x = degrade(truth, 4)
+    # What a user would have: the small map, and the photograph.
+    write_image(out / "small.png", imresize(truth, (height // 4, width // 4)), bit_depth=16)
+    write_image(out / "photograph.png", guide, bit_depth=8)
     found = restore(x, guide, load_pretrained(task.name), task, tol=tol)
     assert found.common is not None
     assert found.unique is not None
@@ -83,6 +88,9 @@ def show_restoration(out: Path, pair: Pair, tol: float) -> bool:
         f"({gain:.0f} % less), {found.seconds:.1f} s."
     )
     click.echo(f"  {out / 'restoration.png'}  {out / 'report.html'}")
+    words = ["mcsc", "restore", str(out / "small.png"), str(out / "photograph.png")]
+    words += ["--task", task.name, "-o", str(out / "restored.png")]
+    click.echo(f"The same from files: {shlex.join(words)}")
     return found.converged
 
 

@@ -111,6 +111,7 @@ def restore(
     mcsc restore depth_small.png photo.png --task depth-sr -o depth.png
     mcsc restore dark.png flash.png --task flash-denoise --sigma 25 -o clean.png
     """  # noqa: D301  (click wants the backspace itself)
+    from ..imaging.restoration import is_sharp
     from ..imaging.restoration import restore as run
     from ..imaging.tasks import get_task
 
@@ -125,6 +126,13 @@ def restore(
     image, factor = first.pixels, task.factor
     if factor is not None:
         image = _enlarge(image, second.pixels, x, guide)
+        if image.shape == first.pixels.shape and is_sharp(image, factor):
+            click.echo(
+                f"mcsc: warning: {x} is as large as {guide} and sharper than an image that was "
+                f"enlarged {factor} times; such an image, or its small original, is what "
+                f"{task_name} expects",
+                err=True,
+            )
         if image.shape != first.pixels.shape:
             factor = round(image.shape[1] / first.pixels.shape[1])
     other = _registered(second.pixels, image, guide, x, align)

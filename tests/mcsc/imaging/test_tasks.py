@@ -394,3 +394,16 @@ def test_methods_by_name():
     assert "exposure-fusion" in method_names(get_task("medical"))
     with pytest.raises(ValueError, match="depth-sr has no method 'mean': want bicubic"):
         resolve_method("mean", get_task("depth-sr"))
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_sharp_images_are_told_from_enlarged_ones(factor):
+    from mcsc.imaging import imresize
+    from mcsc.imaging.restoration import is_sharp
+
+    for number in range(3):
+        sharp = pair("depth-sr", number).target
+        small = imresize(sharp, tuple(n // factor for n in sharp.shape[1:]))
+        assert is_sharp(sharp, factor)
+        assert not is_sharp(imresize(small, sharp.shape[1:]), factor)
+    assert not is_sharp(np.full((1, 16, 16), 0.5), factor)
