@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from mcsc.commands import options
 from mcsc.commands.sources import read_sources, source_options
 
 _PATH = click.Path(path_type=Path)
@@ -64,12 +65,7 @@ _PATH = click.Path(path_type=Path)
     help="What the network's answer is added to: nothing (it sees the images as they are), x, the "
     "low-pass part, or the mean of both images.  [default: the task's]",
 )
-@click.option(
-    "--sigma",
-    metavar="NUMBER",
-    type=click.FloatRange(min=0, min_open=True),
-    help="flash-denoise: noise, of 255.  [default: 50]",
-)
+@options.sigma
 @click.option(
     "--epochs",
     metavar="N",
@@ -137,14 +133,7 @@ _PATH = click.Path(path_type=Path)
     type=click.IntRange(min=1),
     help="Stop when the validation error did not fall for N rounds; keep the best.",
 )
-@click.option(
-    "--seed",
-    metavar="N",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of scenes, filters and patches.",
-)
+@options.seed("Of scenes, filters and patches.")
 @click.option(
     "--folder",
     "log_folder",

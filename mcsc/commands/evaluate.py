@@ -32,20 +32,8 @@ from . import options
     "commas.  [default: the baselines and mcsc]",
 )
 @click.option("--scenes", metavar="NAMES", help="These scenes only, separated by commas.")
-@click.option(
-    "--sigma",
-    metavar="NUMBER",
-    type=click.FloatRange(min=0, min_open=True),
-    help="flash-denoise: noise that is added, of 255.  [default: 50]",
-)
-@click.option(
-    "--seed",
-    metavar="N",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of the noise.",
-)
+@options.sigma
+@options.seed("Of the noise.")
 @click.option(
     "--dictionary",
     "--weights",

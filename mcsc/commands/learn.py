@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from . import options
 from .sources import read_sources, source_options
 
 
@@ -72,12 +73,7 @@ def _sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
     type=click.FloatRange(min=0, min_open=True),
     help="Of the low-pass split.  [default: the task's]",
 )
-@click.option(
-    "--sigma",
-    metavar="NUMBER",
-    type=click.FloatRange(min=0, min_open=True),
-    help="flash-denoise: noise, of 255.  [default: 50]",
-)
+@options.sigma
 @click.option(
     "--joint/--no-joint",
     default=None,
@@ -125,14 +121,7 @@ def _sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
     show_default=True,
     help="First filters.",
 )
-@click.option(
-    "--seed",
-    metavar="N",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of every random choice.",
-)
+@options.seed("Of every random choice.")
 @click.option(
     "--checkpoint",
     metavar="FILE.npz",

@@ -33,6 +33,26 @@ tol = click.option(
 )
 
 
+sigma = click.option(
+    "--sigma",
+    metavar="NUMBER",
+    type=click.FloatRange(min=0, min_open=True),
+    help="flash-denoise: standard deviation of the noise, of 255.  [default: 50]",
+)
+
+
+def seed(of: str) -> Callable[[F], F]:
+    """Return the option --seed; `of` says of what."""
+    return click.option(
+        "--seed",
+        metavar="N",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help=of,
+    )
+
+
 def out(default: str) -> Callable[[F], F]:
     """Return the option --out."""
     return click.option(

@@ -79,12 +79,7 @@ def _common(command: Any) -> Any:
     required=True,
     help="What is wrong with X.",
 )
-@click.option(
-    "--sigma",
-    metavar="NUMBER",
-    type=click.FloatRange(min=0, min_open=True),
-    help="flash-denoise: standard deviation of the noise, of 255.  [default: 50]",
-)
+@options.sigma
 @_common
 def restore(
     x: Path,

@@ -55,13 +55,7 @@ def prepare_restoration(
     ValueError
         Channels do not fit, the images differ in size, or there is no such base.
     """
-    if x.shape[-2:] != y.shape[-2:]:
-        raise ValueError(
-            f"images differ in size: x is {x.shape[-2]} x {x.shape[-1]}, the guide is "
-            f"{y.shape[-2]} x {y.shape[-1]}"
-        )
-    if base not in ("none", "input", "low"):
-        raise ValueError(f"base of a restoration must be none, input or low; found {base!r}")
+    _check(x, y, base, ("none", "input", "low"))
     first, second = channels
     if first not in (1, len(x)):
         raise ValueError(
@@ -102,13 +96,7 @@ def prepare_fusion(
     ValueError
         Channels do not fit, the images differ in size, or there is no such base.
     """
-    if x.shape[-2:] != y.shape[-2:]:
-        raise ValueError(
-            f"images differ in size: {x.shape[-2]} x {x.shape[-1]} and "
-            f"{y.shape[-2]} x {y.shape[-1]}"
-        )
-    if base not in ("none", "low", "mean"):
-        raise ValueError(f"base of a fusion must be none, low or mean; found {base!r}")
+    _check(x, y, base, ("none", "low", "mean"))
     if len(set(channels)) != 1:
         raise ValueError(f"sources are fused with equally many channels each; found {channels}")
     pair = tuple(
@@ -137,6 +125,16 @@ def coloured(grey: Floats, x: Floats, y: Floats) -> Floats:
         return grey
     blended = ycbcr(exposure_fusion((x, y)))
     return rgb(np.concatenate([grey.astype(blended.dtype), blended[1:]]))
+
+
+def _check(x: Floats, y: Floats, base: str, bases: Sequence[str]) -> None:
+    if x.shape[-2:] != y.shape[-2:]:
+        raise ValueError(
+            f"images differ in size: x is {x.shape[-2]} x {x.shape[-1]}, y is {y.shape[-2]} x "
+            f"{y.shape[-1]}"
+        )
+    if base not in bases:
+        raise ValueError(f"base must be one of {', '.join(bases)}; found {base!r}")
 
 
 def _as_channels(image: Floats, channels: int, name: str) -> Floats:
