@@ -58,9 +58,7 @@ dictionaries: $(CORE) ## learn the dictionaries that come with the package again
 TRAIN := OMP_NUM_THREADS=1 $(VENV)/bin/mcsc train --synthetic 160 --batch-size 8 --schedule cosine
 W := unfolded/weights_data
 weights: $(TEST) ## train the networks that come with the package again (90 minutes)
-	@mkdir -p build
-	$(TRAIN) --task depth-sr --learning-rate 2e-4 --clip-norm 0.1 --epochs 9 --patches 1600 -o build/depth-sr-first.safetensors
-	$(TRAIN) --task depth-sr --seed 1 --start build/depth-sr-first.safetensors --learning-rate 2e-4 --clip-norm 0.1 --epochs 5 --patches 1600 -o $(W)/depth-sr.safetensors
+	$(TRAIN) --task depth-sr --learning-rate 2e-4 --clip-norm 0.1 --epochs 9 --patches 1600 -o $(W)/depth-sr.safetensors
 	$(TRAIN) --task flash-denoise --learning-rate 3e-4 --epochs 6 --patches 1600 -o $(W)/flash-denoise.safetensors
 	$(TRAIN) --task multi-focus --learning-rate 3e-4 --clip-norm 0.02 --epochs 6 --patches 1600 -o $(W)/multi-focus.safetensors
 	$(TRAIN) --task multi-exposure --learning-rate 3e-4 --clip-norm 0.1 --epochs 6 --patches 1600 -o $(W)/multi-exposure.safetensors
