@@ -56,11 +56,11 @@ def write_card(
         f"- Command: `{command}`",
         f"- Versions: mcsc {__version__}, PyTorch {torch_version}.",
     ]
-    if history.validation:
+    if trained.error is not None:
         first = "" if before is None else f"{before:.3f} before training, "
         lines.append(
             f"- Root mean square error on scenes that were held out, of 255: {first}"
-            f"{history.validation[-1]:.3f} after it."
+            f"{trained.error:.3f} after it."
         )
     with atomic_write(path) as file:
         file.write(("\n".join(lines) + "\n").encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -227,14 +228,18 @@ def train(
         raise ValueError(f"{out}: there is no folder {out.resolve().parent}")
     if devices != "auto" and not (devices.isdecimal() and int(devices) >= 1):
         raise click.UsageError(f"--devices must be auto or a number >= 1, found {devices!r}")
-    sources = read_sources(task, folder, scenes, synthetic, seed, held_out=validation)
+    sources = read_sources(task, folder, scenes, synthetic, seed, held_out=validation, truth=True)
     _need("torch", "safetensors", "lightning", extra="train")
     # Torch and Lightning take seconds to load: not before what is cheap to refuse.
     from . import tasks
     from .card import write_card
     from .evaluation import rmse
-    from .training import Recipe
+    from .training import Recipe, find_checkpoint
     from .training import train as run
+
+    logs = log_folder or out.with_name(out.stem + "-training")
+    if not find_checkpoint(logs, resume=resume).exists() and resume:
+        click.echo(f"There is no checkpoint in {logs} yet: training from the start.")
 
     begin = tasks.start(
         task, start_from, filters=filters, kernel_size=kernel_size, blocks=blocks, base=base,
@@ -242,7 +247,9 @@ def train(
     )  # fmt: skip
     net, settings = begin.net, begin.settings
     seen = tasks.triples(task, sources.readers, settings)
-    held_out = tasks.triples(task, sources.held_out, settings)
+    # Other noise than that of the scenes that are trained on.
+    apart = replace(settings, seed=settings.seed + 1_000_003)
+    held_out = tasks.triples(task, sources.held_out, apart)
     click.echo(f"Training on {sources.words}, from {begin.words}.")
     if start_from != "xavier" and not start_from.endswith(".safetensors"):
         tasks.fit_targets(net, seen, seed, min(patch, 64))
@@ -254,9 +261,16 @@ def train(
         seen,
         validation=held_out,
         recipe=Recipe(epochs, patches, patch, batch_size, learning_rate, schedule, seed, clip_norm),
-        folder=log_folder or out.with_name(out.stem + "-training"),
+        folder=logs,
         resume=resume,
         checkpoint_every=checkpoint_every,
+        identity={
+            "task": task.name,
+            "data": sources.words,
+            "start": begin.words,
+            "validation": validation,
+            **asdict(settings),
+        },
         patience=patience,
         accelerator=accelerator,
         devices=devices if devices == "auto" else int(devices),
@@ -271,7 +285,7 @@ def train(
         out.with_suffix(".md"), trained, task, data=sources.words, start=begin.words,
         command=shlex.join(["mcsc", *sys.argv[1:]]), before=before,
     )  # fmt: skip
-    error = f", error {history.validation[-1]:.3f}" if history.validation else ""
+    error = "" if trained.error is None else f", error {trained.error:.3f}"
     steps = history.step[-1] if history.step else 0
     spent = history.seconds[-1] if history.seconds else 0
     click.echo(f"{out}: {steps} steps, {spent:.0f} s{error}")

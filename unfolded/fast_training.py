@@ -191,7 +191,6 @@ class _Lcsc(torch.autograd.Function):
 
         with torch_threads() as run:
             run(sample, list(range(n)))
-        ctx.kept = None
         sums_up, sums_down = for_up.sum(axis=0), for_down.sum(axis=0)
         size = shape.size
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import time
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
@@ -27,10 +28,14 @@ class Module(lightning.LightningModule):
         self.net = net
         self.recipe = recipe
         self.per_epoch = recipe.steps_per_epoch()
-        # For the checkpoint: a run is resumed with the same ones only.
+
+    def identify(self, identity: dict[str, Any]) -> None:
+        """Keep what the run is known by in the checkpoint: it is resumed with the same only."""
+        recipe, net = self.recipe, self.net
         self.save_hyperparameters(
             {
                 "recipe": dataclasses.asdict(recipe),
+                "identity": identity,
                 "configuration": {
                     k: list(v) if isinstance(v, tuple) else v
                     for k, v in net.configuration.as_dict().items()
@@ -73,17 +78,28 @@ class Recorder(lightning.Callback):
         self._losses: list[Tensor] = []
         self._started = 0.0
 
-    def on_train_batch_start(self, *_: Any) -> None:
+    def on_train_epoch_start(self, *_: Any) -> None:
         """Start the clock."""
         self._started = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
-        """Stop it, keep the loss."""
-        self._losses.append(outputs["loss"].detach())
-        self._seconds += time.perf_counter() - self._started
+        """Keep the loss and the time since the last step."""
+        loss = outputs["loss"].detach()
+        # On a GPU a look at the value would wait for it at every step.
+        if loss.device.type == "cpu":
+            _check_finite(loss, trainer.global_step)
+        self._losses.append(loss)
+        now = time.perf_counter()
+        self._seconds += now - self._started
+        self._started = now
+
+    def on_validation_end(self, *_: Any) -> None:
+        """Leave validation out of the time."""
+        self._started = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """Write the round's entry; validation was before."""
+        _check_finite(torch.stack(self._losses).sum(), trainer.global_step)
         history = self.history
         history.step.append(trainer.global_step)
         history.seconds.append(self._seconds)
@@ -105,6 +121,33 @@ class Recorder(lightning.Callback):
         self.history.__dict__.update(state_dict["history"])
         self._seconds = state_dict["seconds"]
         self._losses = [torch.tensor(loss) for loss in state_dict["losses"]]
+
+
+class Checkpoints(lightning.Callback):
+    """Saves the state every so many steps, and when a round and its validation are over.
+
+    In the last step of a round it waits for that: a run that goes on from there begins a round.
+    """
+
+    def __init__(self, path: Path, every: int) -> None:
+        self._path, self._every = path, every
+
+    def on_train_batch_end(self, trainer: Any, module: Any, *_: Any) -> None:
+        """Save in the middle of a round."""
+        step = trainer.global_step
+        if step % self._every == 0 and step % module.per_epoch:
+            trainer.save_checkpoint(self._path)
+
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        """Save at its end; the last of the callbacks, when the others have their numbers."""
+        trainer.save_checkpoint(self._path)
+
+
+def _check_finite(loss: Tensor, step: int) -> None:
+    if not bool(loss.isfinite()):
+        raise ValueError(
+            f"the training diverged at step {step}: lower the learning rate, or clip gradients"
+        )
 
 
 class Best(lightning.Callback):

@@ -53,9 +53,7 @@ class TaskTriples(Sequence[Triple]):
         return len(self._scenes)
 
     def __getitem__(self, index: Any) -> Any:
-        x, y = self._scenes[index]
-        targets = self._scenes.targets
-        target = None if targets is None else targets[index]
+        (x, y), target = self._scenes.scene(index)
         if target is None:
             raise ValueError(
                 f"{self._task.name} is learned from scenes whose result is known: want a file "

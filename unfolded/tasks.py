@@ -194,8 +194,8 @@ def apply(
         What it is for.
     x, y : arrays of floats, shape (C, H, W)
         In [0, 1]. A network of one channel restores the bands of x one by one and fuses lumas
-        (the colours are those of Mertens' exposure fusion); grey images are repeated for one of
-        three.
+        (the colours are those of Mertens' exposure fusion); a grey guide, and grey sources, are
+        repeated for one of three.
     sigma : float, optional
         Denoising: standard deviation of the noise, of 255. The images are scaled so that the
         network sees the noise it was trained for.

@@ -15,7 +15,7 @@ import math
 import signal
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from .cunet import CUNet
+from .evaluation import rmse
 from .scenes import Patches, as_tensors
 
 SCHEDULES = ("paper", "cosine")
@@ -101,7 +102,8 @@ class TrainingHistory:
     step: list[int] = field(default_factory=list)
     """Steps of the optimiser so far."""
     seconds: list[float] = field(default_factory=list)
-    """Of training so far, without validation; a resumed run adds to those before it."""
+    """Of training so far, with the cutting of patches, without validation; a resumed run adds to
+    those before it."""
     loss: list[float] = field(default_factory=list)
     """Mean squared error on the patches of the round."""
     validation: list[float] = field(default_factory=list)
@@ -119,6 +121,8 @@ class Trained:
     device: str
     completed: bool
     """False: it was interrupted."""
+    error: float | None = None
+    """Of these weights on the validation scenes, of 255; None without such scenes."""
 
 
 def train(
@@ -130,6 +134,7 @@ def train(
     folder: str | Path | None = None,
     resume: bool = False,
     checkpoint_every: int = 200,
+    identity: Mapping[str, Any] | None = None,
     patience: int | None = None,
     accelerator: str = "auto",
     devices: int | str = "auto",
@@ -156,7 +161,9 @@ def train(
     resume : bool
         Go on from the folder's checkpoint, if there is one.
     checkpoint_every : int
-        Steps between checkpoints.
+        Steps between checkpoints; there is one after every round, too.
+    identity : mapping of str to plain values, optional
+        What else a run is known by, such as its data: a checkpoint with others is refused.
     patience : int, optional
         Stop after so many rounds in which the validation error did not fall, and take the weights
         of the best round.
@@ -177,8 +184,9 @@ def train(
     Raises
     ------
     TypeError, ValueError
-        Scenes do not fit the network or each other, an option is out of range, or the checkpoint
-        is of another network or recipe, or damaged.
+        Scenes do not fit the network or each other, an option is out of range, there is no such
+        device, the checkpoint is of another network, recipe or identity, or damaged; or the
+        training diverged: the loss is no longer finite.
     ModuleNotFoundError
         Lightning is not installed.
 
@@ -201,13 +209,15 @@ def train(
             f"training is in float32, the network is in {net.target_common.weight.dtype}: call "
             "net.float() first"
         )
+    if not isinstance(checkpoint_every, int) or checkpoint_every < 1:
+        raise ValueError(f"checkpoint_every must be a whole number >= 1, found {checkpoint_every}")
     lightning = _lightning()
     patches = Patches(scenes, recipe.patch, recipe.seed, net.configuration)
     held_out = [
         as_tensors(triple, f"validation scene {i}", net.configuration)
         for i, triple in enumerate(validation)
     ]
-    from .lightning_module import Module, Recorder
+    from .lightning_module import Checkpoints, Module, Recorder
 
     module = Module(net, recipe)
     recorder = Recorder()
@@ -217,12 +227,7 @@ def train(
     if folder is not None:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        checkpoint = folder / LAST
-        if checkpoint.exists() and not resume:
-            raise ValueError(
-                f"{checkpoint} is there already: resume from it, or give another folder"
-            )
-        callbacks.append(_checkpoints(folder, checkpoint_every))
+        checkpoint = find_checkpoint(folder, resume=resume)
         loggers = _loggers(folder)
     best = None
     if patience is not None:
@@ -230,16 +235,15 @@ def train(
 
         best = Best(patience)
         callbacks.append(best)
-    start = None
-    if checkpoint is not None and checkpoint.exists():
-        _check(checkpoint, module)
-        start = str(checkpoint)
     if progress:
         from lightning.pytorch.callbacks import RichProgressBar
 
         callbacks.append(RichProgressBar())
+    if checkpoint is not None:
+        callbacks.append(Checkpoints(checkpoint, checkpoint_every))
     with _quiet():
-        trainer = lightning.Trainer(
+        trainer = _trainer(
+            lightning,
             accelerator=accelerator,
             devices=devices,
             precision=precision,
@@ -247,7 +251,7 @@ def train(
             gradient_clip_val=recipe.clip_norm,
             callbacks=callbacks,
             logger=loggers,
-            enable_checkpointing=folder is not None,
+            enable_checkpointing=False,
             enable_progress_bar=progress,
             enable_model_summary=False,
             use_distributed_sampler=False,
@@ -256,6 +260,11 @@ def train(
         )
         per_epoch = recipe.steps_per_epoch(trainer.world_size)
         module.per_epoch = per_epoch
+        module.identify({**(identity or {}), "devices": trainer.world_size})
+        start = None
+        if checkpoint is not None and checkpoint.exists():
+            _check(checkpoint, module)
+            start = str(checkpoint)
         loader = _Loader(
             patches,
             batch_sampler=_Steps(trainer, recipe.batch_size, per_epoch),
@@ -278,9 +287,10 @@ def train(
         completed = completed and not trainer.interrupted
     if best is not None:
         best.restore(net)
-    device = str(module.device) if module.device.type == "cpu" else _device_name()
     net.cpu().eval()
-    return Trained(net, recipe, recorder.history, device, completed)
+    error = rmse(net, held_out) if held_out else None
+    device = _device_name(trainer.strategy.root_device)
+    return Trained(net, recipe, recorder.history, device, completed, error)
 
 
 class _Scenes(Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -333,22 +343,35 @@ def _lightning() -> Any:
     return lightning.pytorch
 
 
-def _checkpoints(folder: Path, every: int) -> Any:
-    from lightning.pytorch.callbacks import ModelCheckpoint
+def find_checkpoint(folder: Path, *, resume: bool) -> Path:
+    """Return where a folder's checkpoint is, or will be.
 
-    return ModelCheckpoint(
-        folder,
-        filename=LAST.removesuffix(".ckpt"),
-        every_n_train_steps=every,
-        save_on_train_epoch_end=False,
-        enable_version_counter=False,
-    )
+    Raises
+    ------
+    ValueError
+        There is one already, and the run is not to be resumed.
+    """
+    path = folder / LAST
+    if path.exists() and not resume:
+        raise ValueError(f"{path} is there already: resume from it, or give another folder")
+    return path
+
+
+def _trainer(lightning: Any, **options: Any) -> Any:
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    try:
+        return lightning.Trainer(**options)
+    except MisconfigurationException as error:  # no such accelerator, too many devices
+        raise ValueError(str(error)) from error
 
 
 def _loggers(folder: Path) -> list[Any]:
     from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-    found: list[Any] = [CSVLogger(folder, name="", version="csv")]
+    # It begins a file anew: a resumed run writes another one.
+    runs = len(list(folder.glob("csv*")))
+    found: list[Any] = [CSVLogger(folder, name="", version=f"csv-{runs}" if runs else "csv")]
     with contextlib.suppress(ModuleNotFoundError):  # neither tensorboard nor tensorboardX is there
         found.append(TensorBoardLogger(folder, name="", version="tensorboard"))
     return found
@@ -404,5 +427,5 @@ class _quiet:
         self._warnings.__exit__(*error)
 
 
-def _device_name() -> str:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "accelerator"
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -35,6 +35,9 @@ def save(net: CUNet, path: str | Path) -> None:
         "metadata": json.dumps(net.metadata),
     }
     state = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
+    for key, value in state.items():
+        if not bool(value.isfinite().all()):
+            raise ValueError(f"{key} holds NaN or Inf: such weights are not written")
     data = to_bytes(state, metadata)
     with atomic_write(path) as file:
         file.write(data)

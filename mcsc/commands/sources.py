@@ -60,8 +60,11 @@ def read_sources(
     seed: int,
     *,
     held_out: float = 0.0,
+    truth: bool = False,
 ) -> Sources:
     """Find the scenes; `held_out` of them, at least one of each kind, are kept apart.
+
+    With `truth`, scenes of a fusion must come with their result.
 
     Raises
     ------
@@ -86,7 +89,16 @@ def read_sources(
         found = find_scenes(folder, task, scenes.split(",") if scenes else None)
         kept = max(1, round(held_out * len(found))) if held_out else 0
         if kept >= len(found):
-            raise ValueError(f"{folder} has {len(found)} scene: want another one to validate on")
+            raise ValueError(
+                f"{folder} has {len(found)} scene: want another one to validate on, or "
+                "--validation 0"
+            )
+        lacking = [s.name for s in found if truth and task.kind == "fusion" and not s.target_path]
+        if lacking:
+            raise ValueError(
+                f"{folder}: {lacking[0]} has no target: {task.name} is learned from scenes whose "
+                "result is known; want a file SCENE_target.png with each pair, or synthetic scenes"
+            )
         order = np.random.default_rng(seed).permutation(len(found))
         for i in sorted(order[kept:]):
             readers += file_scenes([found[i]])

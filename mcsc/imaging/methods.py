@@ -133,7 +133,13 @@ def resolve_method(
     if name == "mcsc":
         return own_method(task, Dictionary.load(file) if file else load_pretrained(task.name), tol)
     if name in _plugins():
-        found: Method = _plugins()[name].load()(task.name, file)
+        try:
+            found: Method = _plugins()[name].load()(task.name, file)
+        except ModuleNotFoundError as error:
+            raise ValueError(
+                f"the method {name} needs {error.name}, which is not installed: see the extras of "
+                "the package, as in pip install 'mcsc[unfolded]'"
+            ) from error
         return found
     raise ValueError(f"{task.name} has no method {name!r}: want {', '.join(method_names(task))}")
 

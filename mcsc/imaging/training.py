@@ -81,7 +81,7 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
         return len(self._readers)
 
     def __getitem__(self, index: Any) -> Any:
-        return self._scene(index)[0]
+        return self.scene(index)[0]
 
     @property
     def targets(self) -> Sequence[Floats] | None:
@@ -90,10 +90,11 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
         Fusions have none, unless readers give three images. With the base "low" the target of a
         fusion is its own detail: its low-pass part is not that of the sources.
         """
-        known = self._task.kind == "restoration" or self._scene(0)[1] is not None
+        known = self._task.kind == "restoration" or self.scene(0)[1] is not None
         return _Targets(self) if known else None
 
-    def _scene(self, index: int) -> tuple[tuple[Floats, ...], Floats | None]:
+    def scene(self, index: int) -> tuple[tuple[Floats, ...], Floats | None]:
+        """Return signals and target of a scene; None where it has no truth."""
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         index %= len(self)
@@ -133,7 +134,7 @@ class _Targets(Sequence[Floats]):
         return len(self._scenes)
 
     def __getitem__(self, index: Any) -> Any:
-        return self._scenes._scene(index)[1]
+        return self._scenes.scene(index)[1]
 
 
 def _grey(image: Floats) -> Floats:

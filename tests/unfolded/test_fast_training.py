@@ -100,3 +100,13 @@ def test_a_second_derivative_is_refused():
     )
     with pytest.raises(RuntimeError, match="once_differentiable"):
         first.square().sum().backward()
+
+
+def test_a_graph_can_be_gone_through_twice():
+    net = make_net(dtype=torch.float32).train()
+    x, y = make_images(net)
+    loss = net(x, y).square().sum()
+    first, second = (
+        torch.autograd.grad(loss, list(net.parameters()), retain_graph=True) for _ in range(2)
+    )
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))

@@ -90,46 +90,47 @@ from unfolded import Recipe, train
 recipe = Recipe(epochs=4, patches_per_epoch=200, patch=16, batch_size=4)
 net = small()
 trained = train(net, make_scenes(), validation=make_scenes(1, seed=9), recipe=recipe,
-                folder=sys.argv[1], resume=True, checkpoint_every=7)
+                folder=sys.argv[1], resume=True, checkpoint_every=int(sys.argv[2]), patience=4)
 net.save(sys.argv[1] + "/done.safetensors")
 print(trained.history.step, trained.history.validation)
 """
 
 
-def run(folder, **options):
-    command = [sys.executable, "-c", SCRIPT, str(folder)]
+def run(folder, every):
+    command = [sys.executable, "-c", SCRIPT, str(folder), str(every)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, **options
-    )
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.mark.slow
-def test_a_killed_training_ends_with_the_same_weights(tmp_path):
-    whole = run(tmp_path / "whole")
+@pytest.mark.parametrize("every", [7, 50], ids=["in a round", "at the end of a round"])
+def test_a_killed_training_ends_with_the_same_weights(every, tmp_path):
+    whole = run(tmp_path / "whole", every)
     said, _ = whole.communicate(timeout=300)
     assert whole.returncode == 0
-    killed = run(tmp_path / "killed")
+    assert said.startswith("[50, 100, 150, 200]")
+    killed = run(tmp_path / "killed", every)
     checkpoint = tmp_path / "killed" / "last.ckpt"
     limit = time.monotonic() + 300
     while time.monotonic() < limit:
-        # Past the first round of 50 steps, in the middle of the second or later.
-        if checkpoint.exists() and _step(checkpoint) > 56:
+        # Past the first round of 50 steps.
+        if checkpoint.exists() and _step(checkpoint) >= 56 - 6 * (every == 50):
             break
-        time.sleep(0.05)
+        time.sleep(0.02)
     killed.send_signal(signal.SIGKILL)
     killed.communicate(timeout=60)
     assert killed.returncode == -signal.SIGKILL
     step = _step(checkpoint)
-    assert 56 < step < 200
-    assert step % 50, "killed between rounds: nothing was tested"
+    assert 50 <= step < 200
     assert not (tmp_path / "killed" / "done.safetensors").exists()
-    resumed = run(tmp_path / "killed")
-    again, _ = resumed.communicate(timeout=300)
-    assert resumed.returncode == 0
-    assert again == said
-    nets = [load(tmp_path / name / "done.safetensors") for name in ("whole", "killed")]
-    assert torch.equal(weights(nets[0]), weights(nets[1]))
+    # A run that is over is not changed by being resumed.
+    for _ in range(2):
+        resumed = run(tmp_path / "killed", every)
+        again, _ = resumed.communicate(timeout=300)
+        assert resumed.returncode == 0
+        assert again == said
+        nets = [load(tmp_path / name / "done.safetensors") for name in ("whole", "killed")]
+        assert torch.equal(weights(nets[0]), weights(nets[1]))
 
 
 def _step(checkpoint):
@@ -150,6 +151,15 @@ def test_patience_keeps_the_best_round():
     assert len(errors) < 50
     assert errors.index(min(errors)) == len(errors) - 3
     assert rmse(net, held_out) == pytest.approx(min(errors), rel=1e-5)
+    assert trained.error == pytest.approx(min(errors), rel=1e-5)
+
+
+def test_divergence_is_said():
+    net = small()
+    with torch.no_grad():
+        net.target_common.weight.fill_(1e20)
+    with pytest.raises(ValueError, match="the training diverged at step 1: lower the learning"):
+        train(net, make_scenes(), recipe=RECIPE)
 
 
 # ------------------------------------------------------------------------------ recipe
@@ -243,6 +253,8 @@ def test_scenes_that_do_not_fit_into_memory_take_turns():
         ({"scenes": make_scenes(1, (12, 40))}, ValueError, "12 x 40: smaller than patches of 16"),
         ({"resume": True}, ValueError, "resume needs the folder"),
         ({"patience": 3}, ValueError, "needs validation scenes"),
+        ({"checkpoint_every": 0}, ValueError, "checkpoint_every must be a whole number >= 1"),
+        ({"accelerator": "warp"}, ValueError, "warp"),
     ],
 )
 def test_refused_arguments(change, error, words):
@@ -284,6 +296,8 @@ def test_refused_checkpoints(tmp_path):
             small(), scenes, folder=tmp_path, resume=True,
             recipe=Recipe(epochs=1, patches_per_epoch=40, patch=8, batch_size=4),
         )  # fmt: skip
+    with pytest.raises(ValueError, match="is of another run: sigma was None, now it is 25"):
+        train(small(), scenes, recipe=recipe, folder=tmp_path, resume=True, identity={"sigma": 25})
     other = CUNet(filters=4, kernel_size=3, blocks=1)
     with pytest.raises(ValueError, match=r"filters was \[6, 6, 6\], now it is \[4, 4, 4\]"):
         train(other, scenes, recipe=recipe, folder=tmp_path, resume=True)
