@@ -154,6 +154,7 @@ def test_patience_keeps_the_best_round():
     assert trained.error == pytest.approx(min(errors), rel=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
 def test_divergence_is_said():
     net = small()
     with torch.no_grad():
