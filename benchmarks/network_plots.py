@@ -192,7 +192,7 @@ def starts(data: Data, path: Path) -> None:
     colours = dict(zip(("dictionary", "Xavier"), _CYCLE, strict=False))
     for ax, steps in zip(axes, budgets, strict=True):
         for run in (r for r in best(data) if r["steps"] == steps):
-            ax.semilogy(
+            ax.plot(
                 run["seconds"], run["validation"], color=colours[run["start"]], marker="o",
                 markersize=4, linewidth=1.8, label=f"{run['start']}, rate {run['rate']:g}",
             )  # fmt: skip
@@ -202,6 +202,8 @@ def starts(data: Data, path: Path) -> None:
             marker="s", linestyle="none", label="dictionary, untrained",
         )  # fmt: skip
         label(ax, f"{steps} steps", "seconds", "RMSE on held-out scenes")
+        # Random filters begin far above the picture.
+        ax.set_ylim(top=1.1 * data["inputs"]["synthetic"])
         ax.set_xlim(left=0)
         ax.legend(frameon=False, fontsize=8.5)
     save(figure, path)
