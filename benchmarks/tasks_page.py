@@ -21,7 +21,8 @@ HEAD = """\
 # The six tasks, measured
 
 Means over the scenes named, by `mcsc evaluate`. Settings were chosen on other scenes. RMSE is in
-grey levels of 255 over the whole image. Times are seconds a scene on two cores, with other work on
+grey levels of 255 over the whole image; values beyond 0 and 1 are cut off first, but not those of
+depth. Times are seconds a scene on two cores, with other work on
 the machine.
 """
 
