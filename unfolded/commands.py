@@ -332,4 +332,6 @@ def open_weights(name: str) -> Any:
         return pretrained(name)
     if name.endswith(".pth"):
         return load_official(name)
+    if not Path(name).suffix:
+        pretrained(name)  # says which names there are
     return load(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from pathlib import Path
 
@@ -65,6 +66,10 @@ def export_onnx(net: CUNet, path: str | Path) -> None:
     axes = {0: "n", 2: "height", 3: "width"}
     names = ["z", "common", "unique_x", "unique_y"][: 2 + len(net.target_unique)]
     training = net.training
+    # It also logs which operators of torchvision it goes without.
+    log = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = log.level
+    log.setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(
@@ -76,6 +81,7 @@ def export_onnx(net: CUNet, path: str | Path) -> None:
             dynamo=True,
             verbose=False,
         )
+    log.setLevel(level)
     net.train(training)
     assert program is not None
     model = program.model_proto

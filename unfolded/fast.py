@@ -26,7 +26,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .patches import Map, analysis_matrix, array, synthesis_matrix, torch_threads
+from .patches import (
+    Map,
+    analysis_matrix,
+    array,
+    blank,
+    clear_margin,
+    crop,
+    pad,
+    synthesis_matrix,
+    torch_threads,
+)
 
 if TYPE_CHECKING:
     from .cunet import CUNet
@@ -74,14 +84,14 @@ def parts(net: CUNet, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
         for sample in range(n):
             left = []
             for m, image in enumerate((x, y)):
-                signal = grid.pad(array(image[sample]))
+                signal = pad(array(image[sample]), size)
                 made = unique[m].run(grid, signal, buffers, run)
                 channels = signal.shape[0]
                 left.append(signal - made[:channels])
                 if m < len(targets):
-                    unique_parts[m][sample] = grid.crop(made[channels:])
+                    unique_parts[m][sample] = crop(made[channels:], size)
             made = common.run(grid, np.concatenate(left), buffers, run)
-            common_part[sample] = grid.crop(made)
+            common_part[sample] = crop(made, size)
     return torch.from_numpy(common_part), [torch.from_numpy(part) for part in unique_parts]
 
 
@@ -118,7 +128,6 @@ class _Grid:
 
     def __init__(self, height: int, width: int, size: int, pixels: int) -> None:
         self.height, self.width, self.size = height, width, size
-        self.before = (size - 1) // 2
         columns = -(-width // pixels)
         wide = -(-width // columns)
         rows = max(1, pixels // wide)
@@ -134,30 +143,12 @@ class _Grid:
         step = columns * max(1, PIXELS_PER_TASK // pixels // columns)
         self.tasks = [tiles[i : i + step] for i in range(0, len(tiles), step)]
 
-    def empty(self, channels: int, rows: int) -> np.ndarray:
-        return np.zeros((channels, rows + self.size - 1, self.width + self.size - 1), np.float32)
-
-    def pad(self, image: np.ndarray) -> np.ndarray:
-        """The image with every pixel's patch: s - 1 more rows and columns of zeros."""
-        out = self.empty(image.shape[0], self.height)
-        self.crop(out)[...] = image
-        return out
-
-    def crop(self, padded: np.ndarray) -> np.ndarray:
-        b = self.before
-        return padded[:, b : b + self.height, b : b + self.width]
-
     def assemble(self, strips: list[np.ndarray]) -> np.ndarray:
         """The padded image from the tasks' overlapping strips, zero outside the image again."""
-        out = self.empty(strips[0].shape[0], self.height)
+        out = blank(strips[0].shape[0], self.height, self.width, self.size)
         for task, strip in zip(self.tasks, strips, strict=True):
             out[:, task[0].top : task[0].top + strip.shape[1]] += strip
-        b = self.before
-        out[:, :b] = 0
-        out[:, b + self.height :] = 0
-        out[:, :, :b] = 0
-        out[:, :, b + self.width :] = 0
-        return out
+        return clear_margin(out, self.size)
 
 
 class _Module:
@@ -212,7 +203,7 @@ class _Module:
         up, down, lam = self.up[j], self.down[j], self.thresholds[j]
         scratch = _Scratch(task, up.shape[1], self.maps, len(down), self.half)
         rows = task[-1].top + task[-1].rows - task[0].top
-        strip = grid.empty(len(down) // grid.size**2, rows)
+        strip = blank(len(down) // grid.size**2, rows, grid.width, grid.size)
         for tile in task:
             drive, maps = (tile.of(buffer, self.maps) for buffer in buffers)
             patches = scratch.patches(tile.pixels)
