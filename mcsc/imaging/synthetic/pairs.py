@@ -138,8 +138,8 @@ def exposure_pair(scene: Scene) -> tuple[Floats, Floats, Floats]:
     -------
     over, under : arrays (3, H, W), in [0, 1]
         With one response curve; over-exposed, its highlights are clipped to 1, and under-exposed,
-        its shadows are dark and coarse, since both are rounded to 8 bits. No sample of `over` is
-        darker than that of `under`.
+        its shadows are dark and coarse, since both are rounded to 8 bits: from a useful photograph
+        to one that is nearly black. No sample of `over` is darker than that of `under`.
     target : array (3, H, W), in [0, 1]
         Well exposed everywhere: the whole range of light, tone-mapped. The contrast of regions (a
         self-guided filter of log luminance) is compressed, that of detail is kept.
@@ -154,10 +154,14 @@ def exposure_pair(scene: Scene) -> tuple[Floats, Floats, Floats]:
         return np.round(curved * 255).astype(np.float32) / np.float32(255)
 
     brightest = radiance.max(axis=0)
+    # Short enough for the highlights, or up to six stops shorter: photographers bracket in whole
+    # stops, and the darkest of a series shows next to nothing of the shadows.
     short = rng.uniform(0.7, 1.0) / float(np.quantile(brightest, 0.995))
-    # Long enough for the shadows, at least four times and at most 64 times as long.
-    wanted = rng.uniform(0.08, 0.2) / float(np.quantile(brightest, 0.1))
-    long = float(np.clip(wanted, 4 * short, 64 * short))
+    short *= 2.0 ** -rng.uniform(0.0, 6.0)
+    # Long enough for the shadows, or longer: 3 % are burnt out at least.
+    wanted = math.exp(rng.uniform(math.log(0.06), math.log(0.4)))
+    long = float(max(wanted / np.quantile(brightest, 0.1), 1.05 / np.quantile(brightest, 0.97)))
+    long = float(np.clip(long, 4 * short, 1024 * short))
     return develop(long), develop(short), _tone_mapped(radiance)
 
 
