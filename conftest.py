@@ -28,6 +28,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=("float32", "tf32", "bfloat16"),
         help="of the networks' products on a GPU (float32)",
     )
+    group.addoption(
+        "--benchmark-kernels",
+        choices=("auto", "fused", "compiled", "layers"),
+        help="of the networks on a GPU, as unfolded.accelerate takes them (auto)",
+    )
     group.addoption("--benchmark-threads", type=int, metavar="N", help="threads (all cores)")
     group.addoption(
         "--benchmark-quick", action="store_true", help="tiny images, one round: does it work?"
@@ -43,8 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Turn to the benchmarks if they are asked for; refuse what cannot be measured."""
     option = config.option
     ours = (
-        "benchmark_device", "benchmark_arithmetic", "benchmark_threads", "benchmark_quick",
-        "benchmark_record",
+        "benchmark_device", "benchmark_arithmetic", "benchmark_kernels", "benchmark_threads",
+        "benchmark_quick", "benchmark_record",
     )  # fmt: skip
     if not option.benchmark:
         given = [name for name in ours if getattr(option, name)]
@@ -59,6 +64,8 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     if option.benchmark_arithmetic not in (None, "float32") and option.benchmark_device != "cuda":
         raise pytest.UsageError("--benchmark-arithmetic is for --benchmark-device cuda")
+    if option.benchmark_kernels is not None and option.benchmark_device != "cuda":
+        raise pytest.UsageError("--benchmark-kernels is for --benchmark-device cuda")
     if option.benchmark_device == "cuda":
         import torch
 

@@ -34,6 +34,7 @@ def setup(request: pytest.FixtureRequest):
     chosen = speed_table.Setup(
         device=option.benchmark_device or "cpu",
         precision=option.benchmark_arithmetic or "float32",
+        kernels=option.benchmark_kernels or "auto",
         threads=option.benchmark_threads,
         rounds=option.benchmark_min_rounds,
         quick=option.benchmark_quick,
@@ -75,8 +76,8 @@ def pytest_terminal_summary(
     if out is not None:
         setup = about["setup"]
         arguments = {
-            "device": setup.device, "threads": setup.threads, "rounds": setup.rounds,
-            "quick": setup.quick,
+            "device": setup.device, "precision": setup.precision, "kernels": setup.kernels,
+            "threads": setup.threads, "rounds": setup.rounds, "quick": setup.quick,
         }  # fmt: skip
         seconds = time.perf_counter() - about["started"]
         path = save("speed_table", arguments, data, seconds=seconds, load=about["load"], out=out)

@@ -14,6 +14,7 @@ has m = 3 too.
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -57,6 +58,7 @@ CASES = (
 )
 PLAIN = ("multispectral-sr", "medical")
 """Tasks that the plain formulation is measured on as well: it takes several times as long."""
+ERROR_SIZE = 130
 EXACT_SIZE, EXACT_TOLS, EXACT_FRACTION = 256, (1e-1, 1e-2), 0.01
 
 
@@ -88,6 +90,8 @@ class Setup:
     device: str = "cpu"
     precision: str = "float32"
     """On a GPU: of the products; see `unfolded.accelerate`."""
+    kernels: str = "auto"
+    """On a GPU: what computes; see `unfolded.accelerate`."""
     threads: int | None = None
     rounds: int = 5
     quick: bool = False
@@ -134,10 +138,20 @@ class Setup:
         return net.float().to(self.device).eval(), origin
 
     def fast(self, net: unfolded.CUNet) -> Callable[..., torch.Tensor]:
-        """The network as one would use it on the device: compiled for a GPU."""
+        """The network as one would use it on the device."""
         if self.device == "cpu":
             return net
-        return unfolded.accelerate(net, self.device, precision=self.precision)
+        return unfolded.accelerate(net, self.device, precision=self.precision, kernels=self.kernels)
+
+    def error(
+        self, net: unfolded.CUNet, run: Callable[..., torch.Tensor], images: list[torch.Tensor]
+    ) -> float | None:
+        """Largest difference on a GPU from the CPU's result in float64, on a part of a pair."""
+        if self.device == "cpu":
+            return None
+        part = [image[..., :ERROR_SIZE, :ERROR_SIZE] for image in images]
+        exact = copy.deepcopy(net).cpu().double()(*(image.cpu().double() for image in part))
+        return float((run(*part).cpu() - exact).abs().max())
 
     def shape(self, case: Case) -> tuple[int, int]:
         """Height and width of a task's images; in a quick run an eighth of them."""
@@ -169,6 +183,7 @@ class Setup:
         name = torch.cuda.get_device_name() if self.device == "cuda" else cpu_model()
         return {
             "device": self.device, "device_name": name, "precision": self.precision,
+            "kernels": self.kernels,
             "threads": self.count, "rounds": self.repeats, "torch": torch.__version__,
             "compiling": compiling, "filters": self.filters, "quick": self.quick,
         }  # fmt: skip
@@ -201,7 +216,8 @@ def summary(data: Data) -> str:
     for row in data["rows"]:
         by_kind.setdefault(row["kind"], []).append(row)
     name = data["device_name"]
-    threads = f", {data['threads']} threads" if data["device"] == "cpu" else ", device events"
+    on_gpu = data["device"] != "cpu"
+    threads = ", device events" if on_gpu else f", {data['threads']} threads"
     parts = ["(A quick run: the images are not of the paper's size.)"] if data["quick"] else []
     if "network" in by_kind:
         parts.append(
@@ -209,6 +225,13 @@ def summary(data: Data) -> str:
             f"{data['precision']}, PyTorch {data['torch']}; medians of {data['rounds']} runs "
             f"(least to most), one pair an image, 2 x m channels in:\n\n" + _networks(by_kind)
         )
+        if on_gpu:
+            kernels = ", ".join(dict.fromkeys(row["kernels"] for row in by_kind["network"]))
+            worst = max(row["error"] for row in by_kind["network"])
+            parts.append(
+                f"Kernels: {kernels}. Largest difference from float64 on the CPU, on "
+                f"{ERROR_SIZE}x{ERROR_SIZE} pixels of each pair: {number(worst)}."
+            )
     if "shipped" in by_kind:
         parts.append(
             "Networks that come with the package, where they differ from the paper's:\n\n"

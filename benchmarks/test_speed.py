@@ -27,10 +27,12 @@ def test_network(task, setup, benchmark, record):
     extra = setup.peak(lambda: run(x, y))
     image = benchmark.pedantic(run, (x, y), rounds=setup.repeats)
     height, width = image.shape[2:]
+    error = setup.error(net, run, [x, y])
     assert (height, width) == setup.shape(case)
     record(
         kind="network", task=task, width=width, height=height, channels=case.channels,
-        published=case.published, weights=weights, extra=extra,
+        published=case.published, weights=weights, extra=extra, error=error,
+        kernels=getattr(run, "kernels", "layers"),
     )  # fmt: skip
 
 

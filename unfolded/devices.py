@@ -1,11 +1,12 @@
-"""The network on a GPU: channels-last maps, TF32 or bfloat16 by name, compiled.
+"""The network on a GPU: its own kernels or compiled layers, TF32 or bfloat16 by name.
 
-Nothing here needs a GPU to be imported, and all of it runs on a CPU too, where it is tested.
+Nothing here needs a GPU to be imported, and what does not need one to run is tested on a CPU.
 """
 
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,9 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from . import fused
 from .cunet import CUNet
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
+KERNELS = ("auto", "fused", "compiled", "layers")
+
+SMALL = 2**19
+"""Pixels up to which a call is launched as one graph: launching its kernels one by one would take
+longer than they do."""
+
+# Relative errors (root mean square) that tell kernels that compute something else from rounding.
+_WRONG = {"float32": 1e-3, "tf32": 2e-2, "bfloat16": 0.2}
 
 
 class Accelerated(nn.Module):
@@ -27,16 +37,25 @@ class Accelerated(nn.Module):
         A copy, in evaluation mode.
     precision : str
         One of `PRECISIONS`.
+    kernels : {"fused", "compiled", "layers"}
+        What computes.
     """
 
-    def __init__(self, net: CUNet, precision: str, compile: bool, backend: str) -> None:
+    def __init__(self, net: CUNet, precision: str, kernels: str, backend: str) -> None:
         super().__init__()
         self.net = net
         self.precision = precision
-        self._run: Callable[[Tensor, Tensor], Tensor] = net
-        if compile:
+        self.kernels = kernels
+        run: Callable[[Tensor, Tensor], Tensor] = net
+        if kernels == "fused":
+            run = fused.Fused(net, precision)
+            if self.device.type == "cuda":
+                run = _Graphed(run)
+        elif kernels == "compiled":
             # Images of other sizes shall not compile again.
-            self._run = torch.compile(net, dynamic=True, backend=backend)
+            run = torch.compile(net, dynamic=True, backend=backend)
+        # Not itself an attribute: a module would be the network's second name for its weights.
+        self._run: Callable[[Tensor, Tensor], Tensor] = lambda x, y: run(x, y)
 
     @property
     def device(self) -> torch.device:
@@ -57,7 +76,7 @@ class Accelerated(nn.Module):
         with (
             torch.inference_mode(),
             _tf32(self.precision == "tf32"),
-            torch.autocast(kind, torch.bfloat16, enabled=half),
+            torch.autocast(kind, torch.bfloat16, enabled=half and self.kernels != "fused"),
         ):
             return self._run(x, y).float()
 
@@ -67,7 +86,7 @@ def accelerate(
     device: str | torch.device = "cuda",
     *,
     precision: str = "float32",
-    compile: bool = True,
+    kernels: str = "auto",
     backend: str = "inductor",
 ) -> Accelerated:
     """Return a copy of a network, made ready for fast inference on a device.
@@ -81,40 +100,46 @@ def accelerate(
     precision : {"float32", "tf32", "bfloat16"}
         Of the products: all 24 bits; 11 bits, on the tensor cores of a GPU; or 8 bits. Maps,
         thresholds and sums are in float32 with the first two.
-    compile : bool
-        Compile by `torch.compile`: thresholds and sums are fused with what is around them, so
-        that a block moves its maps through memory fewer times. The first call takes a while.
+    kernels : {"auto", "fused", "compiled", "layers"}
+        The project's own (`unfolded.fused`; they need Triton, which comes with PyTorch for CUDA);
+        PyTorch's layers, compiled by `torch.compile`; or the layers as they are. "auto" is fused on
+        a GPU, if those kernels agree with the layers on a small random image there, else compiled;
+        on a CPU the network itself, with the path of `unfolded.fast`.
     backend : str
         Of `torch.compile`.
 
     Returns
     -------
     Accelerated
-        Call it with x and y on that device.
+        Call it with x and y on that device. The first call for a size takes a while. Fused kernels
+        keep the memory of one call of a small image (up to 2**19 pixels) between calls.
 
     Raises
     ------
     RuntimeError
-        There is no such device here.
+        There is no such device here, or fused kernels were asked for where they do not run.
     TypeError
         The network is not in float32.
     ValueError
-        There is no such precision, or it is "tf32" on another device than a GPU.
+        There is no such precision, it is "tf32" on another device than a GPU, or there are no such
+        kernels.
 
-    Notes
+    Warns
     -----
-    On a CPU without compiling it is the network itself, with the path of `unfolded.fast`.
+    RuntimeWarning
+        "auto" found that the fused kernels fail or disagree on this GPU.
 
     Examples
     --------
     >>> import torch
     >>> from unfolded import CUNet, accelerate
-    >>> net = accelerate(CUNet(filters=8, kernel_size=5, blocks=2), "cpu", compile=False)
+    >>> net = accelerate(CUNet(filters=8, kernel_size=5, blocks=2), "cpu")
     >>> tuple(net(torch.rand(1, 1, 20, 30), torch.rand(1, 1, 20, 30)).shape)
     (1, 1, 20, 30)
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; found {precision!r}")
+    for word, value, known in (("precision", precision, PRECISIONS), ("kernels", kernels, KERNELS)):
+        if value not in known:
+            raise ValueError(f"{word} must be one of {', '.join(known)}; found {value!r}")
     if net.target_common.weight.dtype != torch.float32:
         raise TypeError(
             f"the network is in {net.target_common.weight.dtype}: call net.float() first"
@@ -127,10 +152,85 @@ def accelerate(
         )
     if precision == "tf32" and place.type != "cuda":
         raise ValueError(f"tf32 is of NVIDIA GPUs, the device is {device!r}: use float32")
+    if kernels == "fused" and not fused.runs_on(place):
+        raise RuntimeError(
+            f"device {device!r}: fused kernels need Triton and a GPU; use kernels='compiled' or "
+            "'layers'"
+        )
     made = copy.deepcopy(net).to(place).eval().requires_grad_(False)
-    if place.type == "cuda":
+    if kernels == "auto":
+        kernels = _choose(made, precision, place)
+    if place.type == "cuda" and kernels != "fused":
         made = made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Accelerated(made, precision, compile, backend)
+    return Accelerated(made, precision, kernels, backend)
+
+
+def _choose(net: CUNet, precision: str, place: torch.device) -> str:
+    """What "auto" is."""
+    if place.type != "cuda":
+        return "layers"
+    if not fused.runs_on(place):
+        return "compiled"
+    try:
+        error = disagreement(net, precision)
+    except Exception as failure:  # a compiler's error can be of any kind
+        problem = f"fail here ({type(failure).__name__}: {failure})"
+    else:
+        if error <= _WRONG[precision]:
+            return "fused"
+        problem = f"are off by {error:.2g} of the layers' result here"
+    warnings.warn(
+        f"the fused kernels {problem}; compiled layers are used instead",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+    return "compiled"
+
+
+def disagreement(net: CUNet, precision: str, shape: tuple[int, int] = (48, 160)) -> float:
+    """Return the fused kernels' relative error (rms) against the layers on a random image."""
+    device = net.target_common.weight.device
+    random = torch.Generator().manual_seed(0)
+    x, y = (
+        torch.rand((1, c, *shape), generator=random).to(device) for c in net.configuration.channels
+    )
+    with torch.inference_mode():
+        wanted = net(x, y)
+        found = fused.Fused(net, precision)(x, y)
+        size = max(float(wanted.norm()), 1e-12)
+        return float((found - wanted).norm()) / size
+
+
+class _Graphed:
+    """Calls that launch all kernels at once for small images, as a CUDA graph of the last size."""
+
+    def __init__(self, run: Callable[[Tensor, Tensor], Tensor]) -> None:
+        self._run = run
+        self._key: Any = None
+        self._graph: Any = None
+        self._images: tuple[Tensor, Tensor] | None = None
+        self._out: Tensor | None = None
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        if x.shape[0] * x.shape[2] * x.shape[3] > SMALL:
+            return self._run(x, y)
+        key = tuple(x.shape), tuple(y.shape)
+        if key != self._key:
+            # The first call of a size compiles; the second is worth recording.
+            self._key, self._graph, self._images, self._out = key, None, None, None
+            return self._run(x, y)
+        if self._graph is None:
+            self._images = x.clone(), y.clone()
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                self._out = self._run(*self._images)
+            self._graph = graph
+        assert self._images is not None
+        assert self._out is not None
+        self._images[0].copy_(x)
+        self._images[1].copy_(y)
+        self._graph.replay()
+        return self._out.clone()
 
 
 @contextmanager

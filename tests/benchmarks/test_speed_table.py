@@ -38,7 +38,10 @@ def test_flag_prints_and_records_the_table(tmp_path):
     for case in speed_table.CASES:
         assert f"| {case.task} " in table
         assert f"| {case.published:.2f} " in table
-    assert record["arguments"] == {"device": "cpu", "threads": 1, "rounds": 5, "quick": True}
+    assert record["arguments"] == {
+        "device": "cpu", "precision": "float32", "kernels": "auto", "threads": 1, "rounds": 5,
+        "quick": True,
+    }  # fmt: skip
     kinds = [row["kind"] for row in record["data"]["rows"]]
     assert kinds.count("network") == 6
     assert {"plain", "exact"} < set(kinds)

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+try:
+    import torch
+except ModuleNotFoundError:
+    pass
+else:
+    if not torch.cuda.is_available():
+        # NumPy runs the Triton kernels then; they ask when they are imported.
+        os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import scipy.fft
 import scipy.ndimage
 from numpy.typing import NDArray
 
+from ..fusing import exposure_fusion
 from .canvas import flatten, spread
 from .lighting import Lamp, encode, exposure, random_lamp, smooth_field
 from .scene import Scene
@@ -141,8 +142,10 @@ def exposure_pair(scene: Scene) -> tuple[Floats, Floats, Floats]:
         its shadows are dark and coarse, since both are rounded to 8 bits: from a useful photograph
         to one that is nearly black. No sample of `over` is darker than that of `under`.
     target : array (3, H, W), in [0, 1]
-        Well exposed everywhere: the whole range of light, tone-mapped. The contrast of regions (a
-        self-guided filter of log luminance) is compressed, that of detail is kept.
+        Well exposed everywhere: the whole series of exposures from one to the other, a stop apart,
+        fused (Mertens et al., 2009; `mcsc.imaging.fusing.exposure_fusion`). It shows what is lost
+        in both, which a network can only guess, and between them no contrast that no photograph
+        has: with a tone-mapped target instead, networks learned gradients of their own.
     """
     rng = scene.rng(2)
     radiance = _contrasty(scene, rng)
@@ -162,7 +165,11 @@ def exposure_pair(scene: Scene) -> tuple[Floats, Floats, Floats]:
     wanted = math.exp(rng.uniform(math.log(0.06), math.log(0.4)))
     long = float(max(wanted / np.quantile(brightest, 0.1), 1.05 / np.quantile(brightest, 0.97)))
     long = float(np.clip(long, 4 * short, 1024 * short))
-    return develop(long), develop(short), _tone_mapped(radiance)
+    over, under = develop(long), develop(short)
+    stops = max(round(math.log2(long / short)), 2)
+    between = [develop(short * (long / short) ** (i / stops)) for i in range(1, stops)]
+    fused = exposure_fusion([under, *between, over])
+    return over, under, np.clip(fused, 0, 1).astype(np.float32)
 
 
 def _contrasty(scene: Scene, rng: np.random.Generator) -> Floats:
@@ -177,33 +184,6 @@ def _contrasty(scene: Scene, rng: np.random.Generator) -> Floats:
     light = np.exp2(stops)
     out: Floats = (scene.albedo * diffuse + highlights) * light + np.float32(1e-4)
     return out
-
-
-def _tone_mapped(radiance: Floats) -> Floats:
-    grey = radiance.mean(axis=0)
-    log = np.log2(grey)
-    base = _self_guided(log, max(min(log.shape) // 16, 2), 1.0)
-    low, high = (float(q) for q in np.quantile(base, (0.02, 0.98)))
-    squeeze = np.float32(min(1.0, 3.0 / max(high - low, 1e-3)))
-    mapped = (base - np.float32(0.5 * (low + high))) * squeeze + (log - base)
-    ratio = np.exp2(mapped - log)
-    light = radiance * ratio
-    light = light * exposure(light, key=0.2)
-    # Reinhard's shoulder instead of a hard clip; white is four times what would burn out.
-    return encode(light * (1 + light / 4) / (1 + 0.25 * light))
-
-
-def _self_guided(image: Floats, radius: int, eps: float) -> Floats:
-    """Smooth what varies by less than sqrt(eps), keep edges (He, Sun and Tang, TPAMI 2013)."""
-
-    def mean(a: Floats) -> Floats:
-        out: Floats = scipy.ndimage.uniform_filter(a, 2 * radius + 1, mode="nearest")
-        return out
-
-    centre = mean(image)
-    variance = np.maximum(mean(image * image) - centre**2, 0)
-    a = variance / (variance + np.float32(eps))
-    return mean(a) * image + mean(centre - a * centre)
 
 
 def flash_pair(scene: Scene) -> tuple[Floats, Floats]:

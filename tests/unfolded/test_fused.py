@@ -1,0 +1,200 @@
+"""The Triton kernels, run by Triton's interpreter where there is no GPU."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from tests.unfolded.nets import make_images, make_net, torch
+from unfolded import accelerate, devices, fused
+
+pytest.importorskip("triton", reason="Triton is not installed")
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@pytest.fixture(autouse=True)
+def small_tiles(monkeypatch):
+    """Several tiles a row, several rounds over maps and patches, on images that take seconds."""
+    for name, number in (("MAPS", 16), ("PIXELS", 16), ("STEP", 16)):
+        monkeypatch.setattr(fused, name, number)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"filters": (3, 20, 5), "kernel_size": 4},
+        {"kernel_size": 3, "channels": (1, 3)},
+        {"task": "fusion", "channels": (3, 3), "out_channels": 3, "kernel_size": 4},
+        {"kernel_size": 4, "blocks": 2, "residual": False, "scale": 2.0},
+        {"kernel_size": 5, "tied": True},
+        {"kernel_size": 4, "blocks": 0},
+    ],
+    ids=lambda options: "-".join(options),
+)
+def test_the_function_of_the_layers(options):
+    options = {"filters": 3, "blocks": 1} | options
+    net = make_net(dtype=torch.float32, **options)
+    x, y = make_images(net, (3, 35), samples=2)
+    with torch.no_grad():
+        wanted = net.double()(x.double(), y.double())
+    net = net.float().to(DEVICE)
+    found = accelerate(net, DEVICE, kernels="fused")(x.to(DEVICE), y.to(DEVICE)).cpu()
+    assert wanted.abs().max() > 0.01
+    assert (found - wanted).abs().max() < 2e-6 * max(1, wanted.abs().max())
+
+
+def test_negative_thresholds_make_maps_grow_and_leave_zeros_alone():
+    net = make_net(dtype=torch.float32, filters=3, kernel_size=4, blocks=1)
+    with torch.no_grad():
+        for lcsc in (*net.unique, net.common):
+            lcsc.thresholds.copy_(torch.tensor([-0.02, -0.01]))
+    x, y = make_images(net, (2, 40), samples=1)
+    x[..., 8:] = y[..., 8:] = 0
+    with torch.no_grad():
+        wanted = net(x, y)
+    found = fused.Fused(net.to(DEVICE))(x.to(DEVICE), y.to(DEVICE)).cpu()
+    assert (wanted[..., 32:] == 0).all()
+    assert (found[..., 32:] == 0).all()
+    assert (found - wanted).abs().max() < 1e-5
+
+
+def test_the_products_of_padded_patches_are_refused_where_numbers_would_overflow():
+    canvas = torch.empty((1, 1), dtype=torch.float32).expand(1, 12, 2**14, 2**14)
+    with pytest.raises(ValueError, match="images of 16384 x 16384 are too large for the kernels"):
+        fused._Canvas(canvas, 8)
+
+
+def test_maps_in_half_precision(monkeypatch):
+    # NumPy, which interprets the kernels, has no bfloat16.
+    if DEVICE == "cpu":
+        monkeypatch.setattr(torch, "bfloat16", torch.float16)
+    net = make_net(dtype=torch.float32, filters=3, kernel_size=4, blocks=1).to(DEVICE)
+    x, y = (i.to(DEVICE) for i in make_images(net, (4, 20), samples=1))
+    with torch.no_grad():
+        wanted = net(x, y)
+    run = fused.Fused(net, "bfloat16")
+    assert run._common.dtype == torch.bfloat16
+    error = (run(x, y) - wanted).norm() / wanted.norm()
+    assert 1e-6 < error < 2e-2
+
+
+def test_by_themselves_where_they_agree_and_not_where_they_are_wrong(monkeypatch):
+    net = make_net(dtype=torch.float32, filters=3, kernel_size=3, blocks=1).to(DEVICE)
+    monkeypatch.setattr(devices.disagreement, "__defaults__", ((4, 20),))
+    assert devices.disagreement(net, "float32") < 1e-5
+    # On a GPU "auto" asks this; here its choice alone is tested.
+    gpu = torch.device("cuda")
+    monkeypatch.setattr(devices, "disagreement", lambda *_: 1e-6)
+    assert devices._choose(net, "float32", gpu) == "fused"
+    monkeypatch.setattr(devices, "disagreement", lambda *_: 0.5)
+    with pytest.warns(RuntimeWarning, match=r"off by 0\.5 .* compiled layers are used instead"):
+        assert devices._choose(net, "float32", gpu) == "compiled"
+
+    def fails(*_):
+        raise OSError("no compiler")
+
+    monkeypatch.setattr(devices, "disagreement", fails)
+    with pytest.warns(RuntimeWarning, match=r"fail here \(OSError: no compiler\)"):
+        assert devices._choose(net, "float32", gpu) == "compiled"
+    monkeypatch.setattr(fused, "runs_on", lambda _: False)
+    assert devices._choose(net, "float32", gpu) == "compiled"
+    assert devices._choose(net, "float32", torch.device("cpu")) == "layers"
+
+
+@pytest.mark.skipif(DEVICE == "cuda", reason="they run on the GPU that is here")
+def test_refused_where_they_do_not_run(monkeypatch):
+    from unfolded import fused_kernels
+
+    monkeypatch.setattr(fused_kernels, "INTERPRETED", False)
+    with pytest.raises(RuntimeError, match="device 'cpu': fused kernels need Triton and a GPU"):
+        accelerate(make_net(dtype=torch.float32), "cpu", kernels="fused")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", [80, 90])
+def test_they_compile_for_gpus(capability):
+    """To machine code, which takes no GPU; products go to tensor cores, nothing is spilled."""
+    pytest.importorskip("triton.backends.nvidia")
+    script = f"CAPABILITY = {capability}\n" + textwrap.dedent(COMPILE)
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/tmp"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.split("\n")[:-1]
+    assert len(lines) == 7
+    for line in lines:
+        name, tensor_cores, stack = line.split()
+        assert int(stack) == 0, line
+        assert (int(tensor_cores) > 0) == (name != "add_rows"), line
+
+
+COMPILE = """
+    import itertools, re, subprocess, tempfile
+    from pathlib import Path
+
+    import triton
+    import triton.backends.nvidia
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from unfolded import fused, fused_kernels as k
+
+    LIFT = {"image": "*fp32", "offsets": "*i32", "threshold": "fp32"}
+    tools = Path(triton.backends.nvidia.__file__).parent / "bin"
+
+    def compiled(kernel, types, constants):
+        signature = {
+            name: "constexpr" if name in constants else types.get(name, "i32")
+            for name in kernel.arg_names
+        }
+        aligned = {
+            (i,): [["tt.divisibility", 16]]
+            for i, name in enumerate(kernel.arg_names) if signature[name].startswith("*")
+        }
+        source = ASTSource(kernel, signature, constexprs=constants, attrs=aligned)
+        made = triton.compile(
+            source, target=GPUTarget("cuda", CAPABILITY, 32), options={"num_warps": fused.WARPS}
+        )
+        with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+            file.write(made.asm["cubin"])
+            file.flush()
+            used = subprocess.run(
+                [tools / "cuobjdump", "--dump-resource-usage", file.name],
+                capture_output=True, text=True, check=True,
+            ).stdout
+        stack = re.search(r"STACK:(\\d+)", used).group(1)
+        print(kernel.__name__, len(re.findall(r"w?g?mma\\.(sync|mma)", made.asm["ptx"])), stack)
+
+    shared = {"PIXELS": fused.PIXELS, "STEP": fused.STEP}
+    for number, dot in (("*fp32", "tf32"), ("*fp32", "tf32x3"), ("*bf16", "tf32")):
+        images = {"maps": number, "filters": number}
+        compiled(
+            k.lift, LIFT | images,
+            {"TAPS": 128, "GO_ON": True, "PRECISION": dot, "MAPS": fused.MAPS} | shared,
+        )
+        compiled(
+            k.reduce_rows, {"rows": "*fp32"} | images,
+            {"SIZE": 8, "SUMS": 24, "LINES": 32, "FILTERS": 64, "PRECISION": dot} | shared,
+        )
+    compiled(
+        k.add_rows, {"rows": "*fp32", "image": "*fp32"},
+        {"SIZE": 8, "CHANNELS": 3, "PIXELS": fused.PIXELS},
+    )
+"""
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(DEVICE == "cpu", reason="no CUDA device")
+@pytest.mark.parametrize("precision", devices.PRECISIONS)
+def test_one_graph_for_small_images(precision):
+    net = make_net(dtype=torch.float32, filters=8, kernel_size=8, blocks=2)
+    fast = accelerate(net, precision=precision, kernels="fused")
+    for shape, _ in itertools.product(((40, 60), (33, 70)), range(3)):
+        x, y = (i.cuda() for i in make_images(net, shape))
+        wanted = fused.Fused(fast.net, precision)(x, y)
+        torch.testing.assert_close(fast(x, y), wanted, rtol=0, atol=0)
