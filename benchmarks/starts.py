@@ -25,8 +25,9 @@ import torch
 import unfolded
 from mcsc.imaging import metrics
 from mcsc.imaging.folders import find_scenes
+from mcsc.imaging.readers import synthetic_scenes
 from mcsc.imaging.tasks import get_task
-from mcsc.imaging.training import TaskSettings, learn_task, synthetic_scenes
+from mcsc.imaging.training import TaskSettings, learn_task
 from unfolded import tasks
 
 from .ablations import TEST, VALIDATION

@@ -49,9 +49,9 @@ def write_card(
         f"- Signals: {_signals(metadata)}",
         f"- Data: {data}.",
         f"- Start: {start}.",
-        f"- Training: {steps:,} steps of {recipe.batch_size} patches of {recipe.patch} x "
+        f"- Training: {steps:,} steps of {_patches(trained)} patches of {recipe.patch} x "
         f"{recipe.patch}, Adam at {recipe.learning_rate:g}, schedule {recipe.schedule}, seed "
-        f"{recipe.seed}; {seconds:.0f} s on {_device(trained.device)}"
+        f"{recipe.seed}; {seconds:.0f} s on {_device(trained)}"
         + ("." if trained.completed else ", interrupted."),
         f"- Command: `{command}`",
         f"- Versions: mcsc {__version__}, PyTorch {torch_version}.",
@@ -79,13 +79,19 @@ def _signals(metadata: dict[str, object]) -> str:
     return words[str(metadata.get("base", "none"))].format(s=metadata.get("strength") or 0.0)
 
 
-def _device(name: str) -> str:
-    if name != "cpu":
-        return name
+def _patches(trained: Trained) -> str:
+    each = trained.recipe.batch_size
+    return f"{trained.devices} x {each}" if trained.devices > 1 else str(each)
+
+
+def _device(trained: Trained) -> str:
+    if trained.device != "cpu":
+        return f"{trained.devices} x {trained.device}" if trained.devices > 1 else trained.device
     import os
 
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = torch.get_num_threads()
-    return f"{threads} thread{'s' * (threads > 1)} of a CPU with {cores} cores"
+    words = f"{threads} thread{'s' * (threads > 1)} of a CPU with {cores} cores"
+    return f"{trained.devices} processes, each with {words}" if trained.devices > 1 else words

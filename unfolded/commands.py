@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from mcsc.commands import options
 from mcsc.commands.sources import read_sources, source_options
@@ -58,7 +59,7 @@ _PATH = click.Path(path_type=Path)
     type=click.IntRange(min=0),
     default=4,
     show_default=True,
-    help="Blocks of each module.",
+    help="Blocks of each module; weights have their own.",
 )
 @click.option(
     "--base",
@@ -229,17 +230,22 @@ def train(
     if devices != "auto" and not (devices.isdecimal() and int(devices) >= 1):
         raise click.UsageError(f"--devices must be auto or a number >= 1, found {devices!r}")
     sources = read_sources(task, folder, scenes, synthetic, seed, held_out=validation, truth=True)
+    _check_start(start_from)
     _need("torch", "safetensors", "lightning", extra="train")
     # Torch and Lightning take seconds to load: not before what is cheap to refuse.
+    from lightning.pytorch.utilities import rank_zero_only
+
     from . import tasks
     from .card import write_card
     from .evaluation import rmse
     from .training import Recipe, find_checkpoint
     from .training import train as run
 
+    # Of several devices each has a process that runs all of this: one of them speaks and writes.
+    say = rank_zero_only(click.echo)
     logs = log_folder or out.with_name(out.stem + "-training")
     if not find_checkpoint(logs, resume=resume).exists() and resume:
-        click.echo(f"There is no checkpoint in {logs} yet: training from the start.")
+        say(f"There is no checkpoint in {logs} yet: training from the start.")
 
     begin = tasks.start(
         task, start_from, filters=filters, kernel_size=kernel_size, blocks=blocks, base=base,
@@ -250,12 +256,14 @@ def train(
     # Other noise than that of the scenes that are trained on.
     apart = replace(settings, seed=settings.seed + 1_000_003)
     held_out = tasks.triples(task, sources.held_out, apart)
-    click.echo(f"Training on {sources.words}, from {begin.words}.")
+    seen.check(patch, net.configuration)
+    held_out.check(1, net.configuration)
+    say(f"Training on {sources.words}, from {begin.words}.")
     if start_from != "xavier" and not start_from.endswith(".safetensors"):
         tasks.fit_targets(net, seen, seed, min(patch, 64))
     before = rmse(net, held_out) if len(held_out) else None
     if before is not None:
-        click.echo(f"Error on {len(held_out)} scenes held out, of 255: {before:.3f}")
+        say(f"Error on {len(held_out)} scenes held out, of 255: {before:.3f}")
     trained = run(
         net,
         seen,
@@ -278,6 +286,8 @@ def train(
         workers=workers,
         progress=sys.stderr.isatty(),
     )
+    if getattr(rank_zero_only, "rank", 0):
+        return
     history = trained.history
     tasks.describe(net, task, settings, data=sources.words, start=begin.words)
     net.save(out)
@@ -291,6 +301,17 @@ def train(
     click.echo(f"{out}: {steps} steps, {spent:.0f} s{error}")
     if not trained.completed:
         click.get_current_context().exit(130)
+
+
+def _check_start(start_from: str) -> None:
+    """Refuse sizes of a network that has its own."""
+    weights = start_from.endswith(".safetensors")
+    for name in ("filters", "kernel_size", *(("blocks",) if weights else ())):
+        source = click.get_current_context().get_parameter_source(name)
+        if start_from != "xavier" and source is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} is for a new network: --start {start_from} has its own"
+            )
 
 
 @click.command()

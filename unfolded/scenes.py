@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mcsc.imaging.folders import SceneFiles
+from mcsc.imaging.readers import Reader, Recent
 from mcsc.imaging.tasks import Task
-from mcsc.imaging.training import Reader, TaskScenes, TaskSettings
+from mcsc.imaging.training import TaskScenes, TaskSettings
 
 from .configuration import Configuration
 
@@ -22,6 +23,8 @@ Triple = tuple[Floats, Floats, Floats]
 
 BYTES = 1_000_000_000
 """Prepared scenes that are kept in memory; more of them take turns."""
+
+_PART = 64
 
 ROUND = 8192
 """Patches that are drawn from the scenes in memory before others take their turn."""
@@ -47,26 +50,56 @@ class TaskTriples(Sequence[Triple]):
 
     def __init__(self, task: Task, readers: Sequence[Reader], settings: TaskSettings) -> None:
         self._scenes = TaskScenes(task, readers, settings)
+        self._readers = readers
         self._task = task
 
     def __len__(self) -> int:
         return len(self._scenes)
 
     def __getitem__(self, index: Any) -> Any:
-        (x, y), target = self._scenes.scene(index)
+        return self._triple(*self._scenes.scene(index))
+
+    def name(self, index: int) -> str:
+        """Return what to call a scene in a message."""
+        return self._scenes.name(index)
+
+    def check(self, side: int, configuration: Configuration) -> None:
+        """Read every scene that is a file: all must be what patches for a network are cut from.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A file is damaged, images of a scene differ in size or are smaller than a patch, or
+            their channels are not the network's. The message names the scene.
+        """
+        for index, reader in enumerate(self._readers):
+            if not isinstance(reader, SceneFiles):
+                continue
+            images = reader()
+            height, width = images[0].shape[1:]
+            _check_size(reader.name, height, width, side)
+            # A small part is prepared as the whole would be, in no time.
+            part = tuple(image[:, :_PART, :_PART] for image in images)
+            try:
+                made = self._triple(*self._scenes.make(part, index))
+            except ValueError as error:
+                raise ValueError(f"{reader.name}: {error}") from error
+            as_tensors(made, reader.name, configuration)
+
+    def _triple(self, pair: tuple[Floats, ...], target: Floats | None) -> Triple:
         if target is None:
             raise ValueError(
                 f"{self._task.name} is learned from scenes whose result is known: want a file "
                 "SCENE_target.png with each pair, or synthetic scenes"
             )
-        return x, y, target
+        return pair[0], pair[1], target
 
 
 class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Square patches of scenes, each turned or mirrored at random: patch i is always the same.
 
-    A scene is read when a patch of it is wanted, and kept. Where not all fit into memory, some of
-    them serve for a while, then others.
+    A scene is read when a patch of it is wanted, and kept. Where not all fit into memory, as many
+    as would fit if all were like the first serve for a while, then others.
 
     Parameters
     ----------
@@ -100,10 +133,9 @@ class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
             raise ValueError("scenes is empty: give at least one (x, y, z)")
         self._scenes, self._side, self._seed = scenes, side, seed
         self._configuration = configuration
-        self._kept: OrderedDict[int, tuple[Tensor, Tensor, Tensor]] = OrderedDict()
-        self._capacity = len(scenes)
-        bytes_of_one = sum(t.nbytes for t in self.scene(0))
-        self._capacity = min(len(scenes), max(1, memory // bytes_of_one))
+        self._recent: Recent[tuple[Tensor, Tensor, Tensor]] = Recent(memory)
+        # Which scenes serve must not depend on what was read before: the same for every worker.
+        self._capacity = min(len(scenes), max(1, memory // _bytes(self.scene(0))))
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
         rng = np.random.default_rng([self._seed, index])
@@ -127,20 +159,28 @@ class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
     def scene(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return a whole scene, (N, C, H, W) each."""
-        if number in self._kept:
-            self._kept.move_to_end(number)
-            return self._kept[number]
-        found = as_tensors(self._scenes[number], f"scene {number}", self._configuration)
+        return self._recent.get(number, lambda: self._read(number), _bytes)
+
+    def _read(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        name = scene_name(self._scenes, number)
+        found = as_tensors(self._scenes[number], name, self._configuration)
         height, width = found[0].shape[2:]
-        if min(height, width) < self._side:
-            raise ValueError(
-                f"scene {number} is {height} x {width}: smaller than patches of {self._side} x "
-                f"{self._side}"
-            )
-        self._kept[number] = found
-        while len(self._kept) > self._capacity:
-            self._kept.popitem(last=False)
+        _check_size(name, height, width, self._side)
         return found
+
+
+def scene_name(scenes: Sequence[Any], number: int) -> str:
+    """Return what to call a scene in a message."""
+    return scenes.name(number) if isinstance(scenes, TaskTriples) else f"scene {number}"
+
+
+def _check_size(name: str, height: int, width: int, side: int) -> None:
+    if min(height, width) < side:
+        raise ValueError(f"{name} is {height} x {width}: smaller than patches of {side} x {side}")
+
+
+def _bytes(triple: tuple[Tensor, Tensor, Tensor]) -> int:
+    return sum(t.nbytes for t in triple)
 
 
 def as_tensors(

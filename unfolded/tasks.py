@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from mcsc import Dictionary
 from mcsc.imaging.preparation import Prepared, coloured, prepare_fusion, prepare_restoration
 from mcsc.imaging.pretrained import load_pretrained
+from mcsc.imaging.readers import Reader
 from mcsc.imaging.restoration import back_project
 from mcsc.imaging.tasks import Task
-from mcsc.imaging.training import Reader, TaskSettings
+from mcsc.imaging.training import TaskSettings
 
 from .cunet import CUNet
 from .scenes import Patches, TaskTriples

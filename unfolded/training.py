@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from .cunet import CUNet
 from .evaluation import rmse
-from .scenes import Patches, as_tensors
+from .scenes import Patches, as_tensors, scene_name
 
 SCHEDULES = ("paper", "cosine")
 LAST = "last.ckpt"
@@ -119,6 +119,9 @@ class Trained:
     recipe: Recipe
     history: TrainingHistory
     device: str
+    """What it was trained on: "cpu", or the name of a GPU."""
+    devices: int
+    """How many of them."""
     completed: bool
     """False: it was interrupted."""
     error: float | None = None
@@ -214,7 +217,7 @@ def train(
     lightning = _lightning()
     patches = Patches(scenes, recipe.patch, recipe.seed, net.configuration)
     held_out = [
-        as_tensors(triple, f"validation scene {i}", net.configuration)
+        as_tensors(triple, f"validation {scene_name(validation, i)}", net.configuration)
         for i, triple in enumerate(validation)
     ]
     from .lightning_module import Checkpoints, Module, Recorder
@@ -290,7 +293,7 @@ def train(
     net.cpu().eval()
     error = rmse(net, held_out) if held_out else None
     device = _device_name(trainer.strategy.root_device)
-    return Trained(net, recipe, recorder.history, device, completed, error)
+    return Trained(net, recipe, recorder.history, device, trainer.world_size, completed, error)
 
 
 class _Scenes(Dataset[tuple[Tensor, Tensor, Tensor]]):

@@ -12,8 +12,8 @@ import click
 from ..imaging.tasks import TASKS
 
 if TYPE_CHECKING:
+    from ..imaging.readers import Reader
     from ..imaging.tasks import Task
-    from ..imaging.training import Reader
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,7 +80,7 @@ def read_sources(
     import numpy as np
 
     from ..imaging.folders import find_scenes
-    from ..imaging.training import file_scenes, synthetic_scenes
+    from ..imaging.readers import synthetic_scenes
 
     readers: list[Reader] = []
     apart: list[Reader] = []
@@ -100,10 +100,8 @@ def read_sources(
                 "result is known; want a file SCENE_target.png with each pair, or synthetic scenes"
             )
         order = np.random.default_rng(seed).permutation(len(found))
-        for i in sorted(order[kept:]):
-            readers += file_scenes([found[i]])
-        for i in sorted(order[:kept]):
-            apart += file_scenes([found[i]])
+        readers += [found[i] for i in sorted(order[kept:])]
+        apart += [found[i] for i in sorted(order[:kept])]
         words.append(", ".join(found[i].name for i in sorted(order[kept:])))
     if synthetic:
         readers += synthetic_scenes(task, synthetic, seed=seed)

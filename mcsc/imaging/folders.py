@@ -18,14 +18,14 @@ _SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 
 @dataclass(frozen=True)
 class SceneFiles:
-    """The two files of a scene, and of a fusion perhaps its target; read when asked for."""
+    """The two files of a scene, and of a fusion perhaps its target: a `Reader` of them."""
 
     name: str
     x_path: Path
     y_path: Path
     target_path: Path | None = None
 
-    def read_all(self) -> tuple[Floats, ...]:
+    def __call__(self) -> tuple[Floats, ...]:
         """Return the images of both roles and, if there is one, the target of a fusion.
 
         Raises

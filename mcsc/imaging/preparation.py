@@ -59,7 +59,7 @@ def prepare_restoration(
     first, second = channels
     if first not in (1, len(x)):
         raise ValueError(
-            f"the model codes {first} channels of the image to restore, which has {len(x)}"
+            f"the model codes {_count(first)} of the image to restore, which has {len(x)}"
         )
     guide = _as_channels(y, second, "the guide")
     if base == "none":
@@ -144,4 +144,8 @@ def _as_channels(image: Floats, channels: int, name: str) -> Floats:
         return luma(image)
     if channels == 3 and len(image) == 1:
         return np.repeat(image, 3, axis=0)
-    raise ValueError(f"the model codes {channels} channels of {name}, which has {len(image)}")
+    raise ValueError(f"the model codes {_count(channels)} of {name}, which has {len(image)}")
+
+
+def _count(channels: int) -> str:
+    return f"{channels} channel{'s' * (channels > 1)}"

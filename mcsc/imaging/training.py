@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from ..learning import Learned, learn, learn_targets
 from .colour import luma
-from .folders import SceneFiles
 from .preparation import prepare_fusion, prepare_restoration
+from .readers import Reader, flipped, name_of
 from .split import lowpass_split
 from .tasks import Floats, Task
 
-__all__ = ["TaskScenes", "TaskSettings", "learn_task", "synthetic_scenes"]
-
-_GRID = 16  # pixels; a multiple of every task's factor
-
-Reader = Callable[[], tuple[Floats, ...]]
-"""Returns the images of both roles: the clean image and the guide, or both sources.
-
-Of a fusion, the image that is to be made of them may come third.
-"""
+__all__ = ["TaskScenes", "TaskSettings", "learn_task"]
 
 
 @dataclass(frozen=True)
@@ -99,14 +89,21 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
             raise IndexError(index)
         index %= len(self)
         if self._last is None or self._last[0] != index:
-            self._last = (index, self._make(index))
+            self._last = (index, self.make(self._readers[index](), index))
         return self._last[1]
 
-    def _make(self, index: int) -> tuple[tuple[Floats, ...], Floats | None]:
+    def name(self, index: int) -> str:
+        """Return what to call a scene in a message."""
+        return name_of(self._readers[index], index)
+
+    def make(
+        self, images: tuple[Floats, ...], index: int
+    ) -> tuple[tuple[Floats, ...], Floats | None]:
+        """Return signals and target of a scene's images; the noise is that of scene `index`."""
         task, s = self._task, self._settings
         assert s.strength is not None
         assert s.base is not None
-        first, second, *truth = self._readers[index]()
+        first, second, *truth = images
         if task.kind == "fusion":
             channels = (len(first), len(second)) if s.joint else (1, 1)
             made = prepare_fusion(first, second, channels, strength=s.strength, base=s.base)
@@ -139,58 +136,6 @@ class _Targets(Sequence[Floats]):
 
 def _grey(image: Floats) -> Floats:
     return luma(image) if len(image) == 3 else image
-
-
-def flipped(readers: Sequence[Reader]) -> list[Reader]:
-    """The scenes, and each upside down, mirrored, and both: four times as much to learn from."""
-
-    def turn(reader: Reader, down: bool, across: bool) -> Reader:
-        def read() -> tuple[Floats, ...]:
-            images = reader()
-            # Cut first, so that degradations see the same grid of pixels.
-            sizes = [n - n % _GRID for n in images[0].shape[1:]]
-            rows, columns = (
-                slice(None, None, -1 if down else 1),
-                slice(None, None, -1 if across else 1),
-            )
-            return tuple(
-                np.ascontiguousarray(i[:, : sizes[0], : sizes[1]][:, rows, columns]) for i in images
-            )
-
-        return read
-
-    turns = [(False, False), (True, False), (False, True), (True, True)]
-    return [turn(reader, *how) for how in turns for reader in readers]
-
-
-def file_scenes(files: Sequence[SceneFiles]) -> list[Reader]:
-    """Readers of the scenes of a folder."""
-    return [f.read_all for f in files]
-
-
-def synthetic_scenes(
-    task: Task, count: int, shape: tuple[int, int] = (256, 256), seed: int = 0
-) -> list[Reader]:
-    """Readers of synthetic scenes, each made once, when it is asked for first."""
-    from .synthetic import scenes
-
-    made: dict[int, tuple[Floats, ...]] = {}
-    stream: Iterator[Any] = iter(scenes(task.synthetic, count, shape, seed))
-
-    def reader(index: int) -> Reader:
-        def read() -> tuple[Floats, ...]:
-            while index not in made:
-                pair = next(stream)
-                made[len(made)] = (
-                    (pair.target, pair.y)
-                    if task.kind == "restoration"
-                    else (pair.x, pair.y, pair.target)
-                )
-            return made[index]
-
-        return read
-
-    return [reader(index) for index in range(count)]
 
 
 def learn_task(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -12,8 +13,8 @@ from click.testing import CliRunner
 
 import mcsc
 from mcsc.imaging import write_image
+from mcsc.imaging.readers import synthetic_scenes
 from mcsc.imaging.tasks import get_task
-from mcsc.imaging.training import synthetic_scenes
 from tests.unfolded.nets import torch
 from unfolded import CUNet, load
 from unfolded.commands import export, train
@@ -88,6 +89,65 @@ def test_targets_must_have_the_size_of_their_scene(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        (np.zeros((1, 64, 30), np.float32), "scene0_rgb.png is 64 x 64: images of a scene must"),
+        (
+            np.zeros((5, 64, 64), np.float32),
+            "scene0: the model codes 1 channel of the guide, which",
+        ),
+        (None, "scene0_depth.png: truncated or damaged PNG"),
+    ],
+)
+def test_files_are_looked_at_before_any_work(pixels, words, folder, tmp_path):
+    for path in (folder / "depth-sr").glob("*.png"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    bad = tmp_path / "scene0_depth.png"
+    if pixels is None:
+        bad.write_bytes(bad.read_bytes()[:-40])
+    else:
+        if len(pixels) > 3:
+            bad = tmp_path / "scene0_rgb.tif"
+            bad.with_suffix(".png").unlink()
+        write_image(bad, pixels, bit_depth=8)
+    out = tmp_path / "net.safetensors"
+    for more in ([], ["--seed", "1"]):  # one of them trains on the scene, the other holds it out
+        result = invoke(train, tmp_path, "--task", "depth-sr", "-o", out, *SHORT, *more)
+        assert words in said(result)
+    assert not out.with_name("net-training").exists()
+
+
+def test_scenes_must_be_as_large_as_a_patch(folder, tmp_path):
+    result = invoke(
+        train, folder / "depth-sr", "--task", "depth-sr", "-o", tmp_path / "a.safetensors", *SHORT,
+        "--patch", "65",
+    )  # fmt: skip
+    assert "is 64 x 64: smaller than patches of 65 x 65" in said(result)
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_of_twice_the_batch(folder, tmp_path):
+    """DDP as several GPUs have it, on the CPU; one process speaks and writes."""
+    options = [*SHORT, "--accelerator", "cpu", "--epochs", "2", "--patches", "16"]
+    command = [sys.executable, "-m", "mcsc", "train", folder / "depth-sr", "--task", "depth-sr"]
+    printed = {}
+    for devices, batch in ((1, 4), (2, 2)):
+        more = ["--devices", devices, "--batch-size", batch]
+        out = ["-o", tmp_path / f"net{devices}.safetensors"]
+        done = subprocess.run(
+            [str(word) for word in (*command, *options, *more, *out)],
+            env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        printed[devices] = done.stdout
+    assert len(printed[1].splitlines()) == len(printed[2].splitlines()) == 3
+    assert "8 steps of 2 x 2 patches" in (tmp_path / "net2.md").read_text()
+    one, two = (load(tmp_path / f"net{n}.safetensors").state_dict() for n in (1, 2))
+    for name, weight in one.items():
+        torch.testing.assert_close(weight, two[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ([], "want a folder of scenes, or --synthetic N"),
@@ -97,6 +157,11 @@ def test_targets_must_have_the_size_of_their_scene(folder, tmp_path):
         (["--synthetic", "2", "--devices", "none"], "--devices must be auto or a number >= 1"),
         (["--synthetic", "2", "--start", "noise"], "a training starts from dictionary, xavier"),
         (["no-such-folder"], "no-such-folder: there is no such folder"),
+        (["--synthetic", "2", "--filters", "8"], "--filters is for a new network: --start dicti"),
+        (
+            ["--synthetic", "2", "--start", "net.safetensors", "--blocks", "2"],
+            "--blocks is for a new network: --start net.safetensors has its own",
+        ),
     ],
 )
 def test_refusals(arguments, words, tmp_path):

@@ -36,7 +36,7 @@ def test_bands_one_by_one_with_the_luma_of_the_guide(weights):
     with torch.no_grad():
         wanted = net(torch.from_numpy(x[2:3])[None], torch.from_numpy(luma(y))[None])
     np.testing.assert_allclose(found[2], wanted[0, 0].numpy(), atol=1e-12)
-    with pytest.raises(ValueError, match="codes 1 channels of the guide, which has 2"):
+    with pytest.raises(ValueError, match="codes 1 channel of the guide, which has 2"):
         method(x, y[:2])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -9,12 +11,27 @@ from mcsc.imaging import luma, ycbcr
 from mcsc.imaging.fusing import exposure_fusion
 from mcsc.imaging.preparation import prepare_fusion, prepare_restoration
 from mcsc.imaging.pretrained import load_pretrained
+from mcsc.imaging.readers import synthetic_scenes
 from mcsc.imaging.tasks import TASKS, get_task
-from mcsc.imaging.training import synthetic_scenes
 from tests.unfolded.nets import torch
 from unfolded import CUNet, load, tasks
+from unfolded.scenes import Patches
 
 RESTORATIONS = [t for t in TASKS.values() if t.kind == "restoration"]
+
+
+def test_scenes_and_patches_go_to_other_processes():
+    task = get_task("flash-denoise")
+    begin = tasks.start(task, "xavier", filters=2, kernel_size=3, blocks=1)
+    scenes = tasks.triples(task, synthetic_scenes(task, 3, (64, 64), seed=3), begin.settings)
+    patches = Patches(scenes, 32, 5, begin.net.configuration)
+    wanted = [patches[i] for i in (1, 7)]
+    assert patches._recent._bytes > 0
+    there = pickle.loads(pickle.dumps(patches))
+    assert there._recent._bytes == 0
+    for i, triple in zip((1, 7), wanted, strict=True):
+        for a, b in zip(there[i], triple, strict=True):
+            assert torch.equal(a, b)
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .anatomy import TISSUES, Anatomy, make_anatomy, medical_pair
 from .canvas import Layer
-from .generate import TASKS, SyntheticPair, scenes
+from .generate import TASKS, SyntheticPair, make_pair, scenes
 from .pairs import exposure_pair, flash_pair, focus_pair, multispectral_pair
 from .scene import Scene, make_scene
 from .textures import PHOTOGRAPHS
@@ -26,6 +26,7 @@ __all__ = [
     "flash_pair",
     "focus_pair",
     "make_anatomy",
+    "make_pair",
     "make_scene",
     "medical_pair",
     "multispectral_pair",

@@ -15,7 +15,7 @@ from .anatomy import make_anatomy, medical_pair
 from .pairs import exposure_pair, flash_pair, focus_pair, multispectral_pair
 from .scene import Scene, check_seed, check_shape, make_scene
 
-__all__ = ["TASKS", "SyntheticPair", "scenes"]
+__all__ = ["TASKS", "SyntheticPair", "make_pair", "scenes"]
 
 Floats = NDArray[np.floating[Any]]
 
@@ -98,9 +98,35 @@ def scenes(
     >>> [pair.x.shape for pair in scenes("focus", 2, shape=(64, 64))]
     [(3, 64, 64), (3, 64, 64)]
     """
+    count = check_whole("count", count)
+    options = _checked(task, shape, seed, factor, sigma, photographs)
+    return (_make(number, *options) for number in range(count))
+
+
+def make_pair(
+    task: str,
+    number: int,
+    shape: tuple[int, int] = (256, 256),
+    seed: int = 0,
+    *,
+    factor: int = 4,
+    sigma: float = 50 / 255,
+    photographs: bool = True,
+) -> SyntheticPair:
+    """Make one of the pairs of `scenes`, by its number from 0 on.
+
+    The other arguments, and the errors, are those of `scenes`.
+    """
+    return _make(
+        check_seed(number, "number"), *_checked(task, shape, seed, factor, sigma, photographs)
+    )
+
+
+def _checked(
+    task: str, shape: tuple[int, int], seed: int, factor: int, sigma: float, photographs: bool
+) -> tuple[str, tuple[int, int], int, int, float, bool]:
     if task not in TASKS:
         raise ValueError(f"task must be one of {', '.join(TASKS)}; found {task!r}")
-    count = check_whole("count", count)
     shape = check_shape(shape)
     seed = check_seed(seed)
     factor = check_whole("factor", factor)
@@ -109,16 +135,19 @@ def scenes(
         raise TypeError(f"photographs must be True or False, found {photographs!r}")
     if task in ("depth", "multispectral") and any(n % factor for n in shape):
         raise ValueError(f"factor {factor} does not divide the shape {shape[0]} x {shape[1]}")
+    return task, shape, seed, factor, sigma, photographs
 
-    def make(number: int) -> SyntheticPair:
-        own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-        if task == "medical":
-            anatomy = make_anatomy(shape, own)
-            return _pair(task, own, *medical_pair(anatomy))
-        scene = make_scene(shape, own, photographs=photographs)
-        return _pair(task, own, *_images(task, scene, factor, sigma))
 
-    return (make(number) for number in range(count))
+def _make(
+    number: int, task: str, shape: tuple[int, int], seed: int, factor: int, sigma: float,
+    photographs: bool,
+) -> SyntheticPair:  # fmt: skip
+    own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    if task == "medical":
+        anatomy = make_anatomy(shape, own)
+        return _pair(task, own, *medical_pair(anatomy))
+    scene = make_scene(shape, own, photographs=photographs)
+    return _pair(task, own, *_images(task, scene, factor, sigma))
 
 
 _NAMES = {

@@ -156,11 +156,11 @@ def check_shape(shape: Any) -> tuple[int, int]:
     )
 
 
-def check_seed(seed: Any) -> int:
+def check_seed(seed: Any, name: str = "seed") -> int:
     """Refuse what is no whole number of at least 0."""
     if _is_integer(seed) and seed >= 0:
         return int(seed)
-    raise ValueError(f"seed must be a whole number of at least 0; found {seed!r}")
+    raise ValueError(f"{name} must be a whole number of at least 0; found {seed!r}")
 
 
 def _is_integer(given: Any) -> bool:

@@ -14,6 +14,7 @@ from mcsc.imaging.files import write_image
 from mcsc.imaging.folders import find_scenes
 from mcsc.imaging.fusion import fuse
 from mcsc.imaging.methods import method_names, own_method, resolve_method
+from mcsc.imaging.readers import Recent, flipped, name_of, synthetic_scenes
 from mcsc.imaging.resize import degrade
 from mcsc.imaging.restoration import prepare, restore
 from mcsc.imaging.synthetic import scenes
@@ -21,12 +22,43 @@ from mcsc.imaging.tasks import TASKS, get_task
 from mcsc.imaging.training import (
     TaskScenes,
     TaskSettings,
-    flipped,
     learn_task,
-    synthetic_scenes,
 )
 
 SMALL = {"n_common": 8, "n_unique": 8, "filter_size": 6, "passes": 2, "window": 48}
+
+
+def test_what_was_made_lately_is_kept():
+    recent, made = Recent(10), []
+
+    def get(key, size=4):
+        def make():
+            made.append(key)
+            return key
+
+        return recent.get(key, make, lambda _: size)
+
+    assert [get(k) for k in "abab"] == list("abab")
+    assert made == ["a", "b"]
+    get("a")
+    get("c")  # b is the oldest now
+    get("a")
+    assert made == ["a", "b", "c"]
+    assert get("huge", 99) == get("huge", 99) == "huge"
+    get("b")
+    assert made == ["a", "b", "c", "huge", "b"]
+
+
+def test_synthetic_scenes_can_be_read_in_any_order():
+    task = get_task("depth-sr")
+    readers = synthetic_scenes(task, 3, (64, 64), seed=1)
+    assert name_of(readers[2], 2) == "synthetic scene 2"
+    assert name_of(flipped(readers)[5], 0) == "synthetic scene 2"
+    pairs = list(scenes("depth", 3, (64, 64), seed=1))
+    for n in (2, 0, 1):
+        clean, guide = readers[n]()
+        np.testing.assert_array_equal(clean, pairs[n].target)
+        np.testing.assert_array_equal(guide, pairs[n].y)
 
 
 def learn_small(name, count=4, **settings):
