@@ -122,6 +122,14 @@ _PATH = click.Path(path_type=Path)
     help="Shorten gradients of a larger norm.",
 )
 @click.option(
+    "--soften",
+    metavar="PIXELS",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Fusion: blur sources and target of a patch alike, by a Gaussian of 0 to so many pixels: "
+    "photographs are softer than synthetic scenes.",
+)
+@click.option(
     "--validation",
     metavar="SHARE",
     type=click.FloatRange(0, 0.9),
@@ -196,6 +204,7 @@ def train(
     learning_rate: float,
     schedule: str,
     clip_norm: float | None,
+    soften: float,
     validation: float,
     patience: int | None,
     seed: int,
@@ -221,6 +230,8 @@ def train(
     task = get_task(task_name)
     if sigma is not None and task.sigma is None:
         raise click.UsageError(f"--sigma is for flash-denoise, not for {task_name}")
+    if soften and task.kind != "fusion":
+        raise click.UsageError(f"--soften is for fusions; {task_name} makes its own input")
     if patience is not None and validation == 0:
         raise click.UsageError("--patience needs scenes to validate on")
     if out.suffix != ".safetensors":
@@ -268,7 +279,9 @@ def train(
         net,
         seen,
         validation=held_out,
-        recipe=Recipe(epochs, patches, patch, batch_size, learning_rate, schedule, seed, clip_norm),
+        recipe=Recipe(
+            epochs, patches, patch, batch_size, learning_rate, schedule, seed, clip_norm, soften
+        ),
         folder=logs,
         resume=resume,
         checkpoint_every=checkpoint_every,

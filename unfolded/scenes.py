@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -113,6 +114,8 @@ class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         Scenes must have the channels of such a network.
     memory : int
         Bytes of scenes that are kept.
+    soften : float
+        As in `unfolded.Recipe`.
 
     Raises
     ------
@@ -128,11 +131,12 @@ class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         seed: int,
         configuration: Configuration | None = None,
         memory: int = BYTES,
+        soften: float = 0.0,
     ) -> None:
         if len(scenes) == 0:
             raise ValueError("scenes is empty: give at least one (x, y, z)")
         self._scenes, self._side, self._seed = scenes, side, seed
-        self._configuration = configuration
+        self._configuration, self._soften = configuration, soften
         self._recent: Recent[tuple[Tensor, Tensor, Tensor]] = Recent(memory)
         # Which scenes serve must not depend on what was read before: the same for every worker.
         self._capacity = min(len(scenes), max(1, memory // _bytes(self.scene(0))))
@@ -150,9 +154,12 @@ class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         top = int(rng.integers(height - side + 1))
         left = int(rng.integers(width - side + 1))
         turned, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+        blur = _gaussian(rng.uniform(0, self._soften)) if self._soften else None
         out = []
         for image in images:
             patch = image[n, :, top : top + side, left : left + side]
+            if blur is not None:
+                patch = _blurred(patch, blur)
             patch = torch.rot90(patch, turned, (1, 2))
             out.append((patch.flip(2) if mirrored else patch).contiguous())
         return out[0], out[1], out[2]
@@ -172,6 +179,21 @@ class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
 def scene_name(scenes: Sequence[Any], number: int) -> str:
     """Return what to call a scene in a message."""
     return scenes.name(number) if isinstance(scenes, TaskTriples) else f"scene {number}"
+
+
+def _gaussian(sigma: float) -> Tensor:
+    radius = max(1, round(3 * sigma))
+    weights = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / max(sigma, 1e-3)) ** 2)
+    return weights / weights.sum()
+
+
+def _blurred(patch: Tensor, weights: Tensor) -> Tensor:
+    """The patch (C, H, W) convolved with the weights along both axes, mirrored at its borders."""
+    reach = min(len(weights) // 2, min(patch.shape[1:]) - 1)
+    middle = len(weights) // 2
+    weights = weights[middle - reach : middle + reach + 1]
+    planes = F.pad(patch[:, None], (reach,) * 4, mode="reflect")
+    return F.conv2d(F.conv2d(planes, weights[None, None, None]), weights[None, None, :, None])[:, 0]
 
 
 def _check_size(name: str, height: int, width: int, side: int) -> None:

@@ -55,6 +55,10 @@ class Recipe:
         Of the patches.
     clip_norm : float, optional
         Shorten gradients of a larger norm: for large rates.
+    soften : float
+        Blur the images of a patch and what is to be made of them alike, by a Gaussian whose
+        standard deviation is drawn from 0 to so many pixels. For fusion: a network that has only
+        seen sharp targets sharpens photographs that are soft.
     """
 
     epochs: int = 200
@@ -65,6 +69,7 @@ class Recipe:
     schedule: str = "paper"
     seed: int = 0
     clip_norm: float | None = None
+    soften: float = 0.0
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -77,6 +82,8 @@ class Recipe:
             raise ValueError(f"learning_rate must be a number > 0, found {self.learning_rate!r}")
         if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
             raise ValueError(f"clip_norm must be a number > 0, found {self.clip_norm!r}")
+        if not (isinstance(self.soften, (int, float)) and 0 <= self.soften < math.inf):
+            raise ValueError(f"soften must be a number >= 0, found {self.soften!r}")
         if self.schedule not in SCHEDULES:
             raise ValueError(
                 f"schedule must be one of {', '.join(SCHEDULES)}; found {self.schedule!r}"
@@ -215,7 +222,7 @@ def train(
     if not isinstance(checkpoint_every, int) or checkpoint_every < 1:
         raise ValueError(f"checkpoint_every must be a whole number >= 1, found {checkpoint_every}")
     lightning = _lightning()
-    patches = Patches(scenes, recipe.patch, recipe.seed, net.configuration)
+    patches = Patches(scenes, recipe.patch, recipe.seed, net.configuration, soften=recipe.soften)
     held_out = [
         as_tensors(triple, f"validation {scene_name(validation, i)}", net.configuration)
         for i, triple in enumerate(validation)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from tests.unfolded.nets import torch
 from unfolded import CUNet, Recipe, load, train
@@ -194,6 +195,7 @@ def test_cosine_rises_and_falls():
         ({"epochs": 0}, "epochs must be a whole number >= 1, found 0"),
         ({"batch_size": 2.0}, "batch_size must be a whole number"),
         ({"learning_rate": 0.0}, "learning_rate must be a number > 0"),
+        ({"soften": -1.0}, "soften must be a number >= 0, found -1.0"),
         ({"clip_norm": -1.0}, "clip_norm must be a number > 0, found -1.0"),
         ({"schedule": "linear"}, "schedule must be one of paper, cosine; found 'linear'"),
     ],
@@ -225,6 +227,30 @@ def test_all_places_and_all_turns_are_drawn():
     patches = Patches([(ramp, ramp, ramp)], 2, 0)
     found = {tuple(patches[i][0].ravel().tolist()) for i in range(500)}
     assert len(found) == 4 * 8
+
+
+def test_patches_are_softened_alike():
+    rng = np.random.default_rng(0)
+    image = rng.random((1, 40, 40)).astype(np.float32)
+    sharp = Patches([(image, image, -image)], 32, 3)
+    soft = Patches([(image, image, -image)], 32, 3, soften=2.0)
+    found = []
+    for i in range(20):
+        x, y, z = soft[i]
+        assert torch.equal(x, y)
+        assert torch.equal(x, -z)
+        plain = sharp[i][0].numpy()  # the same place, turned the same way
+        errors = {
+            sigma: np.abs(
+                gaussian_filter(plain, (0, sigma, sigma), mode="mirror") - x.numpy()
+            ).max()
+            for sigma in np.linspace(0, 2, 201)
+        }
+        found.append(min(errors, key=errors.get))
+        assert errors[found[-1]] < 0.02
+    assert min(found) < 0.5
+    assert max(found) > 1.5
+    assert Patches([(image, image, image)], 2, 0, soften=9.0)[0][0].shape == (1, 2, 2)
 
 
 def test_scenes_that_do_not_fit_into_memory_take_turns():
