@@ -18,7 +18,19 @@ from mcsc.commands.sources import read_sources, source_options
 _PATH = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(
+    cls=options.Sectioned,
+    sections={
+        "Data": ["task_name", "scenes", "synthetic", "sigma", "soften", "validation"],
+        "Network": ["start_from", "filters", "kernel_size", "blocks", "base"],
+        "Training": [
+            "epochs", "patches", "patch", "batch_size", "learning_rate", "schedule", "clip_norm",
+            "patience", "seed",
+        ],
+        "Machine": ["accelerator", "devices", "precision", "workers"],
+        "Files": ["out", "log_folder", "resume", "checkpoint_every"],
+    },
+)  # fmt: skip
 @source_options
 @click.option(
     "--out",
@@ -222,8 +234,8 @@ def train(
     paper's: 200 rounds are for a GPU. On a CPU, for half an hour:
 
     \b
-    mcsc train --task depth-sr --synthetic 200 --epochs 20 --patches 1600 --batch-size 8 \\
-        --schedule cosine --learning-rate 5e-4 -o depth.safetensors
+    mcsc train --task depth-sr --synthetic 200 --epochs 10 --patches 1600 --batch-size 8 \\
+        --schedule cosine --learning-rate 2e-4 --clip-norm 0.1 -o depth.safetensors
     """  # noqa: D301  (click wants the backspace itself)
     from mcsc.imaging.tasks import get_task
 

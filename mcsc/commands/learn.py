@@ -21,7 +21,16 @@ def _sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
     return found
 
 
-@click.command()
+@click.command(
+    cls=options.Sectioned,
+    sections={
+        "Data": ["task_name", "scenes", "synthetic", "flips", "sigma"],
+        "Signals": ["strength", "guide_weight", "joint", "colour_guide"],
+        "Filters": ["common", "unique", "filter_size", "init"],
+        "Learning": ["lam", "passes", "windows", "target_windows", "seed"],
+        "Files": ["out", "checkpoint", "figure"],
+    },
+)
 @source_options
 @click.option(
     "--out",

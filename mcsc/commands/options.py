@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +15,36 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 LAM_RELATIVE = 0.02
 STRENGTH = 5.0
+
+
+class Sectioned(click.Command):
+    """A command whose --help lists its options under headings.
+
+    Parameters
+    ----------
+    sections : mapping of str to sequence of str
+        Names of parameters by heading, in the order they are listed. The others come last, under
+        "Options", where --help is.
+    """
+
+    def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sections = sections
+        unknown = {n for names in sections.values() for n in names} - {p.name for p in self.params}
+        if unknown:
+            raise TypeError(f"{self.name} has no parameters {', '.join(sorted(unknown))}")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, section by section."""
+        options = [p for p in self.get_params(ctx) if isinstance(p, click.Option)]
+        found = {p.name: p.get_help_record(ctx) for p in options}
+        headings = [(title, [found.pop(name) for name in n]) for title, n in self.sections.items()]
+        for title, records in [*headings, ("Options", list(found.values()))]:
+            shown = [record for record in records if record is not None]
+            if shown:
+                with formatter.section(title):
+                    formatter.write_dl(shown)
+
 
 method = click.option(
     "--method",

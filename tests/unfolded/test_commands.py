@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import mcsc
+from mcsc.commands import options
 from mcsc.imaging import write_image
 from mcsc.imaging.readers import synthetic_scenes
 from mcsc.imaging.tasks import get_task
@@ -204,6 +207,24 @@ def test_help_does_not_load_pytorch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
     assert "Train CU-Net for a task" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["train", "learn"])
+def test_help_lists_every_option_once(name):
+    from mcsc.cli import cli
+
+    text = invoke(cli, name, "--help").output
+    command = cli.get_command(None, name)
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            pattern = rf"^  (-\w, )?{re.escape(parameter.opts[0])}\b"
+            assert len(re.findall(pattern, text, re.MULTILINE)) == 1, parameter.name
+    assert [line for line in text.splitlines() if line.startswith("Files:")]
+
+
+def test_sections_are_of_parameters_that_are_there():
+    with pytest.raises(TypeError, match="tell has no parameters colour"):
+        options.Sectioned("tell", params=[], sections={"Look": ["colour"]})
 
 
 def test_restore_and_fuse_take_the_network(folder, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import subprocess
 import sys
@@ -186,6 +187,45 @@ COMPILE = """
         {"SIZE": 8, "CHANNELS": 3, "PIXELS": fused.PIXELS},
     )
 """
+
+
+class Graph:
+    """Stands for a CUDA graph: it does again what was done while it was recorded."""
+
+    def __init__(self, calls):
+        self.calls = calls
+
+    def replay(self):
+        self.calls.append("replay")
+        self.out.copy_(self.work())
+
+
+@pytest.mark.skipif(DEVICE == "cuda", reason="the GPU's own graphs are tested")
+def test_small_images_are_recorded_once_and_replayed(monkeypatch):
+    calls = []
+
+    def run(x, y):
+        calls.append("run")
+        graph.work = lambda: x + 2 * y  # on the tensors of this call
+        graph.out = x + 2 * y
+        return graph.out
+
+    graph = Graph(calls)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: graph)
+    monkeypatch.setattr(torch.cuda, "graph", lambda _: contextlib.nullcontext())
+    graphed = devices._Graphed(run)
+    results = []
+    for n in range(4):
+        x, y = torch.full((1, 1, 3, 4), float(n)), torch.ones(1, 1, 3, 4)
+        results.append(graphed(x, y))
+    assert calls == ["run", "run", "replay", "replay", "replay"]
+    assert [float(r[0, 0, 0, 0]) for r in results] == [2, 3, 4, 5]  # each its own
+    graphed(torch.ones(1, 1, 5, 4), torch.ones(1, 1, 5, 4))  # another size begins anew
+    assert calls[5:] == ["run"]
+    large = torch.ones(1, 1, 1, 1).expand(1, 1, 1024, 1024)
+    for _ in range(3):
+        graphed(large, large)
+    assert calls[6:] == ["run"] * 3
 
 
 @pytest.mark.gpu
