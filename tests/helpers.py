@@ -1,17 +1,20 @@
-"""Small problems, and oracles for them that share no code with the package."""
+"""Small problems, oracles for them that share no code with the package, and the command line."""
 
 from __future__ import annotations
 
 import itertools
 import warnings
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import numpy as np
 import scipy.signal
+from click.testing import CliRunner
 
 import mcsc
 from mcsc.backend import to_numpy
+from mcsc.cli import cli
 
 # Relative accuracy of an objective that a solver must reach, and the tol that it is asked for.
 OBJECTIVE_RTOL = {"float64": 1e-6, "float32": 1e-4}
@@ -261,3 +264,10 @@ class Library:
         """An array of this library as a NumPy array; fails for those of others."""
         assert self.owns(array)
         return to_numpy(array)
+
+
+def run(*words):
+    """Call `mcsc` with these words; streams apart."""
+    # Click 8.1 mixes the streams unless it is told not to, newer ones never do.
+    apart = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
+    return CliRunner(**apart).invoke(cli, [str(word) for word in words])

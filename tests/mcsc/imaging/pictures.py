@@ -1,0 +1,53 @@
+"""Image files of all kinds, for the tests of reading and writing them."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+
+
+def colours(dtype=np.uint8, shape=(11, 13, 3)):
+    """Random samples, (H, W, C), with both ends of the range."""
+    full = np.iinfo(dtype).max
+    values = np.random.default_rng(0).integers(0, full, shape, dtype, endpoint=True)
+    values.flat[:2] = 0, full
+    return values
+
+
+def planes(values):
+    """What read_image should give for samples (H, W, C) or (H, W)."""
+    full = np.float32(np.iinfo(values.dtype).max)
+    return np.atleast_3d(values).transpose(2, 0, 1).astype(np.float32) / full
+
+
+def save(path, values, **options):
+    PIL.Image.fromarray(values).save(path, **options)
+    return path
+
+
+def opened(path):
+    with PIL.Image.open(path) as picture:
+        picture.load()
+    return picture
+
+
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def png(samples, depth, colour_type, extra=b""):
+    """A PNG file of rows of bytes, for what no library here writes."""
+    height = len(samples)
+    width = 8 * len(samples[0]) // (depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type])
+    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
+    rows = b"".join(b"\0" + row for row in samples)
+    body = chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows))
+    return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
+
+
+def deep_png(values, colour_type, extra=b""):
+    return png([row.astype(">u2").tobytes() for row in values], 16, colour_type, extra)
