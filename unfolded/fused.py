@@ -4,14 +4,17 @@ Block j of an LCSC module needs the maps :math:`U_{j-1}` and the image :math:`d 
 
 .. math:: U_j = S_\lambda(U_{j-1} + [E_0 \; {-E_j}] * (x, d)).
 
-The drive :math:`E_0 * x` is multiplied anew in every block, together with :math:`E_j * d`: the
-patches of x are in the cache, its maps would come from memory. So `lift` reads and writes the maps
-once. The next :math:`D * U` reads them a third time: `reduce_rows` sums over maps and along rows
-on the tensor cores, which leaves s C images instead of K maps; `add_rows` sums those over rows.
-(A direct convolution from K maps to one channel would leave 15 of 16 lines of a tensor core's tile
-empty.) No atomics: the same bits at every call.
+`lift` reads and writes the maps once. The next :math:`D * U` reads them a third time: `reduce_rows`
+sums over maps and along rows on the tensor cores, which leaves s C images instead of K maps;
+`add_rows` sums those over rows. (A direct convolution from K maps to one channel would leave 15 of
+16 lines of a tensor core's tile empty.) No atomics: the same bits at every call.
 
-Memory: one set of maps, ``K H W`` numbers, and ``s C H W`` of row sums for a sample.
+The drive :math:`E_0 * x` is multiplied anew in every block, together with :math:`E_j * d`, where x
+has few channels: the patches of x are in the cache, the drive's maps would come from memory. With
+more channels the multiplications take longer than that, and the drive is kept.
+
+Memory: one set of maps, ``K H W`` numbers, two with a drive that is kept, and ``s C H W`` of row
+sums for a sample.
 """
 
 from __future__ import annotations
@@ -31,6 +34,11 @@ if TYPE_CHECKING:
 # Of a program: maps, pixels, numbers of a patch multiplied at a time, and warps. With four warps
 # the compiler spills registers (looked up in the machine code for sm_90).
 MAPS, PIXELS, STEP, WARPS = 64, 128, 32, 8
+ANEW = 2
+"""Channels up to which the drive is multiplied anew and not read: 2 C K s^2 operations a pixel or
+4 K bytes. By the data sheet of an H200, at half the rate of its TF32 tensor cores, both take the
+same time for 8x8 filters and C = 1.6."""
+
 # The matrices are multiplied by tensor cores in tiles of at least this side.
 _SIDE = 16
 
@@ -103,6 +111,8 @@ class _Step:
     """First and last, exclusive, of the image whose patches `up` takes."""
     threshold: float
     goes_on: bool
+    drive: str
+    """What `lift` does with it: "adds", "keeps", or nothing."""
     down: Tensor
     channels: int
 
@@ -117,20 +127,22 @@ class _Module:
         blocks = lcsc.steps()
         first = lcsc.first.weight.detach()
         downs = [down.weight.detach() for down, _, _ in blocks] + [last.detach()]
-        self.steps = [self._step(first, (0, channels), lcsc.thresholds[0], False, downs[0])]
-        for (_, up, threshold), down in zip(blocks, downs[1:], strict=True):
-            weight = up.weight.detach()
-            if lcsc.residual:
-                both = torch.cat((first, -weight), dim=1)
-                self.steps.append(self._step(both, (0, 2 * channels), threshold, True, down))
-            else:
-                self.steps.append(
-                    self._step(weight, (channels, 2 * channels), threshold, False, down)
-                )
+        self.keeps_drive = lcsc.residual and channels > ANEW and len(blocks) > 0
+        numbers = [lcsc.thresholds[0], *(number for _, _, number in blocks)]
+        kept = "keeps" if self.keeps_drive else ""
+        self.steps = [self._step(first, (0, channels), numbers[0], False, kept, downs[0])]
+        for (_, up, _), number, down in zip(blocks, numbers[1:], downs[1:], strict=True):
+            weight, planes, drive = up.weight.detach(), (channels, 2 * channels), ""
+            if self.keeps_drive:
+                weight, drive = -weight, "adds"
+            elif lcsc.residual:
+                weight, planes = torch.cat((first, -weight), dim=1), (0, 2 * channels)
+            self.steps.append(self._step(weight, planes, number, lcsc.residual, drive, down))
 
     def _step(
-        self, up: Tensor, planes: tuple[int, int], threshold: Tensor, goes_on: bool, down: Tensor
-    ) -> _Step:
+        self, up: Tensor, planes: tuple[int, int], threshold: Tensor, goes_on: bool, drive: str,
+        down: Tensor,
+    ) -> _Step:  # fmt: skip
         matrix = _filled(up.reshape(self.count, -1), MAPS, STEP)
         channels = down.shape[0]
         # From (C, K, dy, dx) to (dx, (dy, C), K).
@@ -141,6 +153,7 @@ class _Module:
             planes,
             threshold.item(),
             goes_on,
+            drive,
             lines.to(self.dtype).contiguous(),
             channels,
         )
@@ -150,25 +163,27 @@ class _Module:
         samples, _, height, width = signal.shape
         canvas = _Canvas(signal, self.size)
         maps = signal.new_empty((samples, self.count, height, width), dtype=self.dtype)
+        # One that is not kept is not looked at.
+        drive = torch.empty_like(maps) if self.keeps_drive else maps
         for step in self.steps[:-1]:
-            self._lift(step, canvas, maps)
+            self._lift(step, canvas, maps, drive)
             self._lower(step, maps, canvas.image, canvas.margin, plane=self.channels)
         step = self.steps[-1]
-        self._lift(step, canvas, maps)
+        self._lift(step, canvas, maps, drive)
         out = signal.new_empty((samples, step.channels, height, width))
         self._lower(step, maps, out, 0)
         return out
 
-    def _lift(self, step: _Step, canvas: _Canvas, maps: Tensor) -> None:
+    def _lift(self, step: _Step, canvas: _Canvas, maps: Tensor, drive: Tensor) -> None:
         from . import fused_kernels
 
         samples, _, height, width = maps.shape
         lines, taps = step.up.shape
         image = canvas.image
         fused_kernels.lift[(height * canvas.tiles, lines // MAPS, samples)](
-            image, step.up, canvas.offsets(step.planes, taps), maps, step.threshold,
+            image, step.up, canvas.offsets(step.planes, taps), maps, drive, step.threshold,
             self.count, height, width, canvas.tiles, image.stride(2), image.stride(0),
-            TAPS=taps, GO_ON=step.goes_on, PRECISION=self.dot,
+            TAPS=taps, GO_ON=step.goes_on, DRIVE=step.drive, PRECISION=self.dot,
             MAPS=MAPS, PIXELS=PIXELS, STEP=STEP, num_warps=WARPS,
         )  # fmt: skip
 

@@ -19,12 +19,14 @@ INTERPRETED = bool(knobs.runtime.interpret)
 
 @_jit  # type: ignore[untyped-decorator]
 def lift(  # type: ignore[no-untyped-def]
-    image, filters, offsets, maps, threshold,
+    image, filters, offsets, maps, drive, threshold,
     count, height, width, tiles, pitch, image_size,
-    TAPS: tl.constexpr, GO_ON: tl.constexpr, PRECISION: tl.constexpr,
+    TAPS: tl.constexpr, GO_ON: tl.constexpr, DRIVE: tl.constexpr, PRECISION: tl.constexpr,
     MAPS: tl.constexpr, PIXELS: tl.constexpr, STEP: tl.constexpr,
 ):  # fmt: skip
     """``maps <- S(maps + filters @ patches(image))``; without GO_ON, without the maps before.
+
+    DRIVE "adds": those are added to what is in S, too. "keeps": what is in S becomes the drive.
 
     A program makes MAPS maps of PIXELS pixels of a row. The image is padded, so that every patch is
     inside; `offsets` are those of a patch's TAPS numbers from its first, and `filters` are
@@ -48,14 +50,18 @@ def lift(  # type: ignore[no-untyped-def]
         change = tl.dot(a, b.to(a.dtype), change, input_precision=PRECISION)
 
     plane = (sample * count + number)[:, None] * height + row
-    here = maps + plane * width + (column + pixel)[None, :]
+    here = plane * width + (column + pixel)[None, :]
     inside = (number < count)[:, None] & (column + pixel < width)[None, :]
     if GO_ON:
-        change += tl.load(here, mask=inside, other=0.0).to(tl.float32)
+        change += tl.load(maps + here, mask=inside, other=0.0).to(tl.float32)
+    if DRIVE == "adds":
+        change += tl.load(drive + here, mask=inside, other=0.0).to(tl.float32)
+    if DRIVE == "keeps":
+        tl.store(drive + here, change.to(drive.dtype.element_ty), mask=inside)
     size = tl.maximum(tl.abs(change) - threshold, 0.0)
     # As sign(t) max(|t| - lambda, 0): a negative threshold leaves zeros alone.
     made = tl.where(change > 0, size, tl.where(change < 0, -size, 0.0))
-    tl.store(here, made.to(maps.dtype.element_ty), mask=inside)
+    tl.store(maps + here, made.to(maps.dtype.element_ty), mask=inside)
 
 
 @_jit  # type: ignore[untyped-decorator]

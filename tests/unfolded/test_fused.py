@@ -173,10 +173,11 @@ COMPILE = """
 
     shared = {"PIXELS": fused.PIXELS, "STEP": fused.STEP}
     for number, dot in (("*fp32", "tf32"), ("*fp32", "tf32x3"), ("*bf16", "tf32")):
-        images = {"maps": number, "filters": number}
+        images = {"maps": number, "drive": number, "filters": number}
         compiled(
             k.lift, LIFT | images,
-            {"TAPS": 128, "GO_ON": True, "PRECISION": dot, "MAPS": fused.MAPS} | shared,
+            {"TAPS": 192, "GO_ON": True, "DRIVE": "adds", "PRECISION": dot, "MAPS": fused.MAPS}
+            | shared,
         )
         compiled(
             k.reduce_rows, {"rows": "*fp32"} | images,
