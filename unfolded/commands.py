@@ -21,7 +21,7 @@ _PATH = click.Path(path_type=Path)
 @click.command(
     cls=options.Sectioned,
     sections={
-        "Data": ["task_name", "scenes", "synthetic", "sigma", "soften", "validation"],
+        "Data": ["task_name", "scenes", "synthetic", "sigma", "soften", "noise", "validation"],
         "Network": ["start_from", "filters", "kernel_size", "blocks", "base"],
         "Training": [
             "epochs", "patches", "patch", "batch_size", "learning_rate", "schedule", "clip_norm",
@@ -142,6 +142,14 @@ _PATH = click.Path(path_type=Path)
     "photographs are softer than synthetic scenes.",
 )
 @click.option(
+    "--noise",
+    metavar="LEVELS",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Fusion: add noise of 0 to so many grey levels of 255 to the sources: photographs were "
+    "compressed.",
+)
+@click.option(
     "--validation",
     metavar="SHARE",
     type=click.FloatRange(0, 0.9),
@@ -217,6 +225,7 @@ def train(
     schedule: str,
     clip_norm: float | None,
     soften: float,
+    noise: float,
     validation: float,
     patience: int | None,
     seed: int,
@@ -242,8 +251,9 @@ def train(
     task = get_task(task_name)
     if sigma is not None and task.sigma is None:
         raise click.UsageError(f"--sigma is for flash-denoise, not for {task_name}")
-    if soften and task.kind != "fusion":
-        raise click.UsageError(f"--soften is for fusions; {task_name} makes its own input")
+    for name, value in (("soften", soften), ("noise", noise)):
+        if value and task.kind != "fusion":
+            raise click.UsageError(f"--{name} is for fusions; {task_name} makes its own input")
     if patience is not None and validation == 0:
         raise click.UsageError("--patience needs scenes to validate on")
     if out.suffix != ".safetensors":
@@ -287,13 +297,16 @@ def train(
     before = rmse(net, held_out) if len(held_out) else None
     if before is not None:
         say(f"Error on {len(held_out)} scenes held out, of 255: {before:.3f}")
+    recipe = Recipe(
+        epochs=epochs, patches_per_epoch=patches, patch=patch, batch_size=batch_size,
+        learning_rate=learning_rate, schedule=schedule, seed=seed, clip_norm=clip_norm,
+        soften=soften, noise=noise,
+    )  # fmt: skip
     trained = run(
         net,
         seen,
         validation=held_out,
-        recipe=Recipe(
-            epochs, patches, patch, batch_size, learning_rate, schedule, seed, clip_norm, soften
-        ),
+        recipe=recipe,
         folder=logs,
         resume=resume,
         checkpoint_every=checkpoint_every,

@@ -114,7 +114,7 @@ class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         Scenes must have the channels of such a network.
     memory : int
         Bytes of scenes that are kept.
-    soften : float
+    soften, noise : float
         As in `unfolded.Recipe`.
 
     Raises
@@ -132,11 +132,12 @@ class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         configuration: Configuration | None = None,
         memory: int = BYTES,
         soften: float = 0.0,
+        noise: float = 0.0,
     ) -> None:
         if len(scenes) == 0:
             raise ValueError("scenes is empty: give at least one (x, y, z)")
         self._scenes, self._side, self._seed = scenes, side, seed
-        self._configuration, self._soften = configuration, soften
+        self._configuration, self._soften, self._noise = configuration, soften, noise
         self._recent: Recent[tuple[Tensor, Tensor, Tensor]] = Recent(memory)
         # Which scenes serve must not depend on what was read before: the same for every worker.
         self._capacity = min(len(scenes), max(1, memory // _bytes(self.scene(0))))
@@ -162,6 +163,11 @@ class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
                 patch = _blurred(patch, blur)
             patch = torch.rot90(patch, turned, (1, 2))
             out.append((patch.flip(2) if mirrored else patch).contiguous())
+        if self._noise:
+            level = rng.uniform(0, self._noise) / 255
+            for n in range(2):
+                white = rng.standard_normal(tuple(out[n].shape), np.float32)
+                out[n] = out[n] + level * torch.from_numpy(white)
         return out[0], out[1], out[2]
 
     def scene(self, number: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -59,6 +59,10 @@ class Recipe:
         Blur the images of a patch and what is to be made of them alike, by a Gaussian whose
         standard deviation is drawn from 0 to so many pixels. For fusion: a network that has only
         seen sharp targets sharpens photographs that are soft.
+    noise : float
+        Add white Gaussian noise to both images of a patch, of a standard deviation that is drawn
+        from 0 to so many grey levels of 255. For fusion: a network that has only seen clean images
+        takes what a photograph's compression leaves for detail.
     """
 
     epochs: int = 200
@@ -70,6 +74,7 @@ class Recipe:
     seed: int = 0
     clip_norm: float | None = None
     soften: float = 0.0
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -82,8 +87,10 @@ class Recipe:
             raise ValueError(f"learning_rate must be a number > 0, found {self.learning_rate!r}")
         if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
             raise ValueError(f"clip_norm must be a number > 0, found {self.clip_norm!r}")
-        if not (isinstance(self.soften, (int, float)) and 0 <= self.soften < math.inf):
-            raise ValueError(f"soften must be a number >= 0, found {self.soften!r}")
+        for name in ("soften", "noise"):
+            value = getattr(self, name)
+            if not (isinstance(value, (int, float)) and 0 <= value < math.inf):
+                raise ValueError(f"{name} must be a number >= 0, found {value!r}")
         if self.schedule not in SCHEDULES:
             raise ValueError(
                 f"schedule must be one of {', '.join(SCHEDULES)}; found {self.schedule!r}"
@@ -222,7 +229,10 @@ def train(
     if not isinstance(checkpoint_every, int) or checkpoint_every < 1:
         raise ValueError(f"checkpoint_every must be a whole number >= 1, found {checkpoint_every}")
     lightning = _lightning()
-    patches = Patches(scenes, recipe.patch, recipe.seed, net.configuration, soften=recipe.soften)
+    patches = Patches(
+        scenes, recipe.patch, recipe.seed, net.configuration, soften=recipe.soften,
+        noise=recipe.noise,
+    )  # fmt: skip
     held_out = [
         as_tensors(triple, f"validation {scene_name(validation, i)}", net.configuration)
         for i, triple in enumerate(validation)

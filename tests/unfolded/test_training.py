@@ -195,6 +195,7 @@ def test_cosine_rises_and_falls():
         ({"epochs": 0}, "epochs must be a whole number >= 1, found 0"),
         ({"batch_size": 2.0}, "batch_size must be a whole number"),
         ({"learning_rate": 0.0}, "learning_rate must be a number > 0"),
+        ({"noise": float("inf")}, "noise must be a number >= 0, found inf"),
         ({"soften": -1.0}, "soften must be a number >= 0, found -1.0"),
         ({"clip_norm": -1.0}, "clip_norm must be a number > 0, found -1.0"),
         ({"schedule": "linear"}, "schedule must be one of paper, cosine; found 'linear'"),
@@ -251,6 +252,22 @@ def test_patches_are_softened_alike():
     assert min(found) < 0.5
     assert max(found) > 1.5
     assert Patches([(image, image, image)], 2, 0, soften=9.0)[0][0].shape == (1, 2, 2)
+
+
+def test_noise_is_added_to_both_images_and_not_to_the_target():
+    scene = tuple(np.full((1, 40, 40), level, np.float32) for level in (0.2, 0.4, 0.6))
+    patches = Patches([scene], 32, 3, noise=4.0)
+    levels = []
+    for i in range(30):
+        x, y, z = patches[i]
+        assert (z == np.float32(0.6)).all()
+        assert not torch.equal(x - 0.2, y - 0.4)
+        first, second = (255 * float(image.std()) for image in (x, y))
+        assert first == pytest.approx(second, rel=0.1)
+        levels.append(first)
+        assert torch.equal(patches[i][0], x)
+    assert min(levels) < 1
+    assert 3 < max(levels) < 4.2
 
 
 def test_scenes_that_do_not_fit_into_memory_take_turns():
