@@ -55,15 +55,15 @@ dictionaries: $(CORE) ## learn the dictionaries that come with the package again
 	$(LEARN) --task medical --synthetic 24 --windows 60 -o mcsc/dictionaries/medical.npz
 
 # One thread each, so that the same weights come again on a machine of another number of cores.
-TRAIN := OMP_NUM_THREADS=1 $(VENV)/bin/mcsc train --synthetic 160 --batch-size 8 --schedule cosine
+TRAIN := OMP_NUM_THREADS=1 $(VENV)/bin/mcsc train --batch-size 8 --schedule cosine --patches 1600
 W := unfolded/weights_data
-weights: $(TEST) ## train the networks that come with the package again (90 minutes)
-	$(TRAIN) --task depth-sr --learning-rate 2e-4 --clip-norm 0.1 --epochs 9 --patches 1600 -o $(W)/depth-sr.safetensors
-	$(TRAIN) --task flash-denoise --learning-rate 3e-4 --epochs 6 --patches 1600 -o $(W)/flash-denoise.safetensors
-	$(TRAIN) --task multi-focus --learning-rate 3e-4 --clip-norm 0.02 --epochs 6 --patches 1600 -o $(W)/multi-focus.safetensors
-	$(TRAIN) --task multi-exposure --learning-rate 3e-4 --clip-norm 0.1 --epochs 6 --patches 1600 -o $(W)/multi-exposure.safetensors
-	$(TRAIN) --task multispectral-sr --learning-rate 3e-4 --clip-norm 0.1 --epochs 6 --patches 1600 -o $(W)/multispectral-sr.safetensors
-	$(TRAIN) --task medical --learning-rate 3e-4 --clip-norm 0.1 --epochs 3 --patches 800 --start $(W)/multi-focus.safetensors -o $(W)/medical.safetensors
+weights: $(TEST) ## train the networks that come with the package again (3 hours)
+	$(TRAIN) --task depth-sr --synthetic 160 --learning-rate 2e-4 --clip-norm 0.1 --epochs 9 -o $(W)/depth-sr.safetensors
+	$(TRAIN) --task flash-denoise --synthetic 320 --learning-rate 3e-4 --epochs 15 -o $(W)/flash-denoise.safetensors
+	$(TRAIN) --task multi-focus --synthetic 320 --learning-rate 3e-4 --clip-norm 0.02 --soften 1.5 --epochs 12 -o $(W)/multi-focus.safetensors
+	$(TRAIN) --task multi-exposure --synthetic 320 --learning-rate 3e-4 --clip-norm 0.1 --soften 1.5 --noise 3 --epochs 12 -o $(W)/multi-exposure.safetensors
+	$(TRAIN) --task multispectral-sr --synthetic 320 --learning-rate 3e-4 --clip-norm 0.1 --epochs 12 -o $(W)/multispectral-sr.safetensors
+	$(TRAIN) --task medical --synthetic 320 --learning-rate 3e-4 --clip-norm 0.1 --epochs 12 -o $(W)/medical.safetensors
 
 clean: ## remove .venv, pictures, builds and caches
 	@rm -rf $(VENV) demo_output build dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache

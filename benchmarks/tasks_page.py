@@ -23,7 +23,7 @@ HEAD = """\
 Means over the scenes named, by `mcsc evaluate`. Settings were chosen on other scenes. `mcsc` has
 the dictionary (to gap 1e-3) and `cunet` the weights that come with the package, if nothing else is
 said. RMSE is in grey levels of 255 over the whole image; values beyond 0 and 1 are cut off first,
-but not those of depth. Times are seconds a scene on two cores, with other work on the machine.
+but not those of depth. Times are seconds a scene, with other work on the machine.
 """
 
 SEEN = ROOT / "benchmarks" / "fused_pictures.md"
@@ -36,15 +36,16 @@ def page(results: Path = RESULTS) -> str:
     for path in sorted(results.glob("*/tasks/*.json"), key=lambda p: p.stem):
         data = json.loads(path.read_text(encoding="utf-8"))
         scenes = tuple(dict.fromkeys(r["scene"] for r in data["rows"]))
-        groups.setdefault((data["task"], scenes, data.get("sigma")), {})[path.stem] = data
+        key = data["task"], scenes, data.get("sigma"), path.parent.parent.name
+        groups.setdefault(key, {})[path.stem] = data
     # The file named as its task, with the baselines, stands first; sorting keeps the rest.
     order = sorted(groups, key=lambda key: (list(TASKS).index(key[0]), key[0] not in groups[key]))
-    sections = [_section(key[0], key[1], key[2], groups[key]) for key in order]
+    sections = [_section(*key, groups[key]) for key in order]
     return "\n".join([HEAD, *sections, SEEN.read_text(encoding="utf-8")])
 
 
 def _section(
-    name: str, scenes: tuple[str, ...], sigma: float | None, files: dict[str, Data]
+    name: str, scenes: tuple[str, ...], sigma: float | None, machine: str, files: dict[str, Data]
 ) -> str:
     task = TASKS[name]
     rows: dict[str, list[str]] = {}
@@ -64,12 +65,13 @@ def _section(
             values = [f"{mean[m.name]:.{m.digits}f}" for m in task.measures]
             rows[label] = [label, *values, f"{sum(seconds) / len(seconds):.1f}"]
         if data.get("note"):
-            notes.append(f"- {labels[-1]}: {data['note']}")
+            # A note is on what is new in the table: the last method.
+            notes.append(f"- {(labels or [stem])[-1]}: {data['note']}")
     headers = ["method", *(m.name for m in task.measures), "seconds"]
     noise = f", sigma {sigma:g}" if sigma else ""
     count = f"{len(scenes)} scene{'s' * (len(scenes) > 1)}"
     return "\n".join([
-        f"## {title}\n\n{count} ({', '.join(scenes)}){noise}.\n",
+        f"## {title}\n\n{count} ({', '.join(scenes)}){noise}; {machine}.\n",
         table(headers, list(rows.values())),
         "",
         *notes,

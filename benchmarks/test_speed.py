@@ -24,10 +24,10 @@ def test_network(task, setup, benchmark, record):
     net, weights = setup.network(case)
     x, y = setup.images(net, case)
     run = setup.fast(net)
-    extra = setup.peak(lambda: run(x, y))
+    extra = setup.warm(run, x, y)
     image = benchmark.pedantic(run, (x, y), rounds=setup.repeats)
     height, width = image.shape[2:]
-    error = setup.error(net, run, [x, y])
+    error = setup.error(net, image, x, y)
     assert (height, width) == setup.shape(case)
     record(
         kind="network", task=task, width=width, height=height, channels=case.channels,
@@ -55,15 +55,16 @@ def test_shipped_network(task, setup, benchmark, record):
     net = pretrained(task).to(setup.device)
     x, y = setup.images(net, case)
     run = setup.fast(net)
-    extra = setup.peak(lambda: run(x, y))
-    benchmark.pedantic(run, (x, y), rounds=setup.repeats)
+    extra = setup.warm(run, x, y)
+    image = benchmark.pedantic(run, (x, y), rounds=setup.repeats)
+    error = setup.error(net, image, x, y)
     shape = net.configuration
     record(
         kind="shipped", task=task, width=x.shape[3], height=x.shape[2], published=case.published,
         network=f"{shape.channels[0]}+{shape.channels[1]} channels, filters "
         f"{'/'.join(map(str, dict.fromkeys(shape.filters)))} of {shape.kernel_size}x"
         f"{shape.kernel_size}, {shape.blocks} blocks",
-        extra=extra,
+        extra=extra, error=error, kernels=getattr(run, "kernels", "layers"),
     )  # fmt: skip
 
 

@@ -6,8 +6,10 @@ Nothing here needs a GPU to be imported, and what does not need one to run is te
 from __future__ import annotations
 
 import copy
+import math
+import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from . import fused
+from .configuration import Configuration
 from .cunet import CUNet
+from .tiling import tiled
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 KERNELS = ("auto", "fused", "compiled", "layers")
@@ -49,8 +53,8 @@ class Accelerated(nn.Module):
         run: Callable[[Tensor, Tensor], Tensor] = net
         if kernels == "fused":
             run = fused.Fused(net, precision)
-            if self.device.type == "cuda":
-                run = _Graphed(run)
+            if self.device.type == "cuda" and not fused.interpreted():
+                run = _Graphed(run, self.device)
         elif kernels == "compiled":
             # Images of other sizes shall not compile again.
             run = torch.compile(net, dynamic=True, backend=backend)
@@ -62,6 +66,16 @@ class Accelerated(nn.Module):
         """Where it runs."""
         return self.net.target_common.weight.device
 
+    @property
+    def configuration(self) -> Configuration:
+        """That of the network."""
+        return self.net.configuration
+
+    def tiled(self, x: Tensor, y: Tensor, tile: int = 1024) -> Tensor:
+        """Return the target image computed on overlapping tiles; see `CUNet.tiled`."""
+        self.net._check(x, y)
+        return tiled(self, x, y, tile)
+
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the target image of x and y, on the network's device; in float32.
 
@@ -69,6 +83,12 @@ class Accelerated(nn.Module):
         ----------
         x, y : tensor (N, C_x, H, W), (N, C_y, H, W)
             As `CUNet` takes them, on the network's device: nothing is moved.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `CUNet.split`; or images of more than 2**31 numbers, with a margin, are given to
+            fused kernels: use `tiled`.
         """
         self.net._check(x, y)
         kind = self.device.type
@@ -103,7 +123,7 @@ def accelerate(
     kernels : {"auto", "fused", "compiled", "layers"}
         The project's own (`unfolded.fused`; they need Triton, which comes with PyTorch for CUDA);
         PyTorch's layers, compiled by `torch.compile`; or the layers as they are. "auto" is fused on
-        a GPU, if those kernels agree with the layers on a small random image there, else compiled;
+        a GPU, if those kernels agree with the layers on small random images there, else compiled;
         on a CPU the network itself, with the path of `unfolded.fast`.
     backend : str
         Of `torch.compile`.
@@ -187,50 +207,76 @@ def _choose(net: CUNet, precision: str, place: torch.device) -> str:
     return "compiled"
 
 
-def disagreement(net: CUNet, precision: str, shape: tuple[int, int] = (48, 160)) -> float:
-    """Return the fused kernels' relative error (rms) against the layers on a random image."""
+def disagreement(
+    net: CUNet,
+    precision: str,
+    shapes: Sequence[tuple[int, int, int]] = ((1, 48, 160), (2, 45, 131)),
+) -> float:
+    """Return the fused kernels' relative error (rms) against the layers on random images.
+
+    `shapes` are samples, height and width: kernels for sides that 16 divides are others.
+    """
     device = net.target_common.weight.device
     random = torch.Generator().manual_seed(0)
-    x, y = (
-        torch.rand((1, c, *shape), generator=random).to(device) for c in net.configuration.channels
-    )
-    with torch.inference_mode():
-        wanted = net(x, y)
-        found = fused.Fused(net, precision)(x, y)
-        size = max(float(wanted.norm()), 1e-12)
-        return float((found - wanted).norm()) / size
+    run = fused.Fused(net, precision)
+    worst = 0.0
+    for samples, *shape in shapes:
+        x, y = (
+            torch.rand((samples, c, *shape), generator=random).to(device)
+            for c in net.configuration.channels
+        )
+        with torch.inference_mode(), _tf32(False):
+            wanted = net(x, y)
+            error = float((run(x, y) - wanted).norm()) / max(float(wanted.norm()), 1e-12)
+        worst = max(worst, error) if error == error else math.inf
+    return worst
 
 
 class _Graphed:
     """Calls that launch all kernels at once for small images, as a CUDA graph of the last size."""
 
-    def __init__(self, run: Callable[[Tensor, Tensor], Tensor]) -> None:
-        self._run = run
+    def __init__(self, run: Callable[[Tensor, Tensor], Tensor], device: torch.device) -> None:
+        self._run, self._device = run, device
+        self._lock = threading.Lock()
         self._key: Any = None
         self._graph: Any = None
         self._images: tuple[Tensor, Tensor] | None = None
         self._out: Tensor | None = None
+        self._done: Any = None
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         if x.shape[0] * x.shape[2] * x.shape[3] > SMALL:
             return self._run(x, y)
-        key = tuple(x.shape), tuple(y.shape)
-        if key != self._key:
-            # The first call of a size compiles; the second is worth recording.
-            self._key, self._graph, self._images, self._out = key, None, None, None
-            return self._run(x, y)
-        if self._graph is None:
-            self._images = x.clone(), y.clone()
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                self._out = self._run(*self._images)
-            self._graph = graph
-        assert self._images is not None
-        assert self._out is not None
-        self._images[0].copy_(x)
-        self._images[1].copy_(y)
-        self._graph.replay()
-        return self._out.clone()
+        with torch.cuda.device(self._device), self._lock:
+            key = tuple(x.shape), tuple(y.shape)
+            if key != self._key:
+                # The first call of a size compiles; the second is worth recording.
+                image = self._run(x, y)
+                self._key, self._graph, self._images, self._out = key, None, None, None
+                return image
+            if self._graph is None:
+                self._record(x, y)
+            assert self._images is not None
+            assert self._out is not None
+            # The last call may have been on another stream, and not be over.
+            if self._done is not None:
+                torch.cuda.current_stream().wait_event(self._done)
+            self._images[0].copy_(x)
+            self._images[1].copy_(y)
+            self._graph.replay()
+            image = self._out.clone()
+            self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._done.record()
+            return image
+
+    def _record(self, x: Tensor, y: Tensor) -> None:
+        images = x.clone(), y.clone()
+        graph = torch.cuda.CUDAGraph()
+        # A stream of this device: the default one is of the device that recorded first.
+        stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            self._out = self._run(*images)
+        self._graph, self._images = graph, images
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-r"""Inference on a GPU by Triton kernels: a block moves its maps through memory three times.
+r"""Inference on a GPU by Triton kernels: a block moves each map through memory three times at most.
 
 Block j of an LCSC module needs the maps :math:`U_{j-1}` and the image :math:`d = D_j * U_{j-1}`:
 
@@ -11,7 +11,8 @@ sums over maps and along rows on the tensor cores, which leaves s C images inste
 
 The drive :math:`E_0 * x` is multiplied anew in every block, together with :math:`E_j * d`, where x
 has few channels: the patches of x are in the cache, the drive's maps would come from memory. With
-more channels the multiplications take longer than that, and the drive is kept.
+more channels the multiplications take longer than that, and the drive is kept, to be read once a
+block.
 
 Memory: one set of maps, ``K H W`` numbers, two with a drive that is kept, and ``s C H W`` of row
 sums for a sample.
@@ -39,6 +40,9 @@ ANEW = 2
 4 K bytes. By the data sheet of an H200, at half the rate of its TF32 tensor cores, both take the
 same time for 8x8 filters and C = 1.6."""
 
+# Lines of `reduce_rows` a program at most.
+LINES = 64
+
 # The matrices are multiplied by tensor cores in tiles of at least this side.
 _SIDE = 16
 
@@ -52,16 +56,30 @@ def runs_on(device: torch.device) -> bool:
     return device.type == "cuda" or fused_kernels.INTERPRETED
 
 
-def dot_precision(precision: str) -> str:
-    """Return what Triton calls the products of float32 numbers.
+def dot_precision(precision: str, device: torch.device) -> str:
+    """Return what Triton calls the products of a precision on a device.
 
     Float32 itself is three products of TF32 (Markidis et al., 2018), as exact as its own on tensor
     cores, where a GPU has these.
     """
-    if precision != "float32":
+    if precision == "tf32":
         return "tf32"
-    ampere = torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0)
-    return "tf32x3" if ampere and torch.version.hip is None else "ieee"
+    cores = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    if precision == "float32" and cores and torch.version.hip is None:
+        return "tf32x3"
+    return "ieee"
+
+
+def to_tf32(values: Tensor) -> Tensor:
+    """Round float32 to the 11 bits of TF32, as `fused_kernels.to_tf32` does."""
+    return ((values.contiguous().view(torch.int32) + 0x1000) & -0x2000).view(torch.float32)
+
+
+def interpreted() -> bool:
+    """Return True where NumPy runs the kernels."""
+    from . import fused_kernels
+
+    return fused_kernels.INTERPRETED
 
 
 class Fused:
@@ -78,7 +96,7 @@ class Fused:
     def __init__(self, net: CUNet, precision: str = "float32") -> None:
         self.configuration = net.configuration
         dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-        dot = dot_precision(precision)
+        dot = dot_precision(precision, net.target_common.weight.device)
         lcscs: list[Any] = list(net.unique)
         last: list[Any] = [layer.weight for layer in net.explained]
         targets: list[Any] = [layer.weight for layer in net.target_unique]
@@ -147,7 +165,9 @@ class _Module:
         channels = down.shape[0]
         # From (C, K, dy, dx) to (dx, (dy, C), K).
         lines = down.permute(3, 2, 0, 1).reshape(self.size, -1, self.count)
-        lines = _filled(lines, _power_of_two(lines.shape[1]), STEP)
+        lines = _filled(lines, _lines(lines.shape[1]), STEP)
+        if self.dot == "tf32":
+            matrix, lines = to_tf32(matrix), to_tf32(lines)
         return _Step(
             matrix.to(self.dtype).contiguous(),
             planes,
@@ -161,18 +181,16 @@ class _Module:
     def run(self, signal: Tensor) -> Tensor:
         """Return the last filters' image of a signal (N, C, H, W)."""
         samples, _, height, width = signal.shape
-        canvas = _Canvas(signal, self.size)
+        canvas = _Canvas(to_tf32(signal) if self.dot == "tf32" else signal, self.size)
         maps = signal.new_empty((samples, self.count, height, width), dtype=self.dtype)
         # One that is not kept is not looked at.
         drive = torch.empty_like(maps) if self.keeps_drive else maps
         for step in self.steps[:-1]:
             self._lift(step, canvas, maps, drive)
-            self._lower(step, maps, canvas.image, canvas.margin, plane=self.channels)
+            self._lower(step, maps, canvas)
         step = self.steps[-1]
         self._lift(step, canvas, maps, drive)
-        out = signal.new_empty((samples, step.channels, height, width))
-        self._lower(step, maps, out, 0)
-        return out
+        return self._lower(step, maps)
 
     def _lift(self, step: _Step, canvas: _Canvas, maps: Tensor, drive: Tensor) -> None:
         from . import fused_kernels
@@ -187,25 +205,33 @@ class _Module:
             MAPS=MAPS, PIXELS=PIXELS, STEP=STEP, num_warps=WARPS,
         )  # fmt: skip
 
-    def _lower(self, step: _Step, maps: Tensor, image: Tensor, margin: int, plane: int = 0) -> None:
-        """Write ``D * maps`` into the image, from its channel `plane` on."""
+    def _lower(self, step: _Step, maps: Tensor, canvas: _Canvas | None = None) -> Tensor:
+        """Return ``D * maps``; with a canvas, it is on it, beside the signal."""
         from . import fused_kernels
 
         samples, _, height, width = maps.shape
+        if canvas is None:
+            size = (samples, step.channels, height, width)
+            image, margin = torch.empty(size, device=maps.device), 0
+        else:
+            image, margin = canvas.image[:, self.channels :], canvas.margin
         tiles = -(-width // PIXELS)
         sums = self.size * step.channels
         rows = image.new_empty((samples, sums, height, width))
-        _, lines, filters = step.down.shape
-        fused_kernels.reduce_rows[(height * tiles, samples)](
+        _, all_lines, filters = step.down.shape
+        lines = _lines(sums)
+        fused_kernels.reduce_rows[(height * tiles, samples, all_lines // lines)](
             maps, step.down, rows, self.count, height, width, tiles,
-            SIZE=self.size, SUMS=sums, FILTERS=filters, PRECISION=self.dot,
-            LINES=lines, PIXELS=PIXELS, STEP=STEP, num_warps=WARPS,
+            SIZE=self.size, SUMS=sums, ALL_LINES=all_lines, FILTERS=filters,
+            PRECISION=self.dot, LINES=lines, PIXELS=PIXELS, STEP=STEP, num_warps=WARPS,
         )  # fmt: skip
         fused_kernels.add_rows[(height * tiles, step.channels, samples)](
-            rows, image[:, plane:], height, width, tiles,
+            rows, image, height, width, tiles,
             image.stride(2), image.stride(0), image.stride(1), margin,
             SIZE=self.size, CHANNELS=step.channels, PIXELS=PIXELS,
+            ROUND=self.dot == "tf32" and canvas is not None,
         )  # fmt: skip
+        return image
 
 
 class _Canvas:
@@ -220,7 +246,7 @@ class _Canvas:
         shape = (samples, 2 * channels, height + size - 1, pitch)
         if math.prod(shape[1:]) >= 2**31:
             raise ValueError(
-                f"images of {height} x {width} are too large for the kernels: use CUNet.tiled"
+                f"images of {height} x {width} are too large for the kernels at once: use tiled()"
             )
         self.image = signal.new_zeros(shape)
         inside = self.image[:, :channels, margin : margin + height, margin : margin + width]
@@ -250,5 +276,6 @@ def _filled(matrix: Tensor, rows: int, columns: int) -> Tensor:
     return torch.nn.functional.pad(matrix, (0, -c % columns, 0, -r % rows))
 
 
-def _power_of_two(number: int) -> int:
-    return max(_SIDE, 1 << (number - 1).bit_length())
+def _lines(sums: int) -> int:
+    """Lines of `reduce_rows` a program, a power of two."""
+    return min(LINES, max(_SIDE, 1 << (sums - 1).bit_length()))

@@ -17,6 +17,12 @@ INTERPRETED = bool(knobs.runtime.interpret)
 """True: NumPy runs the kernels, on any device."""
 
 
+@_jit
+def to_tf32(values):  # type: ignore[no-untyped-def]
+    """Round float32 to the 11 bits of TF32; tensor cores would cut the others off."""
+    return ((values.to(tl.int32, bitcast=True) + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
+
+
 @_jit  # type: ignore[untyped-decorator]
 def lift(  # type: ignore[no-untyped-def]
     image, filters, offsets, maps, drive, threshold,
@@ -30,7 +36,7 @@ def lift(  # type: ignore[no-untyped-def]
 
     A program makes MAPS maps of PIXELS pixels of a row. The image is padded, so that every patch is
     inside; `offsets` are those of a patch's TAPS numbers from its first, and `filters` are
-    (maps, TAPS), both filled up with zeros to multiples of STEP and MAPS.
+    (maps, TAPS), filled up with zeros to multiples of STEP and MAPS. For TF32 both are rounded.
     """
     place = tl.program_id(0)
     row = place // tiles
@@ -68,20 +74,20 @@ def lift(  # type: ignore[no-untyped-def]
 def reduce_rows(  # type: ignore[no-untyped-def]
     maps, filters, rows,
     count, height, width, tiles,
-    SIZE: tl.constexpr, SUMS: tl.constexpr, FILTERS: tl.constexpr, PRECISION: tl.constexpr,
-    LINES: tl.constexpr, PIXELS: tl.constexpr, STEP: tl.constexpr,
+    SIZE: tl.constexpr, SUMS: tl.constexpr, ALL_LINES: tl.constexpr, FILTERS: tl.constexpr,
+    PRECISION: tl.constexpr, LINES: tl.constexpr, PIXELS: tl.constexpr, STEP: tl.constexpr,
 ):  # fmt: skip
     """Convolve maps along rows and add them up: ``rows[dy, c] = sum_k,dx w[dx, (dy, c), k] maps``.
 
-    A program makes SUMS = SIZE x channels images of PIXELS pixels of a row; `filters` are
-    (SIZE, LINES, FILTERS), with zeros where LINES and FILTERS are more than there are.
+    A program makes LINES of the SUMS = SIZE x channels images, PIXELS pixels of a row; `filters`
+    are (SIZE, ALL_LINES, FILTERS), with zeros where the last two are more than there are.
     """
     place = tl.program_id(0)
     row = place // tiles
     column = place % tiles * PIXELS
     sample = tl.program_id(1).to(tl.int64)
     pixel = column + tl.arange(0, PIXELS)
-    line = tl.arange(0, LINES)
+    line = tl.program_id(2) * LINES + tl.arange(0, LINES)
     number = tl.arange(0, STEP)
 
     found = tl.zeros((LINES, PIXELS), tl.float32)
@@ -90,11 +96,13 @@ def reduce_rows(  # type: ignore[no-untyped-def]
         seen = (source >= 0) & (source < width)
         for first in range(0, FILTERS, STEP):
             k = first + number
-            a = tl.load(filters + (dx * LINES + line[:, None]) * FILTERS + k[None, :])
+            a = tl.load(filters + (dx * ALL_LINES + line[:, None]) * FILTERS + k[None, :])
             plane = ((sample * count + k)[:, None] * height + row) * width
             b = tl.load(
                 maps + plane + source[None, :], mask=(k < count)[:, None] & seen[None, :], other=0.0
             )
+            if PRECISION == "tf32":
+                b = to_tf32(b)
             found = tl.dot(a, b, found, input_precision=PRECISION)
 
     plane = ((sample * SUMS + line)[:, None] * height + row) * width
@@ -105,13 +113,16 @@ def reduce_rows(  # type: ignore[no-untyped-def]
 def add_rows(  # type: ignore[no-untyped-def]
     rows, image,
     height, width, tiles, pitch, image_size, plane_size, margin,
-    SIZE: tl.constexpr, CHANNELS: tl.constexpr, PIXELS: tl.constexpr,
+    SIZE: tl.constexpr, CHANNELS: tl.constexpr, PIXELS: tl.constexpr, ROUND: tl.constexpr,
 ):  # fmt: skip
-    """``image[c, y] <- sum_dy rows[dy, c, y + dy - SIZE // 2]``, into an image with a margin."""
+    """``image[c, y] <- sum_dy rows[dy, c, y + dy - SIZE // 2]``, into an image with a margin.
+
+    With ROUND, as `lift` multiplies it in TF32.
+    """
     place = tl.program_id(0)
     row = place // tiles
     pixel = place % tiles * PIXELS + tl.arange(0, PIXELS)
-    channel = tl.program_id(1)
+    channel = tl.program_id(1).to(tl.int64)
     sample = tl.program_id(2).to(tl.int64)
     total = tl.zeros((PIXELS,), tl.float32)
     for dy in range(0, SIZE):
@@ -119,5 +130,7 @@ def add_rows(  # type: ignore[no-untyped-def]
         plane = (sample * SIZE + dy) * CHANNELS + channel
         seen = (pixel < width) & (source >= 0) & (source < height)
         total += tl.load(rows + (plane * height + source) * width + pixel, mask=seen, other=0.0)
+    if ROUND:
+        total = to_tf32(total)
     start = sample * image_size + channel * plane_size + (row + margin) * pitch + margin
     tl.store(image + start + pixel, total, mask=pixel < width)

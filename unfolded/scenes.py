@@ -26,6 +26,7 @@ BYTES = 1_000_000_000
 """Prepared scenes that are kept in memory; more of them take turns."""
 
 _PART = 64
+_PROBED = 8
 
 ROUND = 8192
 """Patches that are drawn from the scenes in memory before others take their turn."""
@@ -39,7 +40,7 @@ class TaskTriples(Sequence[Triple]):
     task : Task
         Degradation and preparation.
     readers : sequence of callables
-        Of the scenes, as `mcsc.imaging.training` makes them.
+        Of the scenes; see `mcsc.imaging.readers`.
     settings : TaskSettings
         Of the preparation, complete.
 
@@ -77,7 +78,8 @@ class TaskTriples(Sequence[Triple]):
             if not isinstance(reader, SceneFiles):
                 continue
             images = reader()
-            height, width = images[0].shape[1:]
+            factor = self._task.factor or 1
+            height, width = (n - n % factor for n in images[0].shape[1:])
             _check_size(reader.name, height, width, side)
             # A small part is prepared as the whole would be, in no time.
             part = tuple(image[:, :_PART, :_PART] for image in images)
@@ -100,7 +102,7 @@ class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Square patches of scenes, each turned or mirrored at random: patch i is always the same.
 
     A scene is read when a patch of it is wanted, and kept. Where not all fit into memory, as many
-    as would fit if all were like the first serve for a while, then others.
+    as would fit if all were like the largest of some serve for a while, then others.
 
     Parameters
     ----------
@@ -140,7 +142,9 @@ class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         self._configuration, self._soften, self._noise = configuration, soften, noise
         self._recent: Recent[tuple[Tensor, Tensor, Tensor]] = Recent(memory)
         # Which scenes serve must not depend on what was read before: the same for every worker.
-        self._capacity = min(len(scenes), max(1, memory // _bytes(self.scene(0))))
+        some = range(0, len(scenes), -(-len(scenes) // _PROBED))
+        largest = max(_bytes(self.scene(number)) for number in some)
+        self._capacity = min(len(scenes), max(1, memory // largest))
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
         rng = np.random.default_rng([self._seed, index])
@@ -198,6 +202,7 @@ def _blurred(patch: Tensor, weights: Tensor) -> Tensor:
     reach = min(len(weights) // 2, min(patch.shape[1:]) - 1)
     middle = len(weights) // 2
     weights = weights[middle - reach : middle + reach + 1]
+    weights = weights / weights.sum()
     planes = F.pad(patch[:, None], (reach,) * 4, mode="reflect")
     return F.conv2d(F.conv2d(planes, weights[None, None, None]), weights[None, None, :, None])[:, 0]
 

@@ -19,6 +19,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from .configuration import Configuration
     from .cunet import CUNet
+    from .devices import Accelerated
 
 
 def radius(configuration: Configuration) -> int:
@@ -26,12 +27,12 @@ def radius(configuration: Configuration) -> int:
     return 2 * (configuration.blocks + 1) * (configuration.kernel_size - 1)
 
 
-def tiled(net: CUNet, x: Tensor, y: Tensor, tile: int) -> Tensor:
+def tiled(net: CUNet | Accelerated, x: Tensor, y: Tensor, tile: int) -> Tensor:
     """Return ``net(x, y)`` computed tile by tile; see `CUNet.tiled`.
 
     Parameters
     ----------
-    net : CUNet
+    net : CUNet or Accelerated
         The network.
     x, y : tensor (N, C_x, H, W), (N, C_y, H, W)
         Images.

@@ -16,7 +16,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -408,12 +408,14 @@ def _check(path: Path, module: Any) -> None:
     wanted = dict(module.hparams)
     if found.keys() != wanted.keys():
         raise ValueError(damaged)
+    # A checkpoint of before there was a field was made as its default says.
+    defaults = {f.name: f.default for f in fields(Recipe)}
     for part in wanted:
         for key, value in wanted[part].items():
-            if found[part].get(key) != value:
+            before = found[part].get(key, defaults.get(key))
+            if before != value:
                 raise ValueError(
-                    f"{path} is of another run: {key} was {found[part].get(key)!r}, now it is "
-                    f"{value!r}"
+                    f"{path} is of another run: {key} was {before!r}, now it is {value!r}"
                 )
 
 

@@ -7,6 +7,7 @@ import itertools
 import subprocess
 import sys
 import textwrap
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -20,7 +21,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
     """Several tiles a row, several rounds over maps and patches, on images that take seconds."""
-    for name, number in (("MAPS", 16), ("PIXELS", 16), ("STEP", 16)):
+    for name, number in (("MAPS", 16), ("PIXELS", 16), ("STEP", 16), ("LINES", 16)):
         monkeypatch.setattr(fused, name, number)
 
 
@@ -69,6 +70,30 @@ def test_the_products_of_padded_patches_are_refused_where_numbers_would_overflow
         fused._Canvas(canvas, 8)
 
 
+def test_tf32_is_rounded_and_not_cut_off():
+    values = torch.tensor([1.0, 1 + 2**-11, 1 + 2**-11 - 2**-20, -1 - 3 * 2**-11, 3e38, 0.0, 1e-40])
+    wanted = [1.0, 1 + 2**-10, 1.0, -1 - 2 * 2**-10, 3e38, 0.0, 0.0]
+    found = fused.to_tf32(values)
+    assert ((found.view(torch.int32) & 0x1FFF) == 0).all()
+    torch.testing.assert_close(found[:4], torch.tensor(wanted[:4]), rtol=0, atol=0)
+    torch.testing.assert_close(found, torch.tensor(wanted), rtol=2**-11, atol=1e-38)
+    net = make_net(dtype=torch.float32, filters=3, kernel_size=4, blocks=1).to(DEVICE)
+    x, y = (i.to(DEVICE) for i in make_images(net, (4, 20), samples=1))
+    with torch.no_grad():
+        wanted = net.double()(x.double(), y.double())
+    found = fused.Fused(net.float(), "tf32")(x, y)
+    # Products of rounded numbers err either way: cut off, all would be too small.
+    error = ((found - wanted) / wanted.norm()).norm()
+    assert 1e-5 < error < 1e-3
+
+
+def test_large_images_in_tiles():
+    net = make_net(dtype=torch.float32, filters=3, kernel_size=3, blocks=0).to(DEVICE)
+    x, y = (i.to(DEVICE) for i in make_images(net, (5, 30), samples=1))
+    fast = accelerate(net, DEVICE, kernels="fused")
+    torch.testing.assert_close(fast.tiled(x, y, 20), fast(x, y), rtol=1e-6, atol=1e-6)
+
+
 def test_maps_in_half_precision(monkeypatch):
     # NumPy, which interprets the kernels, has no bfloat16.
     if DEVICE == "cpu":
@@ -85,8 +110,12 @@ def test_maps_in_half_precision(monkeypatch):
 
 def test_by_themselves_where_they_agree_and_not_where_they_are_wrong(monkeypatch):
     net = make_net(dtype=torch.float32, filters=3, kernel_size=3, blocks=1).to(DEVICE)
-    monkeypatch.setattr(devices.disagreement, "__defaults__", ((4, 20),))
-    assert devices.disagreement(net, "float32") < 1e-5
+    for precision, least, most in (("float32", 0, 1e-5), ("tf32", 1e-5, 3e-3)):
+        error = devices.disagreement(net, precision, ((1, 4, 20), (2, 3, 17)))
+        assert least <= error < most
+    with monkeypatch.context() as patch:
+        patch.setattr(fused.Fused, "__call__", lambda _, x, y: x * float("nan"))
+        assert devices.disagreement(net, "float32", ((1, 4, 20),)) == float("inf")
     # On a GPU "auto" asks this; here its choice alone is tested.
     gpu = torch.device("cuda")
     monkeypatch.setattr(devices, "disagreement", lambda *_: 1e-6)
@@ -127,7 +156,7 @@ def test_they_compile_for_gpus(capability):
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.split("\n")[:-1]
-    assert len(lines) == 7
+    assert len(lines) == 12
     for line in lines:
         name, tensor_cores, stack = line.split()
         assert int(stack) == 0, line
@@ -148,7 +177,7 @@ COMPILE = """
     LIFT = {"image": "*fp32", "offsets": "*i32", "threshold": "fp32"}
     tools = Path(triton.backends.nvidia.__file__).parent / "bin"
 
-    def compiled(kernel, types, constants):
+    def compiled(kernel, types, constants, warps=fused.WARPS):
         signature = {
             name: "constexpr" if name in constants else types.get(name, "i32")
             for name in kernel.arg_names
@@ -159,7 +188,7 @@ COMPILE = """
         }
         source = ASTSource(kernel, signature, constexprs=constants, attrs=aligned)
         made = triton.compile(
-            source, target=GPUTarget("cuda", CAPABILITY, 32), options={"num_warps": fused.WARPS}
+            source, target=GPUTarget("cuda", CAPABILITY, 32), options={"num_warps": warps}
         )
         with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
             file.write(made.asm["cubin"])
@@ -174,18 +203,22 @@ COMPILE = """
     shared = {"PIXELS": fused.PIXELS, "STEP": fused.STEP}
     for number, dot in (("*fp32", "tf32"), ("*fp32", "tf32x3"), ("*bf16", "tf32")):
         images = {"maps": number, "drive": number, "filters": number}
-        compiled(
-            k.lift, LIFT | images,
-            {"TAPS": 192, "GO_ON": True, "DRIVE": "adds", "PRECISION": dot, "MAPS": fused.MAPS}
-            | shared,
-        )
-        compiled(
-            k.reduce_rows, {"rows": "*fp32"} | images,
-            {"SIZE": 8, "SUMS": 24, "LINES": 32, "FILTERS": 64, "PRECISION": dot} | shared,
-        )
+        for taps, goes_on, drive in ((64, False, ""), (128, True, ""), (192, True, "adds")):
+            compiled(
+                k.lift, LIFT | images,
+                {"TAPS": taps, "GO_ON": goes_on, "DRIVE": drive, "PRECISION": dot,
+                 "MAPS": fused.MAPS} | shared,
+            )
+        # s C = 8 to 48: as many lines as that, up to a power of two.
+        for lines in (16, 64) if dot == "tf32" and number == "*fp32" else ():
+            compiled(
+                k.reduce_rows, {"rows": "*fp32"} | images,
+                {"SIZE": 8, "SUMS": lines - 8, "ALL_LINES": lines, "LINES": lines, "FILTERS": 64,
+                 "PRECISION": dot} | shared,
+            )
     compiled(
         k.add_rows, {"rows": "*fp32", "image": "*fp32"},
-        {"SIZE": 8, "CHANNELS": 3, "PIXELS": fused.PIXELS},
+        {"SIZE": 8, "CHANNELS": 3, "PIXELS": fused.PIXELS, "ROUND": True}, warps=4,
     )
 """
 
@@ -213,8 +246,11 @@ def test_small_images_are_recorded_once_and_replayed(monkeypatch):
 
     graph = Graph(calls)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: graph)
-    monkeypatch.setattr(torch.cuda, "graph", lambda _: contextlib.nullcontext())
-    graphed = devices._Graphed(run)
+    for name in ("graph", "device", "Stream"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "Event", MagicMock)
+    monkeypatch.setattr(torch.cuda, "current_stream", MagicMock)
+    graphed = devices._Graphed(run, torch.device("cpu"))
     results = []
     for n in range(4):
         x, y = torch.full((1, 1, 3, 4), float(n)), torch.ones(1, 1, 3, 4)
@@ -229,13 +265,30 @@ def test_small_images_are_recorded_once_and_replayed(monkeypatch):
     assert calls[6:] == ["run"] * 3
 
 
+def test_a_size_that_failed_is_not_recorded(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device", lambda _: contextlib.nullcontext())
+
+    def run(x, y):
+        if fails:
+            raise MemoryError
+        return x
+
+    graphed = devices._Graphed(run, torch.device("cpu"))
+    graphed._record = pytest.fail
+    x, fails = torch.ones(1, 1, 3, 4), True
+    with contextlib.suppress(MemoryError):
+        graphed(x, x)
+    fails = False
+    assert graphed(x, x) is x
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(DEVICE == "cpu", reason="no CUDA device")
 @pytest.mark.parametrize("precision", devices.PRECISIONS)
 def test_one_graph_for_small_images(precision):
     net = make_net(dtype=torch.float32, filters=8, kernel_size=8, blocks=2)
     fast = accelerate(net, precision=precision, kernels="fused")
-    for shape, _ in itertools.product(((40, 60), (33, 70)), range(3)):
-        x, y = (i.cuda() for i in make_images(net, shape))
+    for shape, n in itertools.product(((40, 60), (33, 70)), range(3)):
+        x, y = (i.cuda() for i in make_images(net, shape, seed=n))
         wanted = fused.Fused(fast.net, precision)(x, y)
         torch.testing.assert_close(fast(x, y), wanted, rtol=0, atol=0)

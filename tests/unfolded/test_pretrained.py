@@ -31,7 +31,7 @@ def test_every_task_has_weights_and_a_card(name):
     card = (FOLDER / f"{name}.md").read_text()
     for words in (
         f"# {name}\n",
-        "- Data: 160 synthetic scenes.",
+        f"- Data: {net.metadata['data']}.",
         " s on ",
         "mcsc train",
         "after it",
