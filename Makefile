@@ -57,7 +57,7 @@ dictionaries: $(CORE) ## learn the dictionaries that come with the package again
 # One thread each, so that the same weights come again on a machine of another number of cores.
 TRAIN := OMP_NUM_THREADS=1 $(VENV)/bin/mcsc train --batch-size 8 --schedule cosine --patches 1600
 W := unfolded/weights_data
-weights: $(TEST) ## train the networks that come with the package again (3 hours)
+weights: $(TEST) ## train the networks that come with the package again (2.5 hours)
 	$(TRAIN) --task depth-sr --synthetic 160 --learning-rate 2e-4 --clip-norm 0.1 --epochs 9 -o $(W)/depth-sr.safetensors
 	$(TRAIN) --task flash-denoise --synthetic 320 --learning-rate 3e-4 --epochs 15 -o $(W)/flash-denoise.safetensors
 	$(TRAIN) --task multi-focus --synthetic 320 --learning-rate 3e-4 --clip-norm 0.02 --soften 1.5 --epochs 12 -o $(W)/multi-focus.safetensors

@@ -138,6 +138,7 @@ _PATH = click.Path(path_type=Path)
     metavar="PIXELS",
     type=click.FloatRange(min=0),
     default=0.0,
+    show_default=True,
     help="Fusion: blur sources and target of a patch alike, by a Gaussian of 0 to so many pixels: "
     "photographs are softer than synthetic scenes.",
 )
@@ -146,6 +147,7 @@ _PATH = click.Path(path_type=Path)
     metavar="LEVELS",
     type=click.FloatRange(min=0),
     default=0.0,
+    show_default=True,
     help="Fusion: add noise of 0 to so many grey levels of 255 to the sources: photographs were "
     "compressed.",
 )
