@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +22,8 @@ _PACKAGES = (
     "imagecodecs",
     "matplotlib",
 )
+_OPTIONAL = ("torch", "triton", "lightning", "safetensors")
+"""What the network needs."""
 
 
 def versions() -> dict[str, str]:
@@ -41,6 +44,9 @@ def info() -> None:
     Paste it into a report of a problem.
     """
     rows = versions()
+    for name in _OPTIONAL:
+        with contextlib.suppress(PackageNotFoundError):
+            rows[name] = version(name)
     rows["platform"] = platform.platform()
     rows["FFT"] = f"pocketfft of SciPy {rows['scipy']}"
     rows["BLAS"] = _blas()

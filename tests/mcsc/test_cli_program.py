@@ -44,6 +44,11 @@ def test_info(monkeypatch):
     rows = dict(re.split(r"  +", line, maxsplit=1) for line in done.stdout.splitlines())
     assert rows["mcsc"] == mcsc.__version__
     assert rows["numpy"] == np.__version__
+    for name in ("torch", "triton", "lightning"):
+        try:
+            assert rows[name] == importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            assert name not in rows
     assert rows["FFT"].startswith("pocketfft of SciPy")
     assert rows["threads"].split()[0] == str(mcsc.get_num_threads())
     assert set(rows) >= {"python", "numba", "BLAS", "cores", "memory", "GPU", "platform"}
