@@ -282,7 +282,7 @@ def _networks(by_kind: dict[str, list[Data]]) -> str:
         theirs = None if other is None else float(np.median(other["seconds"]))
         rows.append([
             row["task"], f"{row['width']}x{row['height']}", row["channels"],
-            f"{row['published']:.2f}", *_times(row), f"{median / row['published']:.2f}",
+            f"{row['published']:.2f}", *_times(row), number(median / row["published"]),
             number(theirs), "–" if theirs is None else f"{theirs / median:.2f}",
             _mebibytes(row), _mebibytes(other), row["weights"],
         ])  # fmt: skip
@@ -300,7 +300,7 @@ def _shipped(found: list[Data]) -> str:
             f"{row['width']}x{row['height']}",
             row["network"],
             f"{row['published']:.2f}",
-            *_times(row), f"{float(np.median(row['seconds'])) / row['published']:.2f}",
+            *_times(row), number(float(np.median(row["seconds"])) / row["published"]),
             _mebibytes(row),
         ]
         for row in found

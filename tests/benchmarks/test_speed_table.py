@@ -99,3 +99,29 @@ def test_networks_are_the_papers():
         assert (shape.filters, shape.kernel_size, shape.blocks) == ((64, 64, 64), 8, 4)
         assert shape.task == case.kind
         assert setup.shape(case) == (case.height, case.width)
+
+
+def test_the_table_of_a_gpu_says_what_computed_and_how_exactly():
+    about = {
+        "device": "cuda", "device_name": "a GPU", "precision": "tf32", "threads": 2, "rounds": 3,
+        "torch": "2", "compiling": 1.0, "filters": 64, "quick": False,
+    }  # fmt: skip
+    row = {
+        "kind": "network", "task": "depth-sr", "width": 1320, "height": 1080, "channels": 1,
+        "published": 0.85, "weights": "dictionary", "extra": 2**20, "kernels": "fused",
+    }  # fmt: skip
+    rows = [row | {"seconds": [0.007, 0.008, 0.011], "error": e} for e in (1e-4, 3e-4)]
+    text = speed_table.summary(about | {"rows": rows})
+    assert "on a GPU, device events, tf32" in text
+    assert "Kernels: fused." in text
+    assert "on the whole images: 0.0003" in text or "on the whole images: 3e-04" in text
+    assert "| 0.00941 " in text  # here / paper, whatever the factor is
+
+
+@pytest.mark.parametrize("error", [float("nan"), 0.1])
+def test_a_wrong_image_is_not_timed(error):
+    setup = speed_table.Setup(device="cuda", precision="tf32")
+    image = torch.zeros(1, 1, 4, 4)
+    assert setup.error(lambda x, y: x + 1e-5, image, image, image) == pytest.approx(1e-5)
+    with pytest.raises(AssertionError, match="the network's image is off by"):
+        setup.error(lambda x, y: x + error, image, image, image)
