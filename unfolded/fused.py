@@ -94,7 +94,6 @@ class Fused:
     """
 
     def __init__(self, net: CUNet, precision: str = "float32") -> None:
-        self.configuration = net.configuration
         dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         dot = dot_precision(precision, net.target_common.weight.device)
         lcscs: list[Any] = list(net.unique)

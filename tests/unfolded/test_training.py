@@ -35,6 +35,18 @@ def make_scenes(count=3, shape=(40, 44), seed=0):
     return out
 
 
+class Counted(list):
+    """Scenes that keep the numbers that were read."""
+
+    def __init__(self, scenes):
+        super().__init__(scenes)
+        self.read = []
+
+    def __getitem__(self, index):
+        self.read.append(index)
+        return super().__getitem__(index)
+
+
 def small(seed=0):
     torch.manual_seed(seed)
     return CUNet(filters=6, kernel_size=3, blocks=1)
@@ -274,37 +286,25 @@ def test_noise_is_added_to_both_images_and_not_to_the_target():
 
 
 def test_scenes_that_do_not_fit_into_memory_take_turns():
-    class Counted(list):
-        def __getitem__(self, index):
-            read.append(index)
-            return super().__getitem__(index)
-
-    read = []
     scenes = Counted(make_scenes(6))
     patches = Patches(scenes, 16, 0, memory=3 * 40 * 44 * 4 * 2)
-    del read[:]
+    del scenes.read[:]
     for i in range(200):
         patches[i]
     # Two at a time; at the start some were read for their size, and the last of them kept.
-    assert 1 <= len(read) == len(set(read)) <= 2
+    assert 1 <= len(scenes.read) == len(set(scenes.read)) <= 2
     for i in range(8192, 8192 * 6, 1024):
         patches[i]
-    assert len(set(read)) > 2
+    assert len(set(scenes.read)) > 2
 
 
 def test_a_small_first_scene_does_not_make_the_others_be_read_again_and_again():
-    class Counted(list):
-        def __getitem__(self, index):
-            read.append(index)
-            return super().__getitem__(index)
-
-    read = []
     scenes = Counted([*make_scenes(1, (16, 16)), *make_scenes(39)])
     patches = Patches(scenes, 16, 0, memory=3 * 40 * 44 * 4 * 8)
-    del read[:]
+    del scenes.read[:]
     for i in range(400):
         patches[i]
-    assert len(read) <= 8
+    assert len(scenes.read) <= 8
 
 
 # ----------------------------------------------------------------------------- refusals
