@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -123,8 +124,9 @@ def accelerate(
     kernels : {"auto", "fused", "compiled", "layers"}
         The project's own (`unfolded.fused`; they need Triton, which comes with PyTorch for CUDA);
         PyTorch's layers, compiled by `torch.compile`; or the layers as they are. "auto" is fused on
-        a GPU, if those kernels agree with the layers on small random images there, else compiled;
-        on a CPU the network itself, with the path of `unfolded.fast`.
+        a GPU, if those kernels agree with the layers on small random images there, compiled if
+        they do not, the layers if they fail or there is no Triton; on a CPU the network itself,
+        with the path of `unfolded.fast`.
     backend : str
         Of `torch.compile`.
 
@@ -187,24 +189,26 @@ def accelerate(
 
 def _choose(net: CUNet, precision: str, place: torch.device) -> str:
     """What "auto" is."""
-    if place.type != "cuda":
+    # On a GPU torch.compile needs Triton, too.
+    if place.type != "cuda" or find_spec("triton") is None:
         return "layers"
-    if not fused.runs_on(place):
+    if not fused.runs_on(place):  # it is too old for these kernels
         return "compiled"
     try:
         error = disagreement(net, precision)
     except Exception as failure:  # a compiler's error can be of any kind
-        problem = f"fail here ({type(failure).__name__}: {failure})"
+        # Where Triton fails, torch.compile may fail with it, and not before the first call.
+        problem, instead = f"fail here ({type(failure).__name__}: {failure})", "layers"
     else:
         if error <= _WRONG[precision]:
             return "fused"
-        problem = f"are off by {error:.2g} of the layers' result here"
+        problem, instead = f"are off by {error:.2g} of the layers' result here", "compiled"
     warnings.warn(
-        f"the fused kernels {problem}; compiled layers are used instead",
+        f"the fused kernels {problem}; kernels={instead!r} is used instead",
         RuntimeWarning,
         stacklevel=3,
     )
-    return "compiled"
+    return instead
 
 
 def disagreement(

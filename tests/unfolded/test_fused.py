@@ -121,18 +121,20 @@ def test_by_themselves_where_they_agree_and_not_where_they_are_wrong(monkeypatch
     monkeypatch.setattr(devices, "disagreement", lambda *_: 1e-6)
     assert devices._choose(net, "float32", gpu) == "fused"
     monkeypatch.setattr(devices, "disagreement", lambda *_: 0.5)
-    with pytest.warns(RuntimeWarning, match=r"off by 0\.5 .* compiled layers are used instead"):
+    with pytest.warns(RuntimeWarning, match=r"off by 0\.5 .*; kernels='compiled' is used instead"):
         assert devices._choose(net, "float32", gpu) == "compiled"
 
     def fails(*_):
         raise OSError("no compiler")
 
     monkeypatch.setattr(devices, "disagreement", fails)
-    with pytest.warns(RuntimeWarning, match=r"fail here \(OSError: no compiler\)"):
-        assert devices._choose(net, "float32", gpu) == "compiled"
+    with pytest.warns(RuntimeWarning, match=r"fail here \(OSError: no compiler\); .*'layers'"):
+        assert devices._choose(net, "float32", gpu) == "layers"
     monkeypatch.setattr(fused, "runs_on", lambda _: False)
     assert devices._choose(net, "float32", gpu) == "compiled"
     assert devices._choose(net, "float32", torch.device("cpu")) == "layers"
+    monkeypatch.setattr(devices, "find_spec", lambda _: None)
+    assert devices._choose(net, "float32", gpu) == "layers"
 
 
 @pytest.mark.skipif(DEVICE == "cuda", reason="they run on the GPU that is here")
