@@ -42,7 +42,7 @@ lint: $(DEV) ## check style, formatting and types
 
 bench: $(TEST) ## time the networks (Table 8), then sparse coding against SPORCO's (30 minutes)
 	@$(PY) -m pytest --benchmark
-	@$(PY) -m benchmarks.sparse_coding --plot
+	@$(PY) -m benchmarks.exact.sparse_coding --plot
 
 # Learned from synthetic scenes alone; settings were chosen on scenes that no table is measured on.
 LEARN := $(VENV)/bin/mcsc learn --passes 3 --seed 1

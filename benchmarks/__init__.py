@@ -1,1 +1,1 @@
-"""Benchmarks: ``python -m benchmarks.<name>``; ``python -m benchmarks.report`` writes the page."""
+"""Benchmarks: ``python -m benchmarks.<room>.<name>``, and the pages of their results."""

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from ._version import __version__
 from .backend import get_num_threads, set_num_threads
-from .codes import Codes, Coordinates
-from .dictionary import Dictionary
 from .learning import Learned, learn, learn_targets
-from .problem import Problem, lambda_max
-from .reconstruction import Parts, reconstruct, signal_parts
+from .model.codes import Codes, Coordinates
+from .model.dictionary import Dictionary
+from .model.problem import Problem, lambda_max
+from .model.reconstruction import Parts, reconstruct, signal_parts
+from .model.starter import dct_dictionary
 from .solvers.front import solve
 from .solvers.path import Discrepancy, solve_discrepancy, solve_path
 from .solvers.result import ConvergenceWarning, History, Progress, Result
-from .starter import dct_dictionary
 
 __all__ = [
     "Codes",

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from mcsc import __version__
 
 if TYPE_CHECKING:
-    from .cunet import CUNet, Split
-    from .devices import accelerate
-    from .lcsc import LCSC
-    from .official import load_official
-    from .training import Recipe, Trained, train
-    from .weights import load, pretrained
+    from .network.accelerated import accelerate
+    from .network.cunet import CUNet, Split
+    from .network.lcsc import LCSC
+    from .starts.official import load_official
+    from .starts.weights import load, pretrained
+    from .training.train import Recipe, Trained, train
 
 __all__ = [
     "LCSC",
@@ -38,12 +38,12 @@ __all__ = [
 ]
 
 _HOME = {
-    "devices": ("accelerate",),
-    "cunet": ("CUNet", "Split"),
-    "lcsc": ("LCSC",),
-    "official": ("load_official",),
-    "training": ("Recipe", "Trained", "train"),
-    "weights": ("load", "pretrained"),
+    "network.accelerated": ("accelerate",),
+    "network.cunet": ("CUNet", "Split"),
+    "network.lcsc": ("LCSC",),
+    "starts.official": ("load_official",),
+    "training.train": ("Recipe", "Trained", "train"),
+    "starts.weights": ("load", "pretrained"),
 }
 
 

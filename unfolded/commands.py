@@ -248,7 +248,7 @@ def train(
     mcsc train --task depth-sr --synthetic 200 --epochs 10 --patches 1600 --batch-size 8 \\
         --schedule cosine --learning-rate 2e-4 --clip-norm 0.1 -o depth.safetensors
     """  # noqa: D301  (click wants the backspace itself)
-    from mcsc.imaging.tasks import get_task
+    from mcsc.tasks.task import get_task
 
     task = get_task(task_name)
     if sigma is not None and task.sigma is None:
@@ -271,10 +271,10 @@ def train(
     from lightning.pytorch.utilities import rank_zero_only
 
     from . import tasks
-    from .card import write_card
-    from .evaluation import rmse
-    from .training import Recipe, find_checkpoint
-    from .training import train as run
+    from .starts.card import write_card
+    from .training.evaluation import rmse
+    from .training.train import Recipe, find_checkpoint
+    from .training.train import train as run
 
     # Of several devices each has a process that runs all of this: one of them speaks and writes.
     say = rank_zero_only(click.echo)
@@ -386,8 +386,8 @@ def _need(*packages: str, extra: str) -> None:
 
 def open_weights(name: str) -> Any:
     """Return the network of a file, or of weights that come with the package."""
-    from .official import load_official
-    from .weights import load, pretrained, shipped
+    from .starts.official import load_official
+    from .starts.weights import load, pretrained, shipped
 
     if name in shipped():
         return pretrained(name)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcsc.imaging.tasks import Task, get_task
+from mcsc.tasks.task import Task, get_task
 
-from .cunet import CUNet
-from .official import load_official
+from .network.cunet import CUNet
+from .starts.official import load_official
+from .starts.weights import load, pretrained
 from .tasks import apply
-from .weights import load, pretrained
 
 Floats = NDArray[np.floating[Any]]
 

@@ -12,16 +12,16 @@ import torch
 from numpy.typing import NDArray
 
 from mcsc import Dictionary
-from mcsc.imaging.preparation import Prepared, coloured, prepare_fusion, prepare_restoration
-from mcsc.imaging.pretrained import load_pretrained
-from mcsc.imaging.readers import Reader
-from mcsc.imaging.restoration import back_project
-from mcsc.imaging.tasks import Task
-from mcsc.imaging.training import TaskSettings
+from mcsc.tasks.learning import TaskSettings
+from mcsc.tasks.preparation import Prepared, coloured, prepare_fusion, prepare_restoration
+from mcsc.tasks.restoration import back_project
+from mcsc.tasks.scenes import Reader
+from mcsc.tasks.shipped import load_pretrained
+from mcsc.tasks.task import Task
 
-from .cunet import CUNet
-from .scenes import Patches, TaskTriples
-from .weights import load
+from .network.cunet import CUNet
+from .starts.weights import load
+from .training.data import Patches, TaskTriples
 
 Floats = NDArray[np.floating[Any]]
 
@@ -63,7 +63,7 @@ def start(
     filters, kernel_size, blocks : int
         K, s and J of random filters; of a dictionary's network, `blocks` counts.
     base : {"none", "input", "low", "mean"}, optional
-        What the network's answer is added to; see `mcsc.imaging.preparation`. Default: as the
+        What the network's answer is added to; see `mcsc.tasks.preparation`. Default: as the
         dictionary was learned; the mean of the sources in multi-focus fusion.
     sigma : float, optional
         Denoising: standard deviation of the noise, of 255.
@@ -143,8 +143,8 @@ def _without_targets(dictionary: Dictionary) -> Dictionary:
 
 
 def fit_targets(net: CUNet, scenes: TaskTriples, seed: int = 0, side: int = 64) -> int:
-    """Fit the target filters to the network's own codes on some patches (`unfolded.ridge`)."""
-    from .ridge import refit
+    """Fit the target filters to the network's own codes on some patches."""
+    from .starts.refit import refit
 
     patches = Patches(scenes, side, seed, net.configuration)
     drawn = [patches[i] for i in range(FITTED_PATCHES)]
@@ -210,7 +210,7 @@ def apply(
     Notes
     -----
     A network whose answer is added to a low-resolution image honours that image: the result is
-    back-projected (`mcsc.imaging.restoration.back_project`).
+    back-projected (`mcsc.tasks.restoration.back_project`).
     """
     made = prepare(net, task, x, y)
     weight = net.target_common.weight

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dictionary import Dictionary
-from ..imaging.plots import SignalParts
-from ..imaging.split import lowpass_split
-from ..problem import lambda_max
-from ..reconstruction import signal_parts
+from ..figures.panels import SignalParts
+from ..images.split import lowpass_split
+from ..model.dictionary import Dictionary
+from ..model.problem import lambda_max
+from ..model.reconstruction import signal_parts
 from ..solvers.front import solve
 from ..solvers.result import Result
 from .options import LAM_RELATIVE, STRENGTH

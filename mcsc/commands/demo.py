@@ -49,9 +49,9 @@ def demo(
     """
     if full and size is not None:
         raise click.UsageError("--full and --size exclude each other", ctx)
-    from ..imaging.files import write_image
-    from ..imaging.samples import motorcycle
-    from ..starter import dct_dictionary
+    from ..images.files import write_image
+    from ..images.samples import motorcycle
+    from ..model.starter import dct_dictionary
     from .decompose import Settings, Signal, decompose
     from .outputs import make_folder, show_table, write_all
 

@@ -9,16 +9,16 @@ from typing import Any
 import click
 import numpy as np
 
-from ..imaging.files import write_image
-from ..imaging.metrics import psnr, rmse
-from ..imaging.plots import save_figure
-from ..imaging.pretrained import load_pretrained
-from ..imaging.report import Report, SceneReport, write_report
-from ..imaging.resize import degrade, imresize
-from ..imaging.restoration import restore
-from ..imaging.restoration_plots import restoration_figure
-from ..imaging.samples import Pair
-from ..imaging.tasks import get_task
+from ..figures.panels import save_figure
+from ..figures.report import Report, SceneReport, write_report
+from ..figures.restorations import restoration_figure
+from ..images.files import write_image
+from ..images.resize import degrade, imresize
+from ..images.samples import Pair
+from ..quality.metrics import psnr, rmse
+from ..tasks.restoration import restore
+from ..tasks.shipped import load_pretrained
+from ..tasks.task import get_task
 from .info import versions
 
 

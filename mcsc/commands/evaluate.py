@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..imaging.tasks import TASKS
+from ..tasks.task import TASKS
 from . import options
 
 
@@ -86,11 +86,11 @@ def evaluate(
     """  # noqa: D301  (click wants the backspace itself)
     if (folder is None) == (data is None):
         raise click.UsageError("want one folder of scenes")
-    from ..imaging.evaluation import evaluate as run
-    from ..imaging.files import write_image
-    from ..imaging.folders import find_scenes
-    from ..imaging.methods import method_names, resolve_method
-    from ..imaging.tasks import get_task
+    from ..images.files import write_image
+    from ..tasks.evaluation import evaluate as run
+    from ..tasks.folders import find_scenes
+    from ..tasks.methods import method_names, resolve_method
+    from ..tasks.task import get_task
     from .outputs import make_folder
 
     task = get_task(task_name)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dictionary import Dictionary
-from ..imaging.colour import luma
-from ..imaging.files import read_image
+from ..images.colour import luma
+from ..images.files import read_image
+from ..model.dictionary import Dictionary
 from .decompose import Signal, symbols
 
 Floats = NDArray[np.floating[Any]]
@@ -88,7 +88,7 @@ def read_dictionary(path: Path | None, signals: Sequence[Signal]) -> Dictionary:
     """Load a dictionary that fits the images, or make the starter."""
     channels = tuple(len(signal.image) for signal in signals)
     if path is None:
-        from ..starter import dct_dictionary
+        from ..model.starter import dct_dictionary
 
         return dct_dictionary(channels)
     dictionary = Dictionary.load(path)

@@ -176,8 +176,8 @@ def learn(
     mcsc learn --task depth-sr photos/ --filter-size 12 -o depth.npz
     mcsc learn --task multi-focus --synthetic 40 -o focus.npz
     """  # noqa: D301  (click wants the backspace itself)
-    from ..imaging.tasks import get_task
-    from ..imaging.training import TaskSettings, learn_task
+    from ..tasks.learning import TaskSettings, learn_task
+    from ..tasks.task import get_task
 
     task = get_task(task_name)
     if sigma is not None and task.sigma is None:
@@ -227,8 +227,8 @@ def learn(
             f"(ridge {fit.ridge:g})."
         )
     if figure is not None:
-        from ..imaging.dictionary_plots import dictionary_figure
-        from ..imaging.plots import save_figure
+        from ..figures.atoms import dictionary_figure
+        from ..figures.panels import save_figure
 
         save_figure(dictionary_figure(learned.dictionary, learned.use), figure)
     if not learned.completed:

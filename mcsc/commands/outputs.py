@@ -13,10 +13,10 @@ from typing import Any
 import click
 import numpy as np
 
-from ..dictionary import Dictionary
+from ..figures.panels import convergence_figure, decomposition_figure, save_figure
 from ..files import atomic_write
-from ..imaging.files import write_image
-from ..imaging.plots import convergence_figure, decomposition_figure, save_figure
+from ..images.files import write_image
+from ..model.dictionary import Dictionary
 from .decompose import Decomposition, Signal
 from .info import versions
 

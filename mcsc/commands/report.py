@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..imaging.evaluation import Evaluation
-from ..imaging.fusion import Fused
-from ..imaging.report import Report, SceneReport, write_report
-from ..imaging.restoration import Restored
-from ..imaging.tasks import Floats, Task
+from ..figures.report import Report, SceneReport, write_report
+from ..tasks.evaluation import Evaluation
+from ..tasks.fusion import Fused
+from ..tasks.restoration import Restored
+from ..tasks.task import Floats, Task
 from .info import versions
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from . import options
 
 if TYPE_CHECKING:
-    from ..imaging.files import Image
+    from ..images.files import Image
 
 _RESTORATIONS = ("depth-sr", "multispectral-sr", "flash-denoise")
 _DISPLACED = 3.0
@@ -106,9 +106,9 @@ def restore(
     mcsc restore depth_small.png photo.png --task depth-sr -o depth.png
     mcsc restore dark.png flash.png --task flash-denoise --sigma 25 -o clean.png
     """  # noqa: D301  (click wants the backspace itself)
-    from ..imaging.restoration import is_sharp
-    from ..imaging.restoration import restore as run
-    from ..imaging.tasks import get_task
+    from ..tasks.restoration import is_sharp
+    from ..tasks.restoration import restore as run
+    from ..tasks.task import get_task
 
     task = get_task(task_name)
     if sigma is not None and task.sigma is None:
@@ -192,8 +192,8 @@ def fuse(
     """  # noqa: D301  (click wants the backspace itself)
     if len(sources) < 2:
         raise click.UsageError("want two images or more")
-    from ..imaging.fusion import fuse as run
-    from ..imaging.tasks import get_task
+    from ..tasks.fusion import fuse as run
+    from ..tasks.task import get_task
 
     images = [_read(path) for path in sources]
     for path, image in zip(sources, images, strict=True):
@@ -234,7 +234,7 @@ def fuse(
 
 
 def _read(path: Path) -> Image:
-    from ..imaging.files import read_image
+    from ..images.files import read_image
 
     image = read_image(path)
     if not np.isfinite(image.pixels).all():
@@ -243,8 +243,8 @@ def _read(path: Path) -> Image:
 
 
 def _dictionary(path: Path | None, task: str) -> Any:
-    from ..dictionary import Dictionary
-    from ..imaging.pretrained import load_pretrained
+    from ..model.dictionary import Dictionary
+    from ..tasks.shipped import load_pretrained
 
     return load_pretrained(task) if path is None else Dictionary.load(path)
 
@@ -255,7 +255,7 @@ def _foreign(task: Any, method: str, weights: Path | None, **own: Any) -> Any:
         if weights is not None:
             raise click.UsageError("--weights are for another method; mcsc takes --dictionary")
         return None
-    from ..imaging.methods import resolve_method
+    from ..tasks.methods import resolve_method
 
     for name, value in own.items():
         if value is not None:
@@ -283,7 +283,7 @@ def _check_output(out: Path, split: Path | None, report: Path | None) -> None:
 
 def _enlarge(image: Any, guide: Any, path: Path, guide_path: Path) -> Any:
     """Bicubic to the guide's size, if the guide is larger by one factor on both axes."""
-    from ..imaging.resize import imresize
+    from ..images.resize import imresize
 
     (h, w), (tall, wide) = image.shape[1:], guide.shape[1:]
     if (h, w) == (tall, wide):
@@ -300,8 +300,8 @@ def _enlarge(image: Any, guide: Any, path: Path, guide_path: Path) -> Any:
 
 def _registered(moving: Any, reference: Any, path: Path, first: Path, align: bool) -> Any:
     """Return the image on the grid of the first, or refuse one that is not registered."""
-    from ..imaging.registration import CONFIDENT, estimate_shift
-    from ..imaging.registration import align as register
+    from ..images.registration import CONFIDENT, estimate_shift
+    from ..images.registration import align as register
 
     if moving.shape[1:] != reference.shape[1:]:
         (h, w), (tall, wide) = moving.shape[1:], reference.shape[1:]
@@ -310,7 +310,7 @@ def _registered(moving: Any, reference: Any, path: Path, first: Path, align: boo
                 f"{path} is {h} x {w}, {first} is {tall} x {wide}: want registered images of one "
                 "size; --align brings the one to the other's size and registers it"
             )
-        from ..imaging.resize import imresize
+        from ..images.resize import imresize
 
         moving = imresize(moving, (tall, wide))
         click.echo(f"{path.name}: resized from {h} x {w} to {tall} x {wide}")
@@ -328,7 +328,7 @@ def _registered(moving: Any, reference: Any, path: Path, first: Path, align: boo
 
 
 def _write(out: Path, image: Any, source: Image, bit_depth: str | None) -> None:
-    from ..imaging.files import write_image
+    from ..images.files import write_image
 
     depth = int(bit_depth) if bit_depth else 16 if source.bit_depth > 8 else 8
     if out.suffix.lower() in (".jpg", ".jpeg"):
@@ -337,7 +337,7 @@ def _write(out: Path, image: Any, source: Image, bit_depth: str | None) -> None:
 
 
 def _write_parts(folder: Path | None, parts: dict[str, Any]) -> None:
-    from ..imaging.files import write_image
+    from ..images.files import write_image
 
     if folder is None:
         return

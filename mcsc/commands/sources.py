@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..imaging.tasks import TASKS
+from ..tasks.task import TASKS
 
 if TYPE_CHECKING:
-    from ..imaging.readers import Reader
-    from ..imaging.tasks import Task
+    from ..tasks.scenes import Reader
+    from ..tasks.task import Task
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -79,8 +79,8 @@ def read_sources(
         raise click.UsageError("--scenes is for a folder")
     import numpy as np
 
-    from ..imaging.folders import find_scenes
-    from ..imaging.readers import synthetic_scenes
+    from ..tasks.folders import find_scenes
+    from ..tasks.scenes import synthetic_scenes
 
     readers: list[Reader] = []
     apart: list[Reader] = []

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..dictionary import Dictionary, embed
-from ..starter import dct_bank
+from ..model.dictionary import Dictionary, embed
+from ..model.starter import dct_bank
 from .windows import Images
 
 Banks = list[np.ndarray]

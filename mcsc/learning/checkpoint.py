@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..codes import Codes
-from ..dictionary import Dictionary
 from ..files import read_npz, write_npz
+from ..model.codes import Codes
+from ..model.dictionary import Dictionary
 
 _KIND, _FORMAT = "mcsc.Checkpoint", 1
 

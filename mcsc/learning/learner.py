@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dictionary import Dictionary
+from ..model.dictionary import Dictionary
 from .history import LearningHistory, LearningProgress
 from .options import check_options
 from .targets import TargetFit, check_ridges, learn_targets

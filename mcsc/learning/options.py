@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..convolution import BOUNDARIES
-from ..dictionary import Dictionary
+from ..model.convolution import BOUNDARIES
+from ..model.dictionary import Dictionary
 from .atoms import Layout
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ..codes import Codes
-from ..dictionary import Dictionary
-from ..problem import Problem
-from ..solvers.active_set import ActiveSet, TileGrid
+from ..model.codes import Codes
+from ..model.dictionary import Dictionary
+from ..model.problem import Problem
 from ..solvers.front import solve
 from ..solvers.result import ConvergenceWarning, Result
 from ..solvers.working_set import WorkingSet
+from ..sparse.active_set import ActiveSet, TileGrid
 from . import checkpoint as checkpoints
 from .atoms import Layout
 from .history import LearningHistory, LearningProgress

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..codes import Codes
-from ..dictionary import Dictionary
-from ..problem import Problem
-from ..solvers.active_set import ActiveSet, TileGrid
+from ..model.codes import Codes
+from ..model.dictionary import Dictionary
+from ..model.problem import Problem
 from ..solvers.working_set import WorkingSet
-from .operator import CodesOperator, FilterLayout
+from ..sparse.active_set import ActiveSet, TileGrid
+from ..sparse.operator import CodesOperator, FilterLayout
 from .windows import Batch
 
 _CG_STEPS = 150

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from ..codes import Codes
-from ..dictionary import Dictionary
+from ..model.codes import Codes
+from ..model.dictionary import Dictionary
 from ..solvers.front import solve
 from ..solvers.result import ConvergenceWarning
 from .windows import Batch, Images, batches

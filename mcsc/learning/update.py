@@ -17,8 +17,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..solvers.active_set import ActiveSet
-from .operator import CodesOperator, FilterLayout
+from ..sparse.active_set import ActiveSet
+from ..sparse.operator import CodesOperator, FilterLayout
 
 
 class FilterUpdate:

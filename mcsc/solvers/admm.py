@@ -19,7 +19,7 @@ s - 1, where an infinite threshold forces them to zero off the image, and the sy
 channels only, is solved by a few conjugate-gradient steps with the unweighted inverse as
 preconditioner, warm-started from the last iteration. Against splitting the data term as well
 (mask decoupling, F. Heide et al., doi:10.1109/CVPR.2015.7299149) this keeps one rho instead of two;
-``benchmarks/admm.py`` compares them.
+``benchmarks/exact/admm.py`` compares them.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ import numpy as np
 
 from ..backend import Array
 from ..backend.base import Tile
-from ..convolution import make_operator
-from ..problem import Problem
-from ..spectra import gram_spectrum
+from ..model.convolution import make_operator
+from ..model.problem import Problem
+from ..model.spectra import gram_spectrum
 from .driver import DenseSolver
 
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from ..backend import Array
 from ..backend.base import Tile
-from ..convolution import Operator, forward, make_operator
-from ..dictionary import Group
-from ..problem import Problem
+from ..model.convolution import Operator, forward, make_operator
+from ..model.dictionary import Group
+from ..model.problem import Problem
 from .driver import DenseSolver
 
 

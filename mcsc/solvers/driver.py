@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from ..backend import Array
-from ..certificate import Certificate, Evaluation, relative_gap
-from ..codes import Codes
-from ..problem import Problem
+from ..model.certificate import Certificate, Evaluation, relative_gap
+from ..model.codes import Codes
+from ..model.problem import Problem
 from .progress import ProgressBar
 from .result import ConvergenceWarning, History, Progress, Result
 

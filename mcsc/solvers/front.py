@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..backend import Array, is_array, move_to_cuda, to_numpy
-from ..codes import Codes
-from ..problem import Problem
+from ..model.codes import Codes
+from ..model.problem import Problem
 from .admm import Admm
 from .alternating import Alternating
 from .driver import Callback, Solver, run
@@ -30,13 +30,13 @@ _MAX_ITER = {
 def choose(problem: Problem) -> tuple[str, str]:
     """Return the method that "auto" takes for this problem, and why.
 
-    On a CPU no lam was found at which an FFT method arrives first (``benchmarks/crossover.py``,
-    two EPYC cores, 128x128, 3 x 64 filters of 8x8, gap 1e-3, either boundary): at 10 % of
-    lambda_max the working set takes 0.2-0.3 s against 12 s or more, at 0.1 % 8 s against 30 s, and
-    at 0.03 % it is the only one to arrive within 40 s. The support is bounded by the number of
-    pixels and channels, so that with 192 maps it stays below 1.1 %. With 1 to 8 filters a group,
-    where up to half of all coefficients are nonzero, it was the first to arrive too; where no
-    method arrived (0.1 % of lambda_max and less) their gaps were of one size.
+    On a CPU no lam was found at which an FFT method arrives first
+    (``benchmarks/exact/crossover.py``, two EPYC cores, 128x128, 3 x 64 filters of 8x8, gap 1e-3,
+    either boundary): at 10 % of lambda_max the working set takes 0.2-0.3 s against 12 s or more, at
+    0.1 % 8 s against 30 s, and at 0.03 % it is the only one to arrive within 40 s. The support is
+    bounded by the number of pixels and channels, so that with 192 maps it stays below 1.1 %. With 1
+    to 8 filters a group, where up to half of all coefficients are nonzero, it was the first to
+    arrive too; where no method arrived (0.1 % of lambda_max and less) their gaps were of one size.
 
     On a GPU, ADMM: it takes the fewest iterations. That is not measured yet.
     """
@@ -135,7 +135,8 @@ def solve(
 
     "auto" takes the working set on a CPU because it was the first to a gap of 1e-3 at every lam
     from 10 % to 0.01 % of lambda_max at which any method arrived, and with dense solutions too;
-    there is no crossover to FFT methods (``benchmarks/crossover.py``, ``docs/benchmarks.md``).
+    there is no crossover to FFT methods (``benchmarks/exact/crossover.py``,
+    ``docs/benchmarks.md``).
 
     Examples
     --------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..backend import get_num_threads
-from ..problem import Problem
+from ..model.problem import Problem
 
 # Arrays of codes (all maps, whole) that each method holds at its peak, which is the evaluation
 # or the making of the result: the state, and its thresholded or sparse copy.

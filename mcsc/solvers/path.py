@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array
-from ..dictionary import Dictionary
-from ..problem import Problem
+from ..model.dictionary import Dictionary
+from ..model.problem import Problem
 from .front import solve
 from .result import Result
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from ..backend import Array
 from ..backend.base import Tile
-from ..convolution import forward
-from ..problem import Problem
+from ..model.convolution import forward
+from ..model.problem import Problem
 from .driver import DenseSolver
 
 

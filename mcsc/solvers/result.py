@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..codes import Codes
+from ..model.codes import Codes
 
 
 class ConvergenceWarning(UserWarning):

@@ -18,14 +18,14 @@ from __future__ import annotations
 import numpy as np
 
 from ..backend import get_num_threads
-from ..backend.kernels import gather_patches
+from ..backend.cpu_kernels import gather_patches
 from ..backend.sparse_kernels import pick, scan
 from ..backend.threads import map_in_threads, single_threaded_blas
-from ..certificate import Certificate, Evaluation
-from ..codes import Codes
-from ..convolution import DirectOperator
-from ..problem import Problem
-from .active_set import ActiveSet, TileGrid
+from ..model.certificate import Certificate, Evaluation
+from ..model.codes import Codes
+from ..model.convolution import DirectOperator
+from ..model.problem import Problem
+from ..sparse.active_set import ActiveSet, TileGrid
 
 
 class WorkingSet:

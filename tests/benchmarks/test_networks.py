@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import ablations, growth, network_plots, unrolling, when
-from benchmarks.results import save
-from mcsc.imaging.tasks import TASKS
+from benchmarks.common import network_plots
+from benchmarks.common.results import save
+from benchmarks.networks import ablations, growth, unrolling
+from benchmarks.pages import when
+from mcsc.tasks.task import TASKS
 
 
 def test_exponent_is_the_slope():

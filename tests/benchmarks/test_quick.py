@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import mcsc
-from benchmarks import problems, report, tasks_page
-from benchmarks.results import load, machine_slug, number, table
-from benchmarks.timing import Schedule, Stop, Trace
+from benchmarks.common import problems
+from benchmarks.common.results import load, machine_slug, number, table
+from benchmarks.common.timing import Schedule, Stop, Trace
+from benchmarks.pages import report, tasks_page
 
 NAMES = [section.name for section in report.SECTIONS if not section.run_by]
 
@@ -56,7 +57,7 @@ def test_page_of_the_tasks_is_what_the_results_say():
 @pytest.mark.slow
 def test_sporco_solves_the_same_problem():
     pytest.importorskip("numexpr")
-    peers = pytest.importorskip("benchmarks.peers")
+    peers = pytest.importorskip("benchmarks.common.peers")
     small = problems.setting("coffee", 32, filters=4)
     x, y = (a.astype(np.float64) for a in small.signals)
     problem = problems.from_signals("coffee", (x, y), filters=4).problem(0.1)

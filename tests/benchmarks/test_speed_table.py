@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from benchmarks import speed_table
-from benchmarks.problems import ROOT
-from benchmarks.results import load
+from benchmarks.common.problems import ROOT
+from benchmarks.common.results import load
+from benchmarks.networks import speed_table
 
 torch = speed_table.torch
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+
+from tests.paths import SHARED
 
 torch = pytest.importorskip("torch")
 
@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: E402
 
 import unfolded  # noqa: E402
 
-OFFICIAL = Path(__file__).resolve().parents[3] / "shared" / "official_weights"
+OFFICIAL = SHARED / "official_weights"
 
 
 def make_net(seed=0, *, dtype=torch.float64, scale=0.6, negative=False, **options):

@@ -10,7 +10,7 @@ from tests.unfolded.nets import make_images, make_net, official_state, torch
 @pytest.mark.slow
 def test_weights_from_a_file(tmp_path):
     pytest.importorskip("sporco")
-    from benchmarks import cunet_inference
+    from benchmarks.networks import cunet_inference
 
     torch.save(official_state(), tmp_path / "w.pth")
     data = cunet_inference.main(["--quick", "--threads", "1", "--weights", str(tmp_path / "w.pth")])
@@ -20,7 +20,7 @@ def test_weights_from_a_file(tmp_path):
 
 
 def test_published_form_is_the_network():
-    from benchmarks.cunet_inference import as_published
+    from benchmarks.networks.cunet_inference import as_published
 
     net = make_net(channels=(1, 3), task="fusion", negative=True)
     x, y = make_images(net)

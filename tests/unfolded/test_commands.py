@@ -15,9 +15,9 @@ from click.testing import CliRunner
 
 import mcsc
 from mcsc.commands import options
-from mcsc.imaging import write_image
-from mcsc.imaging.readers import synthetic_scenes
-from mcsc.imaging.tasks import get_task
+from mcsc.images import write_image
+from mcsc.tasks.scenes import synthetic_scenes
+from mcsc.tasks.task import get_task
 from tests.unfolded.nets import torch
 from unfolded import CUNet, load
 from unfolded.commands import export, train
@@ -242,7 +242,7 @@ def test_restore_and_fuse_take_the_network(folder, tmp_path):
     weights = ["--weights", tmp_path / "depth.safetensors"]
     result = invoke(cli, "restore", *files, *options, *weights)
     assert result.exit_code == 0, said(result)
-    assert mcsc.imaging.read_image(out).pixels.shape == (1, 64, 64)
+    assert mcsc.images.read_image(out).pixels.shape == (1, 64, 64)
     result = invoke(cli, "restore", *files, *options, *weights, "--lam", "1")
     assert "--lam is for the method mcsc, not for cunet" in said(result)
     result = invoke(cli, "restore", *files, "--task", "depth-sr", "-o", out, *weights)

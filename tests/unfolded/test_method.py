@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from mcsc.imaging import metrics
-from mcsc.imaging.folders import find_scenes
-from mcsc.imaging.methods import method_names, resolve_method
-from mcsc.imaging.tasks import get_task
+from mcsc.quality import metrics
+from mcsc.tasks.folders import find_scenes
+from mcsc.tasks.methods import method_names, resolve_method
+from mcsc.tasks.task import get_task
 from tests.helpers import make_dictionary
+from tests.paths import SHARED
 from tests.unfolded.nets import torch, unfolded
-
-SHARED = Path(__file__).resolve().parents[3] / "shared"
 
 
 @pytest.fixture
@@ -25,7 +22,7 @@ def weights(tmp_path):
 
 
 def test_bands_one_by_one_with_the_luma_of_the_guide(weights):
-    from mcsc.imaging.colour import luma
+    from mcsc.images.colour import luma
 
     assert "cunet" in method_names(get_task("depth-sr"))
     method = resolve_method("cunet", get_task("multispectral-sr"), weights)

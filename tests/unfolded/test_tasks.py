@@ -7,15 +7,15 @@ import pickle
 import numpy as np
 import pytest
 
-from mcsc.imaging import luma, ycbcr
-from mcsc.imaging.fusing import exposure_fusion
-from mcsc.imaging.preparation import prepare_fusion, prepare_restoration
-from mcsc.imaging.pretrained import load_pretrained
-from mcsc.imaging.readers import synthetic_scenes
-from mcsc.imaging.tasks import TASKS, get_task
+from mcsc.baselines.fusions import exposure_fusion
+from mcsc.images import luma, ycbcr
+from mcsc.tasks.preparation import prepare_fusion, prepare_restoration
+from mcsc.tasks.scenes import synthetic_scenes
+from mcsc.tasks.shipped import load_pretrained
+from mcsc.tasks.task import TASKS, get_task
 from tests.unfolded.nets import torch
 from unfolded import CUNet, load, tasks
-from unfolded.scenes import Patches
+from unfolded.training.data import Patches
 
 RESTORATIONS = [t for t in TASKS.values() if t.kind == "restoration"]
 
@@ -205,7 +205,7 @@ def test_network_of_a_dictionary_sees_what_the_solver_sees(task):
     x, y = images(channels=(first, second))
     net = CUNet.from_dictionary(d, 0.05, blocks=2)
     net.metadata = {"base": d.metadata["base"], "strength": d.metadata["strength"]}
-    from mcsc.imaging.restoration import prepare
+    from mcsc.tasks.restoration import prepare
 
     made = tasks.prepare(net, task, x, y)
     wanted = prepare(x, y, d, task)

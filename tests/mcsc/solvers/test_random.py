@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcsc.backend import backend_for
-from mcsc.convolution import DirectOperator, FourierOperator, adjoint, forward
+from mcsc.model.convolution import DirectOperator, FourierOperator, adjoint, forward
 from mcsc.solvers.front import METHODS
 from tests.helpers import (
     OBJECTIVE_RTOL,

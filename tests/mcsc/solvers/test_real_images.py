@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import PIL.Image
 import pytest
 import skimage.data
 
 import mcsc
-from mcsc.imaging import luma, motorcycle, read_image
+from mcsc.images import luma, motorcycle, read_image
 from tests.helpers import explicit_matrix
+from tests.paths import SHARED
 
-DATA = Path(__file__).parents[4] / "shared" / "data"
+DATA = SHARED / "data"
 
 
 def cosines(size, channels=(1, 1)):
@@ -102,7 +101,7 @@ def test_integer_images_come_through_the_reader(tmp_path):
     values = skimage.data.camera()[:40, :40]
     PIL.Image.fromarray(values).save(tmp_path / "camera.png")
     d = mcsc.Dictionary(unique=(cosines(4).unique[0],))
-    with pytest.raises(TypeError, match=r"dtype uint8: .* mcsc\.imaging\.read_image scales"):
+    with pytest.raises(TypeError, match=r"dtype uint8: .* mcsc\.images\.read_image scales"):
         mcsc.solve((values,), d, 0.1)
     image = read_image(tmp_path / "camera.png").pixels
     assert mcsc.solve((image,), d, 0.1, tol=1e-2).converged

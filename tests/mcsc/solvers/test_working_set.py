@@ -12,9 +12,9 @@ import skimage.data
 
 import mcsc
 from mcsc.backend import set_num_threads
-from mcsc.imaging.split import lowpass_split
-from mcsc.solvers.active_set import ActiveSet, TileGrid
+from mcsc.images.split import lowpass_split
 from mcsc.solvers.working_set import WorkingSet
+from mcsc.sparse.active_set import ActiveSet, TileGrid
 from tests.helpers import explicit_matrix, make_problem, stacked
 
 
@@ -227,7 +227,7 @@ def test_neighbours_cross_the_edges():
 
 
 def test_estimate_is_close_to_the_certificate(natural):
-    from mcsc.certificate import Certificate
+    from mcsc.model.certificate import Certificate
 
     signals, dictionary = natural
     problem = mcsc.Problem(signals, dictionary, 0.05 * mcsc.lambda_max(signals, dictionary))

@@ -1,0 +1,1 @@
+"""Benchmarks of exact sparse coding and dictionary learning."""

@@ -1,0 +1,96 @@
+"""Write docs/tasks.md from what `mcsc evaluate --json` wrote into benchmarks/results/MACHINE/tasks.
+
+mcsc evaluate --task depth-sr DIR --json benchmarks/results/MACHINE/tasks/depth-sr.json
+python -m benchmarks.pages.tasks_page
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mcsc.tasks.task import TASKS
+
+from ..common.problems import ROOT
+from ..common.results import RESULTS, Data, table
+
+HEAD = """\
+<!-- Written by `python -m benchmarks.pages.tasks_page` from benchmarks/results: do not edit. -->
+
+# The six tasks, measured
+
+Means over the scenes named, by `mcsc evaluate`. Settings were chosen on other scenes. `mcsc` has
+the dictionary (to gap 1e-3) and `cunet` the weights that come with the package, if nothing else is
+said. RMSE is in grey levels of 255 over the whole image; values beyond 0 and 1 are cut off first,
+but not those of depth. Times are seconds a scene, with other work on the machine.
+"""
+
+SEEN = ROOT / "benchmarks" / "fused_pictures.md"
+"""What was seen in the pictures; no command can write that."""
+
+
+def page(results: Path = RESULTS) -> str:
+    """The text of the page: a section for every task and set of scenes, in the order of TASKS."""
+    groups: dict[tuple[Any, ...], dict[str, Data]] = {}
+    for path in sorted(results.glob("*/tasks/*.json"), key=lambda p: p.stem):
+        data = json.loads(path.read_text(encoding="utf-8"))
+        scenes = tuple(dict.fromkeys(r["scene"] for r in data["rows"]))
+        key = data["task"], scenes, data.get("sigma"), path.parent.parent.name
+        groups.setdefault(key, {})[path.stem] = data
+    # The file named as its task, with the baselines, stands first; sorting keeps the rest.
+    order = sorted(groups, key=lambda key: (list(TASKS).index(key[0]), key[0] not in groups[key]))
+    sections = [_section(*key, groups[key]) for key in order]
+    return "\n".join([HEAD, *sections, SEEN.read_text(encoding="utf-8")])
+
+
+def _section(
+    name: str, scenes: tuple[str, ...], sigma: float | None, machine: str, files: dict[str, Data]
+) -> str:
+    task = TASKS[name]
+    rows: dict[str, list[str]] = {}
+    notes = []
+    title = task.title
+    if len(files) == 1 and name not in files:
+        title += f": {_variant(name, next(iter(files)))}"
+    for stem, data in files.items():
+        variant = "" if len(files) == 1 else _variant(name, stem)
+        labels = []
+        for method, mean in data["mean"].items():
+            label = f"{method} ({variant})" if variant not in ("", method) else method
+            if method in rows and method not in ("mcsc", "cunet"):
+                continue  # a baseline that stands there already
+            labels.append(label)
+            seconds = [r["seconds"] for r in data["rows"] if r["method"] == method]
+            values = [f"{mean[m.name]:.{m.digits}f}" for m in task.measures]
+            rows[label] = [label, *values, f"{sum(seconds) / len(seconds):.1f}"]
+        if data.get("note"):
+            # A note is on what is new in the table: the last method.
+            notes.append(f"- {(labels or [stem])[-1]}: {data['note']}")
+    headers = ["method", *(m.name for m in task.measures), "seconds"]
+    noise = f", sigma {sigma:g}" if sigma else ""
+    count = f"{len(scenes)} scene{'s' * (len(scenes) > 1)}"
+    return "\n".join([
+        f"## {title}\n\n{count} ({', '.join(scenes)}){noise}; {machine}.\n",
+        table(headers, list(rows.values())),
+        "",
+        *notes,
+        "",
+    ])  # fmt: skip
+
+
+def _variant(name: str, stem: str) -> str:
+    """What distinguishes a file of a task from the main one."""
+    return stem.removeprefix(name).strip("-").replace("-", " ")
+
+
+def main() -> Path:
+    """Write the page."""
+    out = ROOT / "docs" / "tasks.md"
+    out.write_text(page(), encoding="utf-8")
+    print(out)
+    return out
+
+
+if __name__ == "__main__":
+    main()

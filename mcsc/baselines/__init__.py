@@ -1,0 +1,1 @@
+"""Well-known methods that a new one is compared with."""

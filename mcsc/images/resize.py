@@ -1,0 +1,162 @@
+"""Bicubic resizing as MATLAB's ``imresize`` does it, and the degraded input of super-resolution."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeVar
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+__all__ = ["degrade", "imresize"]
+
+_F = TypeVar("_F", bound=np.floating[Any])
+
+
+def imresize(image: NDArray[_F], scale_or_shape: float | tuple[int, int]) -> NDArray[_F]:
+    r"""Resize by cubic convolution, antialiased when shrinking.
+
+    With Keys' kernel k of parameter a = -1/2, and :math:`s` the scale of an axis, sample i of the
+    result is
+
+    .. math::
+
+        z_i = \frac{\sum_j k(\sigma (t_i - j)) \, x_j}{\sum_j k(\sigma (t_i - j))}, \qquad
+        t_i = \frac{i + 1/2}{s} - \frac12, \quad \sigma = \min(s, 1),
+
+    where x continues beyond its borders by reflection (edge sample repeated). This is MATLAB's
+    ``imresize(image, ..., 'bicubic')``.
+
+    Parameters
+    ----------
+    image : array of floats, shape (..., H, W)
+        Every plane of the last two axes is resized on its own.
+    scale_or_shape : float, or (height, width)
+        A scale gives ``ceil(scale * H), ceil(scale * W)`` pixels, as in MATLAB. A shape sets the
+        scale of each axis to the ratio of the sizes.
+
+    Returns
+    -------
+    array, shape (..., height, width)
+        Of the dtype of `image`; the arithmetic is float32 at its inputs and outputs. Cubic
+        convolution overshoots, and nothing is clipped.
+
+    Raises
+    ------
+    TypeError
+        `image` is not an array of floats.
+    ValueError
+        `image` has fewer than two axes, is empty or not finite; the scale is not a finite
+        positive number, or the shape not two positive integers.
+
+    Notes
+    -----
+    Cost: two one-dimensional passes of 4 (shrinking: 4/s) multiplications a sample, done by
+    Pillow, whose BICUBIC filter is this one. Pillow cuts the kernel off at the borders instead of
+    reflecting, hence the padding here. It also takes the places of samples in single precision:
+    at a scale that is no simple fraction they are off by up to 1e-7 of the image's size.
+
+    References
+    ----------
+    R. G. Keys, "Cubic convolution interpolation for digital image processing", IEEE Trans. ASSP
+    29(6), 1981. doi:10.1109/TASSP.1981.1163711
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mcsc.images import imresize
+    >>> imresize(np.zeros((3, 270, 480)), 0.25).shape
+    (3, 68, 120)
+    """
+    _check(image)
+    height, width = image.shape[-2:]
+    if isinstance(scale_or_shape, tuple | list):
+        shape = _shape(scale_or_shape)
+        scales = shape[0] / height, shape[1] / width
+    else:
+        scale = _scale(scale_or_shape)
+        scales = scale, scale
+        # Rounded first: 3.0000000000000004 pixels are three.
+        shape = math.ceil(round(scale * height, 9)), math.ceil(round(scale * width, 9))
+    margins = [math.ceil(2 / min(s, 1)) + math.ceil(1 / s) + 1 for s in scales]
+    box = (
+        margins[1],
+        margins[0],
+        margins[1] + shape[1] / scales[1],
+        margins[0] + shape[0] / scales[0],
+    )
+    planes = image.astype(np.float32).reshape(-1, height, width)
+    result = np.empty((len(planes), *shape), image.dtype)
+    for plane, target in zip(planes, result, strict=True):
+        padded = np.pad(plane, [(m, m) for m in margins], mode="symmetric")
+        target[...] = PIL.Image.fromarray(padded).resize(
+            shape[::-1], PIL.Image.Resampling.BICUBIC, box=box
+        )
+    return result.reshape(*image.shape[:-2], *shape)
+
+
+def degrade(image: NDArray[_F], factor: int) -> NDArray[_F]:
+    """Shrink by an integer factor and enlarge again: the input x of the super-resolution tasks.
+
+    Parameters
+    ----------
+    image : array of floats, shape (..., H, W)
+    factor : int
+        Must divide H and W.
+
+    Returns
+    -------
+    array, shape (..., H, W)
+        ``imresize(imresize(image, 1 / factor), factor)``, of the dtype of `image`.
+
+    Raises
+    ------
+    TypeError
+        `image` is not an array of floats.
+    ValueError
+        `factor` is not a positive integer or does not divide H and W; or as :func:`imresize`.
+    """
+    _check(image)
+    if not _is_positive_integer(factor):
+        raise ValueError(f"factor must be a positive integer; found {factor!r}")
+    height, width = image.shape[-2:]
+    if height % factor or width % factor:
+        raise ValueError(
+            f"factor {factor} does not divide the image of {height} x {width} pixels; "
+            f"crop it to {height - height % factor} x {width - width % factor} first"
+        )
+    small = imresize(image, (height // int(factor), width // int(factor)))
+    return imresize(small, (height, width))
+
+
+def _check(image: Any) -> None:
+    if not (isinstance(image, np.ndarray) and np.issubdtype(image.dtype, np.floating)):
+        found = getattr(image, "dtype", type(image).__name__)
+        raise TypeError(f"image must be a NumPy array of floats; found {found}")
+    if image.ndim < 2 or image.size == 0:
+        raise ValueError(f"image has shape {image.shape}; want (H, W) or (..., H, W), not empty")
+    if not np.isfinite(image).all():
+        raise ValueError("image holds NaN or Inf; fill or mask the unknown pixels first")
+
+
+def _is_positive_integer(given: Any) -> bool:
+    integer = isinstance(given, int | np.integer) and not isinstance(given, bool)
+    return integer and bool(given > 0)
+
+
+def _shape(given: tuple[int, int] | list[int]) -> tuple[int, int]:
+    if len(given) != 2 or not all(map(_is_positive_integer, given)):
+        raise ValueError(f"shape must be two positive integers (height, width); found {given!r}")
+    return int(given[0]), int(given[1])
+
+
+def _scale(given: Any) -> float:
+    number = isinstance(given, int | float | np.integer | np.floating) and not isinstance(
+        given, bool
+    )
+    if not (number and math.isfinite(given) and given > 0):
+        raise ValueError(
+            f"scale must be a positive number, or a shape (height, width); found {given!r}"
+        )
+    return float(given)

@@ -1,0 +1,325 @@
+r"""The structured operator ``D`` of Eq. 5 and its adjoint, in the Fourier domain and in space.
+
+For code groups g with maps :math:`a_k` and channels c of the stacked signal,
+
+.. math::
+
+    (D a)_c = \sum_g \sum_{k \in g} d_{kc} * a_k, \qquad
+    (D^T r)_k = \sum_{c \in g} \tilde d_{kc} * r_c ,
+
+where :math:`\tilde d` is the flipped filter. A group acts on its own channels only: the two empty
+blocks of ``D = [[dc, du, 0], [hc, 0, hv]]`` are neither stored nor multiplied.
+
+Both implementations offer one primitive, `sweep`, that visits the codes tile by tile: it computes
+``D^T w`` on a tile, lets the caller update its codes there, and accumulates ``D`` of the result.
+An iteration of any proximal method is one sweep, so each map moves through memory once, and
+``D^T w`` never exists whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..backend import Array, Backend, get_num_threads
+from ..backend.base import Tile
+from ..backend.threads import map_in_threads
+from .dictionary import Group
+from .spectra import wrap
+
+LARGEST_DIRECT_FILTER = 11
+
+Boundary = str
+BOUNDARIES = ("zero", "periodic")
+
+# What a sweep calls on every tile: it gets D^T w there (None without w; it may be overwritten) and
+# returns the codes to be synthesised (None where the caller asked for no synthesis) and a tuple of
+# numbers that the sweep adds up (or None).
+Update = Callable[[Tile, Any], tuple[Any, tuple[Any, ...] | None]]
+
+
+class Operator(Protocol):
+    """``D`` and ``D^T`` for codes (N, K, H, W) and stacked signals (N, C, H, W) of one dtype."""
+
+    shape: tuple[int, int]
+    n_maps: int
+    n_channels: int
+    dtype: Any
+
+    def sweep(
+        self, signal: Array | None, update: Update, *, samples: int, synthesise: bool = True
+    ) -> tuple[Array, Any]:
+        """Visit all tiles; return D of what `update` returned, and the sum of its numbers."""
+        ...
+
+
+def adjoint(operator: Operator, backend: Backend, signal: Array) -> Array:
+    """Return ``D^T signal`` whole, shape (N, K, H, W)."""
+    xp = backend.xp
+    n = signal.shape[0]
+    out = xp.zeros((n, operator.n_maps, *operator.shape), dtype=signal.dtype)
+
+    def keep(tile: Tile, g: Array) -> tuple[None, None]:
+        out[tile.samples, tile.maps, tile.rows, :] = g
+        return None, None
+
+    operator.sweep(signal, keep, samples=n, synthesise=False)
+    return out
+
+
+def forward(operator: Operator, backend: Backend, codes: Array) -> Array:
+    """Return ``D codes``, shape (N, C, H, W), in the operator's dtype."""
+    xp = backend.xp
+
+    def read(tile: Tile, _: None) -> tuple[Array, None]:
+        return xp.astype(tile.of(codes), operator.dtype), None
+
+    return operator.sweep(None, read, samples=int(codes.shape[0]))[0]
+
+
+class FourierOperator:
+    """``D`` in the Fourier domain, for any array library.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+        The code groups.
+    shape : (H, W)
+        Grid of codes and signals.
+    boundary : {"zero", "periodic"}
+        "zero" pads to H + s - 1 (and a fast length) and crops.
+    backend : Backend
+        Transforms and array library.
+    dtype : dtype of `backend.xp`
+        float32 or float64.
+    slab : int, optional
+        Maps transformed at a time.
+
+    Notes
+    -----
+    A sweep costs one real FFT and one inverse real FFT of every map and of every channel. The
+    filters' spectra are held: K C (H + s) (W + s) / 2 complex numbers over the pairs (map, channel)
+    that interact.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        shape: tuple[int, int],
+        boundary: Boundary,
+        backend: Backend,
+        dtype: Any,
+        slab: int | None = None,
+    ) -> None:
+        import scipy.fft
+
+        xp = backend.xp
+        self.backend = backend
+        self.shape = shape
+        self.dtype = dtype
+        self.n_maps = sum(len(g.bank) for g in groups)
+        self.n_channels = max(g.channels.stop for g in groups)
+        size = groups[0].bank.shape[2]
+        self._origin = (size - 1) // 2
+        if boundary == "zero":
+            self._grid: tuple[int, int] = (
+                scipy.fft.next_fast_len(shape[0] + size - 1, real=True),
+                scipy.fft.next_fast_len(shape[1] + size - 1, real=True),
+            )
+        else:
+            self._grid = shape
+        self._slabs: list[tuple[Tile, slice, Array]] = []
+        for g in groups:
+            step = slab or len(g.bank)
+            for start in range(0, len(g.bank), step):
+                bank = g.bank[start : start + step]
+                first = g.maps.start + start
+                tile = Tile(slice(None), slice(first, first + len(bank)), slice(None))
+                self._slabs.append((tile, g.channels, self._spectra(bank, xp)))
+
+    def _spectra(self, bank: np.ndarray, xp: Any) -> Array:
+        grid = wrap(bank, self._grid, self._origin)
+        return self.backend.rfft2(xp.asarray(grid, dtype=self.dtype), self._grid)
+
+    def sweep(
+        self, signal: Array | None, update: Update, *, samples: int, synthesise: bool = True
+    ) -> tuple[Array, Any]:
+        """See `Operator.sweep`. A tile is a slab of maps."""
+        backend, xp = self.backend, self.backend.xp
+        h, w = self.shape
+        spectrum = None if signal is None else backend.rfft2(signal, self._grid)
+        out = None
+        total = None
+        for tile, channels, filters in self._slabs:
+            g = None
+            if spectrum is not None:
+                g = backend.irfft2(
+                    backend.analyse_spectra(filters, spectrum[:, channels, ...]), self._grid
+                )
+                if self._grid != self.shape:
+                    g = g[..., :h, :w]
+            codes, numbers = update(tile, g)
+            total = _add(total, numbers)
+            if synthesise:
+                transformed = backend.rfft2(codes, self._grid)
+                if out is None:
+                    out = xp.zeros(
+                        (samples, self.n_channels, *transformed.shape[-2:]),
+                        dtype=transformed.dtype,
+                    )
+                backend.synthesise_spectra(filters, transformed, out[:, channels, ...])
+        if out is None:
+            return None, total
+        image = backend.irfft2(out, self._grid)
+        return (image[..., :h, :w] if self._grid != self.shape else image), total
+
+
+class DirectOperator:
+    """``D`` in space, as matrix products on patches: NumPy only.
+
+    For a tile of T pixels, ``D^T w`` is the (K, C s s) filter matrix times the (C s s, T) matrix of
+    patches, and ``D a`` the transposed product followed by a shifted sum. For small filters the
+    processor's matrix units outrun the FFT, and neither boundary needs padding of the codes.
+
+    Notes
+    -----
+    A sweep costs ``4 s^2`` floating-point operations for every pixel and every pair (map, channel)
+    that interacts, all in BLAS. Beyond the codes it holds one tile a thread.
+    Results do not depend on the number of threads: tiles are summed in their order.
+    """
+
+    pixels_per_tile = 1024
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        shape: tuple[int, int],
+        boundary: Boundary,
+        backend: Backend,
+        dtype: Any,
+    ) -> None:
+        self.backend = backend
+        self.shape = shape
+        self.boundary = boundary
+        self.dtype = np.dtype(dtype)
+        self.n_maps = sum(len(g.bank) for g in groups)
+        self.n_channels = max(g.channels.stop for g in groups)
+        self.size = size = groups[0].bank.shape[2]
+        self._origin = (size - 1) // 2
+        self.matrices = []
+        for g in groups:
+            matrix = np.ascontiguousarray(g.bank.reshape(len(g.bank), -1), dtype=self.dtype)
+            patch_rows = slice(g.channels.start * size * size, g.channels.stop * size * size)
+            self.matrices.append((g.maps, g.channels.start, patch_rows, matrix))
+        self._rows = max(1, min(shape[0], round(self.pixels_per_tile / shape[1])))
+
+    def pad(self, signal: np.ndarray) -> np.ndarray:
+        """Return the signal with s - 1 more rows and columns: every pixel's patch, whole."""
+        before, after = self._origin, self.size - 1 - self._origin
+        pad = ((0, 0), (0, 0), (before, after), (before, after))
+        mode: Any = "wrap" if self.boundary == "periodic" else "constant"
+        return np.pad(np.asarray(signal, dtype=self.dtype), pad, mode=mode)
+
+    def sweep(
+        self, signal: Array | None, update: Update, *, samples: int, synthesise: bool = True
+    ) -> tuple[Array, Any]:
+        """See `Operator.sweep`. A tile is a strip of rows with all maps."""
+        from ..backend import cpu_kernels as kernels
+
+        h, w = self.shape
+        size = self.size
+        padded = None if signal is None else self.pad(signal)
+        strips = [(n, top) for n in range(samples) for top in range(0, h, self._rows)]
+
+        def chunk(items: list[tuple[int, int]]) -> list[tuple[Any, Any]]:
+            # One set of buffers a task: fresh megabyte arrays for every tile would page-fault.
+            tall = self._rows
+            largest = max(len(m[3][0]) for m in self.matrices)
+            heights = (self.n_channels * size * size, self.n_maps, largest)
+            buffers = [np.empty(height * tall * w, self.dtype) for height in heights]
+            results = []
+            for n, top in items:
+                rows = min(tall, h - top)
+                # The last strip of every sample may be shorter.
+                patches, block, scratch = (
+                    b[: height * rows * w].reshape(height, rows * w)
+                    for b, height in zip(buffers, heights, strict=True)
+                )
+                tile = Tile(slice(n, n + 1), slice(0, self.n_maps), slice(top, top + rows))
+                g = None
+                if padded is not None:
+                    kernels.gather_patches(padded[n], top, 0, rows, w, size, patches)
+                    for maps, _, patch_rows, matrix in self.matrices:
+                        np.matmul(matrix, patches[patch_rows], out=block[maps])
+                    g = block.reshape(1, self.n_maps, rows, w)
+                codes, numbers = update(tile, g)
+                strip = None
+                if synthesise:
+                    flat = codes.reshape(self.n_maps, rows * w)
+                    strip = np.zeros((self.n_channels, rows + size - 1, w + size - 1), self.dtype)
+                    for maps, first, _, matrix in self.matrices:
+                        product = scratch[: matrix.shape[1]]
+                        np.matmul(matrix.T, flat[maps], out=product)
+                        kernels.scatter_patches(product, rows, w, size, 0, 0, strip[first:])
+                results.append((strip, numbers))
+            return results
+
+        # Several chunks a thread, so that a slow core does not hold up the others.
+        count = min(len(strips), 4 * get_num_threads())
+        bounds = np.linspace(0, len(strips), count + 1).astype(int)
+        chunks = [strips[a:b] for a, b in pairwise(bounds)]
+        results = [r for part in map_in_threads(chunk, chunks) for r in part]
+        total = None
+        for _, numbers in results:
+            total = _add(total, numbers)
+        if not synthesise:
+            return None, total
+        image = np.zeros((samples, self.n_channels, h + size - 1, w + size - 1), self.dtype)
+        for (n, top), (strip, _) in zip(strips, results, strict=True):
+            image[n, :, top : top + strip.shape[1]] += strip
+        return fold(image, self.shape, self._origin, self.boundary), total
+
+
+def fold(padded: np.ndarray, shape: tuple[int, int], origin: int, boundary: Boundary) -> np.ndarray:
+    """Bring an image (N, C, H+s-1, W+s-1) that begins `origin` pixels early onto its grid.
+
+    What lies outside is dropped at the zero boundary, and comes back at the other end of a
+    periodic image. `padded` is overwritten.
+    """
+    (h, w), o = shape, origin
+    if boundary == "periodic":
+        after = padded.shape[2] - h - o
+        padded[:, :, h : h + o] += padded[:, :, :o]
+        padded[:, :, o : o + after] += padded[:, :, h + o :]
+        padded[:, :, :, w : w + o] += padded[:, :, :, :o]
+        padded[:, :, :, o : o + after] += padded[:, :, :, w + o :]
+    return np.ascontiguousarray(padded[:, :, o : o + h, o : o + w])
+
+
+def _add(total: tuple[Any, ...] | None, numbers: tuple[Any, ...] | None) -> Any:
+    if numbers is None or total is None:
+        return numbers if total is None else total
+    return tuple(a + b for a, b in zip(total, numbers, strict=True))
+
+
+def make_operator(
+    groups: Sequence[Group],
+    shape: tuple[int, int],
+    boundary: Boundary,
+    backend: Backend,
+    dtype: Any,
+) -> Operator:
+    """Return the faster implementation for this array library and filter size.
+
+    On NumPy a direct product costs ``4 s^2`` flops a pair and pixel, nearly all at the peak of the
+    matrix units; two FFTs cost a nearly fixed time. Measured in ``benchmarks/exact/operators.py``.
+    """
+    size = groups[0].bank.shape[2]
+    if backend.name == "NumPy":
+        if size <= LARGEST_DIRECT_FILTER:
+            return DirectOperator(groups, shape, boundary, backend, dtype)
+        return FourierOperator(groups, shape, boundary, backend, dtype, slab=16)
+    return FourierOperator(groups, shape, boundary, backend, dtype)

@@ -1,0 +1,191 @@
+"""Images from codes: Points 1 to 4 of Fig. 2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, backend_for, to_numpy
+from .codes import Codes
+from .convolution import BOUNDARIES, fold, forward, make_operator
+from .dictionary import Dictionary, Group
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A target image and what it is made of.
+
+    Attributes
+    ----------
+    image : array (N, C, H, W)
+        The target z (Point 4), Eq. 3 or Eq. 4.
+    common : array (N, C, H, W) or None
+        Common part ``gc * c`` (Point 1).
+    unique : tuple of M (array (N, C, H, W) or None)
+        Unique parts ``gu * u``, ``gv * v``, ... (Points 2, 3); None where the target has none.
+    """
+
+    image: Array
+    common: Array | None
+    unique: tuple[Array | None, ...]
+
+
+def reconstruct(
+    codes: Codes, dictionary: Dictionary, task: str = "restoration", *, boundary: str = "zero"
+) -> Parts:
+    r"""Reconstruct the target image from codes.
+
+    .. math::
+
+        z = \sum_k g^c_k * c_k + \sum_k g^u_k * u_k \quad (\text{restoration, Eq. 3}), \qquad
+        \ldots + \sum_k g^v_k * v_k \quad (\text{fusion, Eq. 4}).
+
+    Parameters
+    ----------
+    codes : Codes
+        Result of `mcsc.solve`.
+    dictionary : Dictionary
+        With target filters. Without any, the target is the first signal itself: ``gc = dc``,
+        ``gu = du`` (restoration), which a dictionary for fusion cannot replace.
+    task : {"restoration", "fusion"}
+        Restoration uses the first signal's unique part only; fusion all of them.
+    boundary : {"zero", "periodic"}
+        As in `mcsc.solve`.
+
+    Returns
+    -------
+    Parts
+        In the array library of `codes`.
+
+    Raises
+    ------
+    TypeError
+        `codes` or `dictionary` is something else.
+    ValueError
+        `task` is unknown, the dictionary lacks target filters that the task needs, codes and
+        dictionary do not fit, or target filters are larger than the image.
+    """
+    if not isinstance(codes, Codes):
+        raise TypeError(f"codes must be mcsc.Codes, found {type(codes).__name__}")
+    if not isinstance(dictionary, Dictionary):
+        raise TypeError(f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}")
+    if task not in ("restoration", "fusion"):
+        raise ValueError(f"task must be 'restoration' or 'fusion', found {task!r}")
+    if boundary not in BOUNDARIES:
+        raise ValueError(f"boundary must be 'zero' or 'periodic', found {boundary!r}")
+    common_maps, unique_maps = _fitting(codes, dictionary)
+    gc, gu = dictionary.target_common, dictionary.target_unique
+    if gc is None and gu is None:
+        if task == "fusion":
+            raise ValueError(
+                "fusion needs target filters (target_common, target_unique), and the dictionary "
+                "has none; learn them with mcsc.learn, or give them to mcsc.Dictionary"
+            )
+        gc = None if dictionary.common is None else dictionary.common[0]
+        first = None if dictionary.unique is None else dictionary.unique[0]
+        gu = (first, *(None for _ in range(dictionary.n_signals - 1)))
+    gu = gu or (None,) * dictionary.n_signals
+    if task == "fusion" and any(
+        g is None and k > 0 for g, k in zip(gu, dictionary.n_unique, strict=True)
+    ):
+        raise ValueError("fusion needs target filters for every signal's unique codes")
+    if task == "restoration":
+        gu = (gu[0], *(None for _ in gu[1:]))
+    common = _synthesise(common_maps, gc, "common", boundary)
+    unique = tuple(
+        _synthesise(a, g, f"unique[{m}]", boundary)
+        for m, (a, g) in enumerate(zip(unique_maps, gu, strict=True))
+    )
+    present = [p for p in (common, *unique) if p is not None]
+    if not present:
+        raise ValueError("the dictionary has no target filters for these codes")
+    image = present[0]
+    for part in present[1:]:
+        image = image + part
+    return Parts(image, common, unique)
+
+
+def signal_parts(
+    codes: Codes, dictionary: Dictionary, *, boundary: str = "zero"
+) -> tuple[Parts, ...]:
+    r"""Take every signal apart: common part, unique part, and their sum (Eqs. 1 and 2).
+
+    Parameters
+    ----------
+    codes, dictionary, boundary
+        As in `reconstruct`; no target filters are needed.
+
+    Returns
+    -------
+    tuple of M Parts
+        For signal m, `common` is ``dc * c``, `unique` holds ``du * u`` at index m and None
+        elsewhere, and `image` is their sum, the model of the signal.
+
+    Raises
+    ------
+    ValueError
+        `boundary` is unknown, or codes and dictionary do not fit.
+    """
+    if boundary not in BOUNDARIES:
+        raise ValueError(f"boundary must be 'zero' or 'periodic', found {boundary!r}")
+    common_maps, unique_maps = _fitting(codes, dictionary)
+    parts = []
+    for m in range(dictionary.n_signals):
+        dc = None if dictionary.common is None else dictionary.common[m]
+        du = None if dictionary.unique is None else dictionary.unique[m]
+        common = _synthesise(common_maps, dc, "common", boundary)
+        own = _synthesise(unique_maps[m], du, f"unique[{m}]", boundary)
+        image = own if common is None else common if own is None else common + own
+        unique = tuple(own if other == m else None for other in range(dictionary.n_signals))
+        parts.append(Parts(image, common, unique))
+    return tuple(parts)
+
+
+def _fitting(codes: Codes, dictionary: Dictionary) -> tuple[Any, tuple[Any, ...]]:
+    """Sparse common and unique maps, as many as the dictionary has filters for."""
+    unique = codes._unique or (None,) * dictionary.n_signals
+    found = [0 if maps is None else maps.shape[1] for maps in (codes._common, *unique)]
+    wanted = [dictionary.n_common, *dictionary.n_unique]
+    if found != wanted:
+        raise ValueError(f"codes have {found} maps a group, the dictionary has {wanted}")
+    return codes._common, unique
+
+
+def _synthesise(maps: Any, bank: Array | None, name: str, boundary: str) -> Array | None:
+    """``sum_k bank_k * maps_k`` as an image (N, C, H, W), from sparse maps."""
+    if maps is None or bank is None:
+        return None
+    filters = to_numpy(bank).astype(np.float64)
+    shape = maps.shape[2:]
+    s = filters.shape[2]
+    if s > min(shape):
+        raise ValueError(
+            f"target filters are larger than the image: filters {s}x{s}, image "
+            f"{shape[0]}x{shape[1]}"
+        )
+    backend = backend_for(maps.value)
+    if backend.name == "NumPy":
+        return _from_nonzeros(maps, filters, boundary)
+    group = Group(name, slice(0, filters.shape[0]), slice(0, filters.shape[1]), filters)
+    operator = make_operator([group], shape, boundary, backend, maps.value.dtype)
+    return forward(operator, backend, maps.dense())
+
+
+def _from_nonzeros(maps: Any, filters: np.ndarray, boundary: str) -> np.ndarray:
+    """The same from the nonzeros alone, at C s s additions each: no map is made dense."""
+    n, _, h, w = maps.shape
+    _, channels, size, _ = filters.shape
+    tall, wide = h + size - 1, w + size - 1
+    image = np.zeros((channels, n * tall * wide))
+    sample, number, row, column = np.unravel_index(maps.index, maps.shape)
+    corner = (sample * tall + row) * wide + column
+    for i, j in np.ndindex(size, size):
+        place = corner + i * wide + j
+        for c in range(channels):
+            weights = maps.value * filters[number, c, i, j]
+            image[c] += np.bincount(place, weights, image.shape[1])
+    padded = np.ascontiguousarray(image.reshape(channels, n, tall, wide).swapaxes(0, 1))
+    folded = fold(padded, (h, w), (size - 1) // 2, boundary)
+    return folded.astype(maps.value.dtype)

@@ -1,0 +1,1 @@
+"""Measures of images, with and without a reference."""

@@ -1,0 +1,1 @@
+"""What works on nonzero coefficients alone: tiles, the active set, the operator on codes."""

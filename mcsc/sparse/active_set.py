@@ -1,0 +1,351 @@
+"""The active coefficients of the working-set solver, sorted by tile and place."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ..backend import get_num_threads, sparse_kernels
+from ..backend.threads import map_in_threads
+from ..model.codes import Codes
+from ..model.problem import Problem
+
+
+class TileGrid:
+    """Tiles of about `side` pixels, coloured so that tiles of one colour touch no common pixel.
+
+    Patches reach s - 1 pixels beyond a tile, so tiles must be at least that wide, and on a
+    periodic grid their number along an axis must be even (or one).
+    """
+
+    def __init__(self, samples: int, shape: tuple[int, int], filter_size: int, side: int) -> None:
+        self.samples = samples
+        self.shape = shape
+        side = max(side, filter_size)
+        self.edges = []
+        for length in shape:
+            count = 2 * (length // (2 * side)) if length >= 2 * side else 1
+            self.edges.append(np.linspace(0, length, count + 1).astype(np.int64))
+        rows, cols = (len(e) - 1 for e in self.edges)
+        self.rows, self.cols = rows, cols
+        self.count = samples * rows * cols
+        index = np.arange(self.count)
+        colour = 2 * ((index // cols) % rows % 2) + (index % cols) % 2
+        self.colours = [index[colour == c] for c in range(4) if np.any(colour == c)]
+        # Row and column of pixels to row and column of tiles.
+        self._row_of = np.searchsorted(self.edges[0], np.arange(shape[0]), side="right") - 1
+        self._col_of = np.searchsorted(self.edges[1], np.arange(shape[1]), side="right") - 1
+
+    def of(self, n: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        """Tile of every pixel."""
+        tile: np.ndarray = (n * self.rows + self._row_of[i]) * self.cols + self._col_of[j]
+        return tile
+
+    def with_neighbours(self, tiles: np.ndarray) -> np.ndarray:
+        """Return the tiles and those around them (across the edges too), sorted."""
+        n, rest = np.divmod(tiles, self.rows * self.cols)
+        r, c = np.divmod(rest, self.cols)
+        found = [
+            (n * self.rows + (r + dr) % self.rows) * self.cols + (c + dc) % self.cols
+            for dr in (-1, 0, 1)
+            for dc in (-1, 0, 1)
+        ]
+        return np.unique(np.concatenate(found))
+
+    def window(self, tile: int) -> tuple[int, int, int, int, int]:
+        """Sample, top, left, bottom, right of a tile."""
+        n, rest = divmod(tile, self.rows * self.cols)
+        r, c = divmod(rest, self.cols)
+        rows, cols = self.edges
+        return n, int(rows[r]), int(cols[c]), int(rows[r + 1]), int(cols[c + 1])
+
+
+class FilterTable:
+    """Filters laid one after the other, each with its own channels only."""
+
+    def __init__(self, problem: Problem, dtype: Any) -> None:
+        groups = problem.dictionary.groups
+        s = problem.dictionary.filter_size
+        flat, channel, channels = [], [], []
+        for g in groups:
+            flat.append(g.bank.reshape(-1))
+            channel += [g.channels.start] * len(g.bank)
+            channels += [g.channels.stop - g.channels.start] * len(g.bank)
+        self.filters = np.concatenate(flat).astype(dtype)
+        self.channel = np.asarray(channel, dtype=np.int64)
+        self.channels = np.asarray(channels, dtype=np.int64)
+        sizes = self.channels * s * s
+        self.first = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+        self.norms = (problem.dictionary.filter_norms() ** 2).astype(dtype)
+        self.lam = problem.lam_maps.astype(dtype)
+
+    @property
+    def arguments(self) -> tuple[np.ndarray, ...]:
+        """What every kernel takes."""
+        return self.filters, self.first, self.channel, self.channels
+
+
+class ActiveSet:
+    """Coefficients that may be nonzero, with kernels that run over them on all cores.
+
+    Images of this class, (N, C, H', W'), are padded: with zero weights at the zero boundary, with
+    copies of the other side on the periodic one. Patches that leave the image so need no special
+    case when they are read. Holds 37 bytes a coefficient in float32. Results are independent of
+    the number of threads: tiles of one colour share nothing, and colours follow each other.
+    """
+
+    def __init__(self, problem: Problem, grid: TileGrid, dtype: Any) -> None:
+        self.problem = problem
+        self.grid = grid
+        self.dtype = np.dtype(dtype)
+        self.tiles = np.arange(grid.count)
+        self.table = FilterTable(problem, dtype)
+        s = problem.dictionary.filter_size
+        self._rows = (0,) * s  # carries the filter size into the kernels' types
+        h, w = problem.shape
+        o = (s - 1) // 2
+        self._periodic = problem.boundary == "periodic"
+        # Periodic images carry copies of their edges, so wide that the copy of every patch that
+        # another patch can read has room.
+        self._before, after = (o + s - 1, 2 * s - 2 - o) if self._periodic else (o, s - 1 - o)
+        self._after = after
+        self._shift = o - self._before  # from where a patch begins to where its coefficient is
+        self.shape = (h + self._before + after, w + self._before + after)
+        self.signal = self.pad(problem.stacked)
+        # Squared weights; none where all are one.
+        self.weights = np.zeros((0, self.signal.shape[1], 1, 1), dtype=dtype)
+        if problem.weights is not None:
+            self.weights = self.pad(problem.weights) ** 2
+        elif not self._periodic:
+            self.weights = self.pad(np.ones(problem.stacked.shape, dtype=dtype))
+        self._flat_weights = self.weights.reshape(-1)
+        never = 4 * max(self.shape)
+        period = problem.shape if self._periodic else (never, never)
+        self._extent = (self.signal.shape[1], *self.shape, *period)
+        self._key = np.zeros(0, dtype=np.int64)
+        self.n = np.zeros(0, dtype=np.int32)
+        self.k = np.zeros(0, dtype=np.int32)
+        self._i = np.zeros(0, dtype=np.int32)  # where the patch begins
+        self._j = np.zeros(0, dtype=np.int32)
+        self.kind = np.zeros(0, dtype=np.uint8)
+        self.curvature = np.zeros(0, dtype=dtype)
+        self.value = np.zeros(0, dtype=dtype)
+        self.bounds = np.zeros(grid.count + 1, dtype=np.int64)
+        self._schedule: list[list[np.ndarray]] = []
+
+    @property
+    def size(self) -> int:
+        """Number of active coefficients."""
+        return len(self.k)
+
+    @property
+    def i(self) -> np.ndarray:
+        """Row of each coefficient on the grid of the codes."""
+        return self._i + self._shift
+
+    @property
+    def j(self) -> np.ndarray:
+        """Column of each coefficient on the grid of the codes."""
+        return self._j + self._shift
+
+    def pad(self, image: np.ndarray) -> np.ndarray:
+        """Return an image (N, C, H, W) in this class's layout and precision."""
+        edges = (self._before, self._after)
+        mode: Any = "wrap" if self._periodic else "constant"
+        image = np.asarray(image, dtype=self.dtype)
+        return np.ascontiguousarray(np.pad(image, ((0, 0), (0, 0), edges, edges), mode=mode))
+
+    def crop(self, image: np.ndarray) -> np.ndarray:
+        """Return the view of a padded image on the signals' grid."""
+        h, w = self.problem.shape
+        b = self._before
+        return image[:, :, b : b + h, b : b + w]
+
+    def weighted(self, image: np.ndarray) -> np.ndarray:
+        """``w^2 image``."""
+        return image * self.weights if len(self.weights) else image
+
+    # ------------------------------------------------------------------ content
+    def insert(
+        self, n: np.ndarray, k: np.ndarray, i: np.ndarray, j: np.ndarray, value: np.ndarray
+    ) -> None:
+        """Add coefficients that are not yet active, at rows i and columns j of the codes' grid."""
+        fresh = len(k)
+        kind = np.zeros(fresh, dtype=np.uint8)
+        curvature = np.zeros(fresh, dtype=self.dtype)
+        height, width = self.problem.shape
+        # Sorted by tile, then place, then map: neighbours share cache lines of the residual.
+        tile = self.grid.of(n, i, j)
+        key = ((tile * height + i) * width + j) * self.problem.dictionary.n_maps + k
+        n, k, i, j = (
+            np.ascontiguousarray(a, dtype=np.int32)
+            for a in (n, k, i - self._shift, j - self._shift)
+        )
+        value = np.ascontiguousarray(value, dtype=self.dtype)
+
+        def measure(part: slice) -> None:
+            sparse_kernels.measure(
+                self._rows,
+                self._flat_weights, self._extent, *self.table.arguments, self.table.norms,
+                n[part], k[part], i[part], j[part], kind[part], curvature[part],
+            )  # fmt: skip
+
+        map_in_threads(measure, _parts(fresh))
+        # A column that no known pixel sees cannot be coded, and would divide by zero.
+        seen = curvature > 1e-12 * self.table.norms[k]
+        new = [a[seen] for a in (key, n, k, i, j, kind, curvature, value)]
+        merged = [np.concatenate([a, b]) for a, b in zip(self._arrays(), new, strict=True)]
+        order = np.argsort(merged[0], kind="stable")
+        self._set([a[order] for a in merged])
+
+    def insert_codes(self, codes: Codes) -> None:
+        """Add the nonzero coefficients of codes that fit the problem."""
+        groups = {g.name: g.maps.start for g in self.problem.dictionary.groups}
+        common, unique = codes.coordinates()
+        parts = {"common": common} | {f"unique[{m}]": c for m, c in enumerate(unique)}
+        found = [
+            (c.sample, c.map + groups[name], c.row, c.column, c.value)
+            for name, c in parts.items()
+            if c is not None
+        ]
+        n, k, i, j, value = (np.concatenate(column) for column in zip(*found, strict=True))
+        self.insert(n, k, i, j, value)
+
+    def prune(self) -> None:
+        """Drop the coefficients that are zero."""
+        self.keep(self.value != 0)
+
+    def keep(self, chosen: np.ndarray) -> None:
+        """Drop all but the chosen coefficients."""
+        if not chosen.all():
+            self._set([a[chosen] for a in self._arrays()])
+
+    def subset(self, tiles: np.ndarray) -> ActiveSet:
+        """Return the coefficients of some tiles; images, weights and filters are shared."""
+        part = copy.copy(self)
+        chosen = np.zeros(self.grid.count, dtype=bool)
+        chosen[tiles] = True
+        keep = np.repeat(chosen, np.diff(self.bounds))
+        part.tiles = tiles
+        part._set([a[keep] for a in self._arrays()])
+        return part
+
+    def take_values(self, part: ActiveSet) -> None:
+        """Copy the values of a `subset` back."""
+        chosen = np.zeros(self.grid.count, dtype=bool)
+        chosen[part.tiles] = True
+        self.value[np.repeat(chosen, np.diff(self.bounds))] = part.value
+
+    def clear(self, image: np.ndarray) -> None:
+        """Set to zero what the patches of this set's tiles touch."""
+        if len(self.tiles) == self.grid.count or self._periodic:
+            image[...] = 0
+            return
+        s = self.problem.dictionary.filter_size
+        windows = np.array([self.grid.window(int(t)) for t in self.tiles], dtype=np.int64)
+        windows[:, 3:] += s - 1
+        sparse_kernels.clear(image, windows)
+
+    def _arrays(self) -> tuple[np.ndarray, ...]:
+        return (self._key, self.n, self.k, self._i, self._j, self.kind, self.curvature, self.value)
+
+    def _set(self, arrays: list[np.ndarray]) -> None:
+        self._key, self.n, self.k, self._i, self._j, self.kind, self.curvature, self.value = arrays
+        height, width = self.problem.shape
+        stride = height * width * self.problem.dictionary.n_maps
+        self.bounds = np.searchsorted(self._key, np.arange(self.grid.count + 1) * stride)
+        counts = np.diff(self.bounds)
+        self._schedule = []
+        for colour in self.grid.colours:
+            tiles = colour[counts[colour] > 0]
+            if len(tiles):
+                self._schedule.append(_balanced(tiles, counts[tiles]))
+
+    def astype(self, dtype: Any) -> ActiveSet:
+        """Return the same set in another precision."""
+        other = ActiveSet(self.problem, self.grid, dtype)
+        other.insert(self.n, self.k, self.i, self.j, self.value.astype(dtype))
+        return other
+
+    # ---------------------------------------------------------------- operators
+    def _by_colour(self, work: Callable[[np.ndarray], Any]) -> list[Any]:
+        return [r for parts in self._schedule for r in map_in_threads(work, parts)]
+
+    def descend(self, residual: np.ndarray, sweeps: int) -> float:
+        """Coordinate descent, `residual` = s - D value kept up; the largest violation over lam."""
+        t = self.table
+        flat = residual.reshape(-1)
+
+        def work(tiles: np.ndarray) -> float:
+            worst: float = sparse_kernels.descend(
+                self._rows,
+                tiles, self.bounds, sweeps, flat, self._flat_weights, self._extent,
+                *t.arguments, t.lam,
+                self.n, self.k, self._i, self._j, self.kind, self.curvature, self.value,
+            )  # fmt: skip
+            return worst
+
+        return max(self._by_colour(work), default=0.0)
+
+    def synthesise(self, value: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """``image += D value``, in place (what lies off the image is meaningless)."""
+        flat = image.reshape(-1)
+
+        def work(tiles: np.ndarray) -> None:
+            sparse_kernels.add(
+                self._rows,
+                tiles, self.bounds, flat, self._extent, *self.table.arguments,
+                self.n, self.k, self._i, self._j, self.kind, value,
+            )  # fmt: skip
+
+        self._by_colour(work)
+        return image
+
+    def correlate(self, image: np.ndarray) -> np.ndarray:
+        """``D^T w^2 image`` at the active coefficients."""
+        out = np.empty(self.size, dtype=self.dtype)
+        flat = image.reshape(-1)
+
+        def work(part: slice) -> None:
+            sparse_kernels.correlate(
+                self._rows,
+                part.start, part.stop, flat, self._flat_weights, self._extent,
+                *self.table.arguments,
+                self.n, self.k, self._i, self._j, self.kind, out,
+            )  # fmt: skip
+
+        map_in_threads(work, _parts(self.size))
+        return out
+
+    def residual(self) -> np.ndarray:
+        """``s - D value``, from scratch."""
+        return self.synthesise(-self.value, self.signal.copy())
+
+    def penalty(self) -> float:
+        """``sum lam |value|`` in float64."""
+        lam = self.problem.lam_maps[self.k]
+        return float(np.dot(lam, np.abs(self.value).astype(np.float64)))
+
+
+# Below this many coefficients handing work to another thread costs more than it saves.
+_WORTH_A_THREAD = 8192
+
+
+def _parts(length: int) -> list[slice]:
+    count = max(1, min(2 * get_num_threads(), length // _WORTH_A_THREAD))
+    edges = np.linspace(0, length, count + 1).astype(int)
+    return [slice(int(a), int(b)) for a, b in pairwise(edges)]
+
+
+def _balanced(tiles: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+    """Cut tiles into parts of about equal work."""
+    total = np.cumsum(counts)
+    parts = int(min(len(tiles), 2 * get_num_threads(), total[-1] // (_WORTH_A_THREAD // 4)))
+    if parts <= 1:
+        return [tiles]
+    cuts = np.searchsorted(total, np.linspace(0, total[-1], parts + 1)[1:-1])
+    return [part for part in np.split(tiles, np.unique(cuts)) if len(part)]

@@ -1,0 +1,107 @@
+"""Images as a linear function of the filters, at fixed codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from ..backend import sparse_kernels
+from ..backend.threads import map_in_threads
+from .active_set import ActiveSet
+
+# Sums over coefficients are cut into this many parts whatever the number of threads, so that the
+# result does not depend on it.
+_PARTS = 16
+
+
+@dataclass(frozen=True)
+class FilterLayout:
+    """Where each map's filter lies in a vector, and which channels it acts on."""
+
+    first: np.ndarray
+    channel: np.ndarray
+    channels: np.ndarray
+    length: int
+
+    @classmethod
+    def of(cls, active: ActiveSet) -> FilterLayout:
+        """That of a dictionary's own filters."""
+        t = active.table
+        return cls(t.first, t.channel, t.channels, len(t.filters))
+
+    @classmethod
+    def of_target(cls, maps: int, used: np.ndarray, channels: int, size: int) -> FilterLayout:
+        """That of target filters for the maps in `used`; all act on every channel."""
+        length = channels * size * size
+        first = np.zeros(maps, dtype=np.int64)
+        first[used] = np.arange(len(used)) * length
+        return cls(first, np.zeros_like(first), np.full(maps, channels), len(used) * length)
+
+
+class CodesOperator:
+    """``filters -> sum_k filter_k * a_k`` on one batch, and its transpose.
+
+    Costs C s s multiplications a nonzero coefficient, either way.
+
+    Parameters
+    ----------
+    active : ActiveSet
+        The codes a.
+    layout : FilterLayout
+        What the vectors of filters look like.
+    channels : int
+        Of the images.
+    """
+
+    def __init__(self, active: ActiveSet, layout: FilterLayout, channels: int) -> None:
+        self._active = active
+        self._layout = layout
+        self.channels = channels
+        n = active.signal.shape[0]
+        self.image_shape = (n, channels, *active.shape)
+        _, *rest = active._extent
+        self._extent = (channels, *rest)
+
+    def image(self, filters: np.ndarray) -> np.ndarray:
+        """``sum_k filter_k * a_k``, padded as the active set's images."""
+        a = self._active
+        out = np.zeros(self.image_shape, dtype=a.dtype)
+        flat, where = out.reshape(-1), self._where
+        given = filters.astype(a.dtype, copy=False)
+
+        def work(tiles: np.ndarray) -> None:
+            sparse_kernels.add(
+                a._rows, tiles, a.bounds, flat, self._extent, given, *where,
+                a.n, a.k, a._i, a._j, a.kind, a.value,
+            )  # fmt: skip
+
+        a._by_colour(work)
+        return out
+
+    def transpose(self, image: np.ndarray) -> np.ndarray:
+        """The sum of the patches of a padded image under a filter, times the codes; float64."""
+        a = self._active
+        flat = np.ascontiguousarray(image).reshape(-1)
+        edges = np.linspace(0, a.size, _PARTS + 1).astype(int)
+        parts = [slice(int(p), int(q)) for p, q in pairwise(edges)]
+
+        def work(part: slice) -> np.ndarray:
+            out = np.zeros(self._layout.length, dtype=a.dtype)
+            sparse_kernels.take(
+                a._rows, part.start, part.stop, flat, self._extent, *self._where,
+                a.n, a.k, a._i, a._j, a.value, out,
+            )  # fmt: skip
+            return out
+
+        return np.asarray(np.sum(map_in_threads(work, parts), axis=0, dtype=np.float64))
+
+    @property
+    def _where(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self._layout.first, self._layout.channel, self._layout.channels
+
+    def energy(self, maps: int) -> np.ndarray:
+        """Sum of squares of each map's codes, (maps,), float64."""
+        a = self._active
+        return np.bincount(a.k, weights=a.value.astype(np.float64) ** 2, minlength=maps)

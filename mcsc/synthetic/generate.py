@@ -1,0 +1,181 @@
+"""Pairs by task, as many as wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..checks import check_number, check_whole
+from ..images.resize import degrade
+from .anatomy import make_anatomy, medical_pair
+from .pairs import exposure_pair, flash_pair, focus_pair, multispectral_pair
+from .scene import Scene, check_seed, check_shape, make_scene
+
+__all__ = ["TASKS", "SyntheticPair", "make_pair", "scenes"]
+
+Floats = NDArray[np.floating[Any]]
+
+TASKS = ("depth", "multispectral", "flash", "exposure", "focus", "medical")
+"""What :func:`scenes` makes pairs for, in the order of the paper."""
+
+
+@dataclass(frozen=True, eq=False)
+class SyntheticPair:
+    """Two registered images and what is to be made of them."""
+
+    x: Floats
+    """First image, (C_x, H, W), in [0, 1]; to be restored, or one of two to be fused."""
+    y: Floats
+    """Guide or second image, (C_y, H, W), in [0, 1]."""
+    target: Floats
+    """The true image, (C_z, H, W), in [0, 1]."""
+    names: tuple[str, str, str]
+    """What x, y and target are, for titles."""
+    task: str
+    """One of `TASKS`."""
+    seed: int
+    """Of the scene: ``make_scene(shape, seed)``, or for medical ``make_anatomy(shape, seed)``."""
+
+
+def scenes(
+    task: str,
+    count: int,
+    shape: tuple[int, int] = (256, 256),
+    seed: int = 0,
+    *,
+    factor: int = 4,
+    sigma: float = 50 / 255,
+    photographs: bool = True,
+) -> Iterator[SyntheticPair]:
+    """Make pairs for a task, one at a time.
+
+    ============= ============================ ================= =====================
+    task          x                            y                 target
+    ============= ============================ ================= =====================
+    depth         depth, reduced and enlarged  colour            depth
+    multispectral band, reduced and enlarged   colour            band
+    flash         ambient light plus noise     flash             ambient light
+    exposure      over-exposed                 under-exposed     well exposed
+    focus         focused near                 focused far       all in focus
+    medical       like T1                      like T2           fused by definition
+    ============= ============================ ================= =====================
+
+    Parameters
+    ----------
+    task : str
+        One of `TASKS`.
+    count : int
+        How many pairs; more of them begin with the same ones.
+    shape : (height, width)
+        In pixels, at least 32 each.
+    seed : int
+        Not negative; the same pairs at every call.
+    factor : int
+        Of depth and multispectral: :func:`mcsc.images.degrade`. Must divide height and width.
+    sigma : float
+        Of flash: standard deviation of the Gaussian noise; x is not clipped to [0, 1] then.
+    photographs : bool
+        As in `make_scene`.
+
+    Returns
+    -------
+    iterator of SyntheticPair
+        Images are float32. Images of three channels can be made grey by :func:`mcsc.images.luma`,
+        as the paper does for depth and focus.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is not of the kind above. At once, not at the first pair.
+
+    Examples
+    --------
+    >>> from mcsc.synthetic import scenes
+    >>> [pair.x.shape for pair in scenes("focus", 2, shape=(64, 64))]
+    [(3, 64, 64), (3, 64, 64)]
+    """
+    count = check_whole("count", count)
+    options = _checked(task, shape, seed, factor, sigma, photographs)
+    return (_make(number, *options) for number in range(count))
+
+
+def make_pair(
+    task: str,
+    number: int,
+    shape: tuple[int, int] = (256, 256),
+    seed: int = 0,
+    *,
+    factor: int = 4,
+    sigma: float = 50 / 255,
+    photographs: bool = True,
+) -> SyntheticPair:
+    """Make one of the pairs of `scenes`, by its number from 0 on.
+
+    The other arguments, and the errors, are those of `scenes`.
+    """
+    return _make(
+        check_seed(number, "number"), *_checked(task, shape, seed, factor, sigma, photographs)
+    )
+
+
+def _checked(
+    task: str, shape: tuple[int, int], seed: int, factor: int, sigma: float, photographs: bool
+) -> tuple[str, tuple[int, int], int, int, float, bool]:
+    if task not in TASKS:
+        raise ValueError(f"task must be one of {', '.join(TASKS)}; found {task!r}")
+    shape = check_shape(shape)
+    seed = check_seed(seed)
+    factor = check_whole("factor", factor)
+    sigma = check_number("sigma", sigma, zero=True)
+    if not isinstance(photographs, bool):
+        raise TypeError(f"photographs must be True or False, found {photographs!r}")
+    if task in ("depth", "multispectral") and any(n % factor for n in shape):
+        raise ValueError(f"factor {factor} does not divide the shape {shape[0]} x {shape[1]}")
+    return task, shape, seed, factor, sigma, photographs
+
+
+def _make(
+    number: int, task: str, shape: tuple[int, int], seed: int, factor: int, sigma: float,
+    photographs: bool,
+) -> SyntheticPair:  # fmt: skip
+    own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    if task == "medical":
+        anatomy = make_anatomy(shape, own)
+        return _pair(task, own, *medical_pair(anatomy))
+    scene = make_scene(shape, own, photographs=photographs)
+    return _pair(task, own, *_images(task, scene, factor, sigma))
+
+
+_NAMES = {
+    "depth": ("low-resolution depth", "colour", "depth"),
+    "multispectral": ("low-resolution band", "colour", "band"),
+    "flash": ("noisy ambient light", "flash", "ambient light"),
+    "exposure": ("over-exposed", "under-exposed", "well exposed"),
+    "focus": ("near in focus", "far in focus", "all in focus"),
+    "medical": ("like T1", "like T2", "fused"),
+}
+
+
+def _pair(task: str, seed: int, x: Floats, y: Floats, target: Floats) -> SyntheticPair:
+    x, y, target = (np.ascontiguousarray(a, np.float32) for a in (x, y, target))
+    return SyntheticPair(x, y, target, _NAMES[task], task, seed)
+
+
+def _images(task: str, scene: Scene, factor: int, sigma: float) -> Any:
+    if task == "focus":
+        return focus_pair(scene)
+    if task == "exposure":
+        return exposure_pair(scene)
+    if task == "flash":
+        ambient, flash = flash_pair(scene)
+        noise = scene.rng(5).standard_normal(ambient.shape, dtype=np.float32)
+        return ambient + np.float32(sigma) * noise, flash, ambient
+    target, guide = (
+        multispectral_pair(scene) if task == "multispectral" else (scene.depth, scene.colour)
+    )
+    # Cubic convolution overshoots at edges.
+    return np.clip(degrade(target, factor), 0, 1), guide, target

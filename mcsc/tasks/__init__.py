@@ -1,0 +1,1 @@
+"""The imaging tasks: restoration and fusion of real images."""

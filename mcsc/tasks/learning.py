@@ -1,0 +1,197 @@
+"""Dictionaries for a task: from scenes to signals and targets, and `mcsc.learn` on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..images.colour import luma
+from ..images.split import lowpass_split
+from ..learning import Learned, learn, learn_targets
+from .preparation import prepare_fusion, prepare_restoration
+from .scenes import Reader, flipped, name_of
+from .task import Floats, Task
+
+__all__ = ["TaskScenes", "TaskSettings", "learn_task"]
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """What a dictionary is learned with, and what its metadata keep; None: the task's own."""
+
+    strength: float | None = None
+    base: str | None = None
+    lam: float | None = None
+    guide_weight: float | None = None
+    sigma: float | None = None
+    joint: bool | None = None
+    """Code all channels of x together; otherwise one by one."""
+    colour_guide: bool | None = None
+    """Keep three channels of the guide; otherwise its luma."""
+    flips: bool = True
+    """Learn from every scene upside down, mirrored, and both, too."""
+    seed: int = 0
+
+    def complete(self, task: Task) -> TaskSettings:
+        """Fill in what the task says."""
+        found = {
+            name: getattr(task, name) if getattr(self, name) is None else getattr(self, name)
+            for name in (
+                "strength",
+                "base",
+                "lam",
+                "guide_weight",
+                "sigma",
+                "joint",
+                "colour_guide",
+            )
+        }
+        return replace(self, **found)
+
+
+class TaskScenes(Sequence[tuple[Floats, ...]]):
+    """Signals of scenes, made when they are asked for; `targets` goes with them.
+
+    Parameters
+    ----------
+    task : Task
+        Degradation.
+    readers : sequence of callables
+        Each returns the images of both roles.
+    settings : TaskSettings
+        Complete.
+    """
+
+    def __init__(self, task: Task, readers: Sequence[Reader], settings: TaskSettings) -> None:
+        self._task, self._readers, self._settings = task, readers, settings
+        self._last: tuple[int, tuple[tuple[Floats, ...], Floats | None]] | None = None
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.scene(index)[0]
+
+    @property
+    def targets(self) -> Sequence[Floats] | None:
+        """What is to be added to the base, (N, C_z, H, W) a scene; None if a scene has no truth.
+
+        Fusions have none, unless readers give three images. With the base "low" the target of a
+        fusion is its own detail: its low-pass part is not that of the sources.
+        """
+        known = self._task.kind == "restoration" or self.scene(0)[1] is not None
+        return _Targets(self) if known else None
+
+    def scene(self, index: int) -> tuple[tuple[Floats, ...], Floats | None]:
+        """Return signals and target of a scene; None where it has no truth."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        index %= len(self)
+        if self._last is None or self._last[0] != index:
+            self._last = (index, self.make(self._readers[index](), index))
+        return self._last[1]
+
+    def name(self, index: int) -> str:
+        """Return what to call a scene in a message."""
+        return name_of(self._readers[index], index)
+
+    def make(
+        self, images: tuple[Floats, ...], index: int
+    ) -> tuple[tuple[Floats, ...], Floats | None]:
+        """Return signals and target of a scene's images; the noise is that of scene `index`."""
+        task, s = self._task, self._settings
+        assert s.strength is not None
+        assert s.base is not None
+        first, second, *truth = images
+        if task.kind == "fusion":
+            channels = (len(first), len(second)) if s.joint else (1, 1)
+            made = prepare_fusion(first, second, channels, strength=s.strength, base=s.base)
+            if not truth:
+                return made.signals, None
+            target = truth[0] if s.joint else _grey(truth[0])
+            if s.base == "low":
+                return made.signals, lowpass_split(target, s.strength).high[None]
+            return made.signals, (target - made.base)[None]
+        if task.factor is not None:
+            h, w = (n - n % task.factor for n in first.shape[1:])
+            first, second = first[:, :h, :w], second[:, :h, :w]
+        x = task.degrade(first, sigma=s.sigma, seed=s.seed + index)
+        channels = (len(x) if s.joint else 1, len(second) if s.colour_guide else 1)
+        made = prepare_restoration(x, second, channels, strength=s.strength, base=s.base)
+        target = first - made.base
+        return made.signals, target[None] if s.joint else target[:, None]
+
+
+class _Targets(Sequence[Floats]):
+    def __init__(self, scenes: TaskScenes) -> None:
+        self._scenes = scenes
+
+    def __len__(self) -> int:
+        return len(self._scenes)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._scenes.scene(index)[1]
+
+
+def _grey(image: Floats) -> Floats:
+    return luma(image) if len(image) == 3 else image
+
+
+def learn_task(
+    task: Task,
+    readers: Sequence[Reader],
+    settings: TaskSettings | None = None,
+    *,
+    target_windows: int | None = None,
+    description: str = "",
+    **options: Any,
+) -> Learned:
+    """Learn a dictionary, and for a restoration target filters, from scenes of a task.
+
+    Parameters
+    ----------
+    task : Task
+        Degradation and preprocessing.
+    readers : sequence of callables
+        Scenes; each returns the images of both roles.
+    settings : TaskSettings, optional
+        What differs from the task's own.
+    target_windows : int, optional
+        Fit target filters on so many windows; default: as many as the dictionary is learned on.
+    description : str
+        Of the data; kept in the metadata.
+    options
+        Of `mcsc.learn` (numbers of filters, sizes, passes, ...).
+
+    Returns
+    -------
+    Learned
+        Its dictionary's metadata say how to use it.
+    """
+    # The settings that the dictionaries of the package were learned and measured with.
+    options = {"relaxation": 1.0, "memory": 1_000_000} | options
+    s = (settings or TaskSettings()).complete(task)
+    assert s.guide_weight is not None
+    assert s.lam is not None
+    if s.flips:
+        readers = flipped(readers)
+    scenes = TaskScenes(task, readers, s)
+    learned = learn(
+        scenes, lam=s.lam, signal_weights=(1.0, s.guide_weight), task=task.kind, **options
+    )
+    dictionary = learned.dictionary
+    fit = None
+    if task.kind == "restoration":
+        fitted = TaskScenes(task, readers, s)
+        shared = {k: options[k] for k in ("window", "batch_size", "seed") if k in options}
+        dictionary, fit = learn_targets(
+            fitted, fitted.targets, dictionary, s.lam,
+            max_windows=target_windows or options.get("max_windows"), tol=options.get("tol", 1e-2),
+            **shared,
+        )  # fmt: skip
+    metadata = dict(dictionary.metadata) | {
+        "task": task.name, "strength": s.strength, "base": s.base, "lam": s.lam,
+        "sigma": s.sigma, "data": description,
+    }  # fmt: skip
+    return replace(learned, dictionary=replace(dictionary, metadata=metadata), target_fit=fit)

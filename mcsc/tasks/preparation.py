@@ -1,0 +1,151 @@
+"""From images to the signals that a dictionary or a network takes, and what its answer is added to.
+
+Both learn and are used on the same signals: the detail that a low-pass split leaves (`base`
+"input", "low" or "mean"), or the images as they are ("none", as the paper's authors feed theirs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..baselines.fusions import exposure_fusion
+from ..images.colour import luma, rgb, ycbcr
+from ..images.split import lowpass_split
+from .task import Floats
+
+__all__ = ["BASES", "Prepared", "coloured", "prepare_fusion", "prepare_restoration"]
+
+BASES = ("none", "input", "low", "mean")
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """The signals of the model, and what its answer is added to."""
+
+    signals: tuple[Floats, Floats]
+    """Of x and of y, (N, C, H, W)."""
+    base: Floats
+    """(C, H, W) of the image that is made."""
+
+
+def prepare_restoration(
+    x: Floats, y: Floats, channels: Sequence[int], *, strength: float, base: str
+) -> Prepared:
+    """Split both images, bring the guide to the channels wanted, and stack bands.
+
+    Parameters
+    ----------
+    x, y : arrays of floats, shape (C, H, W), (C', H, W)
+        The image to restore and its guide.
+    channels : (int, int)
+        Of the signals. One for x: its bands are taken one by one, each with the guide; as many as
+        x has: jointly. Three channels of guide become luma where one is wanted; a grey guide is
+        repeated where three are.
+    strength : float
+        Of the low-pass split.
+    base : {"none", "input", "low"}
+        What the answer is added to: nothing, x, or x's low-pass part. With "none" the signals are
+        the images themselves.
+
+    Raises
+    ------
+    ValueError
+        Channels do not fit, the images differ in size, or there is no such base.
+    """
+    _check(x, y, base, ("none", "input", "low"))
+    first, second = channels
+    if first not in (1, len(x)):
+        raise ValueError(
+            f"the model codes {_count(first)} of the image to restore, which has {len(x)}"
+        )
+    guide = _as_channels(y, second, "the guide")
+    if base == "none":
+        high, detail, bottom = x, guide, np.zeros_like(x)
+    else:
+        low, high = lowpass_split(x, strength)
+        detail = lowpass_split(guide, strength).high
+        bottom = x if base == "input" else low
+    stacked = high[:, None] if first == 1 else high[None]
+    repeated = np.broadcast_to(detail[None], (len(stacked), *detail.shape))
+    return Prepared((stacked, np.ascontiguousarray(repeated)), bottom)
+
+
+def prepare_fusion(
+    x: Floats, y: Floats, channels: Sequence[int], *, strength: float, base: str
+) -> Prepared:
+    """Split two sources, as lumas or with their colours.
+
+    Parameters
+    ----------
+    x, y : arrays of floats, shape (C, H, W)
+        Sources of one size, 1 or 3 channels.
+    channels : (int, int)
+        (1, 1): lumas; (3, 3): all channels, grey sources repeated.
+    strength : float
+        Of the low-pass split.
+    base : {"none", "low", "mean"}
+        What the answer is added to: nothing; the low-pass part of Mertens' exposure fusion of
+        colour sources, and of grey sources the brighter low-pass part; or the mean of the sources.
+        With "none" the signals are the images themselves.
+
+    Raises
+    ------
+    ValueError
+        Channels do not fit, the images differ in size, or there is no such base.
+    """
+    _check(x, y, base, ("none", "low", "mean"))
+    if len(set(channels)) != 1:
+        raise ValueError(f"sources are fused with equally many channels each; found {channels}")
+    pair = tuple(
+        _as_channels(image, n, "the image") for image, n in zip((x, y), channels, strict=True)
+    )
+    if base == "none":
+        return Prepared((pair[0][None], pair[1][None]), np.zeros_like(pair[0]))
+    splits = [lowpass_split(image, strength) for image in pair]
+    bottom: Floats
+    if base == "mean":
+        bottom = (pair[0] + pair[1]) / 2
+    elif len(x) == len(y) == 3:
+        blended = exposure_fusion((x, y))
+        bottom = lowpass_split(_as_channels(blended, channels[0], "the image"), strength).low
+    else:
+        bottom = np.maximum(splits[0].low, splits[1].low)
+    return Prepared((splits[0].high[None], splits[1].high[None]), bottom.astype(x.dtype))
+
+
+def coloured(grey: Floats, x: Floats, y: Floats) -> Floats:
+    """Give a fused luma (1, H, W) the colours of Mertens' exposure fusion of its sources.
+
+    Of grey sources it is the image already.
+    """
+    if len(x) != 3 or len(y) != 3:
+        return grey
+    blended = ycbcr(exposure_fusion((x, y)))
+    return rgb(np.concatenate([grey.astype(blended.dtype), blended[1:]]))
+
+
+def _check(x: Floats, y: Floats, base: str, bases: Sequence[str]) -> None:
+    if x.shape[-2:] != y.shape[-2:]:
+        raise ValueError(
+            f"images differ in size: x is {x.shape[-2]} x {x.shape[-1]}, y is {y.shape[-2]} x "
+            f"{y.shape[-1]}"
+        )
+    if base not in bases:
+        raise ValueError(f"base must be one of {', '.join(bases)}; found {base!r}")
+
+
+def _as_channels(image: Floats, channels: int, name: str) -> Floats:
+    if len(image) == channels:
+        return image
+    if channels == 1 and len(image) == 3:
+        return luma(image)
+    if channels == 3 and len(image) == 1:
+        return np.repeat(image, 3, axis=0)
+    raise ValueError(f"the model codes {_count(channels)} of {name}, which has {len(image)}")
+
+
+def _count(channels: int) -> str:
+    return f"{channels} channel{'s' * (channels > 1)}"

@@ -1,0 +1,159 @@
+"""Help, plugins, and `mcsc` as a program; what the README says."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+
+import click
+import numpy as np
+import pytest
+
+import mcsc
+from mcsc.cli import cli
+from tests.helpers import run
+from tests.paths import ROOT
+
+
+def test_version_and_help():
+    assert run("--version").stdout == f"mcsc, version {mcsc.__version__}\n"
+    bare = run()
+    assert bare.exit_code == 0
+    assert bare.stdout == run("--help").stdout
+    assert re.search(r"mcsc demo .*\n.*mcsc solve depth.png photo.png", bare.stdout)
+
+
+@pytest.mark.parametrize("name", list(cli.commands))
+def test_help_of_every_command_and_option(name):
+    done = run(name, "--help")
+    assert done.exit_code == 0
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    for option in cli.commands[name].params:
+        if isinstance(option, click.Option):
+            assert option.help, option
+            assert option.opts[0] in done.stdout
+
+
+def test_info(monkeypatch):
+    done = run("info")
+    assert done.exit_code == 0
+    rows = dict(re.split(r"  +", line, maxsplit=1) for line in done.stdout.splitlines())
+    assert rows["mcsc"] == mcsc.__version__
+    assert rows["numpy"] == np.__version__
+    for name in ("torch", "triton", "lightning"):
+        try:
+            assert rows[name] == importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            assert name not in rows
+    assert rows["FFT"].startswith("pocketfft of SciPy")
+    assert rows["threads"].split()[0] == str(mcsc.get_num_threads())
+    assert set(rows) >= {"python", "numba", "BLAS", "cores", "memory", "GPU", "platform"}
+    monkeypatch.setattr("mcsc.backend.select.cupy_or_reason", lambda: (None, "no driver"))
+    assert "none: no driver" in run("info").stdout
+
+
+@pytest.fixture
+def plugins(tmp_path, monkeypatch):
+    """A good command and two that cannot be loaded, from another package."""
+    (tmp_path / "other_package.py").write_text(
+        "import click\n@click.command()\ndef extra():\n    '''Do more.'''\n    print('more')\n"
+        "number = 3\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    entries = [
+        importlib.metadata.EntryPoint(name, value, "mcsc.commands")
+        for name, value in {
+            "extra": "other_package:extra",
+            "broken": "no_such_package:command",
+            "number": "other_package:number",
+            "info": "no_such_package:info",
+        }.items()
+    ]
+    asked = []
+
+    def entry_points(*, group):
+        asked.append(group)
+        return entries
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+    vars(cli).pop("_plugins", None)
+    yield asked
+    vars(cli).pop("_plugins", None)
+
+
+def test_plugins_are_listed_and_run(plugins):
+    done = run("--help")
+    assert done.exit_code == 0
+    assert re.search(r"^  extra +Do more\.$", done.stdout, re.MULTILINE)
+    assert "number" not in done.stdout
+    assert [line.split(" cannot")[0] for line in done.stderr.splitlines()] == [
+        "mcsc: warning: the command 'broken'",
+        "mcsc: warning: the command 'number'",
+    ]
+    assert run("extra").stdout == "more\n"
+
+
+def test_plugins_are_not_looked_up_for_own_commands(plugins):
+    assert run("info").exit_code == 0
+    assert not plugins
+
+
+def test_a_broken_plugin_is_refused_when_it_is_asked_for(plugins):
+    done = run("broken")
+    assert done.exit_code == 2
+    warning, error, _ = done.stderr.splitlines()
+    assert warning.startswith("mcsc: warning: the command 'broken' cannot be loaded: No module")
+    assert error.startswith("mcsc: error: No such command 'broken'")
+
+
+# ------------------------------------------------------------------------ as a program, README
+def test_as_a_program(tmp_path):
+    command = [sys.executable, "-m", "mcsc.cli", "solve", str(tmp_path / "no.png")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"mcsc: error: {tmp_path / 'no.png'}: no such file\n"
+
+
+def test_help_loads_nothing_heavy():
+    heavy = {"matplotlib", "numba", "PIL", "rich", "scipy", "skimage", "tifffile"}
+    code = (
+        "import sys, mcsc.cli\n"
+        "try:\n    mcsc.cli.main(['--help'])\n"
+        f"finally:\n    print(sorted({heavy!r} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_python_of_the_readme_runs(capsys, tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "README.md").read_text()
+    code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+    names = {"__name__": "readme"}
+    exec(compile(code, "README.md", "exec"), names)
+    assert capsys.readouterr().out.startswith("True")
+    assert names["image"].shape == (1, 1, 96, 96)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.npz", "net.safetensors"]
+
+
+def test_commands_of_the_readme_are_understood():
+    text = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    words = [line.split("#")[0].split() for block in blocks for line in block.splitlines()]
+    commands = [w[1:] for w in words if w[:1] == ["mcsc"]]
+    assert len(commands) >= 3
+    for name, *options in commands:
+        if "--help" not in options:
+            # Commands of plugins, too.
+            command = cli.get_command(None, name)
+            assert command is not None, name
+            command.make_context(name, options).close()
+    targets = {w[1] for w in words if w[:1] == ["make"]}
+    makefile = (ROOT / "Makefile").read_text()
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

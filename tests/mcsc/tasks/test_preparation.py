@@ -1,0 +1,89 @@
+"""Signals that dictionaries and networks take, and what their answer is added to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mcsc.baselines.fusions import exposure_fusion
+from mcsc.images import lowpass_split, luma, ycbcr
+from mcsc.tasks.preparation import coloured, prepare_fusion, prepare_restoration
+
+
+def images(*channels, shape=(18, 20)):
+    rng = np.random.default_rng(len(channels))
+    return tuple(rng.random((c, *shape), dtype=np.float32) for c in channels)
+
+
+@pytest.mark.parametrize("base", ["none", "input", "low"])
+def test_restoration_of_bands_one_by_one(base):
+    x, y = images(4, 3)
+    made = prepare_restoration(x, y, (1, 1), strength=3.0, base=base)
+    first, second = made.signals
+    assert first.shape == (4, 1, 18, 20)
+    assert second.shape == (4, 1, 18, 20)
+    if base == "none":
+        np.testing.assert_array_equal(first[:, 0], x)
+        np.testing.assert_array_equal(second[2, 0], luma(y)[0])
+        assert not made.base.any()
+    else:
+        low, high = lowpass_split(x, 3.0)
+        np.testing.assert_array_equal(first[:, 0], high)
+        np.testing.assert_array_equal(second[3], lowpass_split(luma(y), 3.0).high)
+        np.testing.assert_array_equal(made.base, x if base == "input" else low)
+
+
+def test_restoration_jointly_with_a_grey_guide_repeated():
+    x, y = images(3, 1)
+    first, second = prepare_restoration(x, y, (3, 3), strength=3.0, base="low").signals
+    assert first.shape == second.shape == (1, 3, 18, 20)
+    np.testing.assert_array_equal(second[0, 0], second[0, 2])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_bases_of_fusions(channels):
+    x, y = images(3, 3)
+    a, b = (x, y) if channels == 3 else (luma(x), luma(y))
+    options = {"channels": (channels, channels), "strength": 3.0}
+    plain = prepare_fusion(x, y, base="none", **options)
+    np.testing.assert_array_equal(plain.signals[0][0], a)
+    assert not plain.base.any()
+    mean = prepare_fusion(x, y, base="mean", **options)
+    np.testing.assert_allclose(mean.base, (a + b) / 2, atol=1e-6)
+    np.testing.assert_array_equal(mean.signals[1][0], lowpass_split(b, 3.0).high)
+    low = prepare_fusion(x, y, base="low", **options)
+    blended = exposure_fusion((x, y))
+    wanted = lowpass_split(blended if channels == 3 else luma(blended), 3.0).low
+    np.testing.assert_allclose(low.base, wanted, atol=1e-6)
+
+
+def test_the_brighter_of_grey_sources():
+    x, y = images(1, 1)
+    made = prepare_fusion(x, y, (1, 1), strength=3.0, base="low")
+    lows = [lowpass_split(i, 3.0).low for i in (x, y)]
+    np.testing.assert_array_equal(made.base, np.maximum(*lows))
+
+
+def test_colours_are_those_of_exposure_fusion():
+    x, y = images(3, 3)
+    grey = images(1)[0]
+    found = ycbcr(coloured(grey, x, y))
+    np.testing.assert_allclose(found[:1], grey, atol=1e-5)
+    np.testing.assert_allclose(found[1:], ycbcr(exposure_fusion((x, y)))[1:], atol=1e-5)
+    assert coloured(grey, grey, grey) is grey
+
+
+def test_refusals():
+    x, y = images(1, 3)
+    with pytest.raises(ValueError, match="x is 18 x 20, y is 18 x 19"):
+        prepare_restoration(x, y[..., 1:], (1, 1), strength=3.0, base="low")
+    with pytest.raises(ValueError, match="base must be one of none, input, low; found 'mean'"):
+        prepare_restoration(x, y, (1, 1), strength=3.0, base="mean")
+    with pytest.raises(ValueError, match="base must be one of none, low, mean; found 'input'"):
+        prepare_fusion(x, y, (1, 1), strength=3.0, base="input")
+    with pytest.raises(ValueError, match="codes 2 channels of the image to restore, which has 1"):
+        prepare_restoration(x, y, (2, 1), strength=3.0, base="low")
+    with pytest.raises(ValueError, match="codes 2 channels of the guide, which has 3"):
+        prepare_restoration(x, y, (1, 2), strength=3.0, base="low")
+    with pytest.raises(ValueError, match=r"equally many channels each; found \(1, 3\)"):
+        prepare_fusion(x, y, (1, 3), strength=3.0, base="low")

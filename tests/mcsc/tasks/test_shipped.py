@@ -1,0 +1,71 @@
+"""The dictionaries that come with the package."""
+
+import numpy as np
+import pytest
+
+from mcsc.quality import metrics
+from mcsc.synthetic import scenes
+from mcsc.tasks.methods import resolve_method
+from mcsc.tasks.shipped import available, load_pretrained
+from mcsc.tasks.task import TASKS
+
+
+@pytest.mark.parametrize("name", list(TASKS))
+def test_every_task_has_one_that_knows_its_use(name):
+    d = load_pretrained(name)
+    assert d.metadata["task"] == name
+    assert d.metadata["lam"] > 0
+    assert "synthetic scenes" in d.metadata["data"]
+    assert d.filter_norms().max() <= 1 + 1e-5
+    assert (d.target_common is not None) == (TASKS[name].kind == "restoration")
+
+
+def test_names():
+    assert available() == sorted(TASKS)
+    with pytest.raises(ValueError, match="no dictionary 'x' comes with the package; there are de"):
+        load_pretrained("x")
+
+
+@pytest.mark.parametrize("name", ["depth-sr", "multispectral-sr", "flash-denoise"])
+def test_restoration_of_synthetic_scenes_not_seen(name):
+    task = TASKS[name]
+    method = resolve_method("mcsc", task)
+    before, after = [], []
+    for number, scene in enumerate(scenes(task.synthetic, 3, (96, 96), 900)):
+        x = task.degrade(scene.target, seed=number)
+        image = method(x, scene.y, sigma=task.sigma)
+        before.append(metrics.rmse(x, scene.target))
+        after.append(metrics.rmse(image, scene.target))
+    assert np.mean(after) < (0.5 if task.sigma else 0.97) * np.mean(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "measure"),
+    [
+        ("multi-exposure", lambda image, scene: metrics.mef_ssim(image, (scene.x, scene.y))),
+        ("multi-focus", lambda image, scene: metrics.psnr(image, scene.target) / 10),
+        ("medical", lambda image, scene: metrics.qabf(image, (scene.x, scene.y))),
+    ],
+)
+def test_fusion_of_synthetic_scenes_beats_the_mean(name, measure):
+    task = TASKS[name]
+    method, mean = resolve_method("mcsc", task), resolve_method("mean", task)
+    gains = []
+    for scene in scenes(task.synthetic, 3, (128, 128), 900):
+        images = (np.clip(f(scene.x, scene.y), 0, 1) for f in (method, mean))
+        gains.append(np.subtract(*(measure(image, scene) for image in images)))
+    assert np.mean(gains) > 0.01
+
+
+def test_focus_is_chosen_better_than_by_the_baselines():
+    task = TASKS["multi-focus"]
+    methods = [resolve_method(n, task) for n in ("mcsc", "decision-map", "wavelet", "laplacian")]
+    kept, close = [], []
+    for scene in scenes(task.synthetic, 3, (160, 160), 700):
+        images = [np.clip(f(scene.x, scene.y), 0, 1) for f in methods]
+        kept.append([metrics.qabf(image, (scene.x, scene.y)) for image in images])
+        close.append([metrics.psnr(image, scene.target) for image in images[:2]])
+    own, *others = np.mean(kept, axis=0)
+    assert own > max(others) + 0.003
+    own, decision = np.mean(close, axis=0)
+    assert own > decision + 0.3

@@ -1,0 +1,92 @@
+"""The weights that come with the package."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import numpy as np
+import pytest
+
+from mcsc.images import lowpass_split, luma
+from mcsc.quality import metrics
+from mcsc.synthetic import scenes
+from mcsc.tasks.methods import resolve_method
+from mcsc.tasks.task import TASKS
+from tests.unfolded.nets import torch
+from unfolded import CUNet, pretrained
+from unfolded.starts.weights import shipped
+
+FOLDER = resources.files("unfolded") / "weights_data"
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_has_weights_and_a_card(name):
+    net = pretrained(name)
+    assert isinstance(net, CUNet)
+    assert not net.training
+    assert net.configuration.task == TASKS[name].kind
+    assert net.metadata["task"] == name
+    assert "synthetic scenes" in net.metadata["data"]
+    largest = 3e6 if max(net.configuration.channels) == 3 else 1e6
+    assert (FOLDER / f"{name}.safetensors").stat().st_size < largest
+    card = (FOLDER / f"{name}.md").read_text()
+    for words in (
+        f"# {name}\n",
+        f"- Data: {net.metadata['data']}.",
+        " s on ",
+        "mcsc train",
+        "after it",
+    ):
+        assert words in card
+
+
+def test_names():
+    assert sorted(shipped()) == sorted(TASKS)
+    with pytest.raises(ValueError, match="no pretrained weights named 'x': there are depth-sr, "):
+        pretrained("x")
+
+
+@pytest.mark.parametrize("name", ["depth-sr", "multispectral-sr", "flash-denoise"])
+def test_restoration_of_synthetic_scenes_not_seen(name):
+    task = TASKS[name]
+    method = resolve_method("cunet", task)
+    before, after = [], []
+    for number, scene in enumerate(scenes(task.synthetic, 4, (128, 128), 900)):
+        x = task.degrade(scene.target, seed=number)
+        image = method(x, scene.y, sigma=task.sigma)
+        before.append(metrics.rmse(x, scene.target))
+        after.append(metrics.rmse(image, scene.target))
+    assert np.mean(after) < (0.4 if task.sigma else 0.85) * np.mean(before)
+
+
+@pytest.mark.parametrize("name", ["multi-exposure", "multi-focus", "medical"])
+def test_detail_of_fused_synthetic_scenes_is_nearer_to_the_target_than_the_mean(name):
+    task = TASKS[name]
+    method, mean = resolve_method("cunet", task), resolve_method("mean", task)
+    errors = []
+    for scene in scenes(task.synthetic, 4, (128, 128), 900):
+        images = (detail(f(scene.x, scene.y)) for f in (method, mean))
+        errors.append([metrics.rmse(image, detail(scene.target)) for image in images])
+    own, of_the_mean = np.mean(errors, axis=0)
+    assert own < 0.9 * of_the_mean
+
+
+def detail(image):
+    """What networks answer for: low-pass parts come from elsewhere."""
+    return lowpass_split(luma(image) if len(image) == 3 else image).high
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_codes_are_sparse_and_not_silent(name):
+    """Thresholds that silence every code would give the base alone."""
+    from unfolded import tasks
+
+    task, net = TASKS[name], pretrained(name)
+    scene = next(iter(scenes(task.synthetic, 1, (96, 96), 901)))
+    x = scene.x if task.kind == "fusion" else task.degrade(scene.target)
+    made = tasks.prepare(net, task, x, scene.y)
+    with torch.no_grad():
+        c, uv = net.codes(*(torch.from_numpy(np.array(s[:1])) for s in made.signals))
+    shares = [float((maps != 0).float().mean()) for maps in (c, *uv)]
+    assert max(shares) > 1e-3
+    assert min(shares) < 0.9

@@ -1,0 +1,1 @@
+"""A block of the network, computed in different ways that must agree."""

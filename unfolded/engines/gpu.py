@@ -1,0 +1,280 @@
+r"""Inference on a GPU by Triton kernels: a block moves each map through memory three times at most.
+
+Block j of an LCSC module needs the maps :math:`U_{j-1}` and the image :math:`d = D_j * U_{j-1}`:
+
+.. math:: U_j = S_\lambda(U_{j-1} + [E_0 \; {-E_j}] * (x, d)).
+
+`lift` reads and writes the maps once. The next :math:`D * U` reads them a third time: `reduce_rows`
+sums over maps and along rows on the tensor cores, which leaves s C images instead of K maps;
+`add_rows` sums those over rows. (A direct convolution from K maps to one channel would leave 15 of
+16 lines of a tensor core's tile empty.) No atomics: the same bits at every call.
+
+The drive :math:`E_0 * x` is multiplied anew in every block, together with :math:`E_j * d`, where x
+has few channels: the patches of x are in the cache, the drive's maps would come from memory. With
+more channels the multiplications take longer than that, and the drive is kept, to be read once a
+block.
+
+Memory: one set of maps, ``K H W`` numbers, two with a drive that is kept, and ``s C H W`` of row
+sums for a sample.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from ..network.cunet import CUNet
+    from ..network.lcsc import LCSC
+
+# Of a program: maps, pixels, numbers of a patch multiplied at a time, and warps. With four warps
+# the compiler spills registers (looked up in the machine code for sm_90).
+MAPS, PIXELS, STEP, WARPS = 64, 128, 32, 8
+ANEW = 2
+"""Channels up to which the drive is multiplied anew and not read: 2 C K s^2 operations a pixel or
+4 K bytes. By the data sheet of an H200, at half the rate of its TF32 tensor cores, both take the
+same time for 8x8 filters and C = 1.6."""
+
+# Lines of `reduce_rows` a program at most.
+LINES = 64
+
+# The matrices are multiplied by tensor cores in tiles of at least this side.
+_SIDE = 16
+
+
+def runs_on(device: torch.device) -> bool:
+    """Return True where the kernels run: Triton is installed, and it is a GPU or interpreted."""
+    try:
+        from . import gpu_kernels as fused_kernels
+    except ImportError:
+        return False
+    return device.type == "cuda" or fused_kernels.INTERPRETED
+
+
+def dot_precision(precision: str, device: torch.device) -> str:
+    """Return what Triton calls the products of a precision on a device.
+
+    Float32 itself is three products of TF32 (Markidis et al., 2018), as exact as its own on tensor
+    cores, where a GPU has these.
+    """
+    if precision == "tf32":
+        return "tf32"
+    cores = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    if precision == "float32" and cores and torch.version.hip is None:
+        return "tf32x3"
+    return "ieee"
+
+
+def to_tf32(values: Tensor) -> Tensor:
+    """Round float32 to the 11 bits of TF32, as `fused_kernels.to_tf32` does."""
+    return ((values.contiguous().view(torch.int32) + 0x1000) & -0x2000).view(torch.float32)
+
+
+def interpreted() -> bool:
+    """Return True where NumPy runs the kernels."""
+    from . import gpu_kernels as fused_kernels
+
+    return fused_kernels.INTERPRETED
+
+
+class Fused:
+    """A network's matrices on a device, and its answer by the kernels of `fused_kernels`.
+
+    Parameters
+    ----------
+    net : CUNet
+        In float32, on the device; its weights are copied.
+    precision : {"float32", "tf32", "bfloat16"}
+        Of the products; with the last, maps are kept in bfloat16 too.
+    """
+
+    def __init__(self, net: CUNet, precision: str = "float32") -> None:
+        dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        dot = dot_precision(precision, net.target_common.weight.device)
+        lcscs: list[Any] = list(net.unique)
+        last: list[Any] = [layer.weight for layer in net.explained]
+        targets: list[Any] = [layer.weight for layer in net.target_unique]
+        for m, target in enumerate(targets):
+            last[m] = torch.cat((last[m], target))
+        self._unique = [_Module(lcsc, w, dtype, dot) for lcsc, w in zip(lcscs, last, strict=True)]
+        self._common = _Module(net.common, net.target_common.weight, dtype, dot)
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the target image of x and y, float32 (N, C_z, H, W)."""
+        with torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext():
+            return self._run(x, y)
+
+    def _run(self, x: Tensor, y: Tensor) -> Tensor:
+        left, parts = [], []
+        for module, signal in zip(self._unique, (x, y), strict=True):
+            made = module.run(signal)
+            left.append(signal - made[:, : signal.shape[1]])
+            if made.shape[1] > signal.shape[1]:
+                parts.append(made[:, signal.shape[1] :])
+        return sum(parts, start=self._common.run(torch.cat(left, dim=1)))
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A block: maps from the image by `up`, then the next image from the maps by `down`."""
+
+    up: Tensor
+    planes: tuple[int, int]
+    """First and last, exclusive, of the image whose patches `up` takes."""
+    threshold: float
+    goes_on: bool
+    drive: str
+    """What `lift` does with it: "adds", "keeps", or nothing."""
+    down: Tensor
+    channels: int
+
+
+class _Module:
+    """An LCSC module and the filters that its last maps are convolved with."""
+
+    def __init__(self, lcsc: LCSC, last: Tensor, dtype: torch.dtype, dot: str) -> None:
+        self.count, self.channels, self.size = lcsc.first.weight.shape[:3]
+        self.dtype, self.dot = dtype, dot
+        channels = self.channels
+        blocks = lcsc.steps()
+        first = lcsc.first.weight.detach()
+        downs = [down.weight.detach() for down, _, _ in blocks] + [last.detach()]
+        self.keeps_drive = lcsc.residual and channels > ANEW and len(blocks) > 0
+        numbers = [lcsc.thresholds[0], *(number for _, _, number in blocks)]
+        kept = "keeps" if self.keeps_drive else ""
+        self.steps = [self._step(first, (0, channels), numbers[0], False, kept, downs[0])]
+        for (_, up, _), number, down in zip(blocks, numbers[1:], downs[1:], strict=True):
+            weight, planes, drive = up.weight.detach(), (channels, 2 * channels), ""
+            if self.keeps_drive:
+                weight, drive = -weight, "adds"
+            elif lcsc.residual:
+                weight, planes = torch.cat((first, -weight), dim=1), (0, 2 * channels)
+            self.steps.append(self._step(weight, planes, number, lcsc.residual, drive, down))
+
+    def _step(
+        self, up: Tensor, planes: tuple[int, int], threshold: Tensor, goes_on: bool, drive: str,
+        down: Tensor,
+    ) -> _Step:  # fmt: skip
+        matrix = _filled(up.reshape(self.count, -1), MAPS, STEP)
+        channels = down.shape[0]
+        # From (C, K, dy, dx) to (dx, (dy, C), K).
+        lines = down.permute(3, 2, 0, 1).reshape(self.size, -1, self.count)
+        lines = _filled(lines, _lines(lines.shape[1]), STEP)
+        if self.dot == "tf32":
+            matrix, lines = to_tf32(matrix), to_tf32(lines)
+        return _Step(
+            matrix.to(self.dtype).contiguous(),
+            planes,
+            threshold.item(),
+            goes_on,
+            drive,
+            lines.to(self.dtype).contiguous(),
+            channels,
+        )
+
+    def run(self, signal: Tensor) -> Tensor:
+        """Return the last filters' image of a signal (N, C, H, W)."""
+        samples, _, height, width = signal.shape
+        canvas = _Canvas(to_tf32(signal) if self.dot == "tf32" else signal, self.size)
+        maps = signal.new_empty((samples, self.count, height, width), dtype=self.dtype)
+        # One that is not kept is not looked at.
+        drive = torch.empty_like(maps) if self.keeps_drive else maps
+        for step in self.steps[:-1]:
+            self._lift(step, canvas, maps, drive)
+            self._lower(step, maps, canvas)
+        step = self.steps[-1]
+        self._lift(step, canvas, maps, drive)
+        return self._lower(step, maps)
+
+    def _lift(self, step: _Step, canvas: _Canvas, maps: Tensor, drive: Tensor) -> None:
+        from . import gpu_kernels as fused_kernels
+
+        samples, _, height, width = maps.shape
+        lines, taps = step.up.shape
+        image = canvas.image
+        fused_kernels.lift[(height * canvas.tiles, lines // MAPS, samples)](
+            image, step.up, canvas.offsets(step.planes, taps), maps, drive, step.threshold,
+            self.count, height, width, canvas.tiles, image.stride(2), image.stride(0),
+            TAPS=taps, GO_ON=step.goes_on, DRIVE=step.drive, PRECISION=self.dot,
+            MAPS=MAPS, PIXELS=PIXELS, STEP=STEP, num_warps=WARPS,
+        )  # fmt: skip
+
+    def _lower(self, step: _Step, maps: Tensor, canvas: _Canvas | None = None) -> Tensor:
+        """Return ``D * maps``; with a canvas, it is on it, beside the signal."""
+        from . import gpu_kernels as fused_kernels
+
+        samples, _, height, width = maps.shape
+        if canvas is None:
+            size = (samples, step.channels, height, width)
+            image, margin = torch.empty(size, device=maps.device), 0
+        else:
+            image, margin = canvas.image[:, self.channels :], canvas.margin
+        tiles = -(-width // PIXELS)
+        sums = self.size * step.channels
+        rows = image.new_empty((samples, sums, height, width))
+        _, all_lines, filters = step.down.shape
+        lines = _lines(sums)
+        fused_kernels.reduce_rows[(height * tiles, samples, all_lines // lines)](
+            maps, step.down, rows, self.count, height, width, tiles,
+            SIZE=self.size, SUMS=sums, ALL_LINES=all_lines, FILTERS=filters,
+            PRECISION=self.dot, LINES=lines, PIXELS=PIXELS, STEP=STEP, num_warps=WARPS,
+        )  # fmt: skip
+        fused_kernels.add_rows[(height * tiles, step.channels, samples)](
+            rows, image, height, width, tiles,
+            image.stride(2), image.stride(0), image.stride(1), margin,
+            SIZE=self.size, CHANNELS=step.channels, PIXELS=PIXELS,
+            ROUND=self.dot == "tf32" and canvas is not None,
+        )  # fmt: skip
+        return image
+
+
+class _Canvas:
+    """The signal x and beside it d = D * U, with zeros around them: every patch is inside."""
+
+    def __init__(self, signal: Tensor, size: int) -> None:
+        samples, channels, height, width = signal.shape
+        self.size = size
+        self.margin = margin = (size - 1) // 2
+        self.tiles = -(-width // PIXELS)
+        pitch = self.tiles * PIXELS + _SIDE * -(-(size - 1) // _SIDE)
+        shape = (samples, 2 * channels, height + size - 1, pitch)
+        if math.prod(shape[1:]) >= 2**31:
+            raise ValueError(
+                f"images of {height} x {width} are too large for the kernels at once: use tiled()"
+            )
+        self.image = signal.new_zeros(shape)
+        inside = self.image[:, :channels, margin : margin + height, margin : margin + width]
+        inside.copy_(signal)
+        self._offsets: dict[tuple[int, int], Tensor] = {}
+
+    def offsets(self, planes: tuple[int, int], taps: int) -> Tensor:
+        """Return where a patch's numbers are, from its first one on; `taps` of them.
+
+        Made on the device: nothing is copied to it, which a graph of calls could not hold.
+        """
+        if planes not in self._offsets:
+            device = self.image.device
+            _, across, down, _ = self.image.stride()
+            side = torch.arange(self.size, device=device, dtype=torch.int32)
+            plane = torch.arange(*planes, device=device, dtype=torch.int32)
+            found = plane[:, None, None] * across + side[:, None] * down + side
+            filled = found.new_zeros(taps)
+            filled[: found.numel()] = found.flatten()
+            self._offsets[planes] = filled
+        return self._offsets[planes]
+
+
+def _filled(matrix: Tensor, rows: int, columns: int) -> Tensor:
+    """The matrix with zeros up to multiples of so many rows and columns."""
+    r, c = matrix.shape[-2:]
+    return torch.nn.functional.pad(matrix, (0, -c % columns, 0, -r % rows))
+
+
+def _lines(sums: int) -> int:
+    """Lines of `reduce_rows` a program, a power of two."""
+    return min(LINES, max(_SIDE, 1 << (sums - 1).bit_length()))

@@ -1,0 +1,67 @@
+r"""Large images in tiles whose overlap is exact.
+
+Every LCSC block looks ``s - 1`` pixels further (D before, E after, or the other way round), the
+first E and the two convolutions around the common module add the rest: one output pixel depends
+on
+
+.. math:: 2 (J + 1)(s - 1)
+
+pixels on each side of it, and on no others. A tile that brings so many along, or ends where the
+image does, gives the untiled result.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from .accelerated import Accelerated
+    from .configuration import Configuration
+    from .cunet import CUNet
+
+
+def radius(configuration: Configuration) -> int:
+    """Return how many pixels on each side an output pixel depends on: 2 (J + 1) (s - 1)."""
+    return 2 * (configuration.blocks + 1) * (configuration.kernel_size - 1)
+
+
+def tiled(net: CUNet | Accelerated, x: Tensor, y: Tensor, tile: int) -> Tensor:
+    """Return ``net(x, y)`` computed tile by tile; see `CUNet.tiled`.
+
+    Parameters
+    ----------
+    net : CUNet or Accelerated
+        The network.
+    x, y : tensor (N, C_x, H, W), (N, C_y, H, W)
+        Images.
+    tile : int
+        Side of the square of output pixels computed at a time.
+
+    Raises
+    ------
+    ValueError
+        `tile` is no whole number >= 1.
+    """
+    if not isinstance(tile, int) or isinstance(tile, bool) or tile < 1:
+        raise ValueError(f"tile must be a whole number >= 1, found {tile!r}")
+    reach = radius(net.configuration)
+    n, _, height, width = x.shape
+    image = x.new_empty((n, net.configuration.out_channels, height, width))
+    for top in range(0, height, tile):
+        for left in range(0, width, tile):
+            bottom, right = min(top + tile, height), min(left + tile, width)
+            first_row, first_column = max(top - reach, 0), max(left - reach, 0)
+            window = (
+                ...,
+                slice(first_row, bottom + reach),
+                slice(first_column, right + reach),
+            )
+            part = net(x[window], y[window])
+            image[..., top:bottom, left:right] = part[
+                ...,
+                top - first_row : bottom - first_row,
+                left - first_column : right - first_column,
+            ]
+    return image

@@ -1,0 +1,97 @@
+"""Model cards: how weights came to be, beside their file."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+
+from mcsc import __version__
+from mcsc.files import atomic_write
+from mcsc.tasks.task import Task
+
+from ..training.train import Trained
+
+
+def write_card(
+    path: str | Path, trained: Trained, task: Task, *, data: str, start: str, command: str,
+    before: float | None,
+) -> None:  # fmt: skip
+    """Write a page in Markdown about trained weights.
+
+    Parameters
+    ----------
+    path : path
+        Of the card.
+    trained : Trained
+        What `unfolded.train` returned.
+    task : Task
+        What the network is for.
+    data, start : str
+        What it was trained on, what it started from.
+    command : str
+        That trained it.
+    before : float or None
+        Error on the validation scenes before training, of 255.
+    """
+    configuration, metadata = trained.net.configuration, trained.net.metadata
+    recipe, history = trained.recipe, trained.history
+    count = sum(p.numel() for p in trained.net.parameters())
+    seconds = history.seconds[-1] if history.seconds else 0.0
+    steps = history.step[-1] if history.step else 0
+    torch_version = importlib.metadata.version("torch")
+    lines = [
+        f"# {task.name}",
+        "",
+        f"{task.title}: a CU-Net of {configuration.channels[0]} + {configuration.channels[1]} "
+        f"channels, {configuration.filters[0]} filters of {configuration.kernel_size} x "
+        f"{configuration.kernel_size} a module, {configuration.blocks} blocks; {count:,} numbers.",
+        "",
+        f"- Signals: {_signals(metadata)}",
+        f"- Data: {data}.",
+        f"- Start: {start}.",
+        f"- Training: {steps:,} steps of {_patches(trained)} patches of {recipe.patch} x "
+        f"{recipe.patch}, Adam at {recipe.learning_rate:g}, schedule {recipe.schedule}, seed "
+        f"{recipe.seed}; {seconds:.0f} s on {_device(trained)}"
+        + ("." if trained.completed else ", interrupted."),
+        f"- Command: `{command}`",
+        f"- Versions: mcsc {__version__}, PyTorch {torch_version}.",
+    ]
+    if trained.error is not None:
+        first = "" if before is None else f"{before:.3f} before training, "
+        lines.append(
+            f"- Root mean square error on scenes that were held out, of 255: {first}"
+            f"{trained.error:.3f} after it."
+        )
+    with atomic_write(path) as file:
+        file.write(("\n".join(lines) + "\n").encode())
+
+
+def _signals(metadata: dict[str, object]) -> str:
+    words = {
+        "none": "the images themselves.",
+        "input": "their detail (low-pass split of strength {s:g}); what the network gives is added "
+        "to x.",
+        "low": "their detail (low-pass split of strength {s:g}); what the network gives is added "
+        "to the low-pass part.",
+        "mean": "their detail (low-pass split of strength {s:g}); what the network gives is added "
+        "to the mean of the images.",
+    }
+    return words[str(metadata.get("base", "none"))].format(s=metadata.get("strength") or 0.0)
+
+
+def _patches(trained: Trained) -> str:
+    each = trained.recipe.batch_size
+    return f"{trained.devices} x {each}" if trained.devices > 1 else str(each)
+
+
+def _device(trained: Trained) -> str:
+    if trained.device != "cpu":
+        return f"{trained.devices} x {trained.device}" if trained.devices > 1 else trained.device
+    import os
+
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = torch.get_num_threads()
+    words = f"{threads} thread{'s' * (threads > 1)} of a CPU with {cores} cores"
+    return f"{trained.devices} processes, each with {words}" if trained.devices > 1 else words

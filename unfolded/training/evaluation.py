@@ -1,0 +1,33 @@
+"""Errors of a network on whole scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ..network.cunet import CUNet
+from .data import as_tensors
+
+
+def rmse(net: CUNet, scenes: Sequence[Any]) -> float:
+    """Return the root mean square error of 255, mean over scenes, as training validates by.
+
+    Parameters
+    ----------
+    net : CUNet
+        On any device; left in the mode it is in.
+    scenes : sequence of (x, y, z)
+        As `unfolded.train` takes them.
+    """
+    weight = net.target_common.weight
+    training = net.training
+    net.eval()
+    errors = []
+    with torch.inference_mode():
+        for i in range(len(scenes)):
+            x, y, z = (t.to(weight) for t in as_tensors(scenes[i], f"scene {i}", net.configuration))
+            errors.append(255 * float((net(x, y) - z).square().mean().sqrt()))
+    net.train(training)
+    return sum(errors) / len(errors)
