@@ -124,9 +124,9 @@ def accelerate(
     kernels : {"auto", "fused", "compiled", "layers"}
         The project's own (`unfolded.engines.gpu`; they need Triton, which comes with PyTorch for
         CUDA); PyTorch's layers, compiled by `torch.compile`; or the layers as they are. "auto" is
-        fused on a GPU, if those kernels agree with the layers on small random images there, compiled
-        if they do not, the layers if they fail or there is no Triton; on a CPU the network itself,
-        with the path of `unfolded.engines.cpu_inference`.
+        fused on a GPU, if those kernels agree with the layers on two small random images,
+        compiled if they do not, the layers if they fail or there is no Triton; on a CPU the network
+        itself, with the path of `unfolded.engines.cpu_inference`.
     backend : str
         Of `torch.compile`.
 
