@@ -17,6 +17,7 @@ from .commands.info import info
 from .commands.learn import learn
 from .commands.restore import fuse, restore
 from .commands.solve import solve
+from .errors import InvalidTypeError, Refusal
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -25,12 +26,12 @@ __all__ = ["cli", "main"]
 
 PLUGINS = "mcsc.commands"
 
-# What bad input, files and devices raise. Everything else is a bug and keeps its traceback.
-_REFUSALS = (ValueError, TypeError, OSError, MemoryError, RuntimeError)
+# What cannot be done, and what the system says of files and memory. All else is a bug.
+_REFUSALS = (Refusal, OSError, MemoryError)
 
 
-class _Refusal(click.ClickException):
-    """Bad input: one line and status 2."""
+class _OneLine(click.ClickException):
+    """A refusal: one line and status 2."""
 
     exit_code = 2
 
@@ -60,7 +61,7 @@ class _Commands(click.Group):
         try:
             loaded = entry.load()
             if not isinstance(loaded, click.Command):
-                raise TypeError(f"{entry.value} is not a click command")
+                raise InvalidTypeError(f"{entry.value} is not a click command")
         except Exception as error:  # whatever somebody else's module raises
             source = f" of {entry.dist.name}" if entry.dist else ""
             _say(f"warning: the command {cmd_name!r}{source} cannot be loaded: {_line(error)}")
@@ -84,7 +85,7 @@ class _Commands(click.Group):
             except _REFUSALS as error:
                 if ctx.params["debug"]:
                     raise
-                raise _Refusal(_line(error)) from error
+                raise _OneLine(_line(error)) from error
 
     def main(
         self,

@@ -13,6 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from ._version import __version__
+from .errors import InvalidValueError
 
 
 @contextmanager
@@ -78,17 +79,17 @@ def read_npz(
                 arrays = {key: data[key] for key in data.files}
             header = json.loads(str(arrays.pop("header")[()]))
             if header["kind"] != kind:
-                raise ValueError(f"it is of kind {header['kind']!r}")
+                raise InvalidValueError(f"it is of kind {header['kind']!r}")
             newer = header["format"] > newest
             # A damaged table of contents can lose arrays without a word.
             if not newer and sorted(arrays) != header["arrays"]:
-                raise ValueError(f"it holds {sorted(arrays)}")
+                raise InvalidValueError(f"it holds {sorted(arrays)}")
         except Exception as error:  # zipfile, zlib, NumPy and JSON raise each their own
-            raise ValueError(
+            raise InvalidValueError(
                 f"{path} is not a {noun} file written by mcsc, or it is damaged"
             ) from error
     if newer:
-        raise ValueError(
+        raise InvalidValueError(
             f"{path} was written by a newer mcsc ({header.get('written_by', 'unknown')}, file "
             f"format {header['format']}; this one reads up to {newest}): update mcsc"
         )

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from mcsc.commands import options
 from mcsc.commands.sources import read_sources, source_options
+from mcsc.errors import InvalidValueError
 
 _PATH = click.Path(path_type=Path)
 
@@ -259,9 +260,9 @@ def train(
     if patience is not None and validation == 0:
         raise click.UsageError("--patience needs scenes to validate on")
     if out.suffix != ".safetensors":
-        raise ValueError(f"--out {out}: want a name that ends in .safetensors")
+        raise InvalidValueError(f"--out {out}: want a name that ends in .safetensors")
     if not out.resolve().parent.is_dir():
-        raise ValueError(f"{out}: there is no folder {out.resolve().parent}")
+        raise InvalidValueError(f"{out}: there is no folder {out.resolve().parent}")
     if devices != "auto" and not (devices.isdecimal() and int(devices) >= 1):
         raise click.UsageError(f"--devices must be auto or a number >= 1, found {devices!r}")
     sources = read_sources(task, folder, scenes, synthetic, seed, held_out=validation, truth=True)
@@ -368,9 +369,9 @@ def export(weights: str, out: Path) -> None:
     mcsc export depth-sr -o depth.onnx
     """  # noqa: D301  (click wants the backspace itself)
     if out.suffix != ".onnx":
-        raise ValueError(f"--out {out}: want a name that ends in .onnx")
+        raise InvalidValueError(f"--out {out}: want a name that ends in .onnx")
     if not out.resolve().parent.is_dir():
-        raise ValueError(f"{out}: there is no folder {out.resolve().parent}")
+        raise InvalidValueError(f"{out}: there is no folder {out.resolve().parent}")
     _need("torch", "safetensors", "onnx", "onnxscript", extra="export")
     net: Any = open_weights(weights)
     net.export(out)
@@ -381,7 +382,9 @@ def _need(*packages: str, extra: str) -> None:
     """Refuse to begin without packages of an extra."""
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        raise ValueError(f"{' and '.join(missing)} not installed: pip install 'mcsc[{extra}]'")
+        raise InvalidValueError(
+            f"{' and '.join(missing)} not installed: pip install 'mcsc[{extra}]'"
+        )
 
 
 def open_weights(name: str) -> Any:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from mcsc.errors import InvalidValueError
 from mcsc.tasks.task import Task, get_task
+from mcsc.types import Floats
 
 from .network.cunet import CUNet
 from .starts.official import load_official
 from .starts.weights import load, pretrained
 from .tasks import apply
-
-Floats = NDArray[np.floating[Any]]
 
 
 def make_method(task: str, file: str | Path | None) -> CUNetMethod:
@@ -40,12 +36,12 @@ def make_method(task: str, file: str | Path | None) -> CUNetMethod:
         net = load_official(file) if Path(file).suffix == ".pth" else load(file)
     found = get_task(task)
     if net.configuration.task != found.kind:
-        raise ValueError(
+        raise InvalidValueError(
             f"{file}: a network for {net.configuration.task}, {task} is a {found.kind}"
         )
     trained_for = net.metadata.get("task", task)
     if trained_for != task:
-        raise ValueError(f"{file}: a network for {trained_for}, not for {task}")
+        raise InvalidValueError(f"{file}: a network for {trained_for}, not for {task}")
     return CUNetMethod(net.eval(), found)
 
 

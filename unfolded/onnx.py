@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from mcsc.errors import MissingExtraError
 from mcsc.files import atomic_write
 
 from .network.cunet import CUNet
@@ -54,7 +55,7 @@ def export_onnx(net: CUNet, path: str | Path) -> None:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
+        raise MissingExtraError(
             f"exporting needs {error.name}: pip install 'mcsc[export]'", name=error.name
         ) from error
     path = Path(path)

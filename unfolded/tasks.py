@@ -9,21 +9,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from mcsc import Dictionary
+from mcsc.errors import InvalidValueError
 from mcsc.tasks.learning import TaskSettings
 from mcsc.tasks.preparation import Prepared, coloured, prepare_fusion, prepare_restoration
 from mcsc.tasks.restoration import back_project
 from mcsc.tasks.scenes import Reader
 from mcsc.tasks.shipped import load_pretrained
 from mcsc.tasks.task import Task
+from mcsc.types import Floats
 
 from .network.cunet import CUNet
 from .starts.weights import load
 from .training.data import Patches, TaskTriples
-
-Floats = NDArray[np.floating[Any]]
 
 STARTS = ("dictionary", "xavier")
 FITTED_PATCHES = 48
@@ -78,7 +77,7 @@ def start(
     if isinstance(what, (str, Path)) and str(what).endswith(".safetensors"):
         net = load(what)
         if net.configuration.task != task.kind:
-            raise ValueError(
+            raise InvalidValueError(
                 f"{what} is a network for {net.configuration.task}, {task.name} is a {task.kind}"
             )
         words = str(Path(what).name)
@@ -128,7 +127,7 @@ def _dictionary(task: Task, what: str | Path | Dictionary) -> tuple[Dictionary, 
         return load_pretrained(task.name), f"the dictionary {task.name} of the package"
     if Path(what).suffix == ".npz":
         return Dictionary.load(what), f"the dictionary {Path(what).name}"
-    raise ValueError(
+    raise InvalidValueError(
         f"a training starts from {', '.join(STARTS)}, a file .npz or .safetensors; found {what!r}"
     )
 

@@ -6,7 +6,8 @@ Everything that is not a fused kernel is written once against the Python array A
 
 from __future__ import annotations
 
-from .arrays import Array, is_array, namespace, to_numpy
+from ..types import Array
+from .arrays import is_array, namespace, to_numpy
 from .base import Backend
 from .select import backend_for, move_to_cuda
 from .threads import get_num_threads, set_num_threads

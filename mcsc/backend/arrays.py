@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import array_api_compat
 import numpy as np
 
-# NumPy's and CuPy's arrays have no common static type.
-Array: TypeAlias = Any
+from ..errors import InvalidTypeError
+from ..types import Array
 
 
 def is_array(value: Any) -> bool:
@@ -28,7 +28,7 @@ def namespace(*arrays: Array) -> Any:
         return array_api_compat.array_namespace(*arrays)
     except TypeError as error:
         found = sorted({type(a).__module__.split(".")[0] for a in arrays})
-        raise TypeError(
+        raise InvalidTypeError(
             f"arrays of different libraries were mixed ({', '.join(found)}): convert them to one"
         ) from error
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from .arrays import Array
+from ..types import Array
 
 
 class Tile(NamedTuple):

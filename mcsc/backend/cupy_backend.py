@@ -14,7 +14,8 @@ import array_api_compat.cupy as xp
 import cupy
 import numpy as np
 
-from .arrays import Array
+from ..errors import InvalidValueError
+from ..types import Array
 from .base import Backend, Tile
 
 _TYPES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
@@ -62,7 +63,7 @@ class CupyBackend(Backend):
     def _layout(self, x: Array, g: Array, tile: Tile) -> Any:
         item = g.dtype.itemsize
         if g.strides[3] != item or not x.flags.c_contiguous:
-            raise ValueError("kernels need contiguous codes and rows")
+            raise InvalidValueError("kernels need contiguous codes and rows")
         n, k, h, w = g.shape
         first = tile.maps.start or 0
         strides = (s // item for s in g.strides[:3])

@@ -9,8 +9,8 @@ import array_api_compat.numpy as xp
 import numpy as np
 import scipy.fft
 
+from ..types import Array
 from . import cpu_kernels as kernels
-from .arrays import Array
 from .base import Backend, Tile
 from .threads import get_num_threads
 

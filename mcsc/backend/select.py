@@ -7,7 +7,9 @@ from typing import Any
 
 import array_api_compat
 
-from .arrays import Array, namespace
+from ..errors import InvalidTypeError, UnavailableError
+from ..types import Array
+from .arrays import namespace
 from .base import Backend
 
 _EXTRA = (
@@ -30,7 +32,7 @@ def backend_for(array: Array) -> Backend:
         return _cupy()
     if type(array).__module__.startswith("array_api_strict"):
         return Backend(xp)
-    raise TypeError(
+    raise InvalidTypeError(
         f"arrays of {type(array).__module__.split('.')[0]} are not supported: pass NumPy or CuPy "
         "arrays"
     )
@@ -76,5 +78,5 @@ def move_to_cuda(array: Array) -> Array:
     """
     cupy, why = cupy_or_reason()
     if cupy is None:
-        raise RuntimeError(f"device='cuda' cannot be used: {why}")
+        raise UnavailableError(f"device='cuda' cannot be used: {why}")
     return cupy.asarray(array)

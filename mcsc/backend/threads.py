@@ -9,6 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from ..errors import InvalidValueError
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -30,7 +32,9 @@ def get_num_threads() -> int:
     if _threads is None:
         asked = os.environ.get("MCSC_NUM_THREADS", "")
         if asked and not (asked.isdecimal() and int(asked) >= 1):
-            raise ValueError(f"MCSC_NUM_THREADS must be a whole number >= 1, found {asked!r}")
+            raise InvalidValueError(
+                f"MCSC_NUM_THREADS must be a whole number >= 1, found {asked!r}"
+            )
         if asked:
             _threads = int(asked)
         elif hasattr(os, "sched_getaffinity"):
@@ -44,7 +48,7 @@ def set_num_threads(n: int) -> None:
     """Set the number of threads that the CPU solvers use from now on (n >= 1)."""
     global _threads, _pool
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise ValueError(f"the number of threads must be a whole number >= 1, found {n!r}")
+        raise InvalidValueError(f"the number of threads must be a whole number >= 1, found {n!r}")
     with _lock:
         _threads = n
         _pool = None

@@ -16,7 +16,9 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from ..checks import Floats, check_number, check_sources, check_whole, grey, planes
+from ..checks import check_number, check_sources, check_whole, grey, planes
+from ..errors import InvalidValueError
+from ..types import Floats
 
 __all__ = [
     "decision_map_fusion",
@@ -145,7 +147,7 @@ def wavelet_fusion(sources: Sequence[Floats], wavelet: str = "bior2.2", levels: 
     luma = _luma(sources)
     count = check_whole("levels", levels)
     if wavelet not in pywt.wavelist(kind="discrete"):
-        raise ValueError(
+        raise InvalidValueError(
             f"wavelet must name a discrete wavelet of PyWavelets, as 'bior2.2'; found {wavelet!r}"
         )
     height, width = stack.shape[-2:]

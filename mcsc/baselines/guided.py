@@ -13,7 +13,9 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from ..checks import Floats, check_image, check_number, check_whole, planes
+from ..checks import check_image, check_number, check_whole, planes
+from ..errors import InvalidValueError
+from ..types import Floats
 
 __all__ = ["guided_filter", "joint_bilateral"]
 
@@ -155,7 +157,7 @@ def _check(image: Any, guide: Any) -> tuple[NDArray[np.float64], NDArray[np.floa
     check_image("image", image)
     check_image("guide", guide)
     if image.shape[-2:] != guide.shape[-2:]:
-        raise ValueError(
+        raise InvalidValueError(
             f"guide has shape {guide.shape}, image {image.shape}; want one height and width"
         )
     return planes(image), planes(guide)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..errors import InvalidValueError
 from ..figures.panels import SignalParts
 from ..images.split import lowpass_split
 from ..model.dictionary import Dictionary
@@ -16,9 +16,8 @@ from ..model.problem import lambda_max
 from ..model.reconstruction import signal_parts
 from ..solvers.front import solve
 from ..solvers.result import Result
+from ..types import Boundary, Floats
 from .options import LAM_RELATIVE, STRENGTH
-
-Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +43,7 @@ class Settings:
     lam: tuple[float, ...] | None = None
     lam_relative: float = LAM_RELATIVE
     method: str = "auto"
-    boundary: str = "zero"
+    boundary: Boundary = "zero"
     tol: float = 1e-3
     max_iter: int | None = None
     device: str = "cpu"
@@ -91,7 +90,7 @@ def decompose(
     if settings.lam is None:
         # The split leaves rounding errors of a constant, and lam would follow them.
         if largest <= 100 * float(np.finfo(detail[0].dtype).eps):
-            raise ValueError(
+            raise InvalidValueError(
                 f"the images hold no detail that the dictionary could code: lambda_max = "
                 f"{largest:.1g}; choose --lam"
             )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ..errors import InvalidValueError
 from . import options
 
 _CENTRE = (208, 568)
@@ -88,7 +89,7 @@ def _window(size: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int, in
     """The part of `size` around the centre, moved inside the picture."""
     for name, n, most in zip(("height", "width"), size, shape, strict=True):
         if n > most:
-            raise ValueError(f"--size: {name} {n} is more than the picture's {most}")
+            raise InvalidValueError(f"--size: {name} {n} is more than the picture's {most}")
     top, left = (
         min(max(centre - n // 2, 0), most - n)
         for centre, n, most in zip(_CENTRE, size, shape, strict=True)

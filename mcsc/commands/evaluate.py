@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ..errors import InvalidValueError
 from ..tasks.task import TASKS
 from . import options
 
@@ -108,7 +109,7 @@ def evaluate(
         make_folder(images)
     for target in (csv_path, json_path, report):
         if target is not None and not target.resolve().parent.is_dir():
-            raise ValueError(f"{target}: there is no folder {target.resolve().parent}")
+            raise InvalidValueError(f"{target}: there is no folder {target.resolve().parent}")
     pictures: list[Any] = []
     width = max(len(n) for n in ("method", *names))
     longest = max(len(n) for n in ("scene", "mean", *(s.name for s in found)))

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..errors import InvalidValueError
 from ..images.colour import luma
 from ..images.files import read_image
 from ..model.dictionary import Dictionary
+from ..types import Floats
 from .decompose import Signal, symbols
-
-Floats = NDArray[np.floating[Any]]
 
 
 def read_signals(
@@ -29,7 +27,7 @@ def read_signals(
         image = read_image(path)
         pixels: Floats = image.pixels.astype(precision)
         if grey and len(pixels) not in (1, 3):
-            raise ValueError(
+            raise InvalidValueError(
                 f"--grey: {path} has {len(pixels)} channels; luma is of 3 (1 stays as it is)"
             )
         images.append((image, luma(pixels) if grey else pixels))
@@ -38,7 +36,9 @@ def read_signals(
         listed = ", ".join(
             f"{p} is {_size(x.shape)}" for p, (_, x) in zip(paths, images, strict=True)
         )
-        raise ValueError(f"images differ in size, want registered ones of one size: {listed}")
+        raise InvalidValueError(
+            f"images differ in size, want registered ones of one size: {listed}"
+        )
 
     signals = []
     for m, (symbol, path, (image, pixels)) in enumerate(
@@ -46,7 +46,7 @@ def read_signals(
     ):
         mask = _mask(masks[m], pixels, path) if m in masks else None
         if mask is None and not np.isfinite(pixels).all():
-            raise ValueError(
+            raise InvalidValueError(
                 f"{path} holds NaN or Inf; if these are unknown pixels, say --mask {m + 1}=nan"
             )
         if mask is not None:
@@ -67,16 +67,18 @@ def _mask(word: str, pixels: Floats, path: Path) -> Floats:
         if len(mask) == 3 and (mask == mask[:1]).all():
             mask = mask[:1]
         if mask.shape[1:] != pixels.shape[1:] or len(mask) not in (1, len(pixels)):
-            raise ValueError(
+            raise InvalidValueError(
                 f"--mask {word} has shape {mask.shape}, {path} {pixels.shape}: want the same "
                 "height and width, and one channel or as many"
             )
         if not np.isfinite(mask).all() or (mask < 0).any():
-            raise ValueError(f"--mask {word} holds NaN, Inf or negative weights")
+            raise InvalidValueError(f"--mask {word} holds NaN, Inf or negative weights")
     if not (mask > 0).any(axis=(1, 2)).all():
-        raise ValueError(f"--mask {word}: no pixel of {path} is known")
+        raise InvalidValueError(f"--mask {word}: no pixel of {path} is known")
     if not np.isfinite(pixels[np.broadcast_to(mask > 0, pixels.shape)]).all():
-        raise ValueError(f"{path} holds NaN or Inf where --mask {word} says that it is known")
+        raise InvalidValueError(
+            f"{path} holds NaN or Inf where --mask {word} says that it is known"
+        )
     return mask
 
 
@@ -96,7 +98,7 @@ def read_dictionary(path: Path | None, signals: Sequence[Signal]) -> Dictionary:
         hint = ""
         if dictionary.channels == tuple(1 for _ in channels) and set(channels) <= {1, 3}:
             hint = "; --grey takes the luma of colour images"
-        raise ValueError(
+        raise InvalidValueError(
             f"{path} is a dictionary for {_channels(dictionary.channels)}, the images are "
             f"{_channels(channels)}{hint}"
         )

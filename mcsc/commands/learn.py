@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ..errors import InvalidValueError
 from . import options
 from .sources import read_sources, source_options
 
@@ -183,7 +184,7 @@ def learn(
     if sigma is not None and task.sigma is None:
         raise click.UsageError(f"--sigma is for flash-denoise, not for {task_name}")
     if not out.resolve().parent.is_dir():
-        raise ValueError(f"{out}: there is no folder {out.resolve().parent}")
+        raise InvalidValueError(f"{out}: there is no folder {out.resolve().parent}")
     sources = read_sources(task, folder, scenes, synthetic, seed)
     click.echo(f"Learning from {sources.words}.")
     learned = learn_task(

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from ..errors import InvalidTypeError
 from ..solvers.front import METHODS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -32,7 +33,7 @@ class Sectioned(click.Command):
         self.sections = sections
         unknown = {n for names in sections.values() for n in names} - {p.name for p in self.params}
         if unknown:
-            raise TypeError(f"{self.name} has no parameters {', '.join(sorted(unknown))}")
+            raise InvalidTypeError(f"{self.name} has no parameters {', '.join(sorted(unknown))}")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, section by section."""

@@ -13,6 +13,7 @@ from typing import Any
 import click
 import numpy as np
 
+from ..errors import InvalidValueError
 from ..figures.panels import convergence_figure, decomposition_figure, save_figure
 from ..files import atomic_write
 from ..images.files import write_image
@@ -24,13 +25,13 @@ from .info import versions
 def make_folder(path: Path) -> None:
     """Make the output folder, or refuse before any work is done."""
     if path.exists() and not path.is_dir():
-        raise ValueError(f"--out {path} is a file; want a folder")
+        raise InvalidValueError(f"--out {path} is a file; want a folder")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"--out {path}: {error.strerror}") from error
+        raise InvalidValueError(f"--out {path}: {error.strerror}") from error
     if not os.access(path, os.W_OK):
-        raise ValueError(f"--out {path}: no permission to write there")
+        raise InvalidValueError(f"--out {path}: no permission to write there")
 
 
 def write_all(

@@ -10,7 +10,8 @@ from ..figures.report import Report, SceneReport, write_report
 from ..tasks.evaluation import Evaluation
 from ..tasks.fusion import Fused
 from ..tasks.restoration import Restored
-from ..tasks.task import Floats, Task
+from ..tasks.task import Task
+from ..types import Floats
 from .info import versions
 
 

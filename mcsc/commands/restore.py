@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from ..errors import InvalidValueError
 from . import options
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def restore(
     other = _registered(second.pixels, image, guide, x, align)
     if foreign is not None:
         if factor != task.factor:
-            raise ValueError(
+            raise InvalidValueError(
                 f"{method} enlarges {task.factor} times, {x} is {factor} times smaller than {guide}"
             )
         _write_foreign(out, foreign(image, other, sigma=sigma or task.sigma), first, bit_depth)
@@ -198,7 +199,7 @@ def fuse(
     images = [_read(path) for path in sources]
     for path, image in zip(sources, images, strict=True):
         if len(image.pixels) not in (1, 3):
-            raise ValueError(f"{path} has {len(image.pixels)} channels; want 1 or 3")
+            raise InvalidValueError(f"{path} has {len(image.pixels)} channels; want 1 or 3")
     task = get_task(task_name)
     foreign = _foreign(task, method, weights, dictionary=dictionary, lam=lam, split=split,
                        report=report, rule=rule)  # fmt: skip
@@ -238,7 +239,7 @@ def _read(path: Path) -> Image:
 
     image = read_image(path)
     if not np.isfinite(image.pixels).all():
-        raise ValueError(f"{path} holds NaN or Inf")
+        raise InvalidValueError(f"{path} holds NaN or Inf")
     return image
 
 
@@ -271,10 +272,10 @@ def _write_foreign(out: Path, image: Any, source: Image, bit_depth: str | None) 
 def _check_output(out: Path, split: Path | None, report: Path | None) -> None:
     """Refuse before the work what could not be written after it."""
     if out.suffix.lower() not in (".png", ".tif", ".tiff", ".jpg", ".jpeg"):
-        raise ValueError(f"--out {out}: want a name that ends in .png, .tif or .jpg")
+        raise InvalidValueError(f"--out {out}: want a name that ends in .png, .tif or .jpg")
     for path in (out, report):
         if path is not None and not path.resolve().parent.is_dir():
-            raise ValueError(f"{path}: there is no folder {path.resolve().parent}")
+            raise InvalidValueError(f"{path}: there is no folder {path.resolve().parent}")
     if split is not None:
         from .outputs import make_folder
 
@@ -290,7 +291,7 @@ def _enlarge(image: Any, guide: Any, path: Path, guide_path: Path) -> Any:
         return image
     factor = round(tall / h)
     if factor < 2 or abs(tall - factor * h) >= factor or abs(wide - factor * w) >= factor:
-        raise ValueError(
+        raise InvalidValueError(
             f"{path} is {h} x {w}, {guide_path} is {tall} x {wide}: want the guide as large, or "
             "larger by one whole factor on both axes"
         )
@@ -306,7 +307,7 @@ def _registered(moving: Any, reference: Any, path: Path, first: Path, align: boo
     if moving.shape[1:] != reference.shape[1:]:
         (h, w), (tall, wide) = moving.shape[1:], reference.shape[1:]
         if not align:
-            raise ValueError(
+            raise InvalidValueError(
                 f"{path} is {h} x {w}, {first} is {tall} x {wide}: want registered images of one "
                 "size; --align brings the one to the other's size and registers it"
             )
@@ -320,7 +321,7 @@ def _registered(moving: Any, reference: Any, path: Path, first: Path, align: boo
         return found.image
     shift = estimate_shift(moving, reference)
     if shift.confidence >= CONFIDENT and max(abs(shift.rows), abs(shift.columns)) >= _DISPLACED:
-        raise ValueError(
+        raise InvalidValueError(
             f"{path} is shifted against {first} by about {shift.rows:.0f} rows and "
             f"{shift.columns:.0f} columns; --align registers it"
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ..types import Boundary
 from . import options
 
 
@@ -109,7 +110,7 @@ def solve(
     method: str,
     tol: float,
     max_iter: int | None,
-    boundary: str,
+    boundary: Boundary,
     masks: dict[int, str],
     grey: bool,
     split: bool,

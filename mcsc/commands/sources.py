@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..errors import InvalidValueError
 from ..tasks.task import TASKS
 
 if TYPE_CHECKING:
@@ -89,13 +90,13 @@ def read_sources(
         found = find_scenes(folder, task, scenes.split(",") if scenes else None)
         kept = max(1, round(held_out * len(found))) if held_out else 0
         if kept >= len(found):
-            raise ValueError(
+            raise InvalidValueError(
                 f"{folder} has {len(found)} scene: want another one to validate on, or "
                 "--validation 0"
             )
         lacking = [s.name for s in found if truth and task.kind == "fusion" and not s.target_path]
         if lacking:
-            raise ValueError(
+            raise InvalidValueError(
                 f"{folder}: {lacking[0]} has no target: {task.name} is learned from scenes whose "
                 "result is known; want a file SCENE_target.png with each pair, or synthetic scenes"
             )

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from ..backend import to_numpy
 from ..checks import check_whole
+from ..errors import InvalidTypeError, InvalidValueError
 from ..model.codes import Codes, Coordinates
 from ..model.dictionary import Dictionary, embed
 from ..model.reconstruction import _fitting, signal_parts
+from ..types import Boundary, Floats
 from .panels import _SIGNED, _TICK_SIZE, _TITLE_SIZE, _colour_bar, _figure, _limit, _map
 
 if TYPE_CHECKING:
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["atom_figure", "atom_use", "dictionary_figure"]
-
-Floats = NDArray[np.floating[Any]]
 
 # Pixels of a mosaic; an atom's own are enlarged to about _ATOM a side.
 _ATOM = 48
@@ -154,7 +154,7 @@ def atom_figure(
     top: int = 8,
     *,
     sample: int = 0,
-    boundary: str = "zero",
+    boundary: Boundary = "zero",
 ) -> Figure:
     """Draw the most used atoms of each code group over the images that they explain.
 
@@ -183,15 +183,19 @@ def atom_figure(
     """
     _check_codes(codes, dictionary)
     if check_whole("top", top) > 16:
-        raise ValueError(f"top must be at most 16, found {top}")
+        raise InvalidValueError(f"top must be at most 16, found {top}")
     count, height, width = codes.grid
     if isinstance(sample, bool) or not isinstance(sample, int) or not 0 <= sample < count:
-        raise ValueError(f"sample must be a whole number from 0 to {count - 1}, found {sample!r}")
+        raise InvalidValueError(
+            f"sample must be a whole number from 0 to {count - 1}, found {sample!r}"
+        )
     parts = _coordinates(codes, sample)
     use = _use(parts, dictionary)
     panels = [p for p in _panels(dictionary, use) if p.use is not None and p.use.any()]
     if not panels:
-        raise ValueError(f"the codes of sample {sample} are all zero: no atom explains anything")
+        raise InvalidValueError(
+            f"the codes of sample {sample} are all zero: no atom explains anything"
+        )
 
     label = 0.34
     gap = 0.06
@@ -370,7 +374,7 @@ def _mosaic(panel: _Panel, wide: float, side: float) -> tuple[NDArray[np.uint8],
 
 
 def _explained(
-    parts: Coordinates, panel: _Panel, k: int, grid: tuple[int, int, int], boundary: str
+    parts: Coordinates, panel: _Panel, k: int, grid: tuple[int, int, int], boundary: Boundary
 ) -> list[Floats]:
     """Map k of a group convolved with its filter in each signal, mean of the channels."""
     own = parts.map == k
@@ -406,26 +410,28 @@ def _use(parts: dict[str, Coordinates], dictionary: Dictionary) -> NDArray[np.fl
 
 def _check_codes(codes: Any, dictionary: Any) -> None:
     if not isinstance(codes, Codes):
-        raise TypeError(f"codes must be mcsc.Codes, found {type(codes).__name__}")
+        raise InvalidTypeError(f"codes must be mcsc.Codes, found {type(codes).__name__}")
     _check_dictionary(dictionary)
     _fitting(codes, dictionary)
 
 
 def _check_dictionary(dictionary: Any) -> None:
     if not isinstance(dictionary, Dictionary):
-        raise TypeError(f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}")
+        raise InvalidTypeError(
+            f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}"
+        )
 
 
 def _check_use(use: Any, maps: int) -> NDArray[np.float64]:
     try:
         values = np.asarray(use, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"use must hold one number for each of the {maps} maps") from error
+        raise InvalidValueError(f"use must hold one number for each of the {maps} maps") from error
     if values.shape != (maps,):
-        raise ValueError(
+        raise InvalidValueError(
             f"use has shape {values.shape}; want ({maps},), one number for each map: common, "
             "then unique"
         )
     if not (np.isfinite(values).all() and (values >= 0).all()):
-        raise ValueError("use holds negative numbers, NaN or Inf")
+        raise InvalidValueError("use holds negative numbers, NaN or Inf")
     return values

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InvalidValueError
 from ..files import atomic_write
+from ..types import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from ..solvers.result import History
 
 __all__ = ["SignalParts", "convergence_figure", "decomposition_figure", "save_figure"]
-
-Floats = NDArray[np.floating[Any]]
 
 _UNKNOWN = "#2a9d8f"  # in none of the maps below
 _SIGNED = "RdBu_r"
@@ -115,10 +115,10 @@ def decomposition_figure(signals: Sequence[SignalParts]) -> Figure:
     all, the mean of the channels is drawn, and the root mean square of the error over them.
     """
     if not signals:
-        raise ValueError("signals is empty: nothing to draw")
+        raise InvalidValueError("signals is empty: nothing to draw")
     grids = {s.image.shape[-2:] for s in signals}
     if len(grids) > 1:
-        raise ValueError(f"signals lie on different grids: {sorted(grids)}")
+        raise InvalidValueError(f"signals lie on different grids: {sorted(grids)}")
     height, width = grids.pop()
     names = ["signal"]
     names += ["low"] if any(s.low is not None for s in signals) else []
@@ -180,7 +180,7 @@ def convergence_figure(
         There are no histories.
     """
     if not histories:
-        raise ValueError("histories is empty: nothing to draw")
+        raise InvalidValueError("histories is empty: nothing to draw")
     figure = _figure(6.0, 3.6)
     ax = figure.add_axes((0.125, 0.14, 0.85, 0.79))
     colours = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from .._version import __version__
 from ..checks import check_image, planes
+from ..errors import InvalidTypeError, InvalidValueError
 from ..files import atomic_write
+from ..types import Floats
 from .panels import _MAGNITUDE, _SIGNED, _limit, _map, convergence_figure
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "SceneReport", "run_settings", "write_report"]
 
-Floats = NDArray[np.floating[Any]]
 Better = Literal["higher", "lower"]
 
 _SLIDER_WIDTH = 1040
@@ -134,12 +135,12 @@ def write_report(path: str | Path, report: Report) -> None:
         The folder of `path` does not exist.
     """
     if not isinstance(report, Report):
-        raise TypeError(f"report must be a Report, found {type(report).__name__}")
+        raise InvalidTypeError(f"report must be a Report, found {type(report).__name__}")
     if not report.scenes:
-        raise ValueError("report.scenes is empty: nothing to report")
+        raise InvalidValueError("report.scenes is empty: nothing to report")
     for measure, direction in report.better.items():
         if direction not in ("higher", "lower"):
-            raise ValueError(
+            raise InvalidValueError(
                 f"report.better[{measure!r}] must be 'higher' or 'lower', found {direction!r}"
             )
     import jinja2
@@ -180,7 +181,7 @@ def _scene(scene: SceneReport, better: Mapping[str, Better]) -> dict[str, Any]:
     for name, image in shown.items():
         check_image(where + name, image)
         if image.shape[-2:] != after.shape[-2:]:
-            raise ValueError(
+            raise InvalidValueError(
                 f"{where}{name} has shape {image.shape} and after {after.shape}: "
                 "want one height and width"
             )
@@ -228,7 +229,7 @@ def _difference(where: str, name: str, image: Floats, truth: Floats) -> NDArray[
     """Root mean square of the error over the channels, (H, W)."""
     image, truth = planes(image), planes(truth)
     if image.shape[0] != truth.shape[0]:
-        raise ValueError(
+        raise InvalidValueError(
             f"{where}{name!r} has {image.shape[0]} channels and the truth {truth.shape[0]}: "
             "their difference is not defined"
         )
@@ -245,7 +246,7 @@ def _picture(name: str, image: Floats) -> _Picture:
     check_image(name, image)
     stack = planes(image)
     if len(stack) not in (1, 3):
-        raise ValueError(
+        raise InvalidValueError(
             f"{name} has shape {image.shape}: pictures have 1 or 3 channels; show bands one by one"
         )
     pixels = np.rint(255 * np.clip(stack, 0, 1)).astype(np.uint8)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..types import Floats
 from .panels import (
     _BAR,
     _GAP,
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["restoration_figure"]
-
-Floats = NDArray[np.floating[Any]]
 
 
 def restoration_figure(

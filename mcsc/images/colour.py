@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InvalidTypeError, InvalidValueError
+
 __all__ = ["luma", "rgb", "ycbcr"]
 
 _F = TypeVar("_F", bound=np.floating[Any])
@@ -120,7 +122,7 @@ def _transform(
 def _check(name: str, image: Any, channels: tuple[int, ...]) -> None:
     if not (isinstance(image, np.ndarray) and np.issubdtype(image.dtype, np.floating)):
         found = getattr(image, "dtype", type(image).__name__)
-        raise TypeError(f"{name} must be a NumPy array of floats in [0, 1]; found {found}")
+        raise InvalidTypeError(f"{name} must be a NumPy array of floats in [0, 1]; found {found}")
     if image.ndim < 3 or image.shape[-3] not in channels:
         wanted = " or ".join(f"(..., {c}, H, W)" for c in channels)
-        raise ValueError(f"{name} has shape {image.shape}; want {wanted}")
+        raise InvalidValueError(f"{name} has shape {image.shape}; want {wanted}")

@@ -14,6 +14,7 @@ import PIL.Image
 import tifffile
 from numpy.typing import ArrayLike, NDArray
 
+from ..errors import InvalidValueError
 from ..files import atomic_write
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ _ALPHA = (1, 2)  # ExtraSamples: associated, unassociated
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
-class ImageFileError(ValueError):
+class ImageFileError(InvalidValueError):
     """An image file cannot be read or written; the message is one line that names the file."""
 
 

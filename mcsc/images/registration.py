@@ -14,7 +14,9 @@ import scipy.fft
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from ..checks import Floats, check_image, grey, planes
+from ..checks import check_image, grey, planes
+from ..errors import InvalidValueError
+from ..types import Floats
 
 __all__ = ["CONFIDENT", "Alignment", "Shift", "align", "estimate_shift"]
 
@@ -176,12 +178,12 @@ def _features(*images: tuple[str, Any]) -> list[Plane]:
     for name, image in images:
         check_image(name, image)
         if min(image.shape[-2:]) < _SMALLEST:
-            raise ValueError(
+            raise InvalidValueError(
                 f"{name} has shape {image.shape}; want at least {_SMALLEST} x {_SMALLEST} pixels"
             )
     (first, one), (second, two) = images
     if one.shape[-2:] != two.shape[-2:]:
-        raise ValueError(
+        raise InvalidValueError(
             f"{first} has shape {one.shape}, {second} {two.shape}; want one height and width"
         )
     return [_edges(grey(name, image)) for name, image in images]

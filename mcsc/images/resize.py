@@ -9,6 +9,8 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from ..errors import InvalidTypeError, InvalidValueError
+
 __all__ = ["degrade", "imresize"]
 
 _F = TypeVar("_F", bound=np.floating[Any])
@@ -119,10 +121,10 @@ def degrade(image: NDArray[_F], factor: int) -> NDArray[_F]:
     """
     _check(image)
     if not _is_positive_integer(factor):
-        raise ValueError(f"factor must be a positive integer; found {factor!r}")
+        raise InvalidValueError(f"factor must be a positive integer; found {factor!r}")
     height, width = image.shape[-2:]
     if height % factor or width % factor:
-        raise ValueError(
+        raise InvalidValueError(
             f"factor {factor} does not divide the image of {height} x {width} pixels; "
             f"crop it to {height - height % factor} x {width - width % factor} first"
         )
@@ -133,11 +135,13 @@ def degrade(image: NDArray[_F], factor: int) -> NDArray[_F]:
 def _check(image: Any) -> None:
     if not (isinstance(image, np.ndarray) and np.issubdtype(image.dtype, np.floating)):
         found = getattr(image, "dtype", type(image).__name__)
-        raise TypeError(f"image must be a NumPy array of floats; found {found}")
+        raise InvalidTypeError(f"image must be a NumPy array of floats; found {found}")
     if image.ndim < 2 or image.size == 0:
-        raise ValueError(f"image has shape {image.shape}; want (H, W) or (..., H, W), not empty")
+        raise InvalidValueError(
+            f"image has shape {image.shape}; want (H, W) or (..., H, W), not empty"
+        )
     if not np.isfinite(image).all():
-        raise ValueError("image holds NaN or Inf; fill or mask the unknown pixels first")
+        raise InvalidValueError("image holds NaN or Inf; fill or mask the unknown pixels first")
 
 
 def _is_positive_integer(given: Any) -> bool:
@@ -147,7 +151,9 @@ def _is_positive_integer(given: Any) -> bool:
 
 def _shape(given: tuple[int, int] | list[int]) -> tuple[int, int]:
     if len(given) != 2 or not all(map(_is_positive_integer, given)):
-        raise ValueError(f"shape must be two positive integers (height, width); found {given!r}")
+        raise InvalidValueError(
+            f"shape must be two positive integers (height, width); found {given!r}"
+        )
     return int(given[0]), int(given[1])
 
 
@@ -156,7 +162,7 @@ def _scale(given: Any) -> float:
         given, bool
     )
     if not (number and math.isfinite(given) and given > 0):
-        raise ValueError(
+        raise InvalidValueError(
             f"scale must be a positive number, or a shape (height, width); found {given!r}"
         )
     return float(given)

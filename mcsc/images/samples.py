@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InvalidValueError
 from .colour import luma
 
 __all__ = ["DISPARITY_RANGE", "Pair", "motorcycle"]
@@ -104,7 +105,7 @@ def _window(size: Any, shape: tuple[int, ...]) -> tuple[slice, slice]:
         inside = top >= 0 and left >= 0 and top + height <= shape[0] and left + width <= shape[1]
         if inside and height > 0 and width > 0:
             return slice(top, top + height), slice(left, left + width)
-    raise ValueError(
+    raise InvalidValueError(
         f"size must be (top, left, height, width) within {shape[0]} x {shape[1]} pixels; "
         f"found {size!r}"
     )

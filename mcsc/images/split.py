@@ -11,9 +11,10 @@ import scipy.fft
 import scipy.sparse.linalg
 from numpy.typing import NDArray
 
-__all__ = ["Split", "lowpass_split"]
+from ..errors import InvalidTypeError, InvalidValueError
+from ..types import Floats
 
-Floats = NDArray[np.floating[Any]]
+__all__ = ["Split", "lowpass_split"]
 
 _RTOL = 1e-10
 _MAX_ITER = 2000
@@ -93,17 +94,17 @@ def lowpass_split(image: Floats, strength: float = 5.0, mask: NDArray[Any] | Non
     _check(image, strength)
     if mask is None:
         if not np.isfinite(image).all():
-            raise ValueError("image holds NaN or Inf; give a mask that is 0 there")
+            raise InvalidValueError("image holds NaN or Inf; give a mask that is 0 there")
         low = _solve(image, strength, 1.0)
         return Split(low, image - low)
 
     weight = _weight(mask, image)
     known = weight > 0
     if strength == 0 and not known.all():
-        raise ValueError("strength is 0, so holes cannot be filled; want strength > 0")
+        raise InvalidValueError("strength is 0, so holes cannot be filled; want strength > 0")
     filled = np.where(known, image, 0)
     if not np.isfinite(filled).all():
-        raise ValueError("image holds NaN or Inf where mask is not 0; set mask to 0 there")
+        raise InvalidValueError("image holds NaN or Inf where mask is not 0; set mask to 0 there")
     low = np.empty_like(image)
     planes = (-1, *image.shape[-2:])
     for x, w, target in zip(
@@ -170,26 +171,28 @@ def _solve_weighted(image: Floats, weight: Floats, strength: float) -> Floats:
 def _check(image: Any, strength: float) -> None:
     if not (isinstance(image, np.ndarray) and np.issubdtype(image.dtype, np.floating)):
         found = getattr(image, "dtype", type(image).__name__)
-        raise TypeError(f"image must be a NumPy array of floats; found {found}")
+        raise InvalidTypeError(f"image must be a NumPy array of floats; found {found}")
     if image.ndim < 2 or image.size == 0:
-        raise ValueError(f"image has shape {image.shape}; want (H, W) or (..., H, W), not empty")
+        raise InvalidValueError(
+            f"image has shape {image.shape}; want (H, W) or (..., H, W), not empty"
+        )
     if not (math.isfinite(strength) and strength >= 0):
-        raise ValueError(f"strength must be a finite number >= 0; found {strength!r}")
+        raise InvalidValueError(f"strength must be a finite number >= 0; found {strength!r}")
 
 
 def _weight(mask: NDArray[Any], image: Floats) -> Floats:
     weight = np.asarray(mask)
     if weight.dtype.kind not in "bfiu":
-        raise TypeError(f"mask must hold numbers or booleans; found {weight.dtype}")
+        raise InvalidTypeError(f"mask must hold numbers or booleans; found {weight.dtype}")
     try:
         weight = np.broadcast_to(weight.astype(np.float64), image.shape)
     except ValueError:
-        raise ValueError(
+        raise InvalidValueError(
             f"mask has shape {weight.shape}, image {image.shape}; want one that "
             "broadcasts to the shape of the image"
         ) from None
     if not (np.isfinite(weight).all() and (weight >= 0).all()):
-        raise ValueError("mask must be finite and >= 0 everywhere")
+        raise InvalidValueError("mask must be finite and >= 0 everywhere")
     if not (weight > 0).any(axis=(-2, -1)).all():
-        raise ValueError("mask is 0 everywhere in a plane: nothing is known there")
+        raise InvalidValueError("mask is 0 everywhere in a plane: nothing is known there")
     return weight

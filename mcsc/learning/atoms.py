@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InvalidValueError
 from ..model.dictionary import Dictionary, embed
 from ..model.starter import dct_bank
 from .windows import Images
@@ -105,7 +106,7 @@ class Layout:
         if isinstance(init, Dictionary):
             given = [g.bank.shape[:2] for g in init.groups]
             if given != [s[:2] for s in self.shapes] or init.filter_size > self.size:
-                raise ValueError(
+                raise InvalidValueError(
                     f"init has banks {[g.bank.shape for g in init.groups]}, wanted are "
                     f"{self.shapes}"
                 )

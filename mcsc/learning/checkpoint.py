@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InvalidValueError
 from ..files import read_npz, write_npz
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
@@ -64,7 +65,7 @@ def read(
             "data" if k == "data" else f"{k} ({found.get(k)!r}, now {wanted.get(k)!r})"
             for k in different
         )
-        raise ValueError(
+        raise InvalidValueError(
             f"{path} is a checkpoint of other settings: {shown}; remove it or use another name"
         )
     arrays = {k.removeprefix("state_"): v for k, v in content.items() if k.startswith("state_")}

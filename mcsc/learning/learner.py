@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InvalidValueError
 from ..model.dictionary import Dictionary
+from ..types import Boundary
 from .history import LearningHistory, LearningProgress
 from .options import check_options
 from .targets import TargetFit, check_ridges, learn_targets
@@ -53,7 +55,7 @@ def learn(
     memory: int = 80_000,
     init: str | Dictionary = "patches",
     zero_mean: bool = False,
-    boundary: str = "zero",
+    boundary: Boundary = "zero",
     tol: float = 1e-2,
     ridge: float | Sequence[float] | None = None,
     seed: int = 0,
@@ -166,7 +168,7 @@ def learn(
     layout = options.layout(images.channels, zero_mean)
     smallest = min(min(h, w) for _, h, w in images.sizes)
     if min(smallest, window) < layout.size:
-        raise ValueError(
+        raise InvalidValueError(
             f"filters of {layout.size}x{layout.size} need windows and images at least as large: "
             f"window = {window}, the smallest image has {smallest} pixels on a side"
         )

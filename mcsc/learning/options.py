@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InvalidTypeError, InvalidValueError
 from ..model.convolution import BOUNDARIES
 from ..model.dictionary import Dictionary
+from ..types import Boundary
 from .atoms import Layout
 
 
@@ -34,7 +36,7 @@ class Options:
     update_steps: int
     relaxation: float
     memory: int
-    boundary: str
+    boundary: Boundary
     tol: float
     seed: int
     init: str
@@ -43,11 +45,13 @@ class Options:
         """The filters that these options ask for."""
         counts = self.unique_counts(len(channels))
         if self.signal_weights is not None and len(self.signal_weights) != len(channels):
-            raise ValueError(
+            raise InvalidValueError(
                 f"signal_weights has {len(self.signal_weights)} entries for {len(channels)} signals"
             )
         if self.n_common == 0 and min(counts) == 0:
-            raise ValueError(f"n_common = 0 and n_unique = {counts} leave a signal without filters")
+            raise InvalidValueError(
+                f"n_common = 0 and n_unique = {counts} leave a signal without filters"
+            )
         return Layout(
             channels, self.n_common, counts, self.filter_size, self.signal_weights, zero_mean
         )
@@ -57,7 +61,9 @@ class Options:
         if isinstance(self.n_unique, int):
             return (self.n_unique,) * signals
         if len(self.n_unique) != signals:
-            raise ValueError(f"n_unique has {len(self.n_unique)} entries for {signals} signals")
+            raise InvalidValueError(
+                f"n_unique has {len(self.n_unique)} entries for {signals} signals"
+            )
         return self.n_unique
 
     def settings(self, channels: tuple[int, ...]) -> dict[str, Any]:
@@ -97,21 +103,21 @@ def check_options(
         _whole("n_unique", value, 0)
     sizes = filter_size if isinstance(filter_size, Sequence) else (filter_size,)
     if len(sizes) == 0:
-        raise ValueError("filter_size is empty")
+        raise InvalidValueError("filter_size is empty")
     for value in sizes:
         _whole("filter_size", value, 2)
     if signal_weights is not None:
         if isinstance(signal_weights, str) or not isinstance(signal_weights, Sequence):
-            raise TypeError(
+            raise InvalidTypeError(
                 "signal_weights must hold a number for every signal, found "
                 f"{type(signal_weights).__name__}"
             )
         for value in signal_weights:
             _positive("signal_weights", value)
     if task not in ("restoration", "fusion"):
-        raise ValueError(f"task must be 'restoration' or 'fusion', found {task!r}")
+        raise InvalidValueError(f"task must be 'restoration' or 'fusion', found {task!r}")
     if boundary not in BOUNDARIES:
-        raise ValueError(f"boundary must be 'zero' or 'periodic', found {boundary!r}")
+        raise InvalidValueError(f"boundary must be 'zero' or 'periodic', found {boundary!r}")
     for name, value, least in (
         ("passes", passes, 1),
         ("batch_size", batch_size, 1),
@@ -124,11 +130,11 @@ def check_options(
     if max_windows is not None:
         _whole("max_windows", max_windows, 1)
     if not isinstance(init, Dictionary) and init not in ("patches", "dct"):
-        raise ValueError(f"init must be 'patches', 'dct' or a Dictionary, found {init!r}")
+        raise InvalidValueError(f"init must be 'patches', 'dct' or a Dictionary, found {init!r}")
     _positive("tol", tol)
     _positive("relaxation", relaxation)
     if callback is not None and not callable(callback):
-        raise TypeError(f"callback must be callable, found {type(callback).__name__}")
+        raise InvalidTypeError(f"callback must be callable, found {type(callback).__name__}")
     return Options(
         lam=float(lam) if isinstance(lam, numbers.Real) else tuple(float(v) for v in lams),
         n_common=int(n_common),
@@ -161,10 +167,10 @@ def _digest(dictionary: Dictionary) -> str:
 
 def _whole(name: str, value: Any, least: int) -> None:
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be a whole number >= {least}, found {value!r}")
+        raise InvalidValueError(f"{name} must be a whole number >= {least}, found {value!r}")
 
 
 def _positive(name: str, value: Any) -> None:
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or value <= 0:
-        raise ValueError(f"{name} must be finite and > 0, found {value!r}")
+        raise InvalidValueError(f"{name} must be finite and > 0, found {value!r}")

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InvalidValueError
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
 from ..model.problem import Problem
 from ..solvers.working_set import WorkingSet
 from ..sparse.active_set import ActiveSet, TileGrid
 from ..sparse.operator import CodesOperator, FilterLayout
+from ..types import Boundary
 from .windows import Batch
 
 _CG_STEPS = 150
@@ -26,7 +28,7 @@ class TargetRegression:
         dictionary: Dictionary,
         coded: Sequence[tuple[Batch, Codes]],
         lam: Any,
-        boundary: str,
+        boundary: Boundary,
         task: str,
         channels: int,
     ) -> None:
@@ -52,7 +54,9 @@ class TargetRegression:
             self._parts.append((operator, batch.target.astype(active.dtype), active))
             energy += operator.energy(maps)
         if not energy.any():
-            raise ValueError("no code is active at this lam: there is nothing to fit targets to")
+            raise InvalidValueError(
+                "no code is active at this lam: there is nothing to fit targets to"
+            )
         self._energy = np.repeat(energy[used], channels * size * size)
         self._mean = float(energy[used].mean())
 

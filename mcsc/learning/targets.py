@@ -21,10 +21,12 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InvalidTypeError, InvalidValueError
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
 from ..solvers.front import solve
 from ..solvers.result import ConvergenceWarning
+from ..types import Boundary
 from .windows import Batch, Images, batches
 
 RIDGES = (1e-2, 1e-1, 1.0, 10.0)
@@ -56,7 +58,7 @@ def learn_targets(
     masks: Any = None,
     task: str = "restoration",
     ridge: float | Sequence[float] | None = None,
-    boundary: str = "zero",
+    boundary: Boundary = "zero",
     tol: float = 1e-3,
     window: int = 96,
     max_windows: int | None = None,
@@ -96,14 +98,18 @@ def learn_targets(
     """
     ridges = check_ridges(ridge)
     if not isinstance(dictionary, Dictionary):
-        raise TypeError(f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}")
+        raise InvalidTypeError(
+            f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}"
+        )
     if lam is None:
         lam = dictionary.metadata.get("lam")
         if lam is None:
-            raise ValueError("give lam: the dictionary does not say what it was learned with")
+            raise InvalidValueError(
+                "give lam: the dictionary does not say what it was learned with"
+            )
     images = Images(signals, masks, targets)
     if images.target_channels is None:
-        raise ValueError("targets is None: give one target a scene")
+        raise InvalidValueError("targets is None: give one target a scene")
     rng = np.random.default_rng(seed)
     windows = images.windows(window)
     if max_windows is not None and len(windows) > max_windows:
@@ -136,7 +142,7 @@ def learn_targets(
     return found, TargetFit(best, ridges, errors, mse, power)
 
 
-def _code(batch: Batch, dictionary: Dictionary, lam: Any, boundary: str, tol: float) -> Codes:
+def _code(batch: Batch, dictionary: Dictionary, lam: Any, boundary: Boundary, tol: float) -> Codes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return solve(
@@ -151,7 +157,7 @@ def check_ridges(ridge: Any) -> tuple[float, ...]:
     for value in values:
         number = isinstance(value, numbers.Real) and not isinstance(value, bool)
         if not number or not math.isfinite(value) or value <= 0:
-            raise ValueError(f"ridge must be finite and > 0, found {value!r}")
+            raise InvalidValueError(f"ridge must be finite and > 0, found {value!r}")
     if not values:
-        raise ValueError("ridge is an empty sequence")
+        raise InvalidValueError("ridge is an empty sequence")
     return tuple(float(v) for v in values)

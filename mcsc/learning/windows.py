@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..backend import is_array, namespace
+from ..errors import InvalidTypeError, InvalidValueError
 
 Scene = tuple[np.ndarray, ...]
 
@@ -51,7 +52,7 @@ class Images:
     def __init__(self, signals: Any, masks: Any = None, targets: Any = None) -> None:
         single = not isinstance(signals, np.ndarray) and len(signals) > 0 and is_array(signals[0])
         if is_array(signals) or len(signals) == 0:
-            raise TypeError(
+            raise InvalidTypeError(
                 "signals must be a tuple of M arrays, or a sequence of such tuples, one a scene; "
                 f"found {type(signals).__name__}"
                 + ("" if is_array(signals) else " without entries")
@@ -61,7 +62,9 @@ class Images:
         self._targets = targets if targets is None else [targets] if single else targets
         for name, given in (("masks", self._masks), ("targets", self._targets)):
             if given is not None and len(given) != len(self._signals):
-                raise ValueError(f"found {len(given)} {name} for {len(self._signals)} scenes")
+                raise InvalidValueError(
+                    f"found {len(given)} {name} for {len(self._signals)} scenes"
+                )
         self._last: tuple[int, Any] | None = None
         self.sizes: list[tuple[int, int, int]] = []
         """Samples, height and width of each scene."""
@@ -75,12 +78,12 @@ class Images:
                 self.target_channels = None if target is None else target.shape[1]
                 self.dtype = np.result_type(*scene)
             elif channels != self.channels or self.dtype != np.result_type(*scene):
-                raise ValueError(
+                raise InvalidValueError(
                     f"scene {index} has signals of {channels} channels and {np.result_type(*scene)}"
                     f", scene 0 of {self.channels} channels and {self.dtype}"
                 )
             elif target is not None and target.shape[1] != self.target_channels:
-                raise ValueError(
+                raise InvalidValueError(
                     f"targets[{index}] has {target.shape[1]} channels, targets[0] has "
                     f"{self.target_channels}"
                 )
@@ -106,17 +109,17 @@ class Images:
         for m, x in enumerate(scene):
             known = x if mask is None or mask[m] is None else np.where(mask[m] > 0, x, 0)  # type: ignore[operator]
             if not np.isfinite(known).all():
-                raise ValueError(f"{label}[{m}] holds NaN or Inf: give masks with 0 there")
+                raise InvalidValueError(f"{label}[{m}] holds NaN or Inf: give masks with 0 there")
         target = None
         if self._targets is not None:
             target = _image(f"targets[{index}]", self._targets[index])
             if target.shape[0] != scene[0].shape[0] or target.shape[2:] != scene[0].shape[2:]:
-                raise ValueError(
+                raise InvalidValueError(
                     f"targets[{index}] has shape {target.shape}, its signals {scene[0].shape}: "
                     "samples, height and width must be equal"
                 )
             if not np.isfinite(target).all():
-                raise ValueError(f"targets[{index}] holds NaN or Inf")
+                raise InvalidValueError(f"targets[{index}] holds NaN or Inf")
         self._last = (index, (scene, mask, target))
         return scene, mask, target
 
@@ -176,11 +179,11 @@ def batches(windows: Sequence[Window], size: int) -> list[list[Window]]:
 
 def _signals(label: str, given: Any) -> Scene:
     if is_array(given) or not isinstance(given, Sequence) or len(given) == 0:
-        raise TypeError(f"{label} must be a tuple with one array for every signal")
+        raise InvalidTypeError(f"{label} must be a tuple with one array for every signal")
     scene = tuple(_image(f"{label}[{m}]", x) for m, x in enumerate(given))
     for m, x in enumerate(scene):
         if (x.shape[0], *x.shape[2:]) != (scene[0].shape[0], *scene[0].shape[2:]):
-            raise ValueError(
+            raise InvalidValueError(
                 f"{label} lie on different grids: {label}[0] has shape {scene[0].shape}, "
                 f"{label}[{m}] has shape {x.shape}"
             )
@@ -189,20 +192,22 @@ def _signals(label: str, given: Any) -> Scene:
 
 def _image(name: str, given: Any) -> np.ndarray:
     if not is_array(given):
-        raise TypeError(f"{name} must be an array, found {type(given).__name__}")
+        raise InvalidTypeError(f"{name} must be an array, found {type(given).__name__}")
     namespace(given)
     if not isinstance(given, np.ndarray):
-        raise TypeError(f"{name} must be a NumPy array: dictionaries are learned on the CPU")
+        raise InvalidTypeError(f"{name} must be a NumPy array: dictionaries are learned on the CPU")
     if given.dtype not in (np.float32, np.float64):
-        raise TypeError(f"{name} has dtype {given.dtype}: signals are float32 or float64")
+        raise InvalidTypeError(f"{name} has dtype {given.dtype}: signals are float32 or float64")
     if given.ndim not in (2, 3, 4) or 0 in given.shape:
-        raise ValueError(f"{name} has shape {given.shape}: want (H, W), (C, H, W) or (N, C, H, W)")
+        raise InvalidValueError(
+            f"{name} has shape {given.shape}: want (H, W), (C, H, W) or (N, C, H, W)"
+        )
     return given.reshape((1,) * (4 - given.ndim) + given.shape)
 
 
 def _masks(label: str, given: Any, scene: Scene) -> tuple[np.ndarray | None, ...]:
     if is_array(given) or not isinstance(given, Sequence) or len(given) != len(scene):
-        raise TypeError(f"{label} must be a tuple with an array or None for each signal")
+        raise InvalidTypeError(f"{label} must be a tuple with an array or None for each signal")
     out: list[np.ndarray | None] = []
     for m, (mask, x) in enumerate(zip(given, scene, strict=True)):
         if mask is None:
@@ -213,11 +218,11 @@ def _masks(label: str, given: Any, scene: Scene) -> tuple[np.ndarray | None, ...
         try:
             weight = np.broadcast_to(full, x.shape).astype(x.dtype)
         except ValueError:
-            raise ValueError(
+            raise InvalidValueError(
                 f"{label}: entry {m} has shape {mask.shape}, its signal {x.shape}: a mask is "
                 "(H, W) or has the signal's shape"
             ) from None
         if not np.isfinite(weight).all() or (weight < 0).any():
-            raise ValueError(f"{label}: entry {m} must be finite weights >= 0")
+            raise InvalidValueError(f"{label}: entry {m} must be finite weights >= 0")
         out.append(weight)
     return tuple(out)

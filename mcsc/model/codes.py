@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..backend import Array, is_array, namespace, to_numpy
+from ..errors import InvalidTypeError, InvalidValueError
 from ..files import read_npz, write_npz
 from .dictionary import Dictionary
 
@@ -76,14 +77,14 @@ class Codes:
         """
         groups = [g for g in (common, *unique) if g is not None]
         if not groups:
-            raise ValueError("codes have no maps: give common, unique or both")
+            raise InvalidValueError("codes have no maps: give common, unique or both")
         for name, g in [("common", common), *((f"unique[{m}]", g) for m, g in enumerate(unique))]:
             if g is not None:
                 _check_dense(name, g)
         namespace(*groups)
         grids = {(g.shape[0], *g.shape[2:]) for g in groups}
         if len(grids) > 1:
-            raise ValueError(
+            raise InvalidValueError(
                 "code groups lie on different grids: "
                 + ", ".join(str(tuple(g.shape)) for g in groups)
             )
@@ -217,37 +218,39 @@ class Codes:
             codes = cls(common, tuple(groups.values()))
             grids = {(g.shape[0], *g.shape[2:]) for g in codes._groups()}
             if len(grids) != 1:
-                raise ValueError(f"its groups lie on {len(grids)} grids")
+                raise InvalidValueError(f"its groups lie on {len(grids)} grids")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} holds no usable codes: {error}") from error
+            raise InvalidValueError(f"{path} holds no usable codes: {error}") from error
         return codes
 
 
 def _checked(shape: Any, index: np.ndarray, value: np.ndarray) -> _SparseGroup:
     """Return the group that was read, after a look at whether its parts fit."""
     if len(shape) != 4 or not all(isinstance(n, int) and n > 0 for n in shape):
-        raise ValueError(f"shape {shape}")
+        raise InvalidValueError(f"shape {shape}")
     if index.ndim != 1 or index.shape != value.shape or index.dtype.kind != "i":
-        raise ValueError(f"index {index.dtype}{index.shape}, value {value.dtype}{value.shape}")
+        raise InvalidValueError(
+            f"index {index.dtype}{index.shape}, value {value.dtype}{value.shape}"
+        )
     if value.dtype not in (np.float32, np.float64) or not np.all(np.isfinite(value)):
-        raise ValueError(f"values of dtype {value.dtype}, or not finite")
+        raise InvalidValueError(f"values of dtype {value.dtype}, or not finite")
     ends = np.concatenate([[-1], index, [math.prod(shape)]])
     if np.any(np.diff(ends) <= 0):
-        raise ValueError("indices out of order or range")
+        raise InvalidValueError("indices out of order or range")
     return _SparseGroup(tuple(shape), index, value)
 
 
 def _check_dense(name: str, maps: Any) -> None:
     if not is_array(maps):
-        raise TypeError(f"{name} must be an array (N, K, H, W), found {type(maps).__name__}")
+        raise InvalidTypeError(f"{name} must be an array (N, K, H, W), found {type(maps).__name__}")
     xp = namespace(maps)
     if maps.dtype not in (xp.float32, xp.float64):
-        raise TypeError(f"{name} has dtype {maps.dtype}: codes are float32 or float64")
+        raise InvalidTypeError(f"{name} has dtype {maps.dtype}: codes are float32 or float64")
     shape = tuple(int(n) for n in maps.shape)
     if len(shape) != 4 or 0 in shape:
-        raise ValueError(f"{name} has shape {shape}: codes are (N, K, H, W)")
+        raise InvalidValueError(f"{name} has shape {shape}: codes are (N, K, H, W)")
     if not bool(xp.all(xp.isfinite(maps))):
-        raise ValueError(f"{name} holds NaN or Inf")
+        raise InvalidValueError(f"{name} holds NaN or Inf")
 
 
 def _sparsify(maps: Array) -> _SparseGroup:

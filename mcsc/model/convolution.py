@@ -20,20 +20,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 
 from ..backend import Array, Backend, get_num_threads
 from ..backend.base import Tile
 from ..backend.threads import map_in_threads
+from ..types import Boundary
 from .dictionary import Group
 from .spectra import wrap
 
 LARGEST_DIRECT_FILTER = 11
 
-Boundary = str
-BOUNDARIES = ("zero", "periodic")
+BOUNDARIES: tuple[Boundary, ...] = get_args(Boundary)
 
 # What a sweep calls on every tile: it gets D^T w there (None without w; it may be overwritten) and
 # returns the codes to be synthesised (None where the caller asked for no synthesis) and a tuple of

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, is_array, namespace, to_numpy
+from ..errors import InvalidTypeError, InvalidValueError
 from ..files import read_npz, write_npz
 from .spectra import supremum
 
@@ -97,11 +98,11 @@ class Dictionary:
         unique = _banks("unique", self.unique)
         present = [b for b in (*(common or ()), *(unique or ())) if b is not None]
         if not present:
-            raise ValueError("Dictionary has no filters: give common, unique or both")
+            raise InvalidValueError("Dictionary has no filters: give common, unique or both")
         if common is not None and any(b is None for b in common):
-            raise ValueError("common must hold one bank for every signal; found None in it")
+            raise InvalidValueError("common must hold one bank for every signal; found None in it")
         if common is not None and unique is not None and len(common) != len(unique):
-            raise ValueError(
+            raise InvalidValueError(
                 f"common has {len(common)} banks and unique has {len(unique)}: "
                 "both must hold one for every signal"
             )
@@ -111,9 +112,11 @@ class Dictionary:
         for m in range(signals):
             pair = [b[m] for b in (common, unique) if b is not None and b[m] is not None]
             if not pair:
-                raise ValueError(f"signal {m} has no filters: common and unique[{m}] are None")
+                raise InvalidValueError(
+                    f"signal {m} has no filters: common and unique[{m}] are None"
+                )
             if len({b.shape[1] for b in pair}) > 1:  # type: ignore[union-attr]
-                raise ValueError(
+                raise InvalidValueError(
                     f"channels of signal {m} differ: common[{m}] has shape "
                     f"{tuple(pair[0].shape)}, unique[{m}] has shape "  # type: ignore[union-attr]
                     f"{tuple(pair[1].shape)}; axis 1 is channels"  # type: ignore[union-attr]
@@ -131,10 +134,10 @@ class Dictionary:
         gc = self.target_common
         if gc is not None:
             if self.common is None:
-                raise ValueError("target_common needs common filters, and common is None")
+                raise InvalidValueError("target_common needs common filters, and common is None")
             gc = _bank("target_common", gc, zero_filters=True)
             if gc.shape[0] != self.common[0].shape[0]:
-                raise ValueError(
+                raise InvalidValueError(
                     f"target_common has {gc.shape[0]} filters, common has "
                     f"{self.common[0].shape[0]}: they share one code"
                 )
@@ -143,43 +146,47 @@ class Dictionary:
             gu = _banks("target_unique", self.target_unique, zero_filters=True) or ()
             if self.unique is None or len(gu) != len(self.unique):
                 found = 0 if self.unique is None else len(self.unique)
-                raise ValueError(
+                raise InvalidValueError(
                     f"target_unique has {len(gu)} banks, unique has {found}: give one for each "
                     "(None where the target has no such part)"
                 )
             for m, (g, d) in enumerate(zip(gu, self.unique, strict=True)):
                 if g is not None and (d is None or d.shape[0] != g.shape[0]):
-                    raise ValueError(
+                    raise InvalidValueError(
                         f"target_unique[{m}] has {g.shape[0]} filters, unique[{m}] has "
                         f"{0 if d is None else d.shape[0]}: they share one code"
                     )
             object.__setattr__(self, "target_unique", gu)
         channels = {int(b.shape[1]) for b in self._targets()}
         if len(channels) > 1:
-            raise ValueError(f"target filters disagree about the target's channels: {channels}")
+            raise InvalidValueError(
+                f"target filters disagree about the target's channels: {channels}"
+            )
 
     def _check_extras(self) -> None:
         weights = self.signal_weights
         if weights is not None:
             if isinstance(weights, str) or not isinstance(weights, Sequence):
-                raise TypeError(
+                raise InvalidTypeError(
                     "signal_weights must hold a number for every signal, found "
                     f"{type(weights).__name__}"
                 )
             if len(weights) != self.n_signals:
-                raise ValueError(
+                raise InvalidValueError(
                     f"signal_weights has {len(weights)} entries for {self.n_signals} signals"
                 )
             for m, w in enumerate(weights):
                 number = isinstance(w, numbers.Real) and not isinstance(w, bool)
                 if not number or not math.isfinite(w) or w <= 0:
-                    raise ValueError(f"signal_weights[{m}] must be finite and > 0, found {w!r}")
+                    raise InvalidValueError(
+                        f"signal_weights[{m}] must be finite and > 0, found {w!r}"
+                    )
             object.__setattr__(self, "signal_weights", tuple(float(w) for w in weights))
         try:
             # A copy, and a proof that it can be written.
             object.__setattr__(self, "metadata", json.loads(json.dumps(dict(self.metadata))))
         except (TypeError, ValueError) as error:
-            raise TypeError(f"metadata must hold what JSON can: {error}") from error
+            raise InvalidTypeError(f"metadata must hold what JSON can: {error}") from error
 
     # ------------------------------------------------------------------ shape
     @property
@@ -400,7 +407,7 @@ class Dictionary:
                 header.get("metadata", {}),
             )
         except (TypeError, ValueError, KeyError) as error:
-            raise ValueError(f"{path} holds no usable dictionary: {error}") from error
+            raise InvalidValueError(f"{path} holds no usable dictionary: {error}") from error
 
     def to(self, like: Array) -> Dictionary:
         """Return this dictionary with its banks in the array library of `like`."""
@@ -439,7 +446,7 @@ def embed(bank: np.ndarray, size: int) -> np.ndarray:
 def _same_filter_count(name: str, banks: list[Array]) -> None:
     counts = [int(b.shape[0]) for b in banks]
     if len(set(counts)) > 1:
-        raise ValueError(
+        raise InvalidValueError(
             f"{name} banks hold {', '.join(map(str, counts))} filters: a common code needs as "
             "many filters in every signal"
         )
@@ -449,12 +456,14 @@ def _banks(name: str, banks: Any, *, zero_filters: bool = False) -> tuple[Array 
     if banks is None:
         return None
     if is_array(banks) or not isinstance(banks, Sequence):
-        raise TypeError(
+        raise InvalidTypeError(
             f"{name} must be a tuple with one filter bank (K, C, s, s) for every signal, "
             f"found {type(banks).__name__}; for one signal write ({name},)"
         )
     if len(banks) == 0:
-        raise ValueError(f"{name} is an empty tuple: give one bank for every signal, or None")
+        raise InvalidValueError(
+            f"{name} is an empty tuple: give one bank for every signal, or None"
+        )
     return tuple(
         None if b is None else _bank(f"{name}[{m}]", b, zero_filters=zero_filters)
         for m, b in enumerate(banks)
@@ -463,21 +472,21 @@ def _banks(name: str, banks: Any, *, zero_filters: bool = False) -> tuple[Array 
 
 def _bank(name: str, bank: Any, *, zero_filters: bool) -> Array:
     if not is_array(bank):
-        raise TypeError(f"{name} must be an array, found {type(bank).__name__}")
+        raise InvalidTypeError(f"{name} must be an array, found {type(bank).__name__}")
     xp = namespace(bank)
     shape = tuple(int(n) for n in bank.shape)
     if bank.dtype not in (xp.float32, xp.float64):
-        raise TypeError(f"{name} has dtype {bank.dtype}: filters are float32 or float64")
+        raise InvalidTypeError(f"{name} has dtype {bank.dtype}: filters are float32 or float64")
     if len(shape) != 4 or shape[2] != shape[3]:
-        raise ValueError(f"{name} has shape {shape}: filters are (K, C, s, s)")
+        raise InvalidValueError(f"{name} has shape {shape}: filters are (K, C, s, s)")
     if 0 in shape:
-        raise ValueError(f"{name} is empty: shape {shape}")
+        raise InvalidValueError(f"{name} is empty: shape {shape}")
     if not bool(xp.all(xp.isfinite(bank))):
-        raise ValueError(f"{name} holds NaN or Inf")
+        raise InvalidValueError(f"{name} holds NaN or Inf")
     if not zero_filters:
         zero = to_numpy(xp.all(xp.reshape(bank, (shape[0], -1)) == 0, axis=1))
         if zero.any():
-            raise ValueError(
+            raise InvalidValueError(
                 f"{name} has a zero filter, number {int(np.argmax(zero))}: its code would be "
                 "arbitrary; remove it"
             )

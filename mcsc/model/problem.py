@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, Backend, backend_for, is_array, namespace, to_numpy
+from ..errors import InvalidTypeError, InvalidValueError
+from ..types import Boundary
 from .codes import Codes
 from .convolution import BOUNDARIES, Operator, adjoint, make_operator
 from .dictionary import Dictionary
@@ -64,7 +66,7 @@ class Problem:
     dictionary: Dictionary
     lam: Any
     masks: tuple[Array | None, ...] | None = None
-    boundary: str = "zero"
+    boundary: Boundary = "zero"
     stacked: Array = field(init=False, repr=False)
     """Signals times their weights, stacked along channels, (N, C, H, W); zero where the mask is."""
     weights: Array | None = field(init=False, repr=False)
@@ -75,11 +77,13 @@ class Problem:
     def __post_init__(self) -> None:
         signals, dictionary = self.signals, self.dictionary
         if not isinstance(dictionary, Dictionary):
-            raise TypeError(
+            raise InvalidTypeError(
                 f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}"
             )
         if self.boundary not in BOUNDARIES:
-            raise ValueError(f"boundary must be 'zero' or 'periodic', found {self.boundary!r}")
+            raise InvalidValueError(
+                f"boundary must be 'zero' or 'periodic', found {self.boundary!r}"
+            )
         lam_maps = _lam_per_map(self.lam, dictionary)
         arrays = _check_signals(signals, dictionary)
         xp = namespace(*arrays)
@@ -89,7 +93,9 @@ class Problem:
         h, w = (int(n) for n in arrays[0].shape[2:])
         if dictionary.filter_size > min(h, w):
             s = dictionary.filter_size
-            raise ValueError(f"filters are larger than the image: filters {s}x{s}, image {h}x{w}")
+            raise InvalidValueError(
+                f"filters are larger than the image: filters {s}x{s}, image {h}x{w}"
+            )
         stacked, weights = [], []
         for m, x in enumerate(arrays):
             weight = None if masks is None or masks[m] is None else masks[m]
@@ -98,7 +104,7 @@ class Problem:
                 x = xp.where(weight > 0, x, xp.zeros((), dtype=x.dtype))
             finite = xp.all(xp.isfinite(x))
             if not bool(finite):
-                raise ValueError(
+                raise InvalidValueError(
                     f"signals[{m}] holds NaN or Inf: replace them, or give masks with 0 there"
                 )
             x = xp.astype(x, dtype)
@@ -219,7 +225,7 @@ class Problem:
         """Raise ValueError or TypeError if `codes` are not codes of this problem."""
         expected = (self.n_samples, *self.shape)
         if codes.grid != expected:
-            raise ValueError(
+            raise InvalidValueError(
                 f"codes lie on a grid (N, H, W) = {codes.grid}, the signals on {expected}"
             )
         d = self.dictionary
@@ -227,7 +233,7 @@ class Problem:
         found = [0 if g is None else g.shape[1] for g in (codes._common, *unique)]
         wanted = [d.n_common, *d.n_unique]
         if found != wanted:
-            raise ValueError(f"codes have {found} maps a group, the dictionary has {wanted}")
+            raise InvalidValueError(f"codes have {found} maps a group, the dictionary has {wanted}")
         namespace(codes._groups()[0].value, self.stacked)
 
     # ------------------------------------------------------------------ memory
@@ -249,7 +255,7 @@ def lambda_max(
     dictionary: Dictionary,
     *,
     masks: Sequence[Array | None] | None = None,
-    boundary: str = "zero",
+    boundary: Boundary = "zero",
 ) -> float:
     """Return the smallest number lam for which the solution of Eq. 5 is zero.
 
@@ -271,37 +277,39 @@ def lambda_max(
 # ---------------------------------------------------------------------- checks
 def _check_signals(signals: Any, dictionary: Dictionary) -> list[Array]:
     if is_array(signals) or not isinstance(signals, Sequence):
-        raise TypeError(
+        raise InvalidTypeError(
             f"signals must be a tuple of arrays, one for each image, found "
             f"{type(signals).__name__}; for one image write (x,)"
         )
     if len(signals) != dictionary.n_signals:
-        raise ValueError(
+        raise InvalidValueError(
             f"the dictionary is for {dictionary.n_signals} signals, found {len(signals)}"
         )
     arrays = []
     for m, (x, channels) in enumerate(zip(signals, dictionary.channels, strict=True)):
         if not is_array(x):
-            raise TypeError(f"signals[{m}] must be a NumPy or CuPy array, found {type(x).__name__}")
+            raise InvalidTypeError(
+                f"signals[{m}] must be a NumPy or CuPy array, found {type(x).__name__}"
+            )
         xp = namespace(x)
         if x.dtype not in (xp.float32, xp.float64):
-            raise TypeError(
+            raise InvalidTypeError(
                 f"signals[{m}] has dtype {x.dtype}: signals are float32 or float64; "
                 "mcsc.images.read_image scales integer images to [0, 1]"
             )
         shape = tuple(int(n) for n in x.shape)
         if x.ndim not in (2, 3, 4):
-            raise ValueError(
+            raise InvalidValueError(
                 f"signals[{m}] has shape {shape}: a signal is (H, W), (C, H, W) or (N, C, H, W)"
             )
         if 0 in shape:
-            raise ValueError(f"signals[{m}] is empty: shape {shape}")
+            raise InvalidValueError(f"signals[{m}] is empty: shape {shape}")
         x = xp.reshape(x, (1,) * (4 - x.ndim) + shape)
         if x.shape[1] != channels:
             hint = ""
             if len(shape) == 3 and shape[2] == channels:
                 hint = "; axes are (C, H, W): move the channels to the front"
-            raise ValueError(
+            raise InvalidValueError(
                 f"signals[{m}] has shape {shape}, so {int(x.shape[1])} channels; the dictionary's "
                 f"filters of that signal have {channels}{hint}"
             )
@@ -309,7 +317,7 @@ def _check_signals(signals: Any, dictionary: Dictionary) -> list[Array]:
     namespace(*arrays)
     for m, x in enumerate(arrays[1:], start=1):
         if x.shape[2:] != arrays[0].shape[2:] or x.shape[0] != arrays[0].shape[0]:
-            raise ValueError(
+            raise InvalidValueError(
                 f"signals lie on different grids: signals[0] has shape "
                 f"{tuple(signals[0].shape)}, signals[{m}] has shape {tuple(signals[m].shape)}"
             )
@@ -320,40 +328,40 @@ def _check_masks(masks: Any, arrays: list[Array]) -> list[Array | None] | None:
     if masks is None:
         return None
     if is_array(masks) or not isinstance(masks, Sequence):
-        raise TypeError(
+        raise InvalidTypeError(
             "masks must be a tuple with an array or None for each signal, found "
             f"{type(masks).__name__}"
         )
     if len(masks) != len(arrays):
-        raise ValueError(f"found {len(masks)} masks for {len(arrays)} signals")
+        raise InvalidValueError(f"found {len(masks)} masks for {len(arrays)} signals")
     out: list[Array | None] = []
     for m, (mask, x) in enumerate(zip(masks, arrays, strict=True)):
         if mask is None:
             out.append(None)
             continue
         if not is_array(mask):
-            raise TypeError(f"masks[{m}] must be an array, found {type(mask).__name__}")
+            raise InvalidTypeError(f"masks[{m}] must be an array, found {type(mask).__name__}")
         xp = namespace(mask, x)
         if not xp.isdtype(mask.dtype, ("bool", "integral", "real floating")):
-            raise TypeError(f"masks[{m}] has dtype {mask.dtype}: weights are real numbers")
+            raise InvalidTypeError(f"masks[{m}] has dtype {mask.dtype}: weights are real numbers")
         shape = tuple(int(n) for n in mask.shape)
         full = (1,) * (4 - len(shape)) + shape
         fits = len(shape) in (2, 3, 4) and all(
             a in (1, int(b)) for a, b in zip(full[:2], x.shape[:2], strict=True)
         )
         if not fits or full[2:] != tuple(x.shape[2:]):
-            raise ValueError(
+            raise InvalidValueError(
                 f"masks[{m}] has shape {shape}, its signal has shape {tuple(x.shape)}: a mask is "
                 "(H, W) or has the signal's shape"
             )
         if xp.isdtype(mask.dtype, "integral") and bool(xp.any((mask != 0) & (mask != 1))):
-            raise ValueError(
+            raise InvalidValueError(
                 f"masks[{m}] holds integers other than 0 and 1: weights are not scaled; for a mask "
                 "image write mask > 0"
             )
         weight = xp.astype(xp.reshape(mask, full), x.dtype)
         if not bool(xp.all(xp.isfinite(weight))) or bool(xp.any(weight < 0)):
-            raise ValueError(f"masks[{m}] must be finite weights >= 0")
+            raise InvalidValueError(f"masks[{m}] must be finite weights >= 0")
         out.append(weight)
     return out
 
@@ -363,7 +371,7 @@ def _lam_per_map(lam: Any, dictionary: Dictionary) -> np.ndarray:
     counts = [len(g.bank) for g in groups]
     total = sum(counts)
     if isinstance(lam, str | bool) or lam is None:
-        raise TypeError(f"lam must be a number or numbers, found {lam!r}")
+        raise InvalidTypeError(f"lam must be a number or numbers, found {lam!r}")
     if isinstance(lam, numbers.Real):
         values = np.full(total, float(lam))
     elif is_array(lam):
@@ -373,27 +381,27 @@ def _lam_per_map(lam: Any, dictionary: Dictionary) -> np.ndarray:
         elif flat.ndim == 1 and flat.size == len(groups):
             values = np.repeat(flat, counts)
         else:
-            raise ValueError(_lam_message(tuple(lam.shape), groups, counts))
+            raise InvalidValueError(_lam_message(tuple(lam.shape), groups, counts))
     elif isinstance(lam, Sequence):
         if len(lam) == total and len(lam) != len(groups):
             return _lam_per_map(_lam_numbers(lam), dictionary)
         if len(lam) != len(groups):
-            raise ValueError(_lam_message(len(lam), groups, counts))
+            raise InvalidValueError(_lam_message(len(lam), groups, counts))
         parts = []
         for entry, count, g in zip(lam, counts, groups, strict=True):
             part = _lam_numbers(entry)
             if part.ndim > 1 or part.size not in (1, count):
-                raise ValueError(
+                raise InvalidValueError(
                     f"lam of group {g.name} has shape {part.shape}: give a number or {count} "
                     "numbers"
                 )
             parts.append(np.broadcast_to(part.reshape(-1), (count,)))
         values = np.concatenate(parts)
     else:
-        raise TypeError(f"lam must be a number or numbers, found {type(lam).__name__}")
+        raise InvalidTypeError(f"lam must be a number or numbers, found {type(lam).__name__}")
     if not np.all(np.isfinite(values)) or np.any(values <= 0):
         bad = values[~(np.isfinite(values) & (values > 0))][0]
-        raise ValueError(f"lam must be finite and > 0, found {bad:g}")
+        raise InvalidValueError(f"lam must be finite and > 0, found {bad:g}")
     return np.array(values)
 
 
@@ -401,9 +409,9 @@ def _lam_numbers(entry: Any) -> np.ndarray:
     try:
         found = to_numpy(entry) if is_array(entry) else np.asarray(entry)
     except ValueError as error:  # lists of unequal lengths
-        raise TypeError(f"lam must hold numbers, found {entry!r}") from error
+        raise InvalidTypeError(f"lam must hold numbers, found {entry!r}") from error
     if found.dtype.kind not in "fiu":
-        raise TypeError(f"lam must hold numbers, found {entry!r}")
+        raise InvalidTypeError(f"lam must hold numbers, found {entry!r}")
     return found.astype(np.float64)
 
 

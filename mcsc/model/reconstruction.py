@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, backend_for, to_numpy
+from ..errors import InvalidTypeError, InvalidValueError
+from ..types import Boundary
 from .codes import Codes
 from .convolution import BOUNDARIES, fold, forward, make_operator
 from .dictionary import Dictionary, Group
@@ -33,7 +35,7 @@ class Parts:
 
 
 def reconstruct(
-    codes: Codes, dictionary: Dictionary, task: str = "restoration", *, boundary: str = "zero"
+    codes: Codes, dictionary: Dictionary, task: str = "restoration", *, boundary: Boundary = "zero"
 ) -> Parts:
     r"""Reconstruct the target image from codes.
 
@@ -68,18 +70,20 @@ def reconstruct(
         dictionary do not fit, or target filters are larger than the image.
     """
     if not isinstance(codes, Codes):
-        raise TypeError(f"codes must be mcsc.Codes, found {type(codes).__name__}")
+        raise InvalidTypeError(f"codes must be mcsc.Codes, found {type(codes).__name__}")
     if not isinstance(dictionary, Dictionary):
-        raise TypeError(f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}")
+        raise InvalidTypeError(
+            f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}"
+        )
     if task not in ("restoration", "fusion"):
-        raise ValueError(f"task must be 'restoration' or 'fusion', found {task!r}")
+        raise InvalidValueError(f"task must be 'restoration' or 'fusion', found {task!r}")
     if boundary not in BOUNDARIES:
-        raise ValueError(f"boundary must be 'zero' or 'periodic', found {boundary!r}")
+        raise InvalidValueError(f"boundary must be 'zero' or 'periodic', found {boundary!r}")
     common_maps, unique_maps = _fitting(codes, dictionary)
     gc, gu = dictionary.target_common, dictionary.target_unique
     if gc is None and gu is None:
         if task == "fusion":
-            raise ValueError(
+            raise InvalidValueError(
                 "fusion needs target filters (target_common, target_unique), and the dictionary "
                 "has none; learn them with mcsc.learn, or give them to mcsc.Dictionary"
             )
@@ -90,7 +94,7 @@ def reconstruct(
     if task == "fusion" and any(
         g is None and k > 0 for g, k in zip(gu, dictionary.n_unique, strict=True)
     ):
-        raise ValueError("fusion needs target filters for every signal's unique codes")
+        raise InvalidValueError("fusion needs target filters for every signal's unique codes")
     if task == "restoration":
         gu = (gu[0], *(None for _ in gu[1:]))
     common = _synthesise(common_maps, gc, "common", boundary)
@@ -100,7 +104,7 @@ def reconstruct(
     )
     present = [p for p in (common, *unique) if p is not None]
     if not present:
-        raise ValueError("the dictionary has no target filters for these codes")
+        raise InvalidValueError("the dictionary has no target filters for these codes")
     image = present[0]
     for part in present[1:]:
         image = image + part
@@ -108,7 +112,7 @@ def reconstruct(
 
 
 def signal_parts(
-    codes: Codes, dictionary: Dictionary, *, boundary: str = "zero"
+    codes: Codes, dictionary: Dictionary, *, boundary: Boundary = "zero"
 ) -> tuple[Parts, ...]:
     r"""Take every signal apart: common part, unique part, and their sum (Eqs. 1 and 2).
 
@@ -129,7 +133,7 @@ def signal_parts(
         `boundary` is unknown, or codes and dictionary do not fit.
     """
     if boundary not in BOUNDARIES:
-        raise ValueError(f"boundary must be 'zero' or 'periodic', found {boundary!r}")
+        raise InvalidValueError(f"boundary must be 'zero' or 'periodic', found {boundary!r}")
     common_maps, unique_maps = _fitting(codes, dictionary)
     parts = []
     for m in range(dictionary.n_signals):
@@ -149,11 +153,11 @@ def _fitting(codes: Codes, dictionary: Dictionary) -> tuple[Any, tuple[Any, ...]
     found = [0 if maps is None else maps.shape[1] for maps in (codes._common, *unique)]
     wanted = [dictionary.n_common, *dictionary.n_unique]
     if found != wanted:
-        raise ValueError(f"codes have {found} maps a group, the dictionary has {wanted}")
+        raise InvalidValueError(f"codes have {found} maps a group, the dictionary has {wanted}")
     return codes._common, unique
 
 
-def _synthesise(maps: Any, bank: Array | None, name: str, boundary: str) -> Array | None:
+def _synthesise(maps: Any, bank: Array | None, name: str, boundary: Boundary) -> Array | None:
     """``sum_k bank_k * maps_k`` as an image (N, C, H, W), from sparse maps."""
     if maps is None or bank is None:
         return None
@@ -161,7 +165,7 @@ def _synthesise(maps: Any, bank: Array | None, name: str, boundary: str) -> Arra
     shape = maps.shape[2:]
     s = filters.shape[2]
     if s > min(shape):
-        raise ValueError(
+        raise InvalidValueError(
             f"target filters are larger than the image: filters {s}x{s}, image "
             f"{shape[0]}x{shape[1]}"
         )
@@ -173,7 +177,7 @@ def _synthesise(maps: Any, bank: Array | None, name: str, boundary: str) -> Arra
     return forward(operator, backend, maps.dense())
 
 
-def _from_nonzeros(maps: Any, filters: np.ndarray, boundary: str) -> np.ndarray:
+def _from_nonzeros(maps: Any, filters: np.ndarray, boundary: Boundary) -> np.ndarray:
     """The same from the nonzeros alone, at C s s additions each: no map is made dense."""
     n, _, h, w = maps.shape
     _, channels, size, _ = filters.shape

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InvalidTypeError, InvalidValueError
 from .dictionary import Dictionary
 
 __all__ = ["dct_bank", "dct_dictionary"]
@@ -72,7 +73,7 @@ def dct_bank(filter_size: int = 8, atoms_per_axis: int | None = None) -> Floats:
     waves /= np.linalg.norm(waves, axis=0)
     likeness = np.abs(np.triu(waves.T @ waves, 1)).max()
     if likeness > 1 - 1e-9:
-        raise ValueError(
+        raise InvalidValueError(
             f"atoms_per_axis = {n} gives the same atom twice with filter_size = {s}; "
             f"want at most {s}"
         )
@@ -136,7 +137,7 @@ def dct_dictionary(
     if both_signs is None:
         both_signs = len(counts) <= _LARGEST_FOR_BOTH_SIGNS
     if not isinstance(both_signs, bool):
-        raise TypeError(f"both_signs must be True, False or None, found {both_signs!r}")
+        raise InvalidTypeError(f"both_signs must be True, False or None, found {both_signs!r}")
     full = dct_bank(filter_size, atoms_per_axis)
     half = full[: _coarse(math.isqrt(len(full) + 1))]
 
@@ -177,18 +178,18 @@ def _direction(channels: int, index: int) -> Floats:
 
 def _channels(channels: Any) -> tuple[int, ...]:
     if isinstance(channels, str) or not isinstance(channels, Sequence):
-        raise TypeError(
+        raise InvalidTypeError(
             f"channels must hold one whole number for every signal, found {channels!r}; "
             "for two grey images write (1, 1)"
         )
     if len(channels) == 0:
-        raise ValueError("channels is empty: give one whole number for every signal")
+        raise InvalidValueError("channels is empty: give one whole number for every signal")
     return tuple(_integer(f"channels[{m}]", c, 1, 100_000) for m, c in enumerate(channels))
 
 
 def _integer(name: str, value: Any, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be a whole number, found {value!r}")
+        raise InvalidTypeError(f"{name} must be a whole number, found {value!r}")
     if not low <= value <= high:
-        raise ValueError(f"{name} must be from {low} to {high}, found {value}")
+        raise InvalidValueError(f"{name} must be from {low} to {high}, found {value}")
     return int(value)

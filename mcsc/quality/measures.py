@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..tasks.task import Floats
+from ..types import Floats
 from . import metrics
 
 __all__ = ["MEASURES", "Measure"]

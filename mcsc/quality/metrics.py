@@ -17,7 +17,9 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from ..checks import Floats, check_image, check_number, check_sources, check_whole, grey, planes
+from ..checks import check_image, check_number, check_sources, check_whole, grey, planes
+from ..errors import InvalidValueError
+from ..types import Floats
 
 __all__ = [
     "entropy",
@@ -194,7 +196,9 @@ def qabf(fused: Floats, sources: Sequence[Floats]) -> float:
         kept += float(np.sum(quality * strength))
         total += float(np.sum(strength))
     if total == 0:
-        raise ValueError("sources are all constant: there are no edges for the fused image to keep")
+        raise InvalidValueError(
+            "sources are all constant: there are no edges for the fused image to keep"
+        )
     return kept / total
 
 
@@ -311,10 +315,10 @@ def mef_ssim(fused: Floats, sources: Sequence[Floats], *, scales: int = 3) -> fl
     target, images = _grey_all(fused, sources, least=2)
     count = check_whole("scales", scales)
     if count > len(_SCALE_WEIGHTS):
-        raise ValueError(f"scales must be 1, 2 or 3; found {scales!r}")
+        raise InvalidValueError(f"scales must be 1, 2 or 3; found {scales!r}")
     smallest = [math.ceil(n / 2 ** (count - 1)) for n in target.shape]
     if min(smallest) < _SSIM_WINDOW:
-        raise ValueError(
+        raise InvalidValueError(
             f"fused has shape {fused.shape}, on the coarsest of {count} scales {smallest}; want at "
             f"least {_SSIM_WINDOW} pixels there, of a larger image or fewer scales"
         )
@@ -392,14 +396,14 @@ def _check_pair(image: Any, reference: Any) -> None:
     check_image("image", image)
     check_image("reference", reference)
     if image.shape != reference.shape:
-        raise ValueError(
+        raise InvalidValueError(
             f"image has shape {image.shape}, reference {reference.shape}; want one shape"
         )
 
 
 def _check_window(name: str, shape: tuple[int, ...]) -> None:
     if min(shape[-2:]) < _SSIM_WINDOW:
-        raise ValueError(
+        raise InvalidValueError(
             f"{name} has shape {shape}; want at least {_SSIM_WINDOW} x {_SSIM_WINDOW} pixels"
         )
 
@@ -410,7 +414,7 @@ def _grey_all(
     check_image("fused", fused)
     images = check_sources(sources, least=least, alike=False)
     if images[0].shape[-2:] != fused.shape[-2:]:
-        raise ValueError(
+        raise InvalidValueError(
             f"fused has shape {fused.shape}, sources[0] {images[0].shape}; "
             "want one height and width"
         )

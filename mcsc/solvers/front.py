@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..backend import Array, is_array, move_to_cuda, to_numpy
+from ..errors import InvalidTypeError, InvalidValueError
 from ..model.codes import Codes
 from ..model.problem import Problem
+from ..types import Boundary
 from .admm import Admm
 from .alternating import Alternating
 from .driver import Callback, Solver, run
@@ -51,7 +53,7 @@ def solve(
     lam: Any,
     *,
     method: str = "auto",
-    boundary: str = "zero",
+    boundary: Boundary = "zero",
     tol: float = 1e-4,
     masks: Sequence[Array | None] | None = None,
     device: str = "auto",
@@ -155,7 +157,7 @@ def solve(
     problem = Problem(signals, dictionary, lam, masks, boundary)  # type: ignore[arg-type]
     note = ""
     if method == "working-set" and problem.backend.name != "NumPy":
-        raise ValueError("method='working-set' runs on the CPU: pass NumPy arrays")
+        raise InvalidValueError("method='working-set' runs on the CPU: pass NumPy arrays")
     if method == "auto":
         method, why = choose(problem)
         note = f"; method 'auto' took {method!r}: {why}"
@@ -187,7 +189,7 @@ def _on_device(signals: Any, masks: Any, device: str) -> tuple[Any, Any, bool]:
     given = [a for a in signals if is_array(a)] if isinstance(signals, Sequence) else []
     on_gpu = any(type(a).__module__.startswith("cupy") for a in given)
     if device == "cpu" and on_gpu:
-        raise ValueError(
+        raise InvalidValueError(
             "device='cpu' was asked for, but signals are CuPy arrays: use .get() first"
         )
     if device == "cuda" and given:
@@ -224,7 +226,7 @@ def _start(problem: Problem, init: Result | Codes | None) -> Codes | None:
         return None
     codes = init.codes if isinstance(init, Result) else init
     if not isinstance(codes, Codes):
-        raise TypeError(f"init must be a Result or Codes, found {type(init).__name__}")
+        raise InvalidTypeError(f"init must be a Result or Codes, found {type(init).__name__}")
     problem.check_codes(codes)
     return codes
 
@@ -257,23 +259,23 @@ def _check_options(
 ) -> None:
     if method not in ("auto", *METHODS):
         names = ", ".join(repr(m) for m in ("auto", *METHODS))
-        raise ValueError(f"method must be one of {names}, found {method!r}")
+        raise InvalidValueError(f"method must be one of {names}, found {method!r}")
     if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device must be 'auto', 'cpu' or 'cuda', found {device!r}")
+        raise InvalidValueError(f"device must be 'auto', 'cpu' or 'cuda', found {device!r}")
     if not isinstance(tol, numbers.Real) or isinstance(tol, bool) or not 0 < tol < float("inf"):
-        raise ValueError(f"tol must be a number > 0, found {tol!r}")
+        raise InvalidValueError(f"tol must be a number > 0, found {tol!r}")
     for name, value in (("max_iter", max_iter), ("inner_steps", inner_steps)):
         if value is not None and (
             not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1
         ):
-            raise ValueError(f"{name} must be a whole number >= 1, found {value!r}")
+            raise InvalidValueError(f"{name} must be a whole number >= 1, found {value!r}")
     if inner_tol is not None and (
         not isinstance(inner_tol, numbers.Real)
         or isinstance(inner_tol, bool)
         or not 0 < inner_tol < 1
     ):
-        raise ValueError(f"inner_tol must be between 0 and 1, found {inner_tol!r}")
+        raise InvalidValueError(f"inner_tol must be between 0 and 1, found {inner_tol!r}")
     if method != "alternating" and (inner_steps is not None or inner_tol is not None):
-        raise ValueError("inner_steps and inner_tol are for method='alternating'")
+        raise InvalidValueError("inner_steps and inner_tol are for method='alternating'")
     if callback is not None and not callable(callback):
-        raise TypeError(f"callback must be callable, found {type(callback).__name__}")
+        raise InvalidTypeError(f"callback must be callable, found {type(callback).__name__}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..backend import get_num_threads
+from ..errors import InvalidValueError, OutOfMemoryError
 from ..model.problem import Problem
 
 # Arrays of codes (all maps, whole) that each method holds at its peak, which is the evaluation
@@ -17,7 +18,9 @@ def estimate(problem: Problem, method: str) -> int:
     if method == "auto":
         method, _ = choose(problem)
     if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)} or auto, found {method!r}")
+        raise InvalidValueError(
+            f"method must be one of {', '.join(METHODS)} or auto, found {method!r}"
+        )
     if method == "working-set":
         return _working_set(problem)
     item = _bytes(problem)
@@ -65,7 +68,7 @@ def refuse_if_too_large(problem: Problem, method: str) -> None:
     if available is not None and needed > available:
         n, k = problem.n_samples, problem.dictionary.n_maps
         h, w = problem.shape
-        raise MemoryError(
+        raise OutOfMemoryError(
             f"method {method!r} needs about {needed / 2**30:.1f} GiB for {n}x{k} maps of {h}x{w}, "
             f"and {available / 2**30:.1f} GiB are free: solve in tiles, in float32, or use fewer "
             "filters"

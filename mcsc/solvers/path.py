@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array
+from ..errors import InvalidValueError
 from ..model.dictionary import Dictionary
 from ..model.problem import Problem
+from ..types import Boundary
 from .front import solve
 from .result import Result
 
@@ -23,7 +25,7 @@ def solve_path(
     lams: Sequence[float],
     *,
     method: str = "auto",
-    boundary: str = "zero",
+    boundary: Boundary = "zero",
     tol: float = 1e-4,
     masks: Sequence[Array | None] | None = None,
     device: str = "auto",
@@ -55,9 +57,9 @@ def solve_path(
     """
     values = [float(lam) for lam in lams]
     if not values:
-        raise ValueError("lams is empty")
+        raise InvalidValueError("lams is empty")
     if any(b >= a for a, b in pairwise(values)):
-        raise ValueError("lams must decrease: a warm start needs the smaller support first")
+        raise InvalidValueError("lams must decrease: a warm start needs the smaller support first")
     results: list[Result] = []
     for lam in values:
         results.append(
@@ -96,7 +98,7 @@ def solve_discrepancy(
     *,
     rtol: float = 0.01,
     method: str = "auto",
-    boundary: str = "zero",
+    boundary: Boundary = "zero",
     tol: float = 1e-3,
     masks: Sequence[Array | None] | None = None,
     device: str = "auto",
@@ -134,10 +136,12 @@ def solve_discrepancy(
     problem = Problem(tuple(signals), dictionary, 1.0, _masks(masks), boundary)
     sigmas = [noise] * len(problem.signals) if isinstance(noise, (int, float)) else list(noise)
     if len(sigmas) != len(problem.signals) or not all(0 < s < math.inf for s in sigmas):
-        raise ValueError(f"noise must be one number > 0, or one for each signal, found {noise!r}")
+        raise InvalidValueError(
+            f"noise must be one number > 0, or one for each signal, found {noise!r}"
+        )
     energy, target, known = _energies(problem, [float(s) for s in sigmas])
     if energy <= target:
-        raise ValueError(
+        raise InvalidValueError(
             f"the signals' root mean square {math.sqrt(energy / known):.3g} is below the noise's "
             f"{math.sqrt(target / known):.3g}: zero codes already leave less than asked for"
         )
@@ -167,7 +171,7 @@ def solve_discrepancy(
         if below[0] == 0.0:
             lam /= 2
             if lam < 1e-4 * top:
-                raise ValueError(
+                raise InvalidValueError(
                     f"the residual stays at {math.sqrt(left / known):.3g} however small lam is; "
                     f"the noise asks for {math.sqrt(target / known):.3g}"
                 )

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
+from ..types import Floats
 from .lighting import smooth_field
 from .scene import check_seed, check_shape
 from .textures import power_noise
 
 __all__ = ["TISSUES", "Anatomy", "make_anatomy", "medical_pair"]
-
-Floats = NDArray[np.floating[Any]]
 
 TISSUES = (
     "air",

@@ -9,12 +9,11 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
+from ..types import Floats
 from .shapes import random_outline, random_radii
 from .textures import Material
 
 __all__ = ["RELIEF", "Canvas", "Layer", "flatten", "plan", "spread"]
-
-Floats = NDArray[np.floating[Any]]
 
 RELIEF = 0.45
 """Height of a scene in shorter sides of the image: how deep the box is that it fills."""

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import check_number, check_whole
+from ..errors import InvalidTypeError, InvalidValueError
 from ..images.resize import degrade
+from ..types import Floats
 from .anatomy import make_anatomy, medical_pair
 from .pairs import exposure_pair, flash_pair, focus_pair, multispectral_pair
 from .scene import Scene, check_seed, check_shape, make_scene
 
 __all__ = ["TASKS", "SyntheticPair", "make_pair", "scenes"]
-
-Floats = NDArray[np.floating[Any]]
 
 TASKS = ("depth", "multispectral", "flash", "exposure", "focus", "medical")
 """What :func:`scenes` makes pairs for, in the order of the paper."""
@@ -126,15 +125,17 @@ def _checked(
     task: str, shape: tuple[int, int], seed: int, factor: int, sigma: float, photographs: bool
 ) -> tuple[str, tuple[int, int], int, int, float, bool]:
     if task not in TASKS:
-        raise ValueError(f"task must be one of {', '.join(TASKS)}; found {task!r}")
+        raise InvalidValueError(f"task must be one of {', '.join(TASKS)}; found {task!r}")
     shape = check_shape(shape)
     seed = check_seed(seed)
     factor = check_whole("factor", factor)
     sigma = check_number("sigma", sigma, zero=True)
     if not isinstance(photographs, bool):
-        raise TypeError(f"photographs must be True or False, found {photographs!r}")
+        raise InvalidTypeError(f"photographs must be True or False, found {photographs!r}")
     if task in ("depth", "multispectral") and any(n % factor for n in shape):
-        raise ValueError(f"factor {factor} does not divide the shape {shape[0]} x {shape[1]}")
+        raise InvalidValueError(
+            f"factor {factor} does not divide the shape {shape[0]} x {shape[1]}"
+        )
     return task, shape, seed, factor, sigma, photographs
 
 

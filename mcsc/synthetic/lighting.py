@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.ndimage
-from numpy.typing import NDArray
+
+from ..types import Floats
 
 __all__ = ["Lamp", "encode", "exposure", "light_field", "random_lamp", "smooth_field"]
-
-Floats = NDArray[np.floating[Any]]
 
 _GAMMA = 2.2
 

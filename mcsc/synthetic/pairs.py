@@ -11,13 +11,12 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 from ..baselines.fusions import exposure_fusion
+from ..types import Floats
 from .canvas import flatten, spread
 from .lighting import Lamp, encode, exposure, random_lamp, smooth_field
 from .scene import Scene
 
 __all__ = ["exposure_pair", "flash_pair", "focus_pair", "multispectral_pair"]
-
-Floats = NDArray[np.floating[Any]]
 
 # Below, a blur is not worth its transforms: under a tenth of a pixel everywhere.
 _SHARP = 0.35

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InvalidTypeError, InvalidValueError
+from ..types import Floats
 from .canvas import RELIEF, Canvas, Layer, flatten, plan
 from .lighting import Lamp, encode, exposure, light_field, random_lamp, smooth_field
 from .textures import random_material
 
 __all__ = ["Scene", "check_seed", "check_shape", "make_scene"]
-
-Floats = NDArray[np.floating[Any]]
 
 _SMALLEST_SIDE = 32
 
@@ -109,7 +109,7 @@ def make_scene(shape: tuple[int, int], seed: int = 0, *, photographs: bool = Tru
     shape = check_shape(shape)
     seed = check_seed(seed)
     if not isinstance(photographs, bool):
-        raise TypeError(f"photographs must be True or False, found {photographs!r}")
+        raise InvalidTypeError(f"photographs must be True or False, found {photographs!r}")
     rng = np.random.default_rng([seed, 0])
     hues = rng.random(rng.integers(2, 5))
     materials = [
@@ -150,7 +150,7 @@ def check_shape(shape: Any) -> tuple[int, int]:
         and all(_is_integer(n) and n >= _SMALLEST_SIDE for n in shape)
     ):
         return int(shape[0]), int(shape[1])
-    raise ValueError(
+    raise InvalidValueError(
         f"shape must be (height, width) of whole numbers of at least {_SMALLEST_SIDE} pixels; "
         f"found {shape!r}"
     )
@@ -160,7 +160,7 @@ def check_seed(seed: Any, name: str = "seed") -> int:
     """Refuse what is no whole number of at least 0."""
     if _is_integer(seed) and seed >= 0:
         return int(seed)
-    raise ValueError(f"{name} must be a whole number of at least 0; found {seed!r}")
+    raise InvalidValueError(f"{name} must be a whole number of at least 0; found {seed!r}")
 
 
 def _is_integer(given: Any) -> bool:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Outline", "random_outline", "random_radii"]
+from ..types import Floats
 
-Floats = NDArray[np.floating[Any]]
+__all__ = ["Outline", "random_outline", "random_radii"]
 
 _KINDS = ("blob", "polygon", "ellipse", "box", "stalk")
 _SHARES = (0.3, 0.2, 0.2, 0.18, 0.12)

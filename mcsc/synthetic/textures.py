@@ -11,9 +11,9 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-__all__ = ["PHOTOGRAPHS", "Material", "power_noise", "random_material"]
+from ..types import Floats
 
-Floats = NDArray[np.floating[Any]]
+__all__ = ["PHOTOGRAPHS", "Material", "power_noise", "random_material"]
 
 PHOTOGRAPHS = (
     "astronaut",

@@ -16,7 +16,7 @@ from ..model.dictionary import Dictionary
 from ..model.reconstruction import Parts, reconstruct, signal_parts
 from ..solvers.front import solve
 from ..solvers.result import ConvergenceWarning, Result
-from .task import Floats
+from ..types import Floats
 
 __all__ = ["Coded", "code"]
 

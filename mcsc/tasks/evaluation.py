@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from ..files import atomic_write
+from ..types import Floats
 from .folders import SceneFiles
 from .methods import Method
-from .task import Floats, Task
+from .task import Task
 
 __all__ = ["Evaluation", "Row", "evaluate"]
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
+from ..errors import InvalidValueError
 from ..images.files import read_image
-from .task import Floats, Task
+from ..types import Floats
+from .task import Task
 
 __all__ = ["SceneFiles", "find_scenes"]
 
@@ -38,7 +40,7 @@ class SceneFiles:
             return pair
         target = read_image(self.target_path).pixels
         if target.shape[1:] != pair[0].shape[1:]:
-            raise ValueError(
+            raise InvalidValueError(
                 f"{self.target_path.name} is {target.shape[1]} x {target.shape[2]}, "
                 f"{self.x_path.name} is {pair[0].shape[1]} x {pair[0].shape[2]}: images of a "
                 "scene must have one size"
@@ -55,7 +57,7 @@ class SceneFiles:
         """
         x, y = read_image(self.x_path).pixels, read_image(self.y_path).pixels
         if x.shape[1:] != y.shape[1:]:
-            raise ValueError(
+            raise InvalidValueError(
                 f"{self.x_path.name} is {x.shape[1]} x {x.shape[2]}, {self.y_path.name} is "
                 f"{y.shape[1]} x {y.shape[2]}: images of a scene must have one size"
             )
@@ -84,26 +86,26 @@ def find_scenes(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"{folder}: there is no such folder")
+        raise InvalidValueError(f"{folder}: there is no such folder")
     found: list[dict[str, Path]] = [_by_scene(folder, roles) for roles in task.roles]
     all_names = sorted(found[0].keys() | found[1].keys())
     x_role, y_role = (" or ".join(f"_{role}" for role in roles) for roles in task.roles)
     if not all_names:
-        raise ValueError(
+        raise InvalidValueError(
             f"{folder}: no images of {task.name}; want files SCENE{x_role}.png and "
             f"SCENE{y_role}.png"
         )
     if names is not None:
         missing = sorted(set(names) - set(all_names))
         if missing:
-            raise ValueError(
+            raise InvalidValueError(
                 f"{folder}: no scene {', '.join(missing)}; there are {', '.join(all_names)}"
             )
         all_names = [n for n in all_names if n in set(names)]
     for name in all_names:
         for images, role in zip(found, (x_role, y_role), strict=True):
             if name not in images:
-                raise ValueError(f"{folder}: scene {name} has no file {name}{role}.png")
+                raise InvalidValueError(f"{folder}: scene {name} has no file {name}{role}.png")
     targets = _by_scene(folder, ("target",)) if task.kind == "fusion" else {}
     return [
         SceneFiles(name, found[0][name], found[1][name], targets.get(name)) for name in all_names

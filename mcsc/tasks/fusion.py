@@ -10,13 +10,15 @@ from scipy.ndimage import gaussian_filter, laplace
 
 from ..baselines.fusions import exposure_fusion
 from ..checks import check_sources
+from ..errors import InvalidValueError
 from ..images.colour import rgb, ycbcr
 from ..images.split import lowpass_split
 from ..model.dictionary import Dictionary
 from ..solvers.front import solve
 from ..solvers.result import Result
+from ..types import Floats
 from .coding import Coded, code
-from .task import Floats, Task
+from .task import Task
 
 __all__ = ["RULES", "Fused", "fuse"]
 
@@ -117,13 +119,13 @@ def fuse(
     """
     images = check_sources(sources, alike=False)
     if dictionary.channels != (1, 1):
-        raise ValueError(
+        raise InvalidValueError(
             "fusion codes the lumas of two images: want a dictionary of channels (1, 1), found "
             f"{dictionary.channels}"
         )
     rule = rule or str(dictionary.metadata.get("rule", task.rule))
     if rule not in RULES:
-        raise ValueError(f"rule must be one of {', '.join(RULES)}; found {rule!r}")
+        raise InvalidValueError(f"rule must be one of {', '.join(RULES)}; found {rule!r}")
     chosen = float(dictionary.metadata.get("lam", task.lam)) if lam is None else lam
     images = [i[None] if i.ndim == 2 else i for i in images]
     channels = max(len(i) for i in images)

@@ -9,9 +9,10 @@ from typing import Any
 from ..images.colour import luma
 from ..images.split import lowpass_split
 from ..learning import Learned, learn, learn_targets
+from ..types import Floats
 from .preparation import prepare_fusion, prepare_restoration
 from .scenes import Reader, flipped, name_of
-from .task import Floats, Task
+from .task import Task
 
 __all__ = ["TaskScenes", "TaskSettings", "learn_task"]
 

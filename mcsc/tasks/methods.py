@@ -16,9 +16,11 @@ from ..baselines.fusions import (
     wavelet_fusion,
 )
 from ..baselines.guided import guided_filter, joint_bilateral
+from ..errors import InvalidValueError
 from ..model.dictionary import Dictionary
+from ..types import Floats
 from .shipped import load_pretrained
-from .task import Floats, Task
+from .task import Task
 
 __all__ = ["PLUGINS", "Method", "method_names", "resolve_method"]
 
@@ -136,12 +138,14 @@ def resolve_method(
         try:
             found: Method = _plugins()[name].load()(task.name, file)
         except ModuleNotFoundError as error:
-            raise ValueError(
+            raise InvalidValueError(
                 f"the method {name} needs {error.name}, which is not installed: see the extras of "
                 "the package, as in pip install 'mcsc[unfolded]'"
             ) from error
         return found
-    raise ValueError(f"{task.name} has no method {name!r}: want {', '.join(method_names(task))}")
+    raise InvalidValueError(
+        f"{task.name} has no method {name!r}: want {', '.join(method_names(task))}"
+    )
 
 
 def own_method(task: Task, dictionary: Dictionary, tol: float = 1e-3) -> Method:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..baselines.fusions import exposure_fusion
+from ..errors import InvalidValueError
 from ..images.colour import luma, rgb, ycbcr
 from ..images.split import lowpass_split
-from .task import Floats
+from ..types import Floats
 
 __all__ = ["BASES", "Prepared", "coloured", "prepare_fusion", "prepare_restoration"]
 
@@ -58,7 +59,7 @@ def prepare_restoration(
     _check(x, y, base, ("none", "input", "low"))
     first, second = channels
     if first not in (1, len(x)):
-        raise ValueError(
+        raise InvalidValueError(
             f"the model codes {_count(first)} of the image to restore, which has {len(x)}"
         )
     guide = _as_channels(y, second, "the guide")
@@ -98,7 +99,9 @@ def prepare_fusion(
     """
     _check(x, y, base, ("none", "low", "mean"))
     if len(set(channels)) != 1:
-        raise ValueError(f"sources are fused with equally many channels each; found {channels}")
+        raise InvalidValueError(
+            f"sources are fused with equally many channels each; found {channels}"
+        )
     pair = tuple(
         _as_channels(image, n, "the image") for image, n in zip((x, y), channels, strict=True)
     )
@@ -129,12 +132,12 @@ def coloured(grey: Floats, x: Floats, y: Floats) -> Floats:
 
 def _check(x: Floats, y: Floats, base: str, bases: Sequence[str]) -> None:
     if x.shape[-2:] != y.shape[-2:]:
-        raise ValueError(
+        raise InvalidValueError(
             f"images differ in size: x is {x.shape[-2]} x {x.shape[-1]}, y is {y.shape[-2]} x "
             f"{y.shape[-1]}"
         )
     if base not in bases:
-        raise ValueError(f"base must be one of {', '.join(bases)}; found {base!r}")
+        raise InvalidValueError(f"base must be one of {', '.join(bases)}; found {base!r}")
 
 
 def _as_channels(image: Floats, channels: int, name: str) -> Floats:
@@ -144,7 +147,7 @@ def _as_channels(image: Floats, channels: int, name: str) -> Floats:
         return luma(image)
     if channels == 3 and len(image) == 1:
         return np.repeat(image, 3, axis=0)
-    raise ValueError(f"the model codes {_count(channels)} of {name}, which has {len(image)}")
+    raise InvalidValueError(f"the model codes {_count(channels)} of {name}, which has {len(image)}")
 
 
 def _count(channels: int) -> str:

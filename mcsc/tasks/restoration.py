@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import InvalidValueError
 from ..images.resize import imresize
 from ..model.dictionary import Dictionary
 from ..solvers.front import solve
 from ..solvers.result import Result
+from ..types import Floats
 from .coding import Coded, code
 from .preparation import Prepared, prepare_restoration
-from .task import Floats, Task
+from .task import Task
 
 __all__ = ["Restored", "back_project", "is_sharp", "prepare", "restore"]
 
@@ -49,7 +51,7 @@ def prepare(x: Floats, y: Floats, dictionary: Dictionary, task: Task) -> Prepare
         Channels do not fit the dictionary, or the images differ in size.
     """
     if dictionary.n_signals != 2:
-        raise ValueError(
+        raise InvalidValueError(
             f"restoration needs a dictionary of 2 signals, this one has {dictionary.n_signals}"
         )
     return prepare_restoration(

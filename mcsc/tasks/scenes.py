@@ -12,7 +12,8 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from .task import Floats, Task
+from ..types import Floats
+from .task import Task
 
 __all__ = ["Reader", "Recent", "flipped", "name_of", "synthetic_scenes"]
 

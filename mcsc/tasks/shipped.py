@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import as_file, files
 
+from ..errors import InvalidValueError
 from ..model.dictionary import Dictionary
 
 __all__ = ["available", "load_pretrained"]
@@ -36,7 +37,7 @@ def load_pretrained(name: str) -> Dictionary:
         There is none of this name; the message lists those there are.
     """
     if name not in available():
-        raise ValueError(
+        raise InvalidValueError(
             f"no dictionary {name!r} comes with the package; there are {', '.join(available())}"
         )
     with as_file(files("mcsc").joinpath(_FOLDER, f"{name}.npz")) as path:

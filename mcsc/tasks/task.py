@@ -6,15 +6,16 @@ A new task is one more entry in `TASKS`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ..errors import InvalidValueError
+from ..types import Floats
 
 if TYPE_CHECKING:
     from ..quality.measures import Measure
 
-Floats = NDArray[np.floating[Any]]
 Roles = tuple[str, ...]
 
 __all__ = ["TASKS", "Task", "get_task"]
@@ -103,7 +104,7 @@ class Task:
             level = (self.sigma if sigma is None else sigma) / 255
             noise = np.random.default_rng(seed).standard_normal(target.shape)
             return (target + level * noise).astype(target.dtype)
-        raise ValueError(f"{self.name} is a fusion: its inputs are not made from a target")
+        raise InvalidValueError(f"{self.name} is a fusion: its inputs are not made from a target")
 
 
 TASKS: dict[str, Task] = {
@@ -149,5 +150,5 @@ def get_task(name: str) -> Task:
         There is no such task; the message lists those there are.
     """
     if name not in TASKS:
-        raise ValueError(f"task must be one of {', '.join(TASKS)}; found {name!r}")
+        raise InvalidValueError(f"task must be one of {', '.join(TASKS)}; found {name!r}")
     return TASKS[name]

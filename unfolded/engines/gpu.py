@@ -28,6 +28,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from mcsc.errors import InvalidValueError
+
 if TYPE_CHECKING:
     from ..network.cunet import CUNet
     from ..network.lcsc import LCSC
@@ -244,7 +246,7 @@ class _Canvas:
         pitch = self.tiles * PIXELS + _SIDE * -(-(size - 1) // _SIDE)
         shape = (samples, 2 * channels, height + size - 1, pitch)
         if math.prod(shape[1:]) >= 2**31:
-            raise ValueError(
+            raise InvalidValueError(
                 f"images of {height} x {width} are too large for the kernels at once: use tiled()"
             )
         self.image = signal.new_zeros(shape)

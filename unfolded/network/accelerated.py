@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mcsc.errors import InvalidTypeError, InvalidValueError, UnavailableError
+
 from ..engines import gpu as fused
 from .configuration import Configuration
 from .cunet import CUNet
@@ -161,21 +163,21 @@ def accelerate(
     """
     for word, value, known in (("precision", precision, PRECISIONS), ("kernels", kernels, KERNELS)):
         if value not in known:
-            raise ValueError(f"{word} must be one of {', '.join(known)}; found {value!r}")
+            raise InvalidValueError(f"{word} must be one of {', '.join(known)}; found {value!r}")
     if net.target_common.weight.dtype != torch.float32:
-        raise TypeError(
+        raise InvalidTypeError(
             f"the network is in {net.target_common.weight.dtype}: call net.float() first"
         )
     place = torch.device(device)
     if place.type == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError(
+        raise UnavailableError(
             f"device {device!r}: PyTorch {torch.__version__} finds no CUDA device here; use "
             "device='cpu'"
         )
     if precision == "tf32" and place.type != "cuda":
-        raise ValueError(f"tf32 is of NVIDIA GPUs, the device is {device!r}: use float32")
+        raise InvalidValueError(f"tf32 is of NVIDIA GPUs, the device is {device!r}: use float32")
     if kernels == "fused" and not fused.runs_on(place):
-        raise RuntimeError(
+        raise UnavailableError(
             f"device {device!r}: fused kernels need Triton and a GPU; use kernels='compiled' or "
             "'layers'"
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from mcsc.errors import InvalidTypeError, InvalidValueError
+
 TASKS = ("restoration", "fusion")
 
 
@@ -50,12 +52,16 @@ class Configuration:
         for name, least in (("out_channels", 1), ("kernel_size", 1), ("blocks", 0)):
             value = getattr(self, name)
             if not _is_whole(value) or value < least:
-                raise ValueError(f"{name} must be a whole number >= {least}, found {value!r}")
+                raise InvalidValueError(
+                    f"{name} must be a whole number >= {least}, found {value!r}"
+                )
         if self.task not in TASKS:
-            raise ValueError(f"task must be 'restoration' or 'fusion', found {self.task!r}")
+            raise InvalidValueError(f"task must be 'restoration' or 'fusion', found {self.task!r}")
         for name in ("residual", "tied"):
             if not isinstance(getattr(self, name), bool):
-                raise TypeError(f"{name} must be True or False, found {getattr(self, name)!r}")
+                raise InvalidTypeError(
+                    f"{name} must be True or False, found {getattr(self, name)!r}"
+                )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the arguments of `CUNet`, fit for JSON."""
@@ -73,7 +79,7 @@ class Configuration:
         names = [f.name for f in fields(cls)]
         found = sorted(values) if isinstance(values, dict) else values
         if found != sorted(names):
-            raise ValueError(f"a configuration has {', '.join(names)}; found {found}")
+            raise InvalidValueError(f"a configuration has {', '.join(names)}; found {found}")
         return cls(**values)
 
     def differences(self, other: Configuration) -> str:
@@ -94,5 +100,5 @@ def _counts(name: str, values: Any, length: int, wanted: str) -> tuple[int, ...]
         or len(values) != length
         or not all(_is_whole(v) and v >= 1 for v in values)
     ):
-        raise ValueError(f"{name} must be {wanted}, whole numbers >= 1; found {values!r}")
+        raise InvalidValueError(f"{name} must be {wanted}, whole numbers >= 1; found {values!r}")
     return tuple(values)

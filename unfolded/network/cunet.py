@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mcsc.errors import InvalidTypeError, InvalidValueError
+
 from ..engines import cpu_inference as fast
 from .configuration import Configuration
 from .layers import Synthesis
@@ -227,21 +229,25 @@ class CUNet(nn.Module):
         weight = self.target_common.weight
         for name, image, wanted in zip("xy", (x, y), self.configuration.channels, strict=True):
             if not isinstance(image, Tensor):
-                raise TypeError(f"{name} must be a torch tensor, found {type(image).__name__}")
+                raise InvalidTypeError(
+                    f"{name} must be a torch tensor, found {type(image).__name__}"
+                )
             if image.dtype != weight.dtype:
-                raise TypeError(
+                raise InvalidTypeError(
                     f"{name} has dtype {image.dtype}, the network {weight.dtype}: convert one of "
                     "them (integer images are to be scaled to 0..1)"
                 )
             if image.dim() != 4 or image.shape[1] != wanted or 0 in image.shape:
-                raise ValueError(
+                raise InvalidValueError(
                     f"{name} has shape {tuple(image.shape)}: wanted (N, {wanted}, H, W), as the "
                     f"network has channels={self.configuration.channels}"
                 )
             if image.device != weight.device:
-                raise ValueError(f"{name} is on {image.device}, the network on {weight.device}")
+                raise InvalidValueError(
+                    f"{name} is on {image.device}, the network on {weight.device}"
+                )
         if x.shape[0] != y.shape[0] or x.shape[2:] != y.shape[2:]:
-            raise ValueError(
+            raise InvalidValueError(
                 "x and y must be registered images of one size: found shapes "
                 f"{tuple(x.shape)} and {tuple(y.shape)}"
             )
@@ -249,7 +255,7 @@ class CUNet(nn.Module):
             return  # values are not there yet, or looking at them would stall the device
         for name, image in (("x", x), ("y", y)):
             if not bool(image.isfinite().all()):
-                raise ValueError(f"{name} holds NaN or Inf")
+                raise InvalidValueError(f"{name} holds NaN or Inf")
 
     # ------------------------------------------------------------ making, files
     @classmethod

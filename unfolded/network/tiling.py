@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from mcsc.errors import InvalidValueError
+
 if TYPE_CHECKING:
     from .accelerated import Accelerated
     from .configuration import Configuration
@@ -45,7 +47,7 @@ def tiled(net: CUNet | Accelerated, x: Tensor, y: Tensor, tile: int) -> Tensor:
         `tile` is no whole number >= 1.
     """
     if not isinstance(tile, int) or isinstance(tile, bool) or tile < 1:
-        raise ValueError(f"tile must be a whole number >= 1, found {tile!r}")
+        raise InvalidValueError(f"tile must be a whole number >= 1, found {tile!r}")
     reach = radius(net.configuration)
     n, _, height, width = x.shape
     image = x.new_empty((n, net.configuration.out_channels, height, width))

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from mcsc import Dictionary
 from mcsc.backend import to_numpy
+from mcsc.errors import InvalidTypeError, InvalidValueError
 from mcsc.model.dictionary import embed
 
 from ..network.cunet import CUNet
@@ -85,9 +86,11 @@ def from_dictionary(
         positive or has one value a map, or there is no target for the task.
     """
     if not isinstance(dictionary, Dictionary):
-        raise TypeError(f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}")
+        raise InvalidTypeError(
+            f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}"
+        )
     if dictionary.n_signals != 2 or dictionary.n_common == 0 or 0 in dictionary.n_unique:
-        raise ValueError(
+        raise InvalidValueError(
             f"a network needs common and unique filters of two signals, found {dictionary!r}"
         )
     size = dictionary.filter_size
@@ -182,16 +185,16 @@ def _balance(net: CUNet, bounds: Sequence[float]) -> None:
 def _lams(lam: Any) -> list[float]:
     values: Any = [lam] * 3 if isinstance(lam, numbers.Real) else lam
     if isinstance(values, (str, bool)) or isinstance(lam, bool) or not hasattr(values, "__len__"):
-        raise TypeError(f"lam must be a number or three, found {lam!r}")
+        raise InvalidTypeError(f"lam must be a number or three, found {lam!r}")
     if len(values) != 3:
-        raise ValueError(
+        raise InvalidValueError(
             f"lam has {len(values)} entries: give one number, or one for each of (c, u, v); a "
             "network has no thresholds of single maps"
         )
     if not all(np.ndim(v) == 0 and isinstance(v, numbers.Real) for v in values):
-        raise TypeError(f"lam must hold a number for each of (c, u, v), found {lam!r}")
+        raise InvalidTypeError(f"lam must hold a number for each of (c, u, v), found {lam!r}")
     if not all(math.isfinite(v) and v > 0 for v in values):
-        raise ValueError(f"lam must be finite and > 0, found {lam!r}")
+        raise InvalidValueError(f"lam must be finite and > 0, found {lam!r}")
     return [float(v) for v in values]
 
 
@@ -204,20 +207,20 @@ def _targets(
         if fitted:
             return None
         if task == "fusion":
-            raise ValueError(
+            raise InvalidValueError(
                 "fusion needs target filters (target_common, target_unique), and the dictionary "
                 "has none; learn them with mcsc.learn, or give pairs to fit them to"
             )
         return _model_of_x(dictionary, size)
     banks = [gc, *(gu or (None, None))][: 3 if task == "fusion" else 2]
     if any(b is None for b in banks):
-        raise ValueError(
+        raise InvalidValueError(
             f"{task} needs target filters for c, u{' and v' if task == 'fusion' else ''}, and the "
             f"dictionary lacks some of them: {dictionary!r}"
         )
     larger = max(int(b.shape[2]) for b in banks if b is not None)
     if larger > size:
-        raise ValueError(
+        raise InvalidValueError(
             f"target filters of {larger}x{larger} are larger than the others, {size}x{size}: a "
             "network has one filter size"
         )
@@ -235,6 +238,6 @@ def _target_channels(pairs: Any) -> int:
     try:
         return int(pairs[0][2].shape[1])
     except (IndexError, TypeError, AttributeError) as error:
-        raise ValueError(
+        raise InvalidValueError(
             "pairs must hold (x, y, z) of tensors (N, C, H, W), at least one of them"
         ) from error

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mcsc.errors import InvalidValueError
+
 from ..network.configuration import Configuration
 from ..network.cunet import CUNet
 from .weights import build
@@ -72,7 +74,7 @@ def load_official(path: str | Path) -> CUNet:
         with torch.serialization.safe_globals(_LOSS_LIST):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # pickle, zipfile and PyTorch raise each their own
-        raise ValueError(
+        raise InvalidValueError(
             f"{path} is not a PyTorch weight file, is damaged, or holds more than tensors and "
             "numbers (which is not run)"
         ) from error

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from mcsc.errors import InvalidValueError
+
 from ..engines.cpu_training import product_gradient, product_synthesis
 from ..network.layers import Synthesis, synthesis_gradient, synthesise
 
@@ -64,7 +66,7 @@ def refit(
     patches serve better than whole pictures.
     """
     if not ridge > 0:
-        raise ValueError(f"ridge must be > 0, found {ridge!r}")
+        raise InvalidValueError(f"ridge must be > 0, found {ridge!r}")
     layers: list[Synthesis] = [net.target_common, *net.target_unique]
     weight = layers[0].weight
     codes: list[Tensor] = []
@@ -75,11 +77,11 @@ def refit(
             c, uv = net.codes(x, y)
             wanted = (x.shape[0], weight.shape[0], *x.shape[2:])
             if tuple(z.shape) != wanted:
-                raise ValueError(f"a target has shape {tuple(z.shape)}, wanted {wanted}")
+                raise InvalidValueError(f"a target has shape {tuple(z.shape)}, wanted {wanted}")
             codes.append(torch.cat((c, *uv[: len(layers) - 1]), dim=1))
             targets.append(z)
         if not codes:
-            raise ValueError("pairs is empty: give at least one (x, y, z)")
+            raise InvalidValueError("pairs is empty: give at least one (x, y, z)")
         counts = [layer.weight.shape[1] for layer in layers]
         start = torch.cat([layer.weight for layer in layers], dim=1)
         fitted, iterations = _solve(codes, targets, start, counts, ridge, tol, max_iter)

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from mcsc import __version__
+from mcsc.errors import InvalidValueError
 from mcsc.files import atomic_write
 
 from ..network.configuration import Configuration
@@ -37,7 +38,7 @@ def save(net: CUNet, path: str | Path) -> None:
     state = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
     for key, value in state.items():
         if not bool(value.isfinite().all()):
-            raise ValueError(f"{key} holds NaN or Inf: such weights are not written")
+            raise InvalidValueError(f"{key} holds NaN or Inf: such weights are not written")
     data = to_bytes(state, metadata)
     with atomic_write(path) as file:
         file.write(data)
@@ -71,15 +72,15 @@ def load(path: str | Path, configuration: Configuration | None = None) -> CUNet:
             metadata = file.metadata() or {}
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ValueError(foreign) from error
+        raise InvalidValueError(foreign) from error
     if metadata.get("kind") != KIND:
-        raise ValueError(foreign)
+        raise InvalidValueError(foreign)
     try:
         version = int(metadata["format"])
     except (KeyError, ValueError) as error:
-        raise ValueError(foreign) from error
+        raise InvalidValueError(foreign) from error
     if version > FORMAT:
-        raise ValueError(
+        raise InvalidValueError(
             f"{path} was written by a newer unfolded ({metadata.get('written_by', 'unknown')}, "
             f"file format {version}; this one reads up to {FORMAT}): update mcsc"
         )
@@ -87,11 +88,13 @@ def load(path: str | Path, configuration: Configuration | None = None) -> CUNet:
         found = Configuration.from_dict(json.loads(metadata["configuration"]))
         more = json.loads(metadata.get("metadata", "{}"))
         if not isinstance(more, dict):
-            raise ValueError("its metadata are no object")
+            raise InvalidValueError("its metadata are no object")
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} holds no usable configuration: {error}") from error
+        raise InvalidValueError(f"{path} holds no usable configuration: {error}") from error
     if configuration is not None and found != configuration:
-        raise ValueError(f"{path} is for another network: {configuration.differences(found)}")
+        raise InvalidValueError(
+            f"{path} is for another network: {configuration.differences(found)}"
+        )
     net = build(found, state, path)
     net.metadata = more
     return net
@@ -112,16 +115,18 @@ def build(configuration: Configuration, state: dict[str, torch.Tensor], path: An
     found = {k: tuple(v.shape) for k, v in state.items()}
     if found != wanted:
         wrong = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
-        raise ValueError(
+        raise InvalidValueError(
             f"{path} is damaged: its weights do not fit its configuration, first at {wrong[0]} "
             f"(found {found.get(wrong[0], 'nothing')}, wanted {wanted.get(wrong[0], 'nothing')})"
         )
     types = {v.dtype for v in state.values()}
     if len(types) != 1 or not next(iter(types)).is_floating_point:
-        raise ValueError(f"{path} is damaged: its weights have dtypes {sorted(map(str, types))}")
+        raise InvalidValueError(
+            f"{path} is damaged: its weights have dtypes {sorted(map(str, types))}"
+        )
     for key, value in state.items():
         if not bool(value.isfinite().all()):
-            raise ValueError(f"{path} is damaged: {key} holds NaN or Inf")
+            raise InvalidValueError(f"{path} is damaged: {key} holds NaN or Inf")
     net.load_state_dict(state, assign=True)
     return net.requires_grad_().eval()
 
@@ -153,6 +158,6 @@ def pretrained(name: str) -> CUNet:
     there = shipped()
     if name not in there:
         names = ", ".join(there) or "none in this copy; train some with mcsc train"
-        raise ValueError(f"no pretrained weights named {name!r}: there are {names}")
+        raise InvalidValueError(f"no pretrained weights named {name!r}: there are {names}")
     with resources.as_file(there[name]) as path:
         return load(path)

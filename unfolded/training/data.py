@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mcsc.errors import InvalidTypeError, InvalidValueError
 from mcsc.tasks.folders import SceneFiles
 from mcsc.tasks.learning import TaskScenes, TaskSettings
 from mcsc.tasks.scenes import Reader, Recent
 from mcsc.tasks.task import Task
+from mcsc.types import Floats
 
 from ..network.configuration import Configuration
 
-Floats = NDArray[np.floating[Any]]
 Triple = tuple[Floats, Floats, Floats]
 
 BYTES = 1_000_000_000
@@ -86,12 +86,12 @@ class TaskTriples(Sequence[Triple]):
             try:
                 made = self._triple(*self._scenes.make(part, index))
             except ValueError as error:
-                raise ValueError(f"{reader.name}: {error}") from error
+                raise InvalidValueError(f"{reader.name}: {error}") from error
             as_tensors(made, reader.name, configuration)
 
     def _triple(self, pair: tuple[Floats, ...], target: Floats | None) -> Triple:
         if target is None:
-            raise ValueError(
+            raise InvalidValueError(
                 f"{self._task.name} is learned from scenes whose result is known: want a file "
                 "SCENE_target.png with each pair, or synthetic scenes"
             )
@@ -137,7 +137,7 @@ class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         noise: float = 0.0,
     ) -> None:
         if len(scenes) == 0:
-            raise ValueError("scenes is empty: give at least one (x, y, z)")
+            raise InvalidValueError("scenes is empty: give at least one (x, y, z)")
         self._scenes, self._side, self._seed = scenes, side, seed
         self._configuration, self._soften, self._noise = configuration, soften, noise
         self._recent: Recent[tuple[Tensor, Tensor, Tensor]] = Recent(memory)
@@ -209,7 +209,9 @@ def _blurred(patch: Tensor, weights: Tensor) -> Tensor:
 
 def _check_size(name: str, height: int, width: int, side: int) -> None:
     if min(height, width) < side:
-        raise ValueError(f"{name} is {height} x {width}: smaller than patches of {side} x {side}")
+        raise InvalidValueError(
+            f"{name} is {height} x {width}: smaller than patches of {side} x {side}"
+        )
 
 
 def _bytes(triple: tuple[Tensor, Tensor, Tensor]) -> int:
@@ -228,27 +230,29 @@ def as_tensors(
         not finite.
     """
     if not isinstance(triple, (tuple, list)) or len(triple) != 3:
-        raise TypeError(f"{name} must be a triple of images (x, y, z)")
+        raise InvalidTypeError(f"{name} must be a triple of images (x, y, z)")
     out = []
     for word, image in zip("xyz", triple, strict=True):
         # A copy: read-only arrays are no tensors.
         tensor = image if isinstance(image, Tensor) else torch.from_numpy(np.array(image))
         if tensor.dim() not in (3, 4) or not tensor.is_floating_point():
-            raise TypeError(
+            raise InvalidTypeError(
                 f"{word} of {name} has shape {tuple(tensor.shape)} and dtype {tensor.dtype}: want "
                 "floats of shape (C, H, W) or (N, C, H, W)"
             )
         tensor = tensor.to(torch.float32)
         if not bool(tensor.isfinite().all()):
-            raise ValueError(f"{word} of {name} holds NaN or Inf")
+            raise InvalidValueError(f"{word} of {name} holds NaN or Inf")
         out.append(tensor[None] if tensor.dim() == 3 else tensor)
     x, y, z = out
     if len({(len(t), *t.shape[2:]) for t in out}) != 1:
         shapes = ", ".join(str(tuple(t.shape)) for t in out)
-        raise ValueError(f"images of {name} differ in size or number: {shapes}")
+        raise InvalidValueError(f"images of {name} differ in size or number: {shapes}")
     if configuration is not None:
         found = (x.shape[1], y.shape[1], z.shape[1])
         wanted = (*configuration.channels, configuration.out_channels)
         if found != wanted:
-            raise ValueError(f"{name} has {found} channels of x, y, z; the network has {wanted}")
+            raise InvalidValueError(
+                f"{name} has {found} channels of x, y, z; the network has {wanted}"
+            )
     return x, y, z

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mcsc.errors import InvalidValueError
+
 from ..network.cunet import CUNet
 from .train import Recipe, TrainingHistory
 
@@ -145,7 +147,7 @@ class Checkpoints(lightning.Callback):
 
 def _check_finite(loss: Tensor, step: int) -> None:
     if not bool(loss.isfinite()):
-        raise ValueError(
+        raise InvalidValueError(
             f"the training diverged at step {step}: lower the learning rate, or clip gradients"
         )
 

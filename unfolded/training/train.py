@@ -24,6 +24,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from mcsc.errors import InvalidTypeError, InvalidValueError, MissingExtraError
+
 from ..network.cunet import CUNet
 from .data import Patches, as_tensors, scene_name
 from .evaluation import rmse
@@ -82,17 +84,21 @@ class Recipe:
         ):  # fmt: skip
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ValueError(f"{name} must be a whole number >= {least}, found {value!r}")
+                raise InvalidValueError(
+                    f"{name} must be a whole number >= {least}, found {value!r}"
+                )
         if not (isinstance(self.learning_rate, (int, float)) and 0 < self.learning_rate < math.inf):
-            raise ValueError(f"learning_rate must be a number > 0, found {self.learning_rate!r}")
+            raise InvalidValueError(
+                f"learning_rate must be a number > 0, found {self.learning_rate!r}"
+            )
         if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
-            raise ValueError(f"clip_norm must be a number > 0, found {self.clip_norm!r}")
+            raise InvalidValueError(f"clip_norm must be a number > 0, found {self.clip_norm!r}")
         for name in ("soften", "noise"):
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and 0 <= value < math.inf):
-                raise ValueError(f"{name} must be a number >= 0, found {value!r}")
+                raise InvalidValueError(f"{name} must be a number >= 0, found {value!r}")
         if self.schedule not in SCHEDULES:
-            raise ValueError(
+            raise InvalidValueError(
                 f"schedule must be one of {', '.join(SCHEDULES)}; found {self.schedule!r}"
             )
 
@@ -216,18 +222,20 @@ def train(
     """
     recipe = Recipe() if recipe is None else recipe
     if not isinstance(net, CUNet):
-        raise TypeError(f"net must be a CUNet, found {type(net).__name__}")
+        raise InvalidTypeError(f"net must be a CUNet, found {type(net).__name__}")
     if patience is not None and not (validation and patience >= 1):
-        raise ValueError("patience must be >= 1, and needs validation scenes")
+        raise InvalidValueError("patience must be >= 1, and needs validation scenes")
     if resume and folder is None:
-        raise ValueError("resume needs the folder with the checkpoint")
+        raise InvalidValueError("resume needs the folder with the checkpoint")
     if net.target_common.weight.dtype != torch.float32:
-        raise TypeError(
+        raise InvalidTypeError(
             f"training is in float32, the network is in {net.target_common.weight.dtype}: call "
             "net.float() first"
         )
     if not isinstance(checkpoint_every, int) or checkpoint_every < 1:
-        raise ValueError(f"checkpoint_every must be a whole number >= 1, found {checkpoint_every}")
+        raise InvalidValueError(
+            f"checkpoint_every must be a whole number >= 1, found {checkpoint_every}"
+        )
     lightning = _lightning()
     patches = Patches(
         scenes, recipe.patch, recipe.seed, net.configuration, soften=recipe.soften,
@@ -357,7 +365,7 @@ def _lightning() -> Any:
     try:
         import lightning.pytorch
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
+        raise MissingExtraError(
             "training needs Lightning: pip install 'mcsc[train]'", name=error.name
         ) from error
     return lightning.pytorch
@@ -373,7 +381,7 @@ def find_checkpoint(folder: Path, *, resume: bool) -> Path:
     """
     path = folder / LAST
     if path.exists() and not resume:
-        raise ValueError(f"{path} is there already: resume from it, or give another folder")
+        raise InvalidValueError(f"{path} is there already: resume from it, or give another folder")
     return path
 
 
@@ -383,7 +391,7 @@ def _trainer(lightning: Any, **options: Any) -> Any:
     try:
         return lightning.Trainer(**options)
     except MisconfigurationException as error:  # no such accelerator, too many devices
-        raise ValueError(str(error)) from error
+        raise InvalidValueError(str(error)) from error
 
 
 def _loggers(folder: Path) -> list[Any]:
@@ -404,17 +412,17 @@ def _check(path: Path, module: Any) -> None:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         found = saved["hyper_parameters"]
     except Exception as error:
-        raise ValueError(damaged) from error
+        raise InvalidValueError(damaged) from error
     wanted = dict(module.hparams)
     if found.keys() != wanted.keys():
-        raise ValueError(damaged)
+        raise InvalidValueError(damaged)
     # A checkpoint of before there was a field was made as its default says.
     defaults = {f.name: f.default for f in fields(Recipe)}
     for part in wanted:
         for key, value in wanted[part].items():
             before = found[part].get(key, defaults.get(key))
             if before != value:
-                raise ValueError(
+                raise InvalidValueError(
                     f"{path} is of another run: {key} was {before!r}, now it is {value!r}"
                 )
 

@@ -1,0 +1,19 @@
+"""Types that more than one room speaks of."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+# NumPy's and CuPy's arrays have no common static type.
+Array: TypeAlias = Any
+Floats: TypeAlias = NDArray[np.floating[Any]]
+
+Boundary: TypeAlias = Literal["zero", "periodic"]
+"""What the codes are outside of the image: zero, or the other side of it."""
+Device: TypeAlias = Literal["auto", "cpu", "cuda"]
+"""Where arrays are worked on; "auto": where they are."""
+Kind: TypeAlias = Literal["restoration", "fusion"]
+"""What a target is made of: Eq. 3 or Eq. 4."""
