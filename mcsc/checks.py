@@ -1,49 +1,102 @@
-"""What the image functions ask of their arguments, and the grey image that they compare."""
+"""What is asked of arguments in more than one room: numbers, arrays, images."""
 
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .errors import InvalidTypeError, InvalidValueError
 from .types import Floats
 
-__all__ = ["check_image", "check_number", "check_sources", "check_whole", "grey", "planes"]
+__all__ = [
+    "check_floats",
+    "check_image",
+    "check_number",
+    "check_sources",
+    "check_whole",
+    "is_number",
+    "is_whole",
+]
 
-# Full range, unlike the studio range of `mcsc.images.luma`; MATLAB's rgb2gray to 4 digits.
-_BT601 = np.array([0.299, 0.587, 0.114])
+
+def is_whole(given: Any) -> bool:
+    """Whether something is a whole number, Python's or NumPy's; True and False are none."""
+    return isinstance(given, numbers.Integral) and not isinstance(given, bool)
 
 
-def check_image(name: str, image: Any) -> None:
-    """Refuse what is not a finite, non-empty array of floats of shape (H, W) or (C, H, W)."""
-    if not (isinstance(image, np.ndarray) and np.issubdtype(image.dtype, np.floating)):
-        found = getattr(image, "dtype", type(image).__name__)
-        raise InvalidTypeError(f"{name} must be a NumPy array of floats; found {found}")
+def is_number(given: Any) -> bool:
+    """Whether something is a finite real number, Python's or NumPy's; True and False are none."""
+    if not isinstance(given, numbers.Real) or isinstance(given, bool):
+        return False
+    try:
+        return math.isfinite(given)
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
+
+def check_whole(name: str, given: Any, *, least: int = 1, most: int | None = None) -> int:
+    """Return a whole number from `least` to `most` as an int."""
+    if is_whole(given) and given >= least and (most is None or given <= most):
+        return int(given)
+    wanted = f">= {least}" if most is None else f"from {least} to {most}"
+    raise InvalidValueError(f"{name} must be a whole number {wanted}, found {given!r}")
+
+
+def check_number(name: str, given: Any, *, zero: bool = False) -> float:
+    """Return a finite positive number (with ``zero``: or 0) as a float."""
+    if is_number(given) and (given > 0 or (zero and given == 0)):
+        return float(given)
+    raise InvalidValueError(
+        f"{name} must be a finite number {'>=' if zero else '>'} 0, found {given!r}"
+    )
+
+
+def check_floats(name: str, given: Any) -> None:
+    """Refuse what is not a NumPy array of floats."""
+    if not (isinstance(given, np.ndarray) and np.issubdtype(given.dtype, np.floating)):
+        found = getattr(given, "dtype", type(given).__name__)
+        raise InvalidTypeError(f"{name} must be a NumPy array of floats, found {found}")
+
+
+def check_image(name: str, image: Any, *, channels: tuple[int, ...] | None = None) -> None:
+    """Refuse what is not a finite, non-empty array of floats of shape (H, W) or (C, H, W).
+
+    With `channels`, C must be one of these; (H, W) has one.
+    """
+    check_floats(name, image)
     if image.ndim not in (2, 3) or image.size == 0:
         raise InvalidValueError(
             f"{name} has shape {image.shape}; want (H, W) or (C, H, W), not empty"
+        )
+    if channels is not None and (image.shape[0] if image.ndim == 3 else 1) not in channels:
+        raise InvalidValueError(
+            f"{name} has shape {image.shape}; want {' or '.join(map(str, channels))} channels: "
+            "pick one band"
         )
     if not np.isfinite(image).all():
         raise InvalidValueError(f"{name} holds NaN or Inf; fill or mask the unknown pixels first")
 
 
-def check_sources(sources: Any, *, least: int = 2, alike: bool = True) -> list[Floats]:
+def check_sources(
+    sources: Any, *, least: int = 2, alike: bool = True, channels: tuple[int, ...] | None = None
+) -> list[Floats]:
     """Return the source images as a list; refuse too few, and ones that do not fit together.
 
-    They must be of one shape, or with ``alike=False`` of one height and width.
+    They must be of one shape, or with ``alike=False`` of one height and width; `channels` as in
+    :func:`check_image`.
     """
     if isinstance(sources, np.ndarray) or not isinstance(sources, Sequence):
         found = getattr(sources, "shape", None)
         what = type(sources).__name__ if found is None else f"one array of shape {found}"
-        raise InvalidTypeError(f"sources must be a tuple or list of images; found {what}")
+        raise InvalidTypeError(f"sources must be a tuple or list of images, found {what}")
     if len(sources) < least:
         raise InvalidValueError(f"sources holds {len(sources)} images; want at least {least}")
     for index, image in enumerate(sources):
-        check_image(f"sources[{index}]", image)
+        check_image(f"sources[{index}]", image, channels=channels)
         found, wanted = image.shape, sources[0].shape
         if not alike:
             found, wanted = found[-2:], wanted[-2:]
@@ -53,45 +106,3 @@ def check_sources(sources: Any, *, least: int = 2, alike: bool = True) -> list[F
                 f"want one {'shape' if alike else 'height and width'}"
             )
     return list(sources)
-
-
-def check_number(name: str, given: Any, *, zero: bool = False) -> float:
-    """Return a finite positive number (with ``zero``: or 0) as a float."""
-    number = isinstance(given, int | float | np.integer | np.floating) and not isinstance(
-        given, bool
-    )
-    if not (number and math.isfinite(given) and (given > 0 or (zero and given == 0))):
-        raise InvalidValueError(
-            f"{name} must be a finite number {'>=' if zero else '>'} 0; found {given!r}"
-        )
-    return float(given)
-
-
-def check_whole(name: str, given: Any) -> int:
-    """Return a positive integer."""
-    if not isinstance(given, int | np.integer) or isinstance(given, bool) or given < 1:
-        raise InvalidValueError(f"{name} must be a positive integer; found {given!r}")
-    return int(given)
-
-
-def planes(image: Floats) -> NDArray[np.float64]:
-    """The image in float64 with a channel axis, shape (C, H, W)."""
-    return np.asarray(image, np.float64).reshape(-1, *image.shape[-2:])
-
-
-def grey(name: str, image: Floats) -> NDArray[np.float64]:
-    """Full-range BT.601 luma 0.299 R + 0.587 G + 0.114 B, (H, W), float64; grey stays as it is.
-
-    Raises
-    ------
-    ValueError
-        The image has neither 1 nor 3 channels.
-    """
-    stack = planes(image)
-    if len(stack) == 1:
-        return np.asarray(stack[0], np.float64)
-    if len(stack) != 3:
-        raise InvalidValueError(
-            f"{name} has shape {image.shape}; want 1 or 3 channels, to tell its luma: pick one band"
-        )
-    return np.asarray(np.einsum("c,chw->hw", _BT601, stack), np.float64)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import mcsc
-from mcsc.images.colour import luma
+from mcsc.images.colour import luma_studio
 from mcsc.images.files import read_image
 from mcsc.images.split import lowpass_split
 
@@ -88,8 +88,8 @@ def pictures(name: str) -> Signals:
     else:
         images = [read_image(path).pixels for path in _files(name)]
     if len(images) == 2:
-        return luma(images[0]), luma(images[1])
-    return luma(images[0]), np.ascontiguousarray(images[0][:1])
+        return luma_studio(images[0]), luma_studio(images[1])
+    return luma_studio(images[0]), np.ascontiguousarray(images[0][:1])
 
 
 def crop(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

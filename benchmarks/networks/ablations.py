@@ -28,8 +28,8 @@ import torch
 
 import mcsc
 import unfolded
-from mcsc.images.colour import luma
-from mcsc.quality import metrics
+from mcsc.images.colour import luma_studio
+from mcsc.quality import full_reference
 from mcsc.synthetic import scenes
 from mcsc.tasks.folders import find_scenes
 from mcsc.tasks.task import get_task
@@ -136,7 +136,7 @@ def measure(arguments: argparse.Namespace) -> Data:
 def synthetic(count: int, seed: int) -> list[Triple]:
     """Depth, reduced and enlarged; luma; depth: (1, H, W) each."""
     shape = (SCENE, SCENE)
-    return [(p.x, luma(p.y), p.target) for p in scenes("depth", count, shape, seed)]
+    return [(p.x, luma_studio(p.y), p.target) for p in scenes("depth", count, shape, seed)]
 
 
 def held_out(*, quick: bool) -> dict[str, list[Triple]]:
@@ -150,7 +150,7 @@ def held_out(*, quick: bool) -> dict[str, list[Triple]]:
         sets[name] = []
         for scene in find_scenes(folder, task, wanted):
             truth, guide = scene.read()
-            sets[name].append((task.degrade(truth), luma(guide), truth))
+            sets[name].append((task.degrade(truth), luma_studio(guide), truth))
     return sets
 
 
@@ -233,7 +233,8 @@ def _scores(net: unfolded.CUNet | None, pairs: Sequence[Triple]) -> dict[str, fl
             with torch.inference_mode():
                 image = net(torch.from_numpy(x[None]), torch.from_numpy(y[None]))[0].numpy()
         image = np.clip(image, 0, 1)
-        rows.append([f(image, truth) for f in (metrics.rmse, metrics.psnr, metrics.ssim)])
+        measures = (full_reference.rmse, full_reference.psnr, full_reference.ssim)
+        rows.append([measure(image, truth) for measure in measures])
     return dict(zip(("RMSE", "PSNR", "SSIM"), map(float, np.mean(rows, axis=0)), strict=True))
 
 

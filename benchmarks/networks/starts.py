@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 import unfolded
-from mcsc.quality import metrics
+from mcsc.quality import full_reference
 from mcsc.tasks.folders import find_scenes
 from mcsc.tasks.learning import TaskSettings, learn_task
 from mcsc.tasks.scenes import synthetic_scenes
@@ -133,7 +133,7 @@ def _net_errors(
     net = copy.deepcopy(net)
     tasks.describe(net, TASK, settings)
     for name, pairs in _real(quick=quick).items():
-        found = [metrics.rmse(tasks.apply(net, TASK, x, y), z) for x, y, z in pairs]
+        found = [full_reference.rmse(tasks.apply(net, TASK, x, y), z) for x, y, z in pairs]
         errors[name] = float(np.mean(found))
     return errors
 
@@ -143,7 +143,7 @@ def _input_errors(validation: Sequence[Any], *, quick: bool) -> dict[str, float]
     powers = [255 * float(np.sqrt(np.square(z).mean())) for _, _, z in validation]
     errors = {"synthetic": float(np.mean(powers))}
     for name, pairs in _real(quick=quick).items():
-        errors[name] = float(np.mean([metrics.rmse(x, z) for x, _, z in pairs]))
+        errors[name] = float(np.mean([full_reference.rmse(x, z) for x, _, z in pairs]))
     return errors
 
 

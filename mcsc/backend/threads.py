@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from ..checks import check_whole
 from ..errors import InvalidValueError
 
 T = TypeVar("T")
@@ -47,8 +48,7 @@ def get_num_threads() -> int:
 def set_num_threads(n: int) -> None:
     """Set the number of threads that the CPU solvers use from now on (n >= 1)."""
     global _threads, _pool
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise InvalidValueError(f"the number of threads must be a whole number >= 1, found {n!r}")
+    n = check_whole("the number of threads", n)
     with _lock:
         _threads = n
         _pool = None

@@ -15,7 +15,7 @@ from ..figures.restorations import restoration_figure
 from ..images.files import write_image
 from ..images.resize import degrade, imresize
 from ..images.samples import Pair
-from ..quality.metrics import psnr, rmse
+from ..quality.full_reference import psnr, rmse
 from ..tasks.restoration import restore
 from ..tasks.shipped import load_pretrained
 from ..tasks.task import get_task

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InvalidValueError
-from ..images.colour import luma
+from ..images.colour import luma_studio
 from ..images.files import read_image
 from ..model.dictionary import Dictionary
 from ..types import Floats
@@ -30,7 +30,7 @@ def read_signals(
             raise InvalidValueError(
                 f"--grey: {path} has {len(pixels)} channels; luma is of 3 (1 stays as it is)"
             )
-        images.append((image, luma(pixels) if grey else pixels))
+        images.append((image, luma_studio(pixels) if grey and len(pixels) == 3 else pixels))
     sizes = {pixels.shape[1:] for _, pixels in images}
     if len(sizes) > 1:
         listed = ", ".join(

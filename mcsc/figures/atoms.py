@@ -182,13 +182,9 @@ def atom_figure(
         codes of that sample are all zero.
     """
     _check_codes(codes, dictionary)
-    if check_whole("top", top) > 16:
-        raise InvalidValueError(f"top must be at most 16, found {top}")
+    top = check_whole("top", top, most=16)
     count, height, width = codes.grid
-    if isinstance(sample, bool) or not isinstance(sample, int) or not 0 <= sample < count:
-        raise InvalidValueError(
-            f"sample must be a whole number from 0 to {count - 1}, found {sample!r}"
-        )
+    sample = check_whole("sample", sample, least=0, most=count - 1)
     parts = _coordinates(codes, sample)
     use = _use(parts, dictionary)
     panels = [p for p in _panels(dictionary, use) if p.use is not None and p.use.any()]

@@ -17,9 +17,10 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from .._version import __version__
-from ..checks import check_image, planes
+from ..checks import check_image
 from ..errors import InvalidTypeError, InvalidValueError
 from ..files import atomic_write
+from ..images.planes import planes
 from ..types import Floats
 from .panels import _MAGNITUDE, _SIGNED, _limit, _map, convergence_figure
 

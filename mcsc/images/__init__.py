@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .colour import luma, rgb, ycbcr
+    from .colour import luma_full, luma_studio, rgb, studio_to_full, ycbcr
     from .files import Image, ImageFileError, read_image, write_image
     from .resize import degrade, imresize
     from .samples import Pair, motorcycle
@@ -23,16 +23,18 @@ __all__ = [
     "degrade",
     "imresize",
     "lowpass_split",
-    "luma",
+    "luma_full",
+    "luma_studio",
     "motorcycle",
     "read_image",
     "rgb",
+    "studio_to_full",
     "write_image",
     "ycbcr",
 ]
 
 _HOME = {
-    "colour": ("luma", "rgb", "ycbcr"),
+    "colour": ("luma_full", "luma_studio", "rgb", "studio_to_full", "ycbcr"),
     "files": ("Image", "ImageFileError", "read_image", "write_image"),
     "resize": ("degrade", "imresize"),
     "samples": ("Pair", "motorcycle"),

@@ -1,4 +1,7 @@
-r"""Luma and chroma after ITU-R BT.601, studio range.
+r"""Luma and chroma after ITU-R BT.601, in its two ranges.
+
+Full range is :math:`Y = 0.299 R + 0.587 G + 0.114 B`, black 0 and white 1: MATLAB's ``rgb2gray``,
+in which fused images are measured. Studio range has black 16/255 and white 235/255:
 
 .. math::
 
@@ -9,6 +12,8 @@ r"""Luma and chroma after ITU-R BT.601, studio range.
     \begin{pmatrix} R \\ G \\ B \end{pmatrix} \right]
 
 These are the numbers of MATLAB's ``rgb2ycbcr``, whose Y the paper takes as the guide of depth.
+
+In both ranges a grey image counts as a colour image of three equal channels.
 """
 
 from __future__ import annotations
@@ -18,49 +23,106 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidTypeError, InvalidValueError
+from ..checks import check_floats
+from ..errors import InvalidValueError
 
-__all__ = ["luma", "rgb", "ycbcr"]
+__all__ = ["luma_full", "luma_studio", "rgb", "studio_to_full", "ycbcr"]
 
 _F = TypeVar("_F", bound=np.floating[Any])
 
-_MATRIX: NDArray[np.float64] = (
-    np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]])
-    / 255
+_BT601 = np.array([0.299, 0.587, 0.114])
+_BLACK, _WHITE = 16 / 255, 235 / 255
+
+_MATRIX: NDArray[np.float64] = np.stack(
+    [
+        (_WHITE - _BLACK) * _BT601,
+        np.array([-37.797, -74.203, 112.0]) / 255,
+        np.array([112.0, -93.786, -18.214]) / 255,
+    ]
 )
-_OFFSET = np.array([16.0, 128.0, 128.0]).reshape(3, 1, 1) / 255
+_OFFSET = np.array([_BLACK, 128 / 255, 128 / 255]).reshape(3, 1, 1)
 _INVERSE: NDArray[np.float64] = np.asarray(np.linalg.inv(_MATRIX), np.float64)
 
 
-def luma(rgb: NDArray[_F]) -> NDArray[_F]:
-    """Luma Y of a colour image; a grey image passes unchanged.
+def luma_full(image: NDArray[_F]) -> NDArray[_F]:
+    """Full-range luma of a colour image; a grey image is its own.
 
     Parameters
     ----------
-    rgb : array of floats, shape (..., 3, H, W) or (..., 1, H, W)
-        Colours in [0, 1], channels on the third axis from the end.
+    image : array of floats, shape (..., 3, H, W) or (..., 1, H, W)
+        Colours or grey, channels on the third axis from the end.
 
     Returns
     -------
     array, shape (..., 1, H, W)
-        Y in 16/255 .. 235/255, of the dtype of `rgb`. A grey image is returned as it is, not
-        compressed to that range.
+        From 0, black, to 1, white; of the dtype of `image`. A grey image is returned as it is.
 
     Raises
     ------
     TypeError
-        `rgb` is not an array of floats.
+        `image` is not an array of floats.
     ValueError
-        `rgb` has neither 3 nor 1 channels.
+        `image` has neither 3 nor 1 channels.
     """
-    _check("rgb", rgb, (3, 1))
-    if rgb.shape[-3] == 1:
-        return rgb
-    return _transform(_MATRIX[:1], rgb, _OFFSET[:1])
+    _check("image", image, (3, 1))
+    if image.shape[-3] == 1:
+        return image
+    return _transform(_BT601[None], image, 0.0)
+
+
+def luma_studio(image: NDArray[_F]) -> NDArray[_F]:
+    """Studio-range luma of a colour or grey image.
+
+    Parameters
+    ----------
+    image : array of floats, shape (..., 3, H, W) or (..., 1, H, W)
+        Colours or grey in [0, 1], channels on the third axis from the end.
+
+    Returns
+    -------
+    array, shape (..., 1, H, W)
+        From 16/255, black, to 235/255, white; of the dtype of `image`. A grey image is compressed
+        to that range, too, as are the three equal channels that show the same.
+
+    Raises
+    ------
+    TypeError
+        `image` is not an array of floats.
+    ValueError
+        `image` has neither 3 nor 1 channels.
+    """
+    _check("image", image, (3, 1))
+    weights = _MATRIX[:1] if image.shape[-3] == 3 else _MATRIX[:1].sum(axis=1, keepdims=True)
+    return _transform(weights, image, _OFFSET[:1])
+
+
+def studio_to_full(luma: NDArray[_F]) -> NDArray[_F]:
+    """Stretch studio-range luma to full range: 16/255 to 0, 235/255 to 1.
+
+    Parameters
+    ----------
+    luma : array of floats, shape (..., 1, H, W)
+        As :func:`luma_studio` gives it.
+
+    Returns
+    -------
+    array, shape (..., 1, H, W)
+        As :func:`luma_full` gives it; of the dtype of `luma`. Not clipped.
+
+    Raises
+    ------
+    TypeError
+        `luma` is not an array of floats.
+    ValueError
+        `luma` does not have 1 channel.
+    """
+    _check("luma", luma, (1,))
+    scale = 1 / (_WHITE - _BLACK)
+    return _transform(np.array([[scale]]), luma, -_BLACK * scale)
 
 
 def ycbcr(rgb: NDArray[_F]) -> NDArray[_F]:
-    """Luma and chroma of a colour image; the inverse of :func:`rgb`.
+    """Studio-range luma and chroma of a colour image; the inverse of :func:`rgb`.
 
     Parameters
     ----------
@@ -85,7 +147,7 @@ def ycbcr(rgb: NDArray[_F]) -> NDArray[_F]:
 
 
 def rgb(ycbcr: NDArray[_F]) -> NDArray[_F]:
-    """Colour image of luma and chroma; the inverse of :func:`ycbcr`.
+    """Colour image of studio-range luma and chroma; the inverse of :func:`ycbcr`.
 
     Parameters
     ----------
@@ -110,7 +172,7 @@ def rgb(ycbcr: NDArray[_F]) -> NDArray[_F]:
 
 
 def _transform(
-    matrix: NDArray[np.float64], image: NDArray[_F], offset: NDArray[np.float64]
+    matrix: NDArray[np.float64], image: NDArray[_F], offset: NDArray[np.float64] | float
 ) -> NDArray[_F]:
     # In float64 whatever the input, so that a round trip costs one rounding each way.
     result: NDArray[_F] = (
@@ -120,9 +182,7 @@ def _transform(
 
 
 def _check(name: str, image: Any, channels: tuple[int, ...]) -> None:
-    if not (isinstance(image, np.ndarray) and np.issubdtype(image.dtype, np.floating)):
-        found = getattr(image, "dtype", type(image).__name__)
-        raise InvalidTypeError(f"{name} must be a NumPy array of floats in [0, 1]; found {found}")
+    check_floats(name, image)
     if image.ndim < 3 or image.shape[-3] not in channels:
         wanted = " or ".join(f"(..., {c}, H, W)" for c in channels)
         raise InvalidValueError(f"{name} has shape {image.shape}; want {wanted}")

@@ -14,9 +14,10 @@ import scipy.fft
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from ..checks import check_image, grey, planes
+from ..checks import check_image
 from ..errors import InvalidValueError
 from ..types import Floats
+from .planes import luma_plane, planes
 
 __all__ = ["CONFIDENT", "Alignment", "Shift", "align", "estimate_shift"]
 
@@ -158,7 +159,7 @@ def align(moving: Floats, reference: Floats, *, flow: bool = False) -> Alignment
     grid -= np.reshape(shift, (2, 1, 1))
     magnitude = 0.0
     if flow:
-        field = _flow(reference, _sampled(grey("moving", moving), grid))
+        field = _flow(reference, _sampled(luma_plane(moving), grid))
         lengths = np.hypot(*field)
         magnitude = float(lengths.mean())
         words += (
@@ -176,7 +177,7 @@ def align(moving: Floats, reference: Floats, *, flow: bool = False) -> Alignment
 # --------------------------------------------------------------------------- parts
 def _features(*images: tuple[str, Any]) -> list[Plane]:
     for name, image in images:
-        check_image(name, image)
+        check_image(name, image, channels=(1, 3))
         if min(image.shape[-2:]) < _SMALLEST:
             raise InvalidValueError(
                 f"{name} has shape {image.shape}; want at least {_SMALLEST} x {_SMALLEST} pixels"
@@ -186,7 +187,7 @@ def _features(*images: tuple[str, Any]) -> list[Plane]:
         raise InvalidValueError(
             f"{first} has shape {one.shape}, {second} {two.shape}; want one height and width"
         )
-    return [_edges(grey(name, image)) for name, image in images]
+    return [_edges(luma_plane(image)) for _, image in images]
 
 
 def _estimate(f: Plane, g: Plane) -> Shift:
@@ -261,7 +262,7 @@ def _flow(reference: Floats, moved: Plane) -> Plane:
     """Where in the moved image each pixel of the reference is found: offsets (2, H, W)."""
     from skimage.registration import optical_flow_ilk
 
-    f, g = (_even(_edges(plane)) for plane in (grey("reference", reference), moved))
+    f, g = (_even(_edges(plane)) for plane in (luma_plane(reference), moved))
     field = optical_flow_ilk(  # type: ignore[no-untyped-call]
         f, g, radius=10, num_warp=10, gaussian=True, prefilter=True
     )

@@ -9,7 +9,8 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from ..errors import InvalidTypeError, InvalidValueError
+from ..checks import check_floats, check_whole, is_number, is_whole
+from ..errors import InvalidValueError
 
 __all__ = ["degrade", "imresize"]
 
@@ -120,22 +121,19 @@ def degrade(image: NDArray[_F], factor: int) -> NDArray[_F]:
         `factor` is not a positive integer or does not divide H and W; or as :func:`imresize`.
     """
     _check(image)
-    if not _is_positive_integer(factor):
-        raise InvalidValueError(f"factor must be a positive integer; found {factor!r}")
+    factor = check_whole("factor", factor)
     height, width = image.shape[-2:]
     if height % factor or width % factor:
         raise InvalidValueError(
             f"factor {factor} does not divide the image of {height} x {width} pixels; "
             f"crop it to {height - height % factor} x {width - width % factor} first"
         )
-    small = imresize(image, (height // int(factor), width // int(factor)))
+    small = imresize(image, (height // factor, width // factor))
     return imresize(small, (height, width))
 
 
 def _check(image: Any) -> None:
-    if not (isinstance(image, np.ndarray) and np.issubdtype(image.dtype, np.floating)):
-        found = getattr(image, "dtype", type(image).__name__)
-        raise InvalidTypeError(f"image must be a NumPy array of floats; found {found}")
+    check_floats("image", image)
     if image.ndim < 2 or image.size == 0:
         raise InvalidValueError(
             f"image has shape {image.shape}; want (H, W) or (..., H, W), not empty"
@@ -144,13 +142,8 @@ def _check(image: Any) -> None:
         raise InvalidValueError("image holds NaN or Inf; fill or mask the unknown pixels first")
 
 
-def _is_positive_integer(given: Any) -> bool:
-    integer = isinstance(given, int | np.integer) and not isinstance(given, bool)
-    return integer and bool(given > 0)
-
-
 def _shape(given: tuple[int, int] | list[int]) -> tuple[int, int]:
-    if len(given) != 2 or not all(map(_is_positive_integer, given)):
+    if len(given) != 2 or not all(is_whole(n) and n > 0 for n in given):
         raise InvalidValueError(
             f"shape must be two positive integers (height, width); found {given!r}"
         )
@@ -158,10 +151,7 @@ def _shape(given: tuple[int, int] | list[int]) -> tuple[int, int]:
 
 
 def _scale(given: Any) -> float:
-    number = isinstance(given, int | float | np.integer | np.floating) and not isinstance(
-        given, bool
-    )
-    if not (number and math.isfinite(given) and given > 0):
+    if not (is_number(given) and given > 0):
         raise InvalidValueError(
             f"scale must be a positive number, or a shape (height, width); found {given!r}"
         )

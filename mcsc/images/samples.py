@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import is_whole
 from ..errors import InvalidValueError
-from .colour import luma
+from .colour import luma_studio
 
 __all__ = ["DISPARITY_RANGE", "Pair", "motorcycle"]
 
@@ -50,7 +51,7 @@ def motorcycle(size: tuple[int, int, int, int] | None = None) -> Pair:
     -------
     Pair
         ``x``: disparity of the left view in pixels divided by 64 (`DISPARITY_RANGE`), (1, H, W);
-        ``y``: luma of the left photograph, (1, H, W); ``mask``; ``guide_rgb``.
+        ``y``: studio-range luma of the left photograph, (1, H, W); ``mask``; ``guide_rgb``.
 
     Raises
     ------
@@ -85,7 +86,7 @@ def motorcycle(size: tuple[int, int, int, int] | None = None) -> Pair:
     guide = photograph.astype(np.float32) / np.float32(255)
     return Pair(
         x=x.astype(np.float32),
-        y=luma(guide),
+        y=luma_studio(guide),
         mask=known[None].astype(np.float32),
         guide_rgb=guide,
         names=("disparity", "photograph"),
@@ -100,7 +101,7 @@ def motorcycle(size: tuple[int, int, int, int] | None = None) -> Pair:
 def _window(size: Any, shape: tuple[int, ...]) -> tuple[slice, slice]:
     if size is None:
         return slice(None), slice(None)
-    if len(size) == 4 and all(map(_is_integer, size)):
+    if len(size) == 4 and all(map(is_whole, size)):
         top, left, height, width = size
         inside = top >= 0 and left >= 0 and top + height <= shape[0] and left + width <= shape[1]
         if inside and height > 0 and width > 0:
@@ -109,7 +110,3 @@ def _window(size: Any, shape: tuple[int, ...]) -> tuple[slice, slice]:
         f"size must be (top, left, height, width) within {shape[0]} x {shape[1]} pixels; "
         f"found {size!r}"
     )
-
-
-def _is_integer(given: Any) -> bool:
-    return isinstance(given, int | np.integer) and not isinstance(given, bool)

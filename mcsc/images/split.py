@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import scipy.fft
 import scipy.sparse.linalg
 from numpy.typing import NDArray
 
+from ..checks import check_floats, check_number
 from ..errors import InvalidTypeError, InvalidValueError
 from ..types import Floats
 
@@ -91,7 +91,7 @@ def lowpass_split(image: Floats, strength: float = 5.0, mask: NDArray[Any] | Non
     >>> bool(np.allclose(low, 1)), bool(np.allclose(high, 0))
     (True, True)
     """
-    _check(image, strength)
+    strength = _check(image, strength)
     if mask is None:
         if not np.isfinite(image).all():
             raise InvalidValueError("image holds NaN or Inf; give a mask that is 0 there")
@@ -168,16 +168,13 @@ def _solve_weighted(image: Floats, weight: Floats, strength: float) -> Floats:
     return solution
 
 
-def _check(image: Any, strength: float) -> None:
-    if not (isinstance(image, np.ndarray) and np.issubdtype(image.dtype, np.floating)):
-        found = getattr(image, "dtype", type(image).__name__)
-        raise InvalidTypeError(f"image must be a NumPy array of floats; found {found}")
+def _check(image: Any, strength: float) -> float:
+    check_floats("image", image)
     if image.ndim < 2 or image.size == 0:
         raise InvalidValueError(
             f"image has shape {image.shape}; want (H, W) or (..., H, W), not empty"
         )
-    if not (math.isfinite(strength) and strength >= 0):
-        raise InvalidValueError(f"strength must be a finite number >= 0; found {strength!r}")
+    return check_number("strength", strength, zero=True)
 
 
 def _weight(mask: NDArray[Any], image: Floats) -> Floats:

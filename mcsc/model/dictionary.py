@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, is_array, namespace, to_numpy
+from ..checks import check_number
 from ..errors import InvalidTypeError, InvalidValueError
 from ..files import read_npz, write_npz
 from .spectra import supremum
@@ -176,11 +175,7 @@ class Dictionary:
                     f"signal_weights has {len(weights)} entries for {self.n_signals} signals"
                 )
             for m, w in enumerate(weights):
-                number = isinstance(w, numbers.Real) and not isinstance(w, bool)
-                if not number or not math.isfinite(w) or w <= 0:
-                    raise InvalidValueError(
-                        f"signal_weights[{m}] must be finite and > 0, found {w!r}"
-                    )
+                check_number(f"signal_weights[{m}]", w)
             object.__setattr__(self, "signal_weights", tuple(float(w) for w in weights))
         try:
             # A copy, and a proof that it can be written.

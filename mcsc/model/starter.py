@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import check_whole
 from ..errors import InvalidTypeError, InvalidValueError
 from .dictionary import Dictionary
 
@@ -48,8 +49,8 @@ def dct_bank(filter_size: int = 8, atoms_per_axis: int | None = None) -> Floats:
 
     Raises
     ------
-    TypeError, ValueError
-        An argument is not an integer or out of range, or two atoms would be the same.
+    ValueError
+        An argument is not a whole number or out of range, or two atoms would be the same.
 
     Notes
     -----
@@ -63,10 +64,10 @@ def dct_bank(filter_size: int = 8, atoms_per_axis: int | None = None) -> Floats:
     >>> dct_bank().shape
     (80, 1, 8, 8)
     """
-    s = _integer("filter_size", filter_size, 2, 1024)
+    s = check_whole("filter_size", filter_size, least=2, most=1024)
     if atoms_per_axis is None:
         atoms_per_axis = s + 1 if s > 2 else 2
-    n = _integer("atoms_per_axis", atoms_per_axis, 2, 2 * s)
+    n = check_whole("atoms_per_axis", atoms_per_axis, least=2, most=2 * s)
     k = np.arange(n)
     waves = np.cos((2 * np.arange(s)[:, None] + 1) * k * np.pi / (2 * n))
     waves[:, 1:] -= waves[:, 1:].mean(axis=0)
@@ -184,12 +185,4 @@ def _channels(channels: Any) -> tuple[int, ...]:
         )
     if len(channels) == 0:
         raise InvalidValueError("channels is empty: give one whole number for every signal")
-    return tuple(_integer(f"channels[{m}]", c, 1, 100_000) for m, c in enumerate(channels))
-
-
-def _integer(name: str, value: Any, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise InvalidTypeError(f"{name} must be a whole number, found {value!r}")
-    if not low <= value <= high:
-        raise InvalidValueError(f"{name} must be from {low} to {high}, found {value}")
-    return int(value)
+    return tuple(check_whole(f"channels[{m}]", c, most=100_000) for m, c in enumerate(channels))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numbers
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..backend import Array, is_array, move_to_cuda, to_numpy
+from ..checks import check_number, check_whole, is_number
 from ..errors import InvalidTypeError, InvalidValueError
 from ..model.codes import Codes
 from ..model.problem import Problem
@@ -262,18 +262,11 @@ def _check_options(
         raise InvalidValueError(f"method must be one of {names}, found {method!r}")
     if device not in ("auto", "cpu", "cuda"):
         raise InvalidValueError(f"device must be 'auto', 'cpu' or 'cuda', found {device!r}")
-    if not isinstance(tol, numbers.Real) or isinstance(tol, bool) or not 0 < tol < float("inf"):
-        raise InvalidValueError(f"tol must be a number > 0, found {tol!r}")
+    check_number("tol", tol)
     for name, value in (("max_iter", max_iter), ("inner_steps", inner_steps)):
-        if value is not None and (
-            not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1
-        ):
-            raise InvalidValueError(f"{name} must be a whole number >= 1, found {value!r}")
-    if inner_tol is not None and (
-        not isinstance(inner_tol, numbers.Real)
-        or isinstance(inner_tol, bool)
-        or not 0 < inner_tol < 1
-    ):
+        if value is not None:
+            check_whole(name, value)
+    if inner_tol is not None and not (is_number(inner_tol) and 0 < inner_tol < 1):
         raise InvalidValueError(f"inner_tol must be between 0 and 1, found {inner_tol!r}")
     if method != "alternating" and (inner_steps is not None or inner_tol is not None):
         raise InvalidValueError("inner_steps and inner_tol are for method='alternating'")

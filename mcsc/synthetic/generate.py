@@ -83,8 +83,8 @@ def scenes(
     Returns
     -------
     iterator of SyntheticPair
-        Images are float32. Images of three channels can be made grey by :func:`mcsc.images.luma`,
-        as the paper does for depth and focus.
+        Images are float32. Those of three channels can be made grey by
+        :func:`mcsc.images.luma_studio`, as the paper does for depth and focus.
 
     Raises
     ------

@@ -10,7 +10,7 @@ import scipy.fft
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from ..baselines.fusions import exposure_fusion
+from ..baselines.exposure import exposure_fusion
 from ..types import Floats
 from .canvas import flatten, spread
 from .lighting import Lamp, encode, exposure, random_lamp, smooth_field

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import check_whole, is_whole
 from ..errors import InvalidTypeError, InvalidValueError
 from ..types import Floats
 from .canvas import RELIEF, Canvas, Layer, flatten, plan
@@ -147,7 +148,7 @@ def check_shape(shape: Any) -> tuple[int, int]:
     if (
         isinstance(shape, tuple | list)
         and len(shape) == 2
-        and all(_is_integer(n) and n >= _SMALLEST_SIDE for n in shape)
+        and all(is_whole(n) and n >= _SMALLEST_SIDE for n in shape)
     ):
         return int(shape[0]), int(shape[1])
     raise InvalidValueError(
@@ -158,10 +159,4 @@ def check_shape(shape: Any) -> tuple[int, int]:
 
 def check_seed(seed: Any, name: str = "seed") -> int:
     """Refuse what is no whole number of at least 0."""
-    if _is_integer(seed) and seed >= 0:
-        return int(seed)
-    raise InvalidValueError(f"{name} must be a whole number of at least 0; found {seed!r}")
-
-
-def _is_integer(given: Any) -> bool:
-    return isinstance(given, int | np.integer) and not isinstance(given, bool)
+    return check_whole(name, seed, least=0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import gaussian_filter, laplace
 
-from ..baselines.fusions import exposure_fusion
+from ..baselines.exposure import exposure_fusion
 from ..checks import check_sources
 from ..errors import InvalidValueError
 from ..images.colour import rgb, ycbcr

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..images.colour import luma
+from ..images.colour import luma_studio
 from ..images.split import lowpass_split
 from ..learning import Learned, learn, learn_targets
 from ..types import Floats
@@ -136,7 +136,7 @@ class _Targets(Sequence[Floats]):
 
 
 def _grey(image: Floats) -> Floats:
-    return luma(image) if len(image) == 3 else image
+    return luma_studio(image) if len(image) == 3 else image
 
 
 def learn_task(

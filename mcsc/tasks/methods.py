@@ -8,14 +8,13 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..baselines.fusions import (
-    decision_map_fusion,
-    exposure_fusion,
-    laplacian_fusion,
-    mean_fusion,
-    wavelet_fusion,
-)
-from ..baselines.guided import guided_filter, joint_bilateral
+from ..baselines.bilateral import joint_bilateral
+from ..baselines.decision_map import decision_map_fusion
+from ..baselines.exposure import exposure_fusion
+from ..baselines.guided import guided_filter
+from ..baselines.mean import mean_fusion
+from ..baselines.pyramids import laplacian_fusion
+from ..baselines.wavelets import wavelet_fusion
 from ..errors import InvalidValueError
 from ..model.dictionary import Dictionary
 from ..types import Floats

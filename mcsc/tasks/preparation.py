@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..baselines.fusions import exposure_fusion
+from ..baselines.exposure import exposure_fusion
 from ..errors import InvalidValueError
-from ..images.colour import luma, rgb, ycbcr
+from ..images.colour import luma_studio, rgb, studio_to_full, ycbcr
 from ..images.split import lowpass_split
 from ..types import Floats
 
@@ -84,7 +84,8 @@ def prepare_fusion(
     x, y : arrays of floats, shape (C, H, W)
         Sources of one size, 1 or 3 channels.
     channels : (int, int)
-        (1, 1): lumas; (3, 3): all channels, grey sources repeated.
+        (1, 1): lumas, in studio range if a source has colours, those of a grey one as well; (3, 3):
+        all channels, grey sources repeated.
     strength : float
         Of the low-pass split.
     base : {"none", "low", "mean"}
@@ -102,9 +103,13 @@ def prepare_fusion(
         raise InvalidValueError(
             f"sources are fused with equally many channels each; found {channels}"
         )
-    pair = tuple(
-        _as_channels(image, n, "the image") for image, n in zip((x, y), channels, strict=True)
-    )
+    pair: tuple[Floats, ...]
+    if channels[0] == 1 and _in_studio_range(x, y):
+        pair = luma_studio(x), luma_studio(y)
+    else:
+        pair = tuple(
+            _as_channels(image, n, "the image") for image, n in zip((x, y), channels, strict=True)
+        )
     if base == "none":
         return Prepared((pair[0][None], pair[1][None]), np.zeros_like(pair[0]))
     splits = [lowpass_split(image, strength) for image in pair]
@@ -122,10 +127,13 @@ def prepare_fusion(
 def coloured(grey: Floats, x: Floats, y: Floats) -> Floats:
     """Give a fused luma (1, H, W) the colours of Mertens' exposure fusion of its sources.
 
-    Of grey sources it is the image already.
+    Of grey sources it is the image already; of one grey and one colour source it becomes full
+    range, which grey images are in.
     """
-    if len(x) != 3 or len(y) != 3:
+    if not _in_studio_range(x, y):
         return grey
+    if len(x) != len(y):
+        return studio_to_full(grey)
     blended = ycbcr(exposure_fusion((x, y)))
     return rgb(np.concatenate([grey.astype(blended.dtype), blended[1:]]))
 
@@ -140,11 +148,16 @@ def _check(x: Floats, y: Floats, base: str, bases: Sequence[str]) -> None:
         raise InvalidValueError(f"base must be one of {', '.join(bases)}; found {base!r}")
 
 
+def _in_studio_range(x: Floats, y: Floats) -> bool:
+    """Whether two sources are fused by their studio-range lumas: one has colours at least."""
+    return {len(x), len(y)} in ({3}, {1, 3})
+
+
 def _as_channels(image: Floats, channels: int, name: str) -> Floats:
     if len(image) == channels:
         return image
     if channels == 1 and len(image) == 3:
-        return luma(image)
+        return luma_studio(image)
     if channels == 3 and len(image) == 1:
         return np.repeat(image, 3, axis=0)
     raise InvalidValueError(f"the model codes {_count(channels)} of {name}, which has {len(image)}")

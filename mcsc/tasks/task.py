@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InvalidValueError
-from ..types import Floats
+from ..types import Floats, Kind
 
 if TYPE_CHECKING:
     from ..quality.measures import Measure
@@ -63,7 +63,7 @@ class Task:
 
     name: str
     title: str
-    kind: str
+    kind: Kind
     roles: tuple[Roles, Roles]
     synthetic: str
     strength: float = 5.0
@@ -80,9 +80,9 @@ class Task:
     @property
     def measures(self) -> tuple[Measure, ...]:
         """What images of this task are measured by."""
-        from ..quality.measures import MEASURES
+        from ..quality.measures import measures_of
 
-        return MEASURES[self.kind]
+        return measures_of(self.kind)
 
     def degrade(self, target: Floats, *, sigma: float | None = None, seed: int = 0) -> Floats:
         """Make the input x from the clean image, as the authors' released scripts do.

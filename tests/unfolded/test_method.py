@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mcsc.quality import metrics
+from mcsc.quality.full_reference import rmse
 from mcsc.tasks.folders import find_scenes
 from mcsc.tasks.methods import method_names, resolve_method
 from mcsc.tasks.task import get_task
@@ -22,7 +22,7 @@ def weights(tmp_path):
 
 
 def test_bands_one_by_one_with_the_luma_of_the_guide(weights):
-    from mcsc.images.colour import luma
+    from mcsc.images.colour import luma_studio
 
     assert "cunet" in method_names(get_task("depth-sr"))
     method = resolve_method("cunet", get_task("multispectral-sr"), weights)
@@ -31,7 +31,7 @@ def test_bands_one_by_one_with_the_luma_of_the_guide(weights):
     found = method(x, y)
     net = unfolded.load(weights)
     with torch.no_grad():
-        wanted = net(torch.from_numpy(x[2:3])[None], torch.from_numpy(luma(y))[None])
+        wanted = net(torch.from_numpy(x[2:3])[None], torch.from_numpy(luma_studio(y))[None])
     np.testing.assert_allclose(found[2], wanted[0, 0].numpy(), atol=1e-12)
     with pytest.raises(ValueError, match="codes 1 channel of the guide, which has 2"):
         method(x, y[:2])
@@ -51,5 +51,5 @@ def test_authors_weights_give_the_known_error():
     method = resolve_method("cunet", task, SHARED / "official_weights" / "depth_ks9.pth")
     (scene,) = find_scenes(SHARED / "data" / "depth_sr", task, ["ambush"])
     z, y = scene.read()
-    found = metrics.rmse(np.clip(method(task.degrade(z), y), 0, 1), z)
+    found = rmse(np.clip(method(task.degrade(z), y), 0, 1), z)
     assert found == pytest.approx(2.59, abs=0.02)

@@ -7,8 +7,8 @@ import pickle
 import numpy as np
 import pytest
 
-from mcsc.baselines.fusions import exposure_fusion
-from mcsc.images import luma, ycbcr
+from mcsc.baselines.exposure import exposure_fusion
+from mcsc.images import luma_studio, ycbcr
 from mcsc.tasks.preparation import prepare_fusion, prepare_restoration
 from mcsc.tasks.scenes import synthetic_scenes
 from mcsc.tasks.shipped import load_pretrained
@@ -176,10 +176,10 @@ def test_fused_luma_keeps_the_colours():
     x, y = images()
     found = tasks.apply(net, task, x, y)
     made = prepare_fusion(x, y, (1, 1), strength=5.0, base="mean")
-    np.testing.assert_allclose(made.base, (luma(x) + luma(y)) / 2, atol=1e-6)
-    np.testing.assert_allclose(luma(found), made.base + detail(net, made), atol=1e-4)
+    np.testing.assert_allclose(made.base, (luma_studio(x) + luma_studio(y)) / 2, atol=1e-6)
+    np.testing.assert_allclose(luma_studio(found), made.base + detail(net, made), atol=1e-4)
     np.testing.assert_allclose(ycbcr(found)[1:], ycbcr(exposure_fusion((x, y)))[1:], atol=1e-5)
-    grey = tasks.apply(net, task, luma(x), luma(y))
+    grey = tasks.apply(net, task, luma_studio(x), luma_studio(y))
     assert grey.shape == (1, 24, 28)
 
 

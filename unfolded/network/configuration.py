@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from mcsc.checks import check_whole, is_whole
 from mcsc.errors import InvalidTypeError, InvalidValueError
 
 TASKS = ("restoration", "fusion")
@@ -44,17 +45,13 @@ class Configuration:
     tied: bool
 
     def __post_init__(self) -> None:
-        filters = (self.filters,) * 3 if _is_whole(self.filters) else self.filters
+        filters = (self.filters,) * 3 if is_whole(self.filters) else self.filters
         object.__setattr__(self, "channels", _counts("channels", self.channels, 2, "(C_x, C_y)"))
         object.__setattr__(
             self, "filters", _counts("filters", filters, 3, "one number, or (K_c, K_u, K_v)")
         )
         for name, least in (("out_channels", 1), ("kernel_size", 1), ("blocks", 0)):
-            value = getattr(self, name)
-            if not _is_whole(value) or value < least:
-                raise InvalidValueError(
-                    f"{name} must be a whole number >= {least}, found {value!r}"
-                )
+            object.__setattr__(self, name, check_whole(name, getattr(self, name), least=least))
         if self.task not in TASKS:
             raise InvalidValueError(f"task must be 'restoration' or 'fusion', found {self.task!r}")
         for name in ("residual", "tied"):
@@ -90,15 +87,11 @@ class Configuration:
         )
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _counts(name: str, values: Any, length: int, wanted: str) -> tuple[int, ...]:
     if (
         not isinstance(values, (tuple, list))
         or len(values) != length
-        or not all(_is_whole(v) and v >= 1 for v in values)
+        or not all(is_whole(v) and v >= 1 for v in values)
     ):
         raise InvalidValueError(f"{name} must be {wanted}, whole numbers >= 1; found {values!r}")
-    return tuple(values)
+    return tuple(map(int, values))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from mcsc.errors import InvalidValueError
+from mcsc.checks import check_whole
 
 if TYPE_CHECKING:
     from .accelerated import Accelerated
@@ -46,8 +46,7 @@ def tiled(net: CUNet | Accelerated, x: Tensor, y: Tensor, tile: int) -> Tensor:
     ValueError
         `tile` is no whole number >= 1.
     """
-    if not isinstance(tile, int) or isinstance(tile, bool) or tile < 1:
-        raise InvalidValueError(f"tile must be a whole number >= 1, found {tile!r}")
+    tile = check_whole("tile", tile)
     reach = radius(net.configuration)
     n, _, height, width = x.shape
     image = x.new_empty((n, net.configuration.out_channels, height, width))

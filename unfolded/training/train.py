@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from mcsc.checks import check_whole
 from mcsc.errors import InvalidTypeError, InvalidValueError, MissingExtraError
 
 from ..network.cunet import CUNet
@@ -82,11 +83,7 @@ class Recipe:
         for name, least in (
             ("epochs", 1), ("patches_per_epoch", 1), ("patch", 1), ("batch_size", 1), ("seed", 0),
         ):  # fmt: skip
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise InvalidValueError(
-                    f"{name} must be a whole number >= {least}, found {value!r}"
-                )
+            object.__setattr__(self, name, check_whole(name, getattr(self, name), least=least))
         if not (isinstance(self.learning_rate, (int, float)) and 0 < self.learning_rate < math.inf):
             raise InvalidValueError(
                 f"learning_rate must be a number > 0, found {self.learning_rate!r}"

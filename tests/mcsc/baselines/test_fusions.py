@@ -8,15 +8,15 @@ import pytest
 import scipy.ndimage
 import skimage.data
 
-from mcsc.baselines.fusions import (
-    decision_map_fusion,
-    exposure_fusion,
-    laplacian_fusion,
-    mean_fusion,
-    wavelet_fusion,
-)
+from mcsc.baselines.decision_map import decision_map_fusion
+from mcsc.baselines.exposure import exposure_fusion
+from mcsc.baselines.mean import mean_fusion
+from mcsc.baselines.pyramids import laplacian_fusion
+from mcsc.baselines.wavelets import wavelet_fusion
 from mcsc.images import read_image
-from mcsc.quality.metrics import mef_ssim, psnr, qabf
+from mcsc.quality.full_reference import psnr
+from mcsc.quality.mef_ssim import mef_ssim
+from mcsc.quality.no_reference import qabf
 from tests.paths import SHARED
 
 DATA = SHARED / "data"
@@ -91,7 +91,7 @@ def test_grey_colours_are_fused_to_grey(fuse):
 @pytest.mark.parametrize("fuse", METHODS)
 def test_refuses_bad_sources(fuse):
     x = noise(0, (3, 24, 31))
-    with pytest.raises(TypeError, match=r"tuple or list of images; found one array of shape \(3"):
+    with pytest.raises(TypeError, match=r"tuple or list of images, found one array of shape \(3"):
         fuse(x)
     with pytest.raises(ValueError, match="sources holds 1 images; want at least 2"):
         fuse([x])
@@ -256,7 +256,7 @@ def test_exposure_fusion_of_sources_without_any_weight_is_their_mean():
 @pytest.mark.parametrize("fuse", [laplacian_fusion, wavelet_fusion])
 def test_refuses_levels_that_are_no_positive_integer(fuse, levels):
     x = noise(0, (24, 31))
-    with pytest.raises(ValueError, match="levels must be a positive integer"):
+    with pytest.raises(ValueError, match="levels must be a whole number >= 1, found"):
         fuse([x, x], levels=levels)
 
 

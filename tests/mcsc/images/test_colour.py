@@ -5,7 +5,7 @@ import pytest
 import skimage.color
 import skimage.data
 
-from mcsc.images import luma, rgb, ycbcr
+from mcsc.images import luma_full, luma_studio, rgb, studio_to_full, ycbcr
 
 
 def photograph(dtype=np.float64):
@@ -19,13 +19,13 @@ def test_ycbcr_is_that_of_scikit_image(dtype, tol):
     result = ycbcr(image)
     assert result.dtype == dtype
     np.testing.assert_allclose(result, expected, rtol=0, atol=tol)
-    np.testing.assert_array_equal(luma(image), result[:1])
+    np.testing.assert_array_equal(luma_studio(image), result[:1])
 
 
 def test_luma_of_black_and_white_is_studio_range():
     black, white = np.zeros((3, 1, 1)), np.ones((3, 1, 1))
-    assert luma(black).item() == pytest.approx(16 / 255, abs=1e-15)
-    assert luma(white).item() == pytest.approx(235 / 255, abs=1e-15)
+    assert luma_studio(black).item() == pytest.approx(16 / 255, abs=1e-15)
+    assert luma_studio(white).item() == pytest.approx(235 / 255, abs=1e-15)
     np.testing.assert_allclose(ycbcr(white)[1:], 128 / 255, rtol=0, atol=1e-15)
 
 
@@ -43,17 +43,42 @@ def test_batches_are_converted_image_by_image():
     image = photograph()
     batch = np.stack([image, image[:, ::-1]])
     np.testing.assert_array_equal(ycbcr(batch)[1], ycbcr(image[:, ::-1]))
-    assert luma(batch).shape == (2, 1, 64, 96)
+    assert luma_studio(batch).shape == (2, 1, 64, 96)
 
 
-def test_grey_passes_luma_unchanged():
+def test_full_range_luma_is_that_of_matlab():
+    image = photograph()
+    expected = 0.299 * image[0] + 0.587 * image[1] + 0.114 * image[2]
+    np.testing.assert_allclose(luma_full(image)[0], expected, rtol=0, atol=1e-14)
+    assert luma_full(photograph(np.float32)).dtype == np.float32
+    batch = np.stack([image, image[:, ::-1]])
+    np.testing.assert_array_equal(luma_full(batch)[1], luma_full(image[:, ::-1]))
+
+
+@pytest.mark.parametrize("luma", [luma_full, luma_studio])
+def test_a_grey_image_counts_as_one_of_three_equal_channels(luma):
     grey = photograph()[:1]
-    np.testing.assert_array_equal(luma(grey), grey)
+    np.testing.assert_allclose(luma(grey), luma(np.repeat(grey, 3, axis=0)), rtol=0, atol=1e-15)
 
 
-@pytest.mark.parametrize("function", [luma, ycbcr, rgb])
+def test_a_grey_image_is_its_own_full_range_luma():
+    grey = photograph(np.float32)[:1]
+    np.testing.assert_array_equal(luma_full(grey), grey)
+
+
+def test_studio_range_is_stretched_to_full_range():
+    image = photograph()
+    np.testing.assert_allclose(
+        studio_to_full(luma_studio(image)), luma_full(image), rtol=0, atol=1e-14
+    )
+    assert studio_to_full(photograph(np.float32)[:1]).dtype == np.float32
+    with pytest.raises(ValueError, match=r"luma has shape \(3, 64, 96\); want \(\.\.\., 1, H, W\)"):
+        studio_to_full(image)
+
+
+@pytest.mark.parametrize("function", [luma_full, luma_studio, ycbcr, rgb])
 def test_refusals(function):
-    with pytest.raises(TypeError, match=r"must be a NumPy array of floats .* found uint8"):
+    with pytest.raises(TypeError, match=r"must be a NumPy array of floats, found uint8"):
         function(np.zeros((3, 4, 4), np.uint8))
     with pytest.raises(TypeError, match="found list"):
         function([[[0.0]]])

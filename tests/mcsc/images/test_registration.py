@@ -155,7 +155,7 @@ def test_flow_follows_a_smooth_deformation(kind):
 )
 def test_refuses_bad_images(call, a, b):
     x = photograph()
-    with pytest.raises(TypeError, match=f"{a} must be a NumPy array of floats; found uint8"):
+    with pytest.raises(TypeError, match=f"{a} must be a NumPy array of floats, found uint8"):
         call((255 * x).astype(np.uint8), x)
     with pytest.raises(ValueError, match=f"{b} holds NaN or Inf"):
         call(x, x * np.nan)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from mcsc.images import luma, motorcycle
+from mcsc.images import luma_studio, motorcycle
 from mcsc.images.samples import DISPARITY_RANGE
 
 
@@ -26,7 +26,7 @@ def test_motorcycle_is_measured_disparity_with_its_photograph():
     assert (pair.x[0][~known] == 0).all()
     assert pair.x.max() <= 1
     np.testing.assert_array_equal(np.rint(pair.guide_rgb * 255), left.transpose(2, 0, 1))
-    np.testing.assert_array_equal(pair.y, luma(pair.guide_rgb))
+    np.testing.assert_array_equal(pair.y, luma_studio(pair.guide_rgb))
 
 
 def test_disparity_and_photograph_are_registered():

@@ -110,17 +110,21 @@ def test_an_edge_of_either_polarity_is_common():
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        ({"filter_size": 1}, ValueError, "filter_size must be from 2 to 1024, found 1"),
-        ({"filter_size": 8.0}, TypeError, "filter_size must be a whole number, found 8.0"),
-        ({"filter_size": True}, TypeError, "filter_size must be a whole number, found True"),
-        ({"atoms_per_axis": 17}, ValueError, "atoms_per_axis must be from 2 to 16, found 17"),
-        ({"atoms_per_axis": 1}, ValueError, "atoms_per_axis must be from 2"),
+        (
+            {"filter_size": 1},
+            ValueError,
+            "filter_size must be a whole number from 2 to 1024, found 1",
+        ),
+        ({"filter_size": 8.0}, ValueError, "filter_size must be a whole number .*, found 8.0"),
+        ({"filter_size": True}, ValueError, "filter_size must be a whole number .*, found True"),
+        ({"atoms_per_axis": 17}, ValueError, "atoms_per_axis must be .* from 2 to 16, found 17"),
+        ({"atoms_per_axis": 1}, ValueError, "atoms_per_axis must be a whole number from 2"),
         ({"filter_size": 2, "atoms_per_axis": 3}, ValueError, "the same atom twice"),
         ({"channels": 3}, TypeError, r"channels must hold .* found 3; .* write \(1, 1\)"),
         ({"channels": "11"}, TypeError, "channels must hold"),
         ({"channels": ()}, ValueError, "channels is empty"),
-        ({"channels": (1, 0)}, ValueError, r"channels\[1\] must be from 1"),
-        ({"channels": (1, None)}, TypeError, r"channels\[1\] must be a whole number"),
+        ({"channels": (1, 0)}, ValueError, r"channels\[1\] must be a whole number from 1"),
+        ({"channels": (1, None)}, ValueError, r"channels\[1\] must be a whole number"),
         ({"both_signs": 1}, TypeError, "both_signs must be True, False or None, found 1"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 import skimage.data
 
 import mcsc
-from mcsc.images import luma, motorcycle, read_image
+from mcsc.images import luma_studio, motorcycle, read_image
 from tests.helpers import explicit_matrix
 from tests.paths import SHARED
 
@@ -38,7 +38,7 @@ def camera():
 
 def astronaut_and_luma():
     colour = skimage.data.astronaut()[60:92, 200:228].transpose(2, 0, 1).astype("float32") / 255
-    return (luma(colour) - 0.5, colour - colour.mean()), None
+    return (luma_studio(colour) - 0.5, colour - colour.mean()), None
 
 
 def shared_depth_and_photograph():
@@ -46,7 +46,7 @@ def shared_depth_and_photograph():
     if not depth.is_file():
         pytest.skip(f"no test images beside the repository ({depth} is not there)")
     window = (slice(None), slice(150, 182), slice(200, 228))
-    signals = read_image(depth).pixels[window], luma(read_image(photograph).pixels)[window]
+    signals = read_image(depth).pixels[window], luma_studio(read_image(photograph).pixels)[window]
     return tuple(x - x.mean() for x in signals), None
 
 

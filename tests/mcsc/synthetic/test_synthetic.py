@@ -7,7 +7,7 @@ import pytest
 import scipy.ndimage
 import skimage.data
 
-from mcsc.images import degrade, luma
+from mcsc.images import degrade, luma_studio
 from mcsc.synthetic import (
     PHOTOGRAPHS,
     TASKS,
@@ -106,7 +106,7 @@ def test_statistics_are_those_of_natural_images():
     """Power falls like f^-2 or so, and differences have heavy tails: kurtosis far above 3."""
     slopes, tails = [], []
     for seed in range(4):
-        image = luma(make_scene((128, 128), seed).colour)[0].astype(np.float64)
+        image = luma_studio(make_scene((128, 128), seed).colour)[0].astype(np.float64)
         window = np.hanning(128)[:, None] * np.hanning(128)
         power = np.abs(np.fft.fft2((image - image.mean()) * window)) ** 2
         radius = np.hypot(np.fft.fftfreq(128)[:, None], np.fft.fftfreq(128)) * 128
@@ -300,7 +300,7 @@ def test_exposures_are_monotone_and_clipped(made):
         assert (over == 1).mean() > 3 * (under == 1).mean()
         np.testing.assert_allclose(over * 255, np.rint(over * 255), atol=1e-3)
         # Detail of both ends is in the target.
-        grey = luma(target)
+        grey = luma_studio(target)
         assert (grey > 0.9).mean() < 0.1
         assert 0.3 < grey.mean() < 0.7
         lost = over.min(axis=0) == 1

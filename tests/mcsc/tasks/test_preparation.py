@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mcsc.baselines.fusions import exposure_fusion
-from mcsc.images import lowpass_split, luma, ycbcr
+from mcsc.baselines.exposure import exposure_fusion
+from mcsc.images import lowpass_split, luma_studio, ycbcr
 from mcsc.tasks.preparation import coloured, prepare_fusion, prepare_restoration
 
 
@@ -24,12 +24,12 @@ def test_restoration_of_bands_one_by_one(base):
     assert second.shape == (4, 1, 18, 20)
     if base == "none":
         np.testing.assert_array_equal(first[:, 0], x)
-        np.testing.assert_array_equal(second[2, 0], luma(y)[0])
+        np.testing.assert_array_equal(second[2, 0], luma_studio(y)[0])
         assert not made.base.any()
     else:
         low, high = lowpass_split(x, 3.0)
         np.testing.assert_array_equal(first[:, 0], high)
-        np.testing.assert_array_equal(second[3], lowpass_split(luma(y), 3.0).high)
+        np.testing.assert_array_equal(second[3], lowpass_split(luma_studio(y), 3.0).high)
         np.testing.assert_array_equal(made.base, x if base == "input" else low)
 
 
@@ -43,7 +43,7 @@ def test_restoration_jointly_with_a_grey_guide_repeated():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_bases_of_fusions(channels):
     x, y = images(3, 3)
-    a, b = (x, y) if channels == 3 else (luma(x), luma(y))
+    a, b = (x, y) if channels == 3 else (luma_studio(x), luma_studio(y))
     options = {"channels": (channels, channels), "strength": 3.0}
     plain = prepare_fusion(x, y, base="none", **options)
     np.testing.assert_array_equal(plain.signals[0][0], a)
@@ -53,7 +53,7 @@ def test_bases_of_fusions(channels):
     np.testing.assert_array_equal(mean.signals[1][0], lowpass_split(b, 3.0).high)
     low = prepare_fusion(x, y, base="low", **options)
     blended = exposure_fusion((x, y))
-    wanted = lowpass_split(blended if channels == 3 else luma(blended), 3.0).low
+    wanted = lowpass_split(blended if channels == 3 else luma_studio(blended), 3.0).low
     np.testing.assert_allclose(low.base, wanted, atol=1e-6)
 
 
@@ -71,6 +71,22 @@ def test_colours_are_those_of_exposure_fusion():
     np.testing.assert_allclose(found[:1], grey, atol=1e-5)
     np.testing.assert_allclose(found[1:], ycbcr(exposure_fusion((x, y)))[1:], atol=1e-5)
     assert coloured(grey, grey, grey) is grey
+
+
+def test_one_grey_and_one_colour_source_have_lumas_of_one_range():
+    grey = images(1)[0]
+    white, bright = np.ones_like(grey), np.ones((3, 18, 20), np.float32)
+    options = {"channels": (1, 1), "strength": 3.0}
+    for x, y in ((white, bright), (bright, white)):
+        first, second = prepare_fusion(x, y, base="none", **options).signals
+        np.testing.assert_array_equal(first, second)
+        for base in ("low", "mean"):
+            made = prepare_fusion(x, y, base=base, **options)
+            np.testing.assert_allclose(coloured(made.base, x, y), white, atol=1e-6)
+    # Any grey picture, and the same in three equal channels.
+    first, second = prepare_fusion(grey, np.repeat(grey, 3, axis=0), base="none", **options).signals
+    np.testing.assert_allclose(first, second, atol=1e-6)
+    np.testing.assert_allclose(coloured(first[0], grey, bright), grey, atol=1e-6)
 
 
 def test_refusals():

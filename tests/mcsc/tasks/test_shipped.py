@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from mcsc.quality import metrics
+from mcsc.quality.full_reference import psnr, rmse
+from mcsc.quality.mef_ssim import mef_ssim
+from mcsc.quality.no_reference import qabf
 from mcsc.synthetic import scenes
 from mcsc.tasks.methods import resolve_method
 from mcsc.tasks.shipped import available, load_pretrained
@@ -34,17 +36,17 @@ def test_restoration_of_synthetic_scenes_not_seen(name):
     for number, scene in enumerate(scenes(task.synthetic, 3, (96, 96), 900)):
         x = task.degrade(scene.target, seed=number)
         image = method(x, scene.y, sigma=task.sigma)
-        before.append(metrics.rmse(x, scene.target))
-        after.append(metrics.rmse(image, scene.target))
+        before.append(rmse(x, scene.target))
+        after.append(rmse(image, scene.target))
     assert np.mean(after) < (0.5 if task.sigma else 0.97) * np.mean(before)
 
 
 @pytest.mark.parametrize(
     ("name", "measure"),
     [
-        ("multi-exposure", lambda image, scene: metrics.mef_ssim(image, (scene.x, scene.y))),
-        ("multi-focus", lambda image, scene: metrics.psnr(image, scene.target) / 10),
-        ("medical", lambda image, scene: metrics.qabf(image, (scene.x, scene.y))),
+        ("multi-exposure", lambda image, scene: mef_ssim(image, (scene.x, scene.y))),
+        ("multi-focus", lambda image, scene: psnr(image, scene.target) / 10),
+        ("medical", lambda image, scene: qabf(image, (scene.x, scene.y))),
     ],
 )
 def test_fusion_of_synthetic_scenes_beats_the_mean(name, measure):
@@ -63,8 +65,8 @@ def test_focus_is_chosen_better_than_by_the_baselines():
     kept, close = [], []
     for scene in scenes(task.synthetic, 3, (160, 160), 700):
         images = [np.clip(f(scene.x, scene.y), 0, 1) for f in methods]
-        kept.append([metrics.qabf(image, (scene.x, scene.y)) for image in images])
-        close.append([metrics.psnr(image, scene.target) for image in images[:2]])
+        kept.append([qabf(image, (scene.x, scene.y)) for image in images])
+        close.append([psnr(image, scene.target) for image in images[:2]])
     own, *others = np.mean(kept, axis=0)
     assert own > max(others) + 0.003
     own, decision = np.mean(close, axis=0)

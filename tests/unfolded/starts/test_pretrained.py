@@ -7,8 +7,8 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from mcsc.images import lowpass_split, luma
-from mcsc.quality import metrics
+from mcsc.images import lowpass_split, luma_studio
+from mcsc.quality.full_reference import rmse
 from mcsc.synthetic import scenes
 from mcsc.tasks.methods import resolve_method
 from mcsc.tasks.task import TASKS
@@ -54,8 +54,8 @@ def test_restoration_of_synthetic_scenes_not_seen(name):
     for number, scene in enumerate(scenes(task.synthetic, 4, (128, 128), 900)):
         x = task.degrade(scene.target, seed=number)
         image = method(x, scene.y, sigma=task.sigma)
-        before.append(metrics.rmse(x, scene.target))
-        after.append(metrics.rmse(image, scene.target))
+        before.append(rmse(x, scene.target))
+        after.append(rmse(image, scene.target))
     assert np.mean(after) < (0.4 if task.sigma else 0.85) * np.mean(before)
 
 
@@ -66,14 +66,14 @@ def test_detail_of_fused_synthetic_scenes_is_nearer_to_the_target_than_the_mean(
     errors = []
     for scene in scenes(task.synthetic, 4, (128, 128), 900):
         images = (detail(f(scene.x, scene.y)) for f in (method, mean))
-        errors.append([metrics.rmse(image, detail(scene.target)) for image in images])
+        errors.append([rmse(image, detail(scene.target)) for image in images])
     own, of_the_mean = np.mean(errors, axis=0)
     assert own < 0.9 * of_the_mean
 
 
 def detail(image):
     """What networks answer for: low-pass parts come from elsewhere."""
-    return lowpass_split(luma(image) if len(image) == 3 else image).high
+    return lowpass_split(luma_studio(image) if len(image) == 3 else image).high
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -1,0 +1,37 @@
+"""Fused images and their sources as the measures of fusion look at them.
+
+Colours are turned into full-range luma, which is what the field's MATLAB code takes (`rgb2gray`);
+studio range would compress the contrast by 0.86. A fused image in colour may be compared with grey
+sources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..checks import check_image, check_sources
+from ..errors import InvalidValueError
+from ..images.planes import Planes, luma_plane
+from ..types import Floats
+
+__all__ = ["fused_luma", "lumas"]
+
+
+def fused_luma(fused: Floats) -> Planes:
+    """Luma of a fused image, (H, W); refuse what is none."""
+    check_image("fused", fused, channels=(1, 3))
+    return luma_plane(fused)
+
+
+def lumas(
+    fused: Floats, sources: Sequence[Floats], *, least: int = 1
+) -> tuple[Planes, list[Planes]]:
+    """Lumas of a fused image and of its sources, (H, W) each; refuse what does not go together."""
+    target = fused_luma(fused)
+    images = check_sources(sources, least=least, alike=False, channels=(1, 3))
+    if images[0].shape[-2:] != fused.shape[-2:]:
+        raise InvalidValueError(
+            f"fused has shape {fused.shape}, sources[0] {images[0].shape}; "
+            "want one height and width"
+        )
+    return target, [luma_plane(image) for image in images]
