@@ -15,7 +15,7 @@ import tifffile
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidValueError
-from ..files import atomic_write
+from ..files import atomic_write, check_writable
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -252,16 +252,14 @@ def write_image(path: str | PathLike[str], pixels: ArrayLike, bit_depth: int = 8
         depths = " or ".join(map(str, _DEPTHS[kind]))
         raise ImageFileError(f"{path}: {kind} cannot hold bit_depth {bit_depth!r}; want {depths}")
     values = _samples(path, kind, np.asarray(pixels), bit_depth)
-    if path.is_dir():
-        raise ImageFileError(f"{path}: is a folder; want the name of a file")
-    if not path.parent.is_dir():
-        raise ImageFileError(f"{path}: cannot be written: there is no folder {path.parent}")
-    content = _encode(kind, values)
     try:
+        check_writable(path)
+        content = _encode(kind, values)
         with atomic_write(path) as file:
             file.write(content)
     except OSError as error:
-        raise ImageFileError(f"{path}: cannot be written: {error.strerror or error}") from error
+        reason = f"{path}: cannot be written: {error.strerror}" if error.strerror else str(error)
+        raise ImageFileError(reason) from error
 
 
 def _samples(path: Path, kind: str, pixels: NDArray[Any], bit_depth: int) -> NDArray[Any]:

@@ -1,15 +1,18 @@
-"""Files of dictionaries and codes: never half written, and damaged ones refused."""
+"""Files of dictionaries and codes: damaged, foreign and malicious ones are refused."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
 
 import mcsc
-from mcsc.files import atomic_write, read_npz, write_npz
+from mcsc.files import npz_path, read_npz, write_npz
 from tests.helpers import make_dictionary
 
 
@@ -163,7 +166,77 @@ def test_header_says_who_wrote_it(tmp_path):
     np.testing.assert_array_equal(arrays["b"], [0, 1, 2])
 
 
-# ------------------------------------------------------------------ atomic writing
+def test_the_suffix_may_be_left_out(tmp_path):
+    write_npz(tmp_path / "a", "mcsc.Thing", 1, {"b": np.arange(3)})
+    assert read_npz(tmp_path / "a", "mcsc.Thing", 1)[0]["arrays"] == ["b"]
+    (tmp_path / "a.npz").rename(tmp_path / "other")
+    assert read_npz(tmp_path / "other", "mcsc.Thing", 1)[0]["arrays"] == ["b"]
+    with pytest.raises(FileNotFoundError, match=rf"no thing file at {tmp_path / 'a'}$"):
+        read_npz(tmp_path / "a", "mcsc.Thing", 1)
+    with pytest.raises(ValueError, match="'/' is not the name of a file"):
+        npz_path("/")
+
+
+# ------------------------------------------------------------------ what needs too much memory
+def test_a_bomb_is_refused_before_it_is_unpacked(saved, noun):
+    """Zeros are packed a thousand to one."""
+    path, load = saved
+    header, arrays = header_of(path)
+    name = next(iter(arrays))
+    zeros = np.zeros(330 * 2**17)
+    np.savez_compressed(path, **({"header": np.array(json.dumps(header))} | arrays | {name: zeros}))
+    assert path.stat().st_size < 2**20
+    tracemalloc.start()
+    try:
+        with pytest.raises(
+            ValueError,
+            match=rf"would take 330 MiB of memory, more than the 256 MiB that a {noun} file of \d+",
+        ):
+            load(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_is_honest_may_be_large_and_packed_tightly(tmp_path):
+    write_npz(tmp_path / "a", "mcsc.Thing", 1, {"b": np.zeros(2**20)})
+    _, arrays = read_npz(tmp_path / "a", "mcsc.Thing", 1)
+    assert arrays["b"].nbytes == 2**23
+    with pytest.raises(ValueError, match=r"would take 8 MiB of memory, more than the 1 MiB"):
+        read_npz(tmp_path / "a", "mcsc.Thing", 1, max_bytes=2**20)
+
+
+def test_an_array_that_declares_more_than_it_holds_is_damaged(saved, noun):
+    path, load = saved
+    header, arrays = header_of(path)
+    liar = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        liar, {"descr": "<f8", "fortran_order": False, "shape": (2**40,)}
+    )
+    liar.write(bytes(64))
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in ({"header": np.array(json.dumps(header))} | arrays).items():
+            file = io.BytesIO()
+            np.save(file, content)
+            archive.writestr(f"{name}.npy", file.getvalue())
+        archive.writestr("more.npy", liar.getvalue())
+    with pytest.raises(ValueError, match=f"is not a {noun} file") as caught:
+        load(path)
+    assert "declares (1099511627776,)" in str(caught.value.__cause__)
+
+
+def test_too_little_memory_is_not_damage(saved, monkeypatch):
+    path, load = saved
+
+    def fail(*_, **__):
+        raise MemoryError("of this machine")
+
+    monkeypatch.setattr(np, "load", fail)
+    with pytest.raises(MemoryError, match="of this machine"):
+        load(path)
+
+
+# ------------------------------------------------------------------ writing
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
 def test_failed_save_leaves_the_old_file(saved, noun, monkeypatch, error):
     path, _ = saved
@@ -180,27 +253,9 @@ def test_failed_save_leaves_the_old_file(saved, noun, monkeypatch, error):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_atomic_write_replaces_only_at_the_end(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-    with atomic_write(path) as handle:
-        handle.write(b"new")
-        handle.flush()
-        assert path.read_bytes() == b"old"
-        assert len(list(tmp_path.iterdir())) == 2
-    assert path.read_bytes() == b"new"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_atomic_write_gives_ordinary_permissions(tmp_path):
-    ordinary = tmp_path / "ordinary"
-    ordinary.touch()
-    with atomic_write(tmp_path / "file"):
-        pass
-    assert (tmp_path / "file").stat().st_mode == ordinary.stat().st_mode
-
-
 def test_missing_folder_is_named(noun, tmp_path):
     path = tmp_path / "none" / "file.npz"
-    with pytest.raises(FileNotFoundError, match=f"cannot write {path}: no folder {path.parent}"):
+    with pytest.raises(
+        FileNotFoundError, match=f"{path}: cannot be written: there is no folder {path.parent}"
+    ):
         KINDS[noun]().save(path)

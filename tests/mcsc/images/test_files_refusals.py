@@ -164,7 +164,9 @@ def test_refused_writes(tmp_path, name, pixels, bit_depth, message):
 
 def test_a_folder_is_not_overwritten(tmp_path):
     (tmp_path / "a.png").mkdir()
-    with pytest.raises(ImageFileError, match=r"a\.png: is a folder; want the name of a file"):
+    with pytest.raises(
+        ImageFileError, match=r"a\.png: cannot be written: it is a folder; want the name of a file"
+    ):
         write_image(tmp_path / "a.png", np.zeros((2, 2)))
 
 
