@@ -126,6 +126,17 @@ def test_mcsc_does_not_know_unfolded(graph):
             assert not named, path
 
 
+def test_figures_are_for_commands_alone(graph):
+    wrong = [
+        f"{name} imports {target}"
+        for name, targets in graph.items()
+        for target in targets
+        if target.startswith("mcsc.figures")
+        and not name.startswith(("mcsc.figures", "mcsc.commands", "unfolded.commands"))
+    ]
+    assert not wrong
+
+
 def test_no_circle(graph):
     """Tarjan's algorithm: every strongly connected component is one module."""
     index: dict[str, int] = {}

@@ -9,17 +9,17 @@ from typing import Any
 import click
 import numpy as np
 
-from ..figures.panels import save_figure
+from ..figures.drawing import save_figure
 from ..figures.report import Report, SceneReport, write_report
 from ..figures.restorations import restoration_figure
 from ..images.files import write_image
 from ..images.resize import degrade, imresize
 from ..images.samples import Pair
-from ..quality.full_reference import psnr, rmse
+from ..quality.measures import MEASURES
 from ..tasks.restoration import restore
 from ..tasks.shipped import load_pretrained
 from ..tasks.task import get_task
-from .info import versions
+from .report import run_settings
 
 
 def show_restoration(out: Path, pair: Pair, tol: float) -> bool:
@@ -46,41 +46,36 @@ def show_restoration(out: Path, pair: Pair, tol: float) -> bool:
     assert found.common is not None
     assert found.unique is not None
 
-    def measures(image: Any) -> dict[str, float]:
-        seen, true = image[..., known], truth[..., known]
-        return {"RMSE": rmse(seen, true), "PSNR": psnr(seen, true)}
+    measures = [MEASURES["RMSE"], MEASURES["PSNR"]]
 
-    table = {"bicubic": measures(x), "mcsc": measures(found.image)}
+    def numbers(image: Any) -> dict[str, float]:
+        return {m.name: m.function(image[..., known], truth[..., known]) for m in measures}
+
+    table = {"bicubic": numbers(x), "mcsc": numbers(found.image)}
     save_figure(
         restoration_figure(
-            ("bicubic, x4", x), ("restored", found.image), ("photograph", guide), found.common,
+            ("bicubic, ×4", x), ("restored", found.image), ("photograph", guide), found.common,
             found.unique, truth, known,
         ),
         out / "restoration.png",
     )  # fmt: skip
     scene = SceneReport(
         name="Motorcycle",
-        inputs={"disparity, down 4 and up again": x, "photograph": guide},
+        inputs=[("disparity, reduced by 4 and enlarged again", x), ("photograph", guide)],
         before=("bicubic", x),
         after=("restored", found.image),
         truth=("measured, holes filled", truth),
-        split={"Point 1, common": found.common, "Point 2, unique": found.unique},
-        metrics=table,
+        known=known,
+        split=[("common part", found.common), ("unique part of x", found.unique)],
+        numbers=table,
     )
-    settings = {
-        "task": task.title, "lam": f"{found.lam:.4g}", "certified gap": f"{found.gap:.1e}",
-        "nonzero coefficients": f"{100 * found.nonzero:.3g} %",
-        "seconds": f"{found.seconds:.1f}", **versions(),
-    }  # fmt: skip
     text = (
         "The measured disparity was reduced by 4 along each axis and enlarged again (bicubic); "
         "the model restored it with the photograph as guide. RMSE is in grey levels of 255, over "
         f"the measured pixels. {pair.description}"
     )
-    better: Any = {"RMSE": "lower", "PSNR": "higher"}
-    write_report(
-        out / "report.html", Report(task.title, [scene], text, better=better, settings=settings)
-    )
+    settings = run_settings(found, task)
+    write_report(out / "report.html", Report(task.title, [scene], text, measures, settings))
     gain = 100 * (1 - table["mcsc"]["RMSE"] / table["bicubic"]["RMSE"])
     click.echo(
         f"\nThe same disparity, reduced by 4 and restored with the photograph: RMSE "

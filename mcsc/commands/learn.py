@@ -228,8 +228,8 @@ def learn(
             f"(ridge {fit.ridge:g})."
         )
     if figure is not None:
-        from ..figures.atoms import dictionary_figure
-        from ..figures.panels import save_figure
+        from ..figures.drawing import save_figure
+        from ..figures.mosaics import dictionary_figure
 
         save_figure(dictionary_figure(learned.dictionary, learned.use), figure)
     if not learned.completed:

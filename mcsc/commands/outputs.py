@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -11,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from ..errors import InvalidValueError
-from ..figures.panels import convergence_figure, decomposition_figure, save_figure
-from ..files import atomic_write
+from ..figures.convergence import convergence_figure
+from ..figures.drawing import save_figure
+from ..figures.panels import decomposition_figure
+from ..files import write_json
 from ..images.files import write_image
 from ..model.dictionary import Dictionary
 from .decompose import Decomposition, Signal
@@ -66,13 +66,13 @@ def write_all(
     written += [list(inputs)] if inputs else []
     # Last, with their names: files of another run may lie in the folder too.
     files = [name for names in written for name in names]
-    _write_json(folder / "result.json", signals, found, settings, files)
+    _write_result(folder / "result.json", signals, found, settings, files)
     click.echo(f"\nWritten to {folder}:")
     for names in written:
         click.echo("  " + "  ".join(names))
 
 
-def _write_json(
+def _write_result(
     path: Path,
     signals: list[Signal],
     found: Decomposition,
@@ -111,15 +111,7 @@ def _write_json(
         "history": asdict(result.history),
         "files": files,
     }
-    text = json.dumps(content, indent=2, default=_plain)
-    with atomic_write(path) as file:
-        file.write(text.encode() + b"\n")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    return str(value)
+    write_json(path, content)
 
 
 def show_signals(signals: list[Signal]) -> None:

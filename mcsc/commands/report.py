@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,11 @@ from ..types import Floats
 from .info import versions
 
 
-def _visible(image: Floats) -> Floats:
-    """What a page can show of an image: one or three channels."""
-    return image if len(image) in (1, 3) else image[:1]
-
-
-def _settings(found: Any, task: Task) -> dict[str, object]:
+def run_settings(found: Restored | Fused, task: Task) -> dict[str, object]:
+    """What a result was made with, for a page."""
     return {
         "task": task.title,
-        "lam": f"{found.lam:.4g}",
+        "lam": found.lam,
         "certified gap": f"{found.gap:.1e}",
         "nonzero coefficients": f"{100 * found.nonzero:.3g} %",
         "seconds": f"{found.seconds:.1f}",
@@ -35,41 +32,42 @@ def report_of_restoration(
     path: Path, task: Task, name: str, x: Floats, y: Floats, found: Restored
 ) -> None:
     """Write the page of `mcsc restore`."""
-    split = {"Point 1, common": found.common, "Point 2, unique": found.unique}
     scene = SceneReport(
         name=name,
-        inputs={"x": _visible(x), "guide": _visible(y), "base": _visible(found.base)},
+        inputs=[("x", _visible(x)), ("guide", _visible(y)), ("base", _visible(found.base))],
         before=("input", _visible(x)),
         after=("restored", _visible(found.image)),
-        split={k: _visible(v) for k, v in split.items() if v is not None},
+        split=_split([("common part", found.common), ("unique part of x", found.unique)]),
     )
-    write_report(path, Report(task.title, [scene], settings=_settings(found, task)))
+    write_report(path, Report(task.title, [scene], settings=run_settings(found, task)))
 
 
 def report_of_fusion(
     path: Path, task: Task, names: Sequence[str], sources: Sequence[Floats], found: Fused
 ) -> None:
     """Write the page of `mcsc fuse`."""
-    split = {"Point 1, common": found.common} | {
-        f"Point {m + 2}, unique": u for m, u in enumerate(found.unique)
-    }
-    inputs = dict(zip(names, sources, strict=True)) | {"base": found.base}
+    names = _distinct(names)
+    inputs = [*zip(names, sources, strict=True), ("base", found.base)]
     if found.weights is not None:
-        inputs["share of the first source"] = found.weights[:1]
+        inputs.append((f"share of {names[0]}", found.weights[:1]))
+    parts = [(f"unique part of {n}", u) for n, u in zip(names, found.unique, strict=False)]
     scene = SceneReport(
         name=" + ".join(names),
-        inputs=inputs,
-        before=(names[0], sources[0]),
-        after=("fused", found.image),
-        split={k: v for k, v in split.items() if v is not None},
+        inputs=[(label, _visible(image)) for label, image in inputs],
+        before=(names[0], _visible(sources[0])),
+        after=("fused", _visible(found.image)),
+        split=_split([("common part", found.common), *parts]),
     )
-    write_report(path, Report(task.title, [scene], settings=_settings(found, task)))
+    write_report(path, Report(task.title, [scene], settings=run_settings(found, task)))
 
 
 def report_of_evaluation(
     path: Path, task: Task, result: Evaluation, pictures: Sequence[Any]
 ) -> None:
-    """Write the page of `mcsc evaluate`: a scene each, the last method against the first."""
+    """Write the page of `mcsc evaluate`: a scene each, the last method against the first.
+
+    `pictures` are rows with the images x, y, result and truth (or None).
+    """
     scenes = []
     for name in dict.fromkeys(row.scene for row, *_ in pictures):
         mine = [p for p in pictures if p[0].scene == name]
@@ -77,12 +75,30 @@ def report_of_evaluation(
         scenes.append(
             SceneReport(
                 name=name,
-                inputs={"x": _visible(x), "y": _visible(y)},
+                inputs=[("x", _visible(x)), ("y", _visible(y))],
                 before=(first.method, _visible(before)),
                 after=(last[0].method, _visible(last[3])),
                 truth=None if truth is None else ("truth", _visible(truth)),
-                metrics={p[0].method: p[0].measures for p in mine},
+                numbers={p[0].method: p[0].measures for p in mine},
             )
         )
-    better: Any = {m.name: "higher" if m.larger_is_better else "lower" for m in task.measures}
-    write_report(path, Report(task.title, scenes, better=better, settings=dict(versions())))
+    write_report(path, Report(task.title, scenes, measures=task.measures, settings=versions()))
+
+
+def _visible(image: Floats) -> Floats:
+    """What a page can show of an image: one or three channels."""
+    return image if len(image) in (1, 3) else image[:1]
+
+
+def _split(parts: Sequence[tuple[str, Floats | None]]) -> list[tuple[str, Floats]]:
+    return [(label, _visible(part)) for label, part in parts if part is not None]
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Names that occur more than once, as of files in two folders, are numbered."""
+    count, seen = Counter(names), Counter[str]()
+    out = []
+    for name in names:
+        seen[name] += 1
+        out.append(f"{name} ({seen[name]})" if count[name] > 1 else name)
+    return out

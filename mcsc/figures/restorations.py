@@ -1,36 +1,35 @@
-"""A figure of a restoration: before, after, truth, errors and the split."""
+"""Figure of a restoration: before, after, truth, errors and the split."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..types import Floats
-from .panels import (
-    _BAR,
-    _GAP,
-    _MAGNITUDE,
-    _MARGIN,
-    _SIGNED,
-    _STRIP,
-    _TITLE,
-    _WIDTH,
-    _colour_bar,
-    _figure,
-    _limit,
-    _map,
-    _masked,
-    _range,
-    _title,
+from .drawing import (
+    MAGNITUDE,
+    SIGNED,
+    STRIP,
+    TICK_SIZE,
+    TITLE,
+    UNDER,
+    UNKNOWN,
+    WIDTH,
+    Columns,
+    Sheet,
+    grey_range,
+    largest_magnitude,
 )
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["restoration_figure"]
+
+_BETWEEN_BARS = 1.5
+"""Inches between two scales, for what the colour of unknown pixels means."""
 
 
 def restoration_figure(
@@ -56,59 +55,44 @@ def restoration_figure(
     truth : array (C, H, W)
         The true image.
     known : array of bool (H, W), optional
-        False where the truth is unknown; nothing is drawn there.
+        False where the truth is unknown: these pixels are coloured, and count in no error.
 
     Returns
     -------
     matplotlib.figure.Figure
-        With a canvas of its own.
+        With a canvas of its own. Errors are in grey levels of 255.
     """
     height, width = truth.shape[-2:]
     shown = np.ones((height, width), bool) if known is None else np.asarray(known, bool)
-    cell = (_WIDTH - 2 * _MARGIN - 3 * _GAP) / 4
-    tall = cell * height / width
-    total = 2 * (_TITLE + tall) + _STRIP
-    figure = _figure(_WIDTH, total)
+    columns = Columns(4, (height, width))
+    second = 2 * TITLE + columns.height
+    under = second + columns.height + UNDER
+    sheet = Sheet(WIDTH, second + columns.height + STRIP)
 
-    def place(column: float, top: float, wide: float, high: float) -> Axes:
-        left = _MARGIN + column * (cell + _GAP)
-        return figure.add_axes(
-            (left / _WIDTH, 1 - (top + high) / total, wide / _WIDTH, high / total)
-        )
+    limits = grey_range(truth[..., shown])
+    sheet.picture(before[1], columns.box(0, TITLE), before[0], limits)
+    sheet.picture(after[1], columns.box(1, TITLE), after[0], limits)
+    scale = (0.0, 1.0) if len(guide[1]) == 3 else grey_range(guide[1])
+    sheet.picture(guide[1], columns.box(2, TITLE), guide[0], scale)
+    sheet.picture(truth, columns.box(3, TITLE), "truth", limits, shown)
 
-    low, high = _range(truth[..., shown])
-    for column, (title, image) in enumerate((before, after, guide, ("truth", truth))):
-        ax = place(column, _TITLE, cell, tall)
-        if len(image) == 3:
-            ax.imshow(np.clip(image, 0, 1).transpose(1, 2, 0))
-        else:
-            mask = shown if title == "truth" else np.ones_like(shown)
-            limits = _range(image) if column == 2 else (low, high)
-            ax.imshow(
-                _masked(image.mean(0), mask), cmap=_map("gray"), vmin=limits[0], vmax=limits[1]
-            )
-        _title(ax, title)
-        ax.set_axis_off()
-    second = 2 * _TITLE + tall
-    errors = [np.sqrt(np.square(i - truth).mean(0)) for _, i in (before, after)]
-    limit = _limit(errors[0][shown])
-    drawn = None
-    for column, (error, (title, _)) in enumerate(zip(errors, (before, after), strict=True)):
-        ax = place(column, second, cell, tall)
-        drawn = ax.imshow(_masked(error, shown), cmap=_map(_MAGNITUDE), vmin=0, vmax=limit)
-        rms = float(np.sqrt(np.mean(error[shown] ** 2)))
-        _title(ax, f"error of {title.split(',')[0]}, RMS {255 * rms:.2f} of 255")
-        ax.set_axis_off()
-    under = second + tall + 0.06
-    _colour_bar(figure, drawn, place(0, under, 2 * cell + _GAP, _BAR))
-    planes = [common.mean(0), unique.mean(0)]
-    limit = _limit(np.concatenate([p.ravel() for p in planes]))
-    for column, (plane, title) in enumerate(
-        zip(planes, ("common part", "unique part of x"), strict=True), start=2
-    ):
-        ax = place(column, second, cell, tall)
-        drawn = ax.imshow(plane, cmap=_map(_SIGNED), vmin=-limit, vmax=limit)
-        _title(ax, title)
-        ax.set_axis_off()
-    _colour_bar(figure, drawn, place(2, under, 2 * cell + _GAP, _BAR))
-    return figure
+    errors = [255 * np.sqrt(np.square(i - truth).mean(axis=0)) for _, i in (before, after)]
+    limit = largest_magnitude(errors[0][shown])
+    for column, (error, (name, _)) in enumerate(zip(errors, (before, after), strict=True)):
+        rms = np.sqrt(np.mean(error[shown] ** 2))
+        words = f"error of {name.split(',')[0]}, RMS {rms:.2f} of 255"
+        box = columns.box(column, second)
+        drawn = sheet.plane(error, box, words, MAGNITUDE, (0.0, limit), shown)
+    wide = columns.across(2) - 0.5 * _BETWEEN_BARS
+    sheet.colour_bar(drawn, columns.left(0), under, wide)
+
+    planes = {"common part": common.mean(axis=0), "unique part of x": unique.mean(axis=0)}
+    limit = largest_magnitude(*planes.values())
+    for column, (name, plane) in enumerate(planes.items(), start=2):
+        drawn = sheet.plane(plane, columns.box(column, second), name, SIGNED, (-limit, limit))
+    sheet.colour_bar(drawn, columns.left(2) + 0.5 * _BETWEEN_BARS, under, wide)
+    if not shown.all():
+        words = f"■ unknown: {100 * (1 - shown.mean()):.2g} %"
+        style: Any = {"color": UNKNOWN, "fontsize": TICK_SIZE, "ha": "center", "va": "top"}
+        sheet.text(words, 0.5 * WIDTH, under, **style)
+    return sheet.figure

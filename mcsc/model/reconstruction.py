@@ -79,7 +79,7 @@ def reconstruct(
         raise InvalidValueError(f"task must be 'restoration' or 'fusion', found {task!r}")
     if boundary not in BOUNDARIES:
         raise InvalidValueError(f"boundary must be 'zero' or 'periodic', found {boundary!r}")
-    common_maps, unique_maps = _fitting(codes, dictionary)
+    common_maps, unique_maps = fitting_maps(codes, dictionary)
     gc, gu = dictionary.target_common, dictionary.target_unique
     if gc is None and gu is None:
         if task == "fusion":
@@ -134,7 +134,7 @@ def signal_parts(
     """
     if boundary not in BOUNDARIES:
         raise InvalidValueError(f"boundary must be 'zero' or 'periodic', found {boundary!r}")
-    common_maps, unique_maps = _fitting(codes, dictionary)
+    common_maps, unique_maps = fitting_maps(codes, dictionary)
     parts = []
     for m in range(dictionary.n_signals):
         dc = None if dictionary.common is None else dictionary.common[m]
@@ -147,8 +147,8 @@ def signal_parts(
     return tuple(parts)
 
 
-def _fitting(codes: Codes, dictionary: Dictionary) -> tuple[Any, tuple[Any, ...]]:
-    """Sparse common and unique maps, as many as the dictionary has filters for."""
+def fitting_maps(codes: Codes, dictionary: Dictionary) -> tuple[Any, tuple[Any, ...]]:
+    """Sparse common and unique maps; refuse others than the dictionary has filters for."""
     unique = codes._unique or (None,) * dictionary.n_signals
     found = [0 if maps is None else maps.shape[1] for maps in (codes._common, *unique)]
     wanted = [dictionary.n_common, *dictionary.n_unique]

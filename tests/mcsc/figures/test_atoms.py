@@ -7,8 +7,10 @@ import PIL.Image
 import pytest
 
 import mcsc
-from mcsc.figures.atoms import atom_figure, atom_use, dictionary_figure
-from mcsc.figures.panels import save_figure
+from mcsc.figures.atom_groups import atom_use
+from mcsc.figures.atoms import atom_figure
+from mcsc.figures.drawing import save_figure
+from mcsc.figures.mosaics import dictionary_figure
 from tests.helpers import make_dictionary
 
 BLUE = (0x00, 0x72, 0xB2)

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
+import errno
 import io
+import os
 import re
 from html.parser import HTMLParser
 
@@ -10,11 +11,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-import mcsc
-from mcsc import History
-from mcsc.figures import report as module
-from mcsc.figures.report import Report, SceneReport, run_settings, write_report
-from tests.helpers import make_problem, solve
+from mcsc.figures.report import Report, SceneReport, write_report
+from mcsc.quality.measures import MEASURES, Measure
 
 VOID = {"meta", "img", "input", "br", "hr", "link"}
 
@@ -57,12 +55,12 @@ def image(seed=0, channels=1, shape=(20, 30)):
 def make_scene(name="art", **changes):
     given = {
         "name": name,
-        "inputs": {"depth, bicubic": image(0), "photograph": image(1, 3)},
+        "inputs": [("depth, bicubic", image(0)), ("photograph", image(1, 3))],
         "before": ("bicubic", image(0)),
         "after": ("restored", image(2)),
         "truth": ("truth", image(3)),
-        "split": {"common": image(4) - 0.5, "unique of x": image(5) - 0.5},
-        "metrics": {"bicubic": {"RMSE": 4.5, "SSIM": 0.9}, "mcsc": {"RMSE": 2.25, "SSIM": 0.8}},
+        "split": [("common", image(4) - 0.5), ("unique of x", image(5) - 0.5)],
+        "numbers": {"bicubic": {"RMSE": 4.5, "SSIM": 0.9}, "mcsc": {"RMSE": 2.25, "SSIM": 0.8}},
     }
     return SceneReport(**given | changes)
 
@@ -72,9 +70,7 @@ def make_report(*scenes, **changes):
         "title": "Depth, four times finer",
         "scenes": scenes or (make_scene(),),
         "text": "First paragraph.\n\nSecond\nparagraph.",
-        "better": {"RMSE": "lower", "SSIM": "higher"},
-        "convergence": {"working-set": History([0, 1], [0.1, 0.2], [2.0, 1.0], [0.5, 1e-4])},
-        "tol": 1e-3,
+        "measures": (MEASURES["RMSE"], MEASURES["SSIM"]),
         "settings": {"lam": 0.02, "tol": 1e-3, "gap reached": 1e-4, "masks": None},
     }
     return Report(**given | changes)
@@ -86,16 +82,15 @@ def write(tmp_path, report):
     return text, Page(text)
 
 
-def picture(page, alt, dense=1):
-    """The pixels of an image; `dense` of them a pixel of the page."""
+def picture(page, alt):
+    """The pixels of an image."""
     found = [a for a in page.all("img") if a["alt"] == alt]
     assert len(found) == 1, alt
     head, data = found[0]["src"].split(",", 1)
     assert head == "data:image/png;base64"
     with PIL.Image.open(io.BytesIO(base64.b64decode(data, validate=True))) as opened:
         pixels = np.asarray(opened)
-    size = round(dense * int(found[0]["height"])), round(dense * int(found[0]["width"]))
-    assert size == pixels.shape[:2]
+    assert (int(found[0]["height"]), int(found[0]["width"])) == pixels.shape[:2]
     return pixels
 
 
@@ -125,7 +120,7 @@ def test_page_is_whole_and_loads_nothing(tmp_path):
 def test_images_are_those_given(tmp_path):
     _, page = write(tmp_path, make_report())
     given = make_scene()
-    for label, array in given.inputs.items():
+    for label, array in given.inputs:
         wanted = np.rint(255 * array)
         wanted = wanted[0] if len(wanted) == 1 else wanted.transpose(1, 2, 0)
         np.testing.assert_array_equal(picture(page, f"art: {label}"), wanted)
@@ -148,20 +143,41 @@ def test_errors_share_one_scale_and_tell_their_rms(tmp_path):
         after=("restored", truth - np.float32(0.05)),
     )
     _, page = write(tmp_path, make_report(scene))
-    assert "bicubic: RMS 0.2" in page.texts["figcaption"]
-    assert "restored: RMS 0.05" in page.texts["figcaption"]
-    before = picture(page, "art: error of bicubic: RMS 0.2")
-    after = picture(page, "art: error of restored: RMS 0.05")
+    assert "bicubic: RMS 51.00 of 255" in page.texts["figcaption"]
+    assert "restored: RMS 12.75 of 255" in page.texts["figcaption"]
+    before = picture(page, "art: error of bicubic: RMS 51.00 of 255")
+    after = picture(page, "art: error of restored: RMS 12.75 of 255")
     # Larger is darker on this scale: white is no error.
     assert before[0, 0].astype(int).sum() < after[0, 0].astype(int).sum() < 3 * 252
     bars = [a["aria-label"] for _, a in page.elements if a.get("role") == "img"]
-    assert "Colours of the error, from 0 to 0.2" in bars
+    assert "Colours of the error, from 0 to 51" in bars
+
+
+def test_unknown_pixels_count_in_no_error_and_are_coloured(tmp_path):
+    truth = np.full((1, 20, 30), 0.5, np.float32)
+    known = np.ones((20, 30), bool)
+    known[:5] = False
+    wrong = np.where(known, truth + np.float32(0.2), 0).astype(np.float32)
+    scene = make_scene(truth=("truth", truth), before=("bicubic", wrong), known=known)
+    text, page = write(tmp_path, make_report(scene))
+    drawn = picture(page, "art: error of bicubic: RMS 51.00 of 255")
+    assert tuple(drawn[0, 0]) == (0x2A, 0x9D, 0x8F)
+    assert tuple(drawn[5, 0]) != (0x2A, 0x9D, 0x8F)
+    assert "unknown, in no error: 25 % of the pixels" in page.texts["p"]
+    assert "--unknown: #2a9d8f" in text
+
+
+def test_inputs_of_one_name_are_all_shown(tmp_path):
+    scene = make_scene(inputs=[("photo", image(1)), ("photo", image(6))])
+    _, page = write(tmp_path, make_report(scene))
+    assert page.texts["figcaption"].count("photo") == 2
+    assert len({a["src"] for a in page.all("img") if a["alt"] == "art: photo"}) == 2
 
 
 def test_split_is_signed_around_white(tmp_path):
     plane = np.zeros((1, 20, 30), np.float32)
     plane[0, 0, 0], plane[0, 0, 1] = 0.3, -0.3
-    _, page = write(tmp_path, make_report(make_scene(split={"common": plane})))
+    _, page = write(tmp_path, make_report(make_scene(split=[("common", plane)])))
     drawn = picture(page, "art: common").astype(int)
     red, blue, zero = drawn[0, 0], drawn[0, 1], drawn[5, 5]
     assert red[0] > red[2] + 50
@@ -169,11 +185,9 @@ def test_split_is_signed_around_white(tmp_path):
     assert zero.min() > 240
 
 
-def test_without_truth_split_metrics_convergence_and_settings(tmp_path):
-    scene = make_scene(truth=None, split={}, metrics={})
-    _, page = write(
-        tmp_path, make_report(scene, text="", convergence={}, tol=None, settings={}, better={})
-    )
+def test_without_truth_split_numbers_and_settings(tmp_path):
+    scene = make_scene(truth=None, split=(), numbers={})
+    _, page = write(tmp_path, make_report(scene, text="", settings={}, measures=()))
     assert page.texts["h3"] == ["Inputs"]
     assert page.texts["h2"] == ["art"]
     assert not page.all("table")
@@ -183,7 +197,7 @@ def test_without_truth_split_metrics_convergence_and_settings(tmp_path):
 def test_means_over_scenes_and_the_best_marked(tmp_path):
     other = make_scene(
         "books",
-        metrics={"bicubic": {"RMSE": 1.5, "SSIM": 0.9}, "mcsc": {"RMSE": 0.75, "SSIM": 0.7}},
+        numbers={"bicubic": {"RMSE": 1.5, "SSIM": 0.9}, "mcsc": {"RMSE": 0.75, "SSIM": 0.7}},
     )
     text, page = write(tmp_path, make_report(make_scene(), other))
     assert page.texts["caption"] == [
@@ -192,22 +206,24 @@ def test_means_over_scenes_and_the_best_marked(tmp_path):
         "Measures of books",
     ]
     assert page.texts["th"][:3] == ["method", "RMSE ↓", "SSIM ↑"]
-    assert page.texts["td"][:4] == ["3", "0.9", "1.5", "0.75"]
+    assert page.texts["td"][:4] == ["3.000", "0.9000", "1.500", "0.7500"]
     best = re.findall(r'<td class="best">([\d.]+)', text)
-    assert best[:2] == ["0.9", "1.5"]
+    assert best[:2] == ["0.9000", "1.500"]
 
 
 def test_a_measure_that_a_scene_lacks_has_no_mean(tmp_path):
-    other = make_scene("books", metrics={"bicubic": {"RMSE": 1.5}})
+    other = make_scene("books", numbers={"bicubic": {"RMSE": 1.5}})
     _, page = write(tmp_path, make_report(make_scene(), other))
     assert page.texts["th"][:3] == ["method", "RMSE ↓", "bicubic"]
-    assert page.texts["td"][0] == "3"
+    assert page.texts["td"][0] == "3.000"
 
 
 def test_numbers_that_are_not_finite_are_not_the_best(tmp_path):
-    rows = {"a": {"PSNR": float("nan")}, "b": {"PSNR": 30.0}, "c": {"PSNR": 20.0}, "d": {}}
-    text, page = write(tmp_path, make_report(make_scene(metrics=rows), better={"PSNR": "higher"}))
-    assert page.texts["td"] == ["nan", "30", "20", "–"]
+    values = {"a": float("nan"), "b": 30.0, "c": 20.0, "e": float("inf")}
+    rows = {name: {"PSNR": value} for name, value in values.items()}
+    scene = make_scene(numbers=rows | {"d": {}})
+    text, page = write(tmp_path, make_report(scene, measures=[MEASURES["PSNR"]]))
+    assert page.texts["td"] == ["–", "30.00", "20.00", "∞", "–"]
     assert re.findall(r'<td class="best">(\d+)', text) == ["30"]
 
 
@@ -215,12 +231,12 @@ def test_everything_given_is_escaped(tmp_path):
     evil = "<script>alert('x')</script>\"&"
     scene = make_scene(
         evil,
-        inputs={evil: image()},
+        inputs=[(evil, image())],
         before=(evil, image()),
         after=(evil, image(1)),
         truth=(evil, image(2)),
-        split={evil: image()},
-        metrics={evil: {evil: 1.0}},
+        split=[(evil, image())],
+        numbers={evil: {evil: 1.0}},
     )
     text, page = write(
         tmp_path,
@@ -229,9 +245,8 @@ def test_everything_given_is_escaped(tmp_path):
             make_scene(evil),
             title=evil,
             text=evil,
-            convergence={evil: History([0], [0.1], [1.0], [0.5])},
             settings={evil: evil},
-            better={},
+            measures=[Measure(evil, "restoration", min)],
         ),
     )
     assert "<script>alert" not in text
@@ -253,26 +268,11 @@ def test_slider_is_a_labelled_range_that_keys_can_move(tmp_path):
     assert all(a.get("alt") is not None for a in page.all("img"))
 
 
-def test_convergence_and_settings(tmp_path):
+def test_text_and_settings(tmp_path):
     _, page = write(tmp_path, make_report())
-    assert picture(page, "Certified relative gap against seconds: working-set", 1.6).std() > 5
     assert page.texts["dt"] == ["lam", "tol", "gap reached", "masks"]
     assert page.texts["dd"] == ["0.02", "0.001", "0.0001", "–"]
     assert page.texts["p"] == ["First paragraph.", "Second paragraph."]
-
-
-def test_settings_of_a_run(tmp_path):
-    problem = make_problem()
-    result = solve(problem, tol=1e-3)
-    settings = run_settings(result, lam=problem.lam, tol=1e-3)
-    assert settings["method"] == result.method
-    assert settings["gap reached"] == result.gap <= 1e-3
-    assert settings["converged"] == "yes"
-    assert settings["mcsc"] == mcsc.__version__
-    _, page = write(tmp_path, make_report(settings=settings))
-    assert page.texts["dt"] == list(settings)
-    stopped = dataclasses.replace(result, converged=False, stopped="max_iter")
-    assert run_settings(stopped, lam=1, tol=1)["converged"] == "no: max_iter"
 
 
 def test_a_failed_page_leaves_the_old_file(tmp_path, monkeypatch):
@@ -281,28 +281,20 @@ def test_a_failed_page_leaves_the_old_file(tmp_path, monkeypatch):
     scene = make_scene(after=("restored", np.full((1, 20, 30), np.nan)))
     with pytest.raises(ValueError, match="after holds NaN"):
         write_report(path, make_report(scene))
-    real = module.atomic_write
 
-    class Full:
-        def __init__(self, file):
-            self.file = file
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "disk full")
 
-        def write(self, data):
-            self.file.write(data[:100])
-            raise OSError("disk full")
-
-    from contextlib import contextmanager
-
-    @contextmanager
-    def full(where):
-        with real(where) as file:
-            yield Full(file)
-
-    monkeypatch.setattr(module, "atomic_write", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="disk full"):
         write_report(path, make_report())
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_names_that_are_no_text(tmp_path):
+    text, _ = write(tmp_path, make_report(make_scene(os.fsdecode(b"caf\xe9"))))
+    assert "caf\ufffd" in text
 
 
 @pytest.mark.parametrize(
@@ -311,9 +303,10 @@ def test_a_failed_page_leaves_the_old_file(tmp_path, monkeypatch):
         ({"after": ("a", image(shape=(9, 9)))}, ValueError, "before has shape .* one height"),
         ({"truth": ("t", image(shape=(9, 9)))}, ValueError, "truth has shape .* one height"),
         ({"truth": ("t", image(0, 3))}, ValueError, "1 channels and the truth 3"),
-        ({"inputs": {"b": image(0, 4)}}, ValueError, r"inputs\['b'\] has shape .* 1 or 3"),
+        ({"inputs": [("b", image(0, 4))]}, ValueError, r"inputs 'b' has shape .* 1 or 3"),
         ({"before": ("b", np.zeros((20, 30), np.uint8))}, TypeError, "before must be .* uint8"),
-        ({"split": {"c": np.zeros(3)}}, ValueError, r"split\['c'\] has shape"),
+        ({"split": [("c", np.zeros(3))]}, ValueError, r"split 'c' has shape"),
+        ({"known": np.ones((9, 9), bool)}, ValueError, "known has shape .* one height"),
     ],
 )
 def test_refused_scenes(tmp_path, changes, error, message):
@@ -327,7 +320,5 @@ def test_refused_reports(tmp_path):
         write_report(tmp_path / "a.html", make_scene())
     with pytest.raises(ValueError, match="scenes is empty"):
         write_report(tmp_path / "a.html", Report("empty", ()))
-    with pytest.raises(ValueError, match=r"better\['RMSE'\] must be 'higher' or 'lower'"):
-        write_report(tmp_path / "a.html", make_report(better={"RMSE": "small"}))
     with pytest.raises(FileNotFoundError, match="no folder"):
         write_report(tmp_path / "none" / "a.html", make_report())
