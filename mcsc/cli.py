@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
+import os
 import sys
+import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -17,7 +21,7 @@ from .commands.info import info
 from .commands.learn import learn
 from .commands.restore import fuse, restore
 from .commands.solve import solve
-from .errors import InvalidTypeError, Refusal
+from .errors import InvalidTypeError, MissingExtraError, Refusal
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -53,20 +57,44 @@ class _Commands(click.Group):
         return [*self.commands, *sorted(set(self._plugins) - set(self.commands))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command, or None; a plugin that cannot be loaded costs a warning."""
-        command = super().get_command(ctx, cmd_name)
-        if command is not None or cmd_name not in self._plugins:
+        """Return a command, or None; a plugin that cannot be loaded costs a warning.
+
+        This is what --help asks for: one broken package must not take it away.
+        """
+        try:
+            return self._find(ctx, cmd_name)
+        except Exception as error:  # whatever somebody else's module raises
+            _say(f"warning: the command {cmd_name!r} cannot be loaded: {_line(error)}")
+            return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command to run; a plugin that cannot be loaded fails as it fails."""
+        command = self._find(ctx, args[0])
+        return (
+            super().resolve_command(ctx, args) if command is None else (args[0], command, args[1:])
+        )
+
+    def _find(self, ctx: click.Context, name: str) -> click.Command | None:
+        command = super().get_command(ctx, name)
+        if command is not None or name not in self._plugins:
             return command
-        entry = self._plugins[cmd_name]
+        entry = self._plugins[name]
+        package = entry.dist.name if entry.dist else entry.module.partition(".")[0]
         try:
             loaded = entry.load()
-            if not isinstance(loaded, click.Command):
-                raise InvalidTypeError(f"{entry.value} is not a click command")
-        except Exception as error:  # whatever somebody else's module raises
-            source = f" of {entry.dist.name}" if entry.dist else ""
-            _say(f"warning: the command {cmd_name!r}{source} cannot be loaded: {_line(error)}")
-            del self._plugins[cmd_name]
-            return None
+        except Refusal:
+            raise
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(
+                f"the command {name!r} of the package {package} needs {error.name}, which is not "
+                "installed"
+            ) from error
+        if not isinstance(loaded, click.Command):
+            raise InvalidTypeError(
+                f"the command {name!r} of the package {package}, {entry.value}, is no click command"
+            )
         return loaded
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -84,7 +112,7 @@ class _Commands(click.Group):
                 raise
             except _REFUSALS as error:
                 if ctx.params["debug"]:
-                    raise
+                    traceback.print_exc()
                 raise _OneLine(_line(error)) from error
 
     def main(
@@ -110,7 +138,8 @@ class _Commands(click.Group):
             return run()
         status: Any
         try:
-            status = run()
+            with _any_text():
+                status = run()
         except click.UsageError as error:
             _say(f"error: {error.format_message()}")
             path = "mcsc" if error.ctx is None else error.ctx.command_path
@@ -122,6 +151,20 @@ class _Commands(click.Group):
         except click.Abort:
             _say("interrupted")
             status = 130
+        except _REFUSALS as error:  # of the help, which is no command
+            _say(f"error: {_line(error)}")
+            status = 2
+        except Exception:
+            traceback.print_exc()
+            _say(
+                "error: this is a mistake in the program. Please report it with the lines above, "
+                "the command that you gave, and what 'mcsc info' says."
+            )
+            status = 1
+        full = _flush()
+        if full is not None and not status:
+            _say(f"error: standard output: {full}")
+            status = 2
         sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -132,7 +175,7 @@ class _Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="mcsc")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--debug", is_flag=True, help="Show where in the program a refusal comes from.")
 @click.pass_context
 def cli(ctx: click.Context, debug: bool) -> None:
     """Take registered images of one scene apart into what they share and what each has alone.
@@ -160,7 +203,7 @@ cli.add_command(info)
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run `mcsc` and exit: 0 done, 1 not converged, 2 refused, 130 interrupted."""
+    """Run `mcsc` and exit: 0 done, 1 not converged or a bug, 2 refused, 130 interrupted."""
     cli.main(args)
 
 
@@ -169,10 +212,40 @@ def _say(message: str) -> None:
 
 
 def _line(error: BaseException) -> str:
+    """What an error says, in one line."""
     if isinstance(error, OSError) and error.strerror:
-        name = f"{error.filename}: " if error.filename else ""
+        name = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
         return f"{name}{error.strerror}"
+    if type(error) is MemoryError:
+        return " ".join(["there is too little memory.", *str(error).split()])
     return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextlib.contextmanager
+def _any_text() -> Iterator[None]:
+    """Let the terminal escape what it cannot show, as names of files, instead of failing."""
+    stream = sys.stdout
+    errors = getattr(stream, "errors", None)
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        if isinstance(stream, io.TextIOWrapper) and not stream.closed:
+            stream.reconfigure(errors=errors)
+
+
+def _flush() -> str | None:
+    """Notice now that standard output is full, and say so: at the interpreter's end it is late."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        # What is left in the buffer would fail again, with a traceback.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        return str(error.strerror)
+    return None
 
 
 def _show_warning(

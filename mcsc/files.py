@@ -23,6 +23,7 @@ __all__ = [
     "atomic_write",
     "check_writable",
     "npz_path",
+    "printable",
     "read_npz",
     "write_json",
     "write_npz",
@@ -112,10 +113,15 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
 def write_text(path: str | Path, text: str) -> None:
     """Write text as UTF-8, whole or not at all.
 
-    Bytes of file names that are no text (Python holds them as surrogates) become U+FFFD.
+    Written as `printable` makes it.
     """
     with atomic_write(path) as file:
-        file.write(re.sub("[\ud800-\udfff]", "\ufffd", text).encode())
+        file.write(printable(text).encode())
+
+
+def printable(text: str) -> str:
+    """Text in which bytes of file names that are none (Python's surrogates) became U+FFFD."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:

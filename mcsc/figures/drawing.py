@@ -5,13 +5,14 @@ No state of pyplot is touched: a figure has a canvas of its own, and nothing has
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import atomic_write
+from ..files import atomic_write, printable
 from ..types import Floats
 
 if TYPE_CHECKING:
@@ -136,12 +137,13 @@ class Sheet:
         ax = self.axes(box)
         ax.set_axis_off()
         if title:
-            ax.set_title(title, fontsize=TITLE_SIZE, pad=3)
+            ax.set_title(_drawable(title), fontsize=TITLE_SIZE, pad=3, parse_math=False)
         return ax
 
     def text(self, text: str, left: float, top: float, **style: Any) -> Text:
         """Write text at a place."""
-        return self.figure.text(left / self.width, 1 - top / self.height, text, **style)
+        at = left / self.width, 1 - top / self.height
+        return self.figure.text(*at, _drawable(text), parse_math=False, **style)
 
     def colour_bar(self, drawn: Any, left: float, top: float, width: float) -> None:
         """Draw the scale of a picture, with its ends and, if there is one, its zero."""
@@ -221,5 +223,12 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 150) -> None:
     dpi : int
         Pixels of an inch.
     """
-    with atomic_write(path) as file:
+    with atomic_write(path) as file, warnings.catch_warnings():
+        # Names of files in scripts that the font does not have: boxes are drawn, enough is said.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(file, format="png", dpi=dpi)
+
+
+def _drawable(text: str) -> str:
+    """Text without the bytes of file names that are none."""
+    return printable(text).replace("\n", " ")

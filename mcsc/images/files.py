@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ import PIL.Image
 import tifffile
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InvalidValueError
+from ..errors import InvalidValueError, OutOfMemoryError
 from ..files import atomic_write, check_writable
 
 if TYPE_CHECKING:
@@ -82,6 +84,8 @@ def read_image(path: str | PathLike[str]) -> Image:
         The file is missing, a folder, empty, not an image, truncated or damaged; or it holds what
         has no one reading as (C, H, W): transparency, CMYK, pages of several sizes, several colour
         pages, animation, other sample types.
+    MemoryError
+        The image does not fit into memory, by what the file says.
     """
     path = Path(path)
     if path.is_dir():
@@ -99,33 +103,50 @@ def read_image(path: str | PathLike[str]) -> Image:
     if kind is None:
         raise ImageFileError(f"{path}: not an image of a known kind; {_READABLE}")
 
-    try:
-        if kind == "TIFF":
-            values, bit_depth, orientation = _read_tiff(path)
-        else:
-            # Byte 24 of a PNG is its bit depth. Pillow cuts 16-bit colours down to 8 bits.
-            deep = kind == "PNG" and head[24:] == b"\x10"
-            values, bit_depth, orientation = _read_picture(path, deep)
-    except ImageFileError:
-        raise
-    except Exception as error:  # decoders raise anything at all on damaged data
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ImageFileError(f"{path}: truncated or damaged {kind}: {reason}") from error
-
+    if kind == "TIFF":
+        values, bit_depth, orientation = _read_tiff(path)
+    else:
+        # Byte 24 of a PNG is its bit depth. Pillow cuts 16-bit colours down to 8 bits.
+        deep = kind == "PNG" and head[24:] == b"\x10"
+        values, bit_depth, orientation = _read_picture(path, kind, deep)
     pixels = values.astype(np.float32)
     if bit_depth < 32:
         pixels /= np.float32(2**bit_depth - 1)
     return Image(np.ascontiguousarray(_upright(pixels, orientation)), bit_depth, path)
 
 
-def _read_picture(path: Path, deep: bool) -> tuple[NDArray[Any], int, int]:
+@contextmanager
+def _decoding(path: Path, kind: str) -> Iterator[None]:
+    """Refuse a file that a decoder fails on; in it stand calls of decoders only.
+
+    They raise anything at all on damaged data, and a mistake of our own must not look like it.
+    """
+    try:
+        yield
+    except ImageFileError:
+        raise
+    except MemoryError as error:
+        reason = str(error) or "it would not fit"
+        raise OutOfMemoryError(f"{path}: there is too little memory: {reason}") from error
+    except PIL.Image.DecompressionBombError as error:
+        raise ImageFileError(f"{path}: is too large: {error}") from error
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ImageFileError(f"{path}: truncated or damaged {kind}: {reason}") from error
+
+
+def _read_picture(path: Path, kind: str, deep: bool) -> tuple[NDArray[Any], int, int]:
     """Samples (C, H, W), bit depth and orientation of a PNG, JPEG or BMP."""
-    with PIL.Image.open(path, formats=("PNG", "JPEG", "BMP")) as picture:
+    with _decoding(path, kind):
+        opened = PIL.Image.open(path, formats=("PNG", "JPEG", "BMP"))
+    with opened as picture:
         if picture.format == "PNG" and getattr(picture, "is_animated", False):
             raise ImageFileError(f"{path}: is an animation; want one image")
-        orientation = int(picture.getexif().get(_ORIENTATION, 1))
+        with _decoding(path, kind):
+            orientation = int(picture.getexif().get(_ORIENTATION, 1))
         if deep:
-            values = imagecodecs.png_decode(path.read_bytes())
+            with _decoding(path, kind):
+                values = imagecodecs.png_decode(path.read_bytes())
             samples = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
             mode = samples[1 if values.ndim == 2 else values.shape[2]]
         else:
@@ -137,7 +158,8 @@ def _read_picture(path: Path, deep: bool) -> tuple[NDArray[Any], int, int]:
                 raise ImageFileError(
                     f"{path}: colour mode {mode} is not supported; convert it to grey or RGB"
                 )
-            values = np.asarray(picture if mode == picture.mode else picture.convert(mode))
+            with _decoding(path, kind):
+                values = np.asarray(picture if mode == picture.mode else picture.convert(mode))
     channels = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
     bit_depth = 16 if deep else 1 if mode == "1" else 8
     if mode in ("LA", "RGBA"):
@@ -145,10 +167,24 @@ def _read_picture(path: Path, deep: bool) -> tuple[NDArray[Any], int, int]:
     return channels, bit_depth, orientation
 
 
-def _read_tiff(path: Path) -> tuple[NDArray[Any], int, int]:
-    """Samples (C, H, W), bit depth and orientation of a TIFF."""
+@dataclass(frozen=True)
+class _Tiff:
+    """What a TIFF says of its pages, which are all alike."""
+
+    pages: NDArray[Any]
+    axes: str
+    channels: int
+    """Of a page."""
+    bit_depth: int
+    photometric: int
+    extra: tuple[int, ...]
+    """What the last channels of a page are."""
+    orientation: int
+
+
+def _open_tiff(path: Path) -> _Tiff:
     # The metadata of microscopes may point to other files; one file is one image here.
-    with tifffile.TiffFile(path, is_ome=False, is_mmstack=False) as tif:
+    with _decoding(path, "TIFF"), tifffile.TiffFile(path, is_ome=False, is_mmstack=False) as tif:
         _require_all_pages(path, tif)
         if len(tif.series) != 1:
             raise ImageFileError(
@@ -158,20 +194,35 @@ def _read_tiff(path: Path) -> tuple[NDArray[Any], int, int]:
         page = tif.series[0].keyframe
         if page.axes not in ("YX", "YXS", "SYX"):
             raise ImageFileError(f"{path}: pages have axes {page.axes}; want flat images")
-        stack = tif.series[0].asarray().reshape(-1, *page.shape)
-        orientation = int(page.tags.valueof(_ORIENTATION, 1))
-    if page.axes == "YX":
-        channels = stack
-    elif len(stack) > 1:
+        pages = tif.series[0].asarray().reshape(-1, *page.shape)
+        if pages.size == 0:
+            raise ImageFileError(f"{path}: truncated or damaged TIFF: it holds no pixels")
+        return _Tiff(
+            pages=pages,
+            axes=page.axes,
+            channels=page.samplesperpixel,
+            bit_depth=page.bitspersample,
+            photometric=page.photometric,
+            extra=tuple(page.extrasamples),
+            orientation=int(page.tags.valueof(_ORIENTATION, 1)),
+        )
+
+
+def _read_tiff(path: Path) -> tuple[NDArray[Any], int, int]:
+    """Samples (C, H, W), bit depth and orientation of a TIFF."""
+    tiff = _open_tiff(path)
+    if tiff.axes == "YX":
+        channels = tiff.pages
+    elif len(tiff.pages) > 1:
         raise ImageFileError(
-            f"{path}: holds {len(stack)} pages of {page.samplesperpixel} channels each; "
+            f"{path}: holds {len(tiff.pages)} pages of {tiff.channels} channels each; "
             "want one such page, or pages of one channel"
         )
     else:
-        channels = stack[0] if page.axes == "SYX" else stack[0].transpose(2, 0, 1)
+        channels = tiff.pages[0] if tiff.axes == "SYX" else tiff.pages[0].transpose(2, 0, 1)
 
     is_float = channels.dtype.kind == "f"
-    bit_depth = 32 if is_float else page.bitspersample
+    bit_depth = 32 if is_float else tiff.bit_depth
     is_unsigned = channels.dtype.kind in "bu" and bit_depth in (1, 8, 16)
     if not (is_float or is_unsigned):
         raise ImageFileError(
@@ -179,17 +230,17 @@ def _read_tiff(path: Path) -> tuple[NDArray[Any], int, int]:
             "want 1, 8 or 16 bits unsigned, or float"
         )
     full = 1 if is_float else 2**bit_depth - 1
-    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and not is_float:
+    if tiff.photometric == tifffile.PHOTOMETRIC.MINISWHITE and not is_float:
         channels = full - channels.astype(np.uint16)
-    elif page.photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB):
-        name = tifffile.PHOTOMETRIC(page.photometric).name
+    elif tiff.photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB):
+        name = getattr(tiff.photometric, "name", tiff.photometric)
         raise ImageFileError(
             f"{path}: photometric interpretation {name} is not supported; convert it to grey or RGB"
         )
-    alpha = [i for i, kind in enumerate(reversed(page.extrasamples)) if kind in _ALPHA]
+    alpha = [i for i, kind in enumerate(reversed(tiff.extra)) if kind in _ALPHA]
     for back in alpha:
-        channels = _drop_alpha(path, channels, page.samplesperpixel - 1 - back, full)
-    return channels, bit_depth, orientation
+        channels = _drop_alpha(path, channels, tiff.channels - 1 - back, full)
+    return channels, bit_depth, tiff.orientation
 
 
 def _require_all_pages(path: Path, tif: tifffile.TiffFile) -> None:

@@ -398,14 +398,3 @@ def test_no_gpu_is_one_line(folder, tmp_path, monkeypatch):
     done = solve(folder, tmp_path, "--device", "cuda")
     assert done.exit_code == 2
     assert "mcsc: error: device='cuda' cannot be used: none here\n" in done.stderr
-
-
-def test_debug_keeps_the_traceback(tmp_path):
-    done = run("--debug", "solve", tmp_path / "missing.png")
-    assert isinstance(done.exception, ValueError)
-    assert done.exit_code == 1
-
-
-def test_a_bug_keeps_its_traceback(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("mcsc.commands.decompose.lambda_max", lambda *_, **__: [][0])
-    assert isinstance(solve(folder, tmp_path).exception, IndexError)

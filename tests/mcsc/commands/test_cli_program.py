@@ -100,12 +100,34 @@ def test_plugins_are_not_looked_up_for_own_commands(plugins):
     assert not plugins
 
 
-def test_a_broken_plugin_is_refused_when_it_is_asked_for(plugins):
+def test_a_plugin_that_lacks_a_package_is_refused_when_it_is_asked_for(plugins):
     done = run("broken")
     assert done.exit_code == 2
-    warning, error, _ = done.stderr.splitlines()
-    assert warning.startswith("mcsc: warning: the command 'broken' cannot be loaded: No module")
-    assert error.startswith("mcsc: error: No such command 'broken'")
+    assert done.stderr == (
+        "mcsc: error: the command 'broken' of the package no_such_package needs no_such_package, "
+        "which is not installed\n"
+    )
+    done = run("number")
+    assert done.exit_code == 2
+    assert done.stderr == (
+        "mcsc: error: the command 'number' of the package other_package, other_package:number, is "
+        "no click command\n"
+    )
+
+
+def test_a_mistake_in_a_plugin_keeps_its_traceback(plugins, tmp_path):
+    (tmp_path / "no_such_package.py").write_text("command = 1 / 0\n")
+    try:
+        done = run("broken")
+        listed = run("--help")
+    finally:
+        sys.modules.pop("no_such_package", None)
+        (tmp_path / "no_such_package.py").unlink()
+    assert done.exit_code == 1
+    assert 'no_such_package.py", line 1' in done.stderr
+    assert "ZeroDivisionError: division by zero\nmcsc: error: this is a mistake" in done.stderr
+    assert listed.exit_code == 0
+    assert "the command 'broken' cannot be loaded: division by zero\n" in listed.stderr
 
 
 # ------------------------------------------------------------------------ as a program, README

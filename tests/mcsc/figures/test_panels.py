@@ -154,6 +154,12 @@ def test_nothing_overlaps(tmp_path):
             assert not any(a.overlaps(b) for b in boxes[:i]), i
 
 
+@pytest.mark.parametrize("label", ["a$b$c", "a$\\frac$", "caf\udce9", "深度", "new\nline", "$"])
+def test_every_name_of_a_file_can_be_drawn(tmp_path, label):
+    image = pixels(decomposition_figure([parts(label=label)]), tmp_path)
+    assert image.std() > 5
+
+
 def test_pyplot_is_not_loaded_and_nothing_stays_open(tmp_path):
     loaded = "matplotlib.pyplot" in sys.modules
     figure = decomposition_figure([parts()])

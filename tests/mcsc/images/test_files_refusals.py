@@ -11,6 +11,7 @@ import PIL.ImageOps
 import pytest
 import tifffile
 
+from mcsc.errors import Refusal
 from mcsc.images import ImageFileError, read_image, write_image
 from tests.mcsc.images.pictures import colours, planes, save
 from tests.paths import ROOT
@@ -33,6 +34,34 @@ def test_missing_folder_empty_and_not_an_image(tmp_path):
     refused(tmp_path / "text.png", "not an image of a known kind; want PNG")
     refused(save(tmp_path / "a.gif", colours()[..., 0]), "not an image of a known kind; want PNG")
     refused(tmp_path / "text.png" / "a.png", "cannot be opened: Not a directory")
+
+
+def test_a_tiff_without_pixels_is_damaged(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((12, 14, 3), np.uint8), photometric="rgb", metadata=None)
+    with tifffile.TiffFile(path) as tif:
+        bits = tif.pages[0].tags["BitsPerSample"].valueoffset
+    data = bytearray(path.read_bytes())
+    data[bits] = 0
+    path.write_bytes(data)
+    refused(path, "truncated or damaged TIFF: it holds no pixels")
+
+
+def test_an_image_too_large_for_memory_is_named(tmp_path, monkeypatch):
+    path = save(tmp_path / "a.png", colours())
+
+    def fail(*_):
+        raise MemoryError("Unable to allocate 3 TiB")
+
+    monkeypatch.setattr(PIL.Image.Image, "getexif", fail)
+    with pytest.raises(
+        MemoryError, match=r"a\.png: there is too little memory: Unable to"
+    ) as caught:
+        read_image(path)
+    assert isinstance(caught.value, Refusal)
+    monkeypatch.undo()
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 10)
+    refused(path, "is too large: Image size")
 
 
 def damage(data):
