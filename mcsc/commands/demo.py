@@ -22,10 +22,10 @@ _SIZE = (256, 256)
     "--size",
     type=(click.IntRange(min=16), click.IntRange(min=16)),
     metavar="H W",
-    help=f"Pixels of the part that is decomposed, around the headlight.  [default: {_SIZE[0]} "
-    f"{_SIZE[1]}]",
+    help="Height and width, in pixels, of the part around the headlight that is decomposed.  "
+    f"[default: {_SIZE[0]} {_SIZE[1]}]",
 )
-@click.option("--full", is_flag=True, help="Decompose the whole picture.")
+@click.option("--full", is_flag=True, help="Decompose the whole images.")
 @click.pass_context
 def demo(
     ctx: click.Context,
@@ -35,18 +35,23 @@ def demo(
     size: tuple[int, int] | None,
     full: bool,
 ) -> None:
-    """Decompose a measured disparity map and a photograph, and restore the one with the other.
+    """Decompose and restore images that come with the program.
 
-    The disparity has holes, pixels that could not be measured; a mask takes them out of the
-    problem. Each image is split into a smooth low-pass part and detail. The exact solver codes the
-    detail with a bank of cosines, which needs no training, as a part that both images share (edges
-    of objects) plus one of each alone (steps of depth; texture). It stops when the duality gap
-    certifies that the objective is within the tolerance of the optimum.
+    They are a measured disparity map (inverse depth) of a motorcycle and a photograph of it. Some
+    pixels of the disparity could not be measured; a mask leaves these holes out of the problem.
 
-    Then the disparity is reduced by 4 and enlarged again, and restored with the photograph by a
-    dictionary that was learned from synthetic scenes. report.html shows it against bicubic.
+    First, each image is split into a smooth low-pass part and the detail that remains. The exact
+    solver codes the detail of both images together, with a bank of cosines that needs no training:
+    a common part, which both share (the edges of objects), and a unique part of each (steps of
+    depth, texture). It stops when the duality gap certifies that the objective is within the
+    tolerance of its optimum.
 
-    Exit status: 0 converged, 1 not, 2 refused, 130 interrupted (what was computed is written).
+    Second, the disparity is reduced by 4, enlarged again, and restored with the help of the
+    photograph and of a dictionary that was learned from synthetic scenes. The page report.html
+    compares the result with bicubic interpolation.
+
+    Exit status: 0 if the solver converged, 1 if it did not, 2 if something was refused, 130 if it
+    was interrupted (what was computed is written).
     """
     if full and size is not None:
         raise click.UsageError("--full and --size exclude each other", ctx)
@@ -61,8 +66,12 @@ def demo(
     height, width = whole.x.shape[1:]
     window = None if full else _window(size or _SIZE, (height, width))
     pair = motorcycle(window)
-    part = "the whole" if window is None else f"{window[2]} x {window[3]} pixels of the"
-    click.echo(click.wrap_text(f"{pair.description} Decomposing {part} {height} x {width}."))
+    click.echo(click.wrap_text(pair.description))
+    whole_size = f"{height} x {width} pixels"
+    if window is None:
+        click.echo(f"The whole images of {whole_size} are decomposed.")
+    else:
+        click.echo(f"A part of {window[2]} x {window[3]} of their {whole_size} is decomposed.")
     signals = [
         Signal("x", pair.names[0], pair.x, pair.mask, {"sample": "motorcycle", "window": window}),
         Signal("y", pair.names[1], pair.y, None, {"sample": "motorcycle", "window": window}),
@@ -78,7 +87,7 @@ def demo(
     arguments = {**ctx.params, "command": "demo"}
     write_all(out, signals, dictionary, found, arguments, inputs, codes=True)
     words = ["mcsc", "solve", *(str(out / name) for name in inputs), "--mask", "zeros"]
-    click.echo(f"\nThe same from files: {shlex.join(words)}")
+    click.echo(f"\nThe same can be computed from these files:\n  {shlex.join(words)}")
     from .demo_restoration import show_restoration
 
     show_restoration(out, pair, tol)

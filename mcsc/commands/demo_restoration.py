@@ -76,16 +76,20 @@ def show_restoration(out: Path, pair: Pair, tol: float) -> bool:
     )
     settings = run_settings(found, task)
     write_report(out / "report.html", Report(task.title, [scene], text, measures, settings))
-    gain = 100 * (1 - table["mcsc"]["RMSE"] / table["bicubic"]["RMSE"])
+    before, after = table["bicubic"]["RMSE"], table["mcsc"]["RMSE"]
+    change = f"{100 * abs(1 - after / before):.0f} % {'less' if after < before else 'more'}"
     click.echo(
-        f"\nThe same disparity, reduced by 4 and restored with the photograph: RMSE "
-        f"{table['mcsc']['RMSE']:.2f} against {table['bicubic']['RMSE']:.2f} of bicubic "
-        f"({gain:.0f} % less), {found.seconds:.1f} s."
+        "\n"
+        + click.wrap_text(
+            "Reduced by 4 and restored with the photograph, the disparity has a root mean square "
+            f"error of {after:.2f} grey levels of 255: {change} than the {before:.2f} of bicubic "
+            f"interpolation. This took {found.seconds:.1f} seconds."
+        )
     )
-    click.echo(f"  {out / 'restoration.png'}  {out / 'report.html'}")
+    click.echo(f"\nWritten to {out}:\n  restoration.png  report.html  small.png  photograph.png")
     words = ["mcsc", "restore", str(out / "small.png"), str(out / "photograph.png")]
     words += ["--task", task.name, "-o", str(out / "restored.png")]
-    click.echo(f"The same from files: {shlex.join(words)}")
+    click.echo(f"\nThe same can be computed from these files:\n  {shlex.join(words)}")
     return found.converged
 
 

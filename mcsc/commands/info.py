@@ -17,6 +17,7 @@ _PACKAGES = (
     "numba",
     "array-api-compat",
     "scikit-image",
+    "pywavelets",
     "pillow",
     "tifffile",
     "imagecodecs",
@@ -39,9 +40,9 @@ def versions() -> dict[str, str]:
 
 @click.command()
 def info() -> None:
-    """Show versions, FFT library, BLAS, cores, memory and GPU.
+    """Show the versions, libraries and hardware that are in use.
 
-    Paste it into a report of a problem.
+    Run it where a problem occurs, and paste what it prints into the report.
     """
     rows = versions()
     for name in _OPTIONAL:
@@ -49,10 +50,12 @@ def info() -> None:
             rows[name] = version(name)
     rows["platform"] = platform.platform()
     rows["FFT"] = f"pocketfft of SciPy {rows['scipy']}"
-    rows["BLAS"] = _blas()
-    rows["cores"], rows["threads"] = _cores()
-    rows["memory"] = _memory()
-    rows["GPU"] = _gpu()
+    parts = {"BLAS": _blas, "cores": _cores, "threads": _threads, "memory": _memory, "GPU": _gpu}
+    for name, tell in parts.items():
+        try:
+            rows[name] = tell()
+        except Exception as error:  # a broken installation is what a report is about
+            rows[name] = f"unknown: {type(error).__name__}: {' '.join(str(error).split())}"
     width = max(map(len, rows))
     for name, value in rows.items():
         click.echo(f"{name:<{width}}  {value}")
@@ -70,14 +73,17 @@ def _blas() -> str:
     return ", ".join(dict.fromkeys(found)) or "unknown"
 
 
-def _cores() -> tuple[str, str]:
-    from ..backend import get_num_threads
-
+def _cores() -> str:
     total = os.cpu_count() or 1
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else total
-    threads = get_num_threads()
-    why = "MCSC_NUM_THREADS" if os.environ.get("MCSC_NUM_THREADS") else "one a core"
-    return (str(total) if usable == total else f"{usable} of {total}"), f"{threads} ({why})"
+    return str(total) if usable == total else f"{usable} of {total}"
+
+
+def _threads() -> str:
+    from ..backend import get_num_threads
+
+    asked = os.environ.get("MCSC_NUM_THREADS")
+    return f"{get_num_threads()} ({'by MCSC_NUM_THREADS' if asked else 'one for each core'})"
 
 
 def _memory() -> str:

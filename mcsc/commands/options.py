@@ -117,7 +117,7 @@ def masks(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
     """Callback: ``[N=]WHAT`` as the index of an image, from 0, and what is unknown in it."""
     found: dict[int, str] = {}
     for text in value:
-        parts = re.fullmatch(r"(\d+)=(.+)", text, re.DOTALL)
+        parts = re.fullmatch(r"(\d{1,9})=(.+)", text, re.DOTALL)
         number, word = (int(parts[1]), parts[2]) if parts else (1, text)
         if number < 1:
             raise click.BadParameter(f"{text!r}: images are counted from 1", ctx, param)

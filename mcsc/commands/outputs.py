@@ -122,7 +122,7 @@ def show_signals(signals: list[Signal]) -> None:
         text = f"{high} x {wide}" + (f", {channels} channels" if channels > 1 else "")
         if signal.mask is not None:
             share = 1 - float((signal.mask > 0).all(axis=0).mean())
-            text += f", {100 * share:.3g} % unknown"
+            text += f", {100 * share:.3g} % of the pixels unknown"
         click.echo(f"{signal.symbol}  {signal.name:<{width}}  {text}")
 
 

@@ -91,9 +91,9 @@ def motorcycle(size: tuple[int, int, int, int] | None = None) -> Pair:
         guide_rgb=guide,
         names=("disparity", "photograph"),
         description=(
-            "Motorcycle, Middlebury stereo 2014, reduced by 4, from scikit-image. "
-            f"x is measured disparity in pixels / {DISPARITY_RANGE:g} with holes, "
-            "y the luma of the left photograph."
+            "The pair Motorcycle of Middlebury stereo 2014, reduced by 4, as it comes with "
+            f"scikit-image: x is the measured disparity in pixels divided by {DISPARITY_RANGE:g}, "
+            "with holes; y is the luma of the left photograph."
         ),
     )
 

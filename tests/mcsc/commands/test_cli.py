@@ -236,7 +236,7 @@ def test_files_of_an_earlier_run_are_replaced(folder, tmp_path):
 def test_demo(tmp_path):
     done = run("demo", "--out", tmp_path, "--size", 16, 20)
     assert done.exit_code == 0, done.output
-    assert "Decomposing 16 x 20 pixels of" in done.stdout
+    assert "A part of 16 x 20 of their 500 x 741 pixels is decomposed." in done.stdout
     content = json.loads((tmp_path / "result.json").read_text())
     assert content["result"]["converged"]
     assert content["result"]["gap"] <= 1e-3

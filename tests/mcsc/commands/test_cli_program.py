@@ -54,6 +54,20 @@ def test_info(monkeypatch):
     assert "none: no driver" in run("info").stdout
 
 
+def test_info_of_a_broken_installation(monkeypatch):
+    def fail():
+        raise ImportError("libblas.so: cannot open\nshared object file")
+
+    monkeypatch.setattr("mcsc.commands.info._blas", fail)
+    monkeypatch.setenv("MCSC_NUM_THREADS", "many")
+    monkeypatch.setattr("mcsc.backend.threads._threads", None)
+    done = run("info")
+    assert done.exit_code == 0
+    assert re.search(r"BLAS +unknown: ImportError: libblas.so: cannot open shared", done.stdout)
+    assert re.search(r"threads +unknown: .* MCSC_NUM_THREADS must be .* 'many'", done.stdout)
+    assert re.search(r"GPU +\w", done.stdout)
+
+
 @pytest.fixture
 def plugins(tmp_path, monkeypatch):
     """A good command and two that cannot be loaded, from another package."""
