@@ -54,7 +54,7 @@ def test_names_and_frozen():
     pair = motorcycle(size=(0, 0, 8, 8))
     assert pair.names == ("disparity", "photograph")
     assert "Middlebury" in pair.description
-    assert "/ 64" in pair.description
+    assert "divided by 64" in pair.description
     with pytest.raises(dataclasses.FrozenInstanceError):
         pair.names = ("a", "b")
 
