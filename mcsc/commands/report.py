@@ -34,9 +34,10 @@ def report_of_restoration(
     """Write the page of `mcsc restore`."""
     scene = SceneReport(
         name=name,
-        inputs=[("x", _visible(x)), ("guide", _visible(y)), ("base", _visible(found.base))],
+        inputs=[("input x", _visible(x)), ("guide y", _visible(y))],
         before=("input", _visible(x)),
         after=("restored", _visible(found.image)),
+        layers=[("base", _visible(found.base))],
         split=_split([("common part", found.common), ("unique part of x", found.unique)]),
     )
     write_report(path, Report(task.title, [scene], settings=run_settings(found, task)))
@@ -47,15 +48,18 @@ def report_of_fusion(
 ) -> None:
     """Write the page of `mcsc fuse`."""
     names = _distinct(names)
-    inputs = [*zip(names, sources, strict=True), ("base", found.base)]
+    layers = [("base", _visible(found.base))]
     if found.weights is not None:
-        inputs.append((f"share of {names[0]}", found.weights[:1]))
-    parts = [(f"unique part of {n}", u) for n, u in zip(names, found.unique, strict=False)]
+        layers += [(f"share of {n}", w[None]) for n, w in zip(names, found.weights, strict=True)]
+    # Of more than two sources the last one was fused with what the others had become.
+    own = names if len(found.unique) == len(names) else ["the others", names[-1]]
+    parts = [(f"unique part of {n}", u) for n, u in zip(own, found.unique, strict=True)]
     scene = SceneReport(
         name=" + ".join(names),
-        inputs=[(label, _visible(image)) for label, image in inputs],
+        inputs=[(name, _visible(image)) for name, image in zip(names, sources, strict=True)],
         before=(names[0], _visible(sources[0])),
         after=("fused", _visible(found.image)),
+        layers=layers,
         split=_split([("common part", found.common), *parts]),
     )
     write_report(path, Report(task.title, [scene], settings=run_settings(found, task)))
@@ -68,6 +72,7 @@ def report_of_evaluation(
 
     `pictures` are rows with the images x, y, result and truth (or None).
     """
+    roles = ("source x", "source y") if task.kind == "fusion" else ("input x", "guide y")
     scenes = []
     for name in dict.fromkeys(row.scene for row, *_ in pictures):
         mine = [p for p in pictures if p[0].scene == name]
@@ -75,7 +80,7 @@ def report_of_evaluation(
         scenes.append(
             SceneReport(
                 name=name,
-                inputs=[("x", _visible(x)), ("y", _visible(y))],
+                inputs=[(roles[0], _visible(x)), (roles[1], _visible(y))],
                 before=(first.method, _visible(before)),
                 after=(last[0].method, _visible(last[3])),
                 truth=None if truth is None else ("truth", _visible(truth)),

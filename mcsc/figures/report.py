@@ -47,6 +47,8 @@ class SceneReport:
     """The true image; with it the errors of `before` and `after` are shown."""
     known: NDArray[np.bool_] | None = None
     """False where the truth is unknown, (H, W): these pixels count in no error."""
+    layers: Sequence[tuple[str, Floats]] = ()
+    """Label and image each of what the result is made of beside the split: base, shares."""
     split: Sequence[tuple[str, Floats]] = ()
     """Signed images (Points 1 to 3 of Fig. 2), label and image each: common part, unique parts; any
     number of channels, of which the mean is shown."""
@@ -140,6 +142,7 @@ def _scene(scene: SceneReport, measures: Sequence[Measure]) -> dict[str, Any]:
             min(_SLIDER_WIDTH, max(_SLIDER_HEIGHT * drawn.width / drawn.height, 320))
         ),
         "inputs": [(k, picture(f"{where}inputs {k!r}", v)) for k, v in scene.inputs],
+        "layers": [(k, picture(f"{where}layers {k!r}", v)) for k, v in scene.layers],
         "truth": None,
         "errors": [],
         "split": [],

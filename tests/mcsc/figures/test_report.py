@@ -128,6 +128,14 @@ def test_images_are_those_given(tmp_path):
     np.testing.assert_array_equal(picture(page, "art: restored"), np.rint(255 * given.after[1][0]))
 
 
+def test_layers_are_pictures_among_the_parts(tmp_path):
+    _, page = write(tmp_path, make_report(make_scene(layers=[("base", image(7))])))
+    np.testing.assert_array_equal(picture(page, "art: base"), np.rint(255 * image(7)[0]))
+    assert page.texts["h3"] == ["Inputs and truth", "What it is made of", "Magnitude of the error"]
+    _, page = write(tmp_path, make_report(make_scene(layers=[("base", image(7))], split=())))
+    assert "What it is made of" in page.texts["h3"]
+
+
 def test_grey_images_without_a_channel_axis_and_values_beyond_the_range(tmp_path):
     plane = np.linspace(-0.5, 1.5, 600).reshape(20, 30)
     _, page = write(tmp_path, make_report(make_scene(after=("restored", plane))))
