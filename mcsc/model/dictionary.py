@@ -15,6 +15,7 @@ from ..backend import Array, is_array, namespace, to_numpy
 from ..checks import check_number
 from ..errors import InvalidTypeError, InvalidValueError
 from ..files import read_npz, write_npz
+from .lam import stored_lam
 from .spectra import supremum
 
 _FORMAT = 2  # 2: weights of signals, metadata
@@ -224,6 +225,11 @@ class Dictionary:
     def filter_size(self) -> int:
         """Side s of the largest filter."""
         return max(int(b.shape[2]) for b in self._analysis_banks())
+
+    @property
+    def lam(self) -> float | np.ndarray | None:
+        """What the filters were learned with, as `mcsc.solve` takes it; None if nobody said."""
+        return stored_lam(self.metadata, {g.name: len(g.bank) for g in self.groups})
 
     def _analysis_banks(self) -> list[Array]:
         return [b for b in (*(self.common or ()), *(self.unique or ())) if b is not None]

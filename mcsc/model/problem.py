@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, Backend, backend_for, is_array, namespace, to_numpy
+from ..backend import Array, Backend, backend_for, is_array, namespace
 from ..errors import InvalidTypeError, InvalidValueError
 from ..types import Boundary
 from .codes import Codes
 from .convolution import BOUNDARIES, Operator, adjoint, make_operator
 from .dictionary import Dictionary
+from .lam import lam_per_map
 from .spectra import autocorrelation, gram_spectrum, hermitian_norm
 
 
@@ -84,7 +84,7 @@ class Problem:
             raise InvalidValueError(
                 f"boundary must be 'zero' or 'periodic', found {self.boundary!r}"
             )
-        lam_maps = _lam_per_map(self.lam, dictionary)
+        lam_maps = lam_per_map(self.lam, {g.name: len(g.bank) for g in dictionary.groups})
         arrays = _check_signals(signals, dictionary)
         xp = namespace(*arrays)
         backend_for(arrays[0])
@@ -364,57 +364,3 @@ def _check_masks(masks: Any, arrays: list[Array]) -> list[Array | None] | None:
             raise InvalidValueError(f"masks[{m}] must be finite weights >= 0")
         out.append(weight)
     return out
-
-
-def _lam_per_map(lam: Any, dictionary: Dictionary) -> np.ndarray:
-    groups = dictionary.groups
-    counts = [len(g.bank) for g in groups]
-    total = sum(counts)
-    if isinstance(lam, str | bool) or lam is None:
-        raise InvalidTypeError(f"lam must be a number or numbers, found {lam!r}")
-    if isinstance(lam, numbers.Real):
-        values = np.full(total, float(lam))
-    elif is_array(lam):
-        flat = _lam_numbers(lam)
-        if flat.ndim == 0 or (flat.ndim == 1 and flat.size == total):
-            values = np.broadcast_to(flat, (total,))
-        elif flat.ndim == 1 and flat.size == len(groups):
-            values = np.repeat(flat, counts)
-        else:
-            raise InvalidValueError(_lam_message(tuple(lam.shape), groups, counts))
-    elif isinstance(lam, Sequence):
-        if len(lam) == total and len(lam) != len(groups):
-            return _lam_per_map(_lam_numbers(lam), dictionary)
-        if len(lam) != len(groups):
-            raise InvalidValueError(_lam_message(len(lam), groups, counts))
-        parts = []
-        for entry, count, g in zip(lam, counts, groups, strict=True):
-            part = _lam_numbers(entry)
-            if part.ndim > 1 or part.size not in (1, count):
-                raise InvalidValueError(
-                    f"lam of group {g.name} has shape {part.shape}: give a number or {count} "
-                    "numbers"
-                )
-            parts.append(np.broadcast_to(part.reshape(-1), (count,)))
-        values = np.concatenate(parts)
-    else:
-        raise InvalidTypeError(f"lam must be a number or numbers, found {type(lam).__name__}")
-    if not np.all(np.isfinite(values)) or np.any(values <= 0):
-        bad = values[~(np.isfinite(values) & (values > 0))][0]
-        raise InvalidValueError(f"lam must be finite and > 0, found {bad:g}")
-    return np.array(values)
-
-
-def _lam_numbers(entry: Any) -> np.ndarray:
-    try:
-        found = to_numpy(entry) if is_array(entry) else np.asarray(entry)
-    except ValueError as error:  # lists of unequal lengths
-        raise InvalidTypeError(f"lam must hold numbers, found {entry!r}") from error
-    if found.dtype.kind not in "fiu":
-        raise InvalidTypeError(f"lam must hold numbers, found {entry!r}")
-    return found.astype(np.float64)
-
-
-def _lam_message(found: Any, groups: Any, counts: list[int]) -> str:
-    names = ", ".join(f"{g.name} ({n} maps)" for g, n in zip(groups, counts, strict=True))
-    return f"lam has {found} entries: give one number, one for each group [{names}], or one a map"

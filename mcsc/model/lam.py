@@ -1,0 +1,119 @@
+"""The lambda of Eq. 5: a number, one a code group, or one a map."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backend import is_array, to_numpy
+from ..errors import InvalidTypeError, InvalidValueError
+
+__all__ = ["lam_per_map", "plain_lam", "stored_lam"]
+
+
+def lam_per_map(lam: Any, maps: Mapping[str, int]) -> np.ndarray:
+    """Return lam, however it is given, as one number a map.
+
+    Parameters
+    ----------
+    lam : float, or one entry a code group, or one number a map
+        As `mcsc.Problem` takes it, of any real number type.
+    maps : mapping of str to int
+        Names of the code groups that exist, in their order, and how many maps each has.
+
+    Returns
+    -------
+    array (K,)
+        In float64.
+
+    Raises
+    ------
+    TypeError
+        It holds other things than numbers.
+    ValueError
+        A number is not > 0, or their count fits neither the groups nor the maps.
+    """
+    counts = list(maps.values())
+    total = sum(counts)
+    if isinstance(lam, str | bool) or lam is None:
+        raise InvalidTypeError(f"lam must be a number or numbers, found {lam!r}")
+    if isinstance(lam, numbers.Real):
+        values = np.full(total, float(lam))
+    elif is_array(lam):
+        flat = _numbers(lam)
+        if flat.ndim == 0 or (flat.ndim == 1 and flat.size == total):
+            values = np.broadcast_to(flat, (total,))
+        elif flat.ndim == 1 and flat.size == len(counts):
+            values = np.repeat(flat, counts)
+        else:
+            raise InvalidValueError(_message(tuple(lam.shape), maps))
+    elif isinstance(lam, Sequence):
+        if len(lam) == total and len(lam) != len(counts):
+            return lam_per_map(_numbers(lam), maps)
+        if len(lam) != len(counts):
+            raise InvalidValueError(_message(len(lam), maps))
+        parts = []
+        for entry, (name, count) in zip(lam, maps.items(), strict=True):
+            part = _numbers(entry)
+            if part.ndim > 1 or part.size not in (1, count):
+                raise InvalidValueError(
+                    f"lam of group {name} has shape {part.shape}: give a number or {count} numbers"
+                )
+            parts.append(np.broadcast_to(part.reshape(-1), (count,)))
+        values = np.concatenate(parts)
+    else:
+        raise InvalidTypeError(f"lam must be a number or numbers, found {type(lam).__name__}")
+    if not np.all(np.isfinite(values)) or np.any(values <= 0):
+        bad = values[~(np.isfinite(values) & (values > 0))][0]
+        raise InvalidValueError(f"lam must be finite and > 0, found {bad:g}")
+    return np.array(values)
+
+
+def plain_lam(lam: Any, maps: Mapping[str, int]) -> float | list[float]:
+    """Return lam in JSON's types, as metadata keep it: a number, one a group, or one a map.
+
+    Parameters and errors are those of `lam_per_map`.
+    """
+    values = lam_per_map(lam, maps)
+    if lam.ndim == 0 if is_array(lam) else isinstance(lam, numbers.Real):
+        return float(values[0])
+    groups = np.split(values, np.cumsum(list(maps.values()))[:-1])
+    if all(np.all(g == g[0]) for g in groups):
+        return [float(g[0]) for g in groups]
+    return [float(v) for v in values]
+
+
+def stored_lam(metadata: Mapping[str, Any], maps: Mapping[str, int]) -> float | np.ndarray | None:
+    """Return the lam that metadata keep, as `mcsc.solve` takes it; None if they keep none.
+
+    An array, of one a group or one a map, where it is more than one number: whichever it is, it can
+    be multiplied.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is not one of the dictionary's groups.
+    """
+    found = metadata.get("lam")
+    if found is None:
+        return None
+    plain = plain_lam(found, maps)
+    return np.array(plain) if isinstance(plain, list) else plain
+
+
+def _numbers(entry: Any) -> np.ndarray:
+    try:
+        found = to_numpy(entry) if is_array(entry) else np.asarray(entry)
+    except ValueError as error:  # lists of unequal lengths
+        raise InvalidTypeError(f"lam must hold numbers, found {entry!r}") from error
+    if found.dtype.kind not in "fiu":
+        raise InvalidTypeError(f"lam must hold numbers, found {entry!r}")
+    return found.astype(np.float64)
+
+
+def _message(found: Any, maps: Mapping[str, int]) -> str:
+    names = ", ".join(f"{name} ({n} maps)" for name, n in maps.items())
+    return f"lam has {found} entries: give one number, one for each group [{names}], or one a map"
