@@ -72,36 +72,54 @@ class DenseSolver(ABC):
 
 
 @dataclass
-class _Interrupt:
+class Interrupt:
+    """The handler of a deferred Ctrl-C, which notes the first and lets the second through."""
+
     asked: bool = False
+    depth: int = 0
+    """Loops inside the one that the handler was set for."""
+
+    def __call__(self, number: int, frame: Any) -> None:
+        """Take a signal."""
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
 
 
 @contextmanager
-def _deferred_interrupt() -> Iterator[_Interrupt]:
-    """Turn the first Ctrl-C into a flag, so that an iteration is never left half done.
+def deferred_interrupt() -> Iterator[Interrupt]:
+    """Turn the first Ctrl-C into a flag, so that a step is never left half done.
 
-    A second Ctrl-C interrupts at once. Only the main thread can do this; elsewhere, or where the
-    program has a handler of its own, that stays in force.
+    A second Ctrl-C interrupts at once. Loops within loops share the flag of the outermost, so that
+    one Ctrl-C ends them all, also where the inner one was just done. Only the main thread can do
+    this; elsewhere, or where the program has a handler of its own, that stays in force.
     """
-    flag = _Interrupt()
     previous = signals.getsignal(signals.SIGINT)
-    mine = (
-        threading.current_thread() is threading.main_thread()
-        and previous is signals.default_int_handler
-    )
-
-    def handle(number: int, frame: Any) -> None:
-        if flag.asked:
-            raise KeyboardInterrupt
-        flag.asked = True
-
+    main = threading.current_thread() is threading.main_thread()
+    if main and isinstance(previous, Interrupt):
+        previous.depth += 1
+        try:
+            yield previous
+        finally:
+            previous.depth -= 1
+        return
+    flag = Interrupt()
+    mine = main and previous is signals.default_int_handler
     if mine:
-        signals.signal(signals.SIGINT, handle)
+        signals.signal(signals.SIGINT, flag)
     try:
         yield flag
     finally:
         if mine:
             signals.signal(signals.SIGINT, previous)
+
+
+def asks_to_stop(callback: Callable[[Any], Any], state: Any) -> bool:
+    """Show a callback the state; True if it wants to stop: a true value, or StopIteration."""
+    try:
+        return bool(callback(state))
+    except StopIteration:
+        return True
 
 
 def run(
@@ -140,12 +158,9 @@ def run(
         if callback is None:
             return False
         state = Progress(solver.name, iteration, history.seconds[-1], objective, gap)
-        try:
-            return bool(callback(state))
-        except StopIteration:
-            return True
+        return asks_to_stop(callback, state)
 
-    with _deferred_interrupt() as interrupt, ProgressBar(solver.name, tol, shown=progress) as bar:
+    with deferred_interrupt() as interrupt, ProgressBar(solver.name, tol, shown=progress) as bar:
         evaluated = False
         try:
             evaluate()
@@ -178,6 +193,8 @@ def run(
                 else:
                     stopped = "max_iter"
         except KeyboardInterrupt:
+            if interrupt.depth:  # the second Ctrl-C: the loop around this one ends at once, too
+                raise
             # From the callback, or outside the main thread: what is there is still certified.
             stopped = "interrupted"
             if not evaluated:
