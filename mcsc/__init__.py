@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from ._version import __version__
 from .backend import get_num_threads, set_num_threads
-from .learning import Learned, learn, learn_targets
+from .learning import (
+    Learned,
+    LearningHistory,
+    LearningProgress,
+    LearnOptions,
+    TargetFit,
+    learn,
+    learn_targets,
+)
 from .model.codes import Codes, Coordinates
 from .model.dictionary import Dictionary
 from .model.problem import Problem, lambda_max
@@ -25,11 +33,15 @@ __all__ = [
     "Dictionary",
     "Discrepancy",
     "History",
+    "LearnOptions",
     "Learned",
+    "LearningHistory",
+    "LearningProgress",
     "Parts",
     "Problem",
     "Progress",
     "Result",
+    "TargetFit",
     "__version__",
     "dct_dictionary",
     "get_num_threads",

@@ -97,8 +97,9 @@ def _case(
     theirs = _sporco(signals, start, lam_own * np.sqrt(channels), iterations)
     # lam of theirs is sqrt(C) times ours: their atoms are that much longer, their codes shorter.
     learned = mcsc.learn(
-        signals, lam=lam_own, n_common=filters, n_unique=0, filter_size=size, init=first,
-        passes=passes, window=signals[0].shape[2], boundary="periodic", tol=TOL,
+        signals, lam=lam_own, n_common=filters, n_unique=0, filter_size=size, passes=passes,
+        window=signals[0].shape[2], tol=TOL,
+        options=mcsc.LearnOptions(init=first, boundary="periodic"),
     )  # fmt: skip
     history = learned.history
     reached = [

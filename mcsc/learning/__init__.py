@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from .history import LearningHistory, LearningProgress
 from .learner import Learned, learn
+from .options import LearnOptions
 from .targets import TargetFit, learn_targets
 
 __all__ = [
+    "LearnOptions",
     "Learned",
     "LearningHistory",
     "LearningProgress",

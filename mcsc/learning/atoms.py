@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import InvalidValueError
 from ..model.dictionary import Dictionary, embed
 from ..model.starter import dct_bank
-from .windows import Images
+from .windows import Images, Window
 
 Banks = list[np.ndarray]
 
@@ -20,10 +20,26 @@ class Layout:
 
     Banks are those of `Dictionary.groups`: signals are multiplied by their weights, common filters
     of all signals are one atom. Filters may have several sizes; each is zero outside its own.
+
+    Parameters
+    ----------
+    channels : tuple of M ints
+        Of the signals.
+    n_common : int
+        Common filters; 0: no such group.
+    n_unique : tuple of M ints
+        Unique filters of each signal.
+    sizes : sequence of int
+        Sides of the filters, rising, dealt out evenly over the filters of each group.
+    signal_weights : tuple of M floats, or None
+        By which signals are multiplied; None: all one.
+    zero_mean : bool
+        The constraint includes zero mean in every channel.
     """
 
     def __init__(
         self,
+        *,
         channels: tuple[int, ...],
         n_common: int,
         n_unique: tuple[int, ...],
@@ -99,6 +115,12 @@ class Layout:
     def flat(self, dictionary: Dictionary) -> np.ndarray:
         """The vector of a dictionary's filters."""
         return np.concatenate([embed(g.bank, self.size).reshape(-1) for g in dictionary.groups])
+
+    @property
+    def maps(self) -> dict[str, int]:
+        """Names of the groups that exist, and how many maps each has."""
+        names = ["common" if g == 0 else f"unique[{g - 1}]" for g in self.groups]
+        return dict(zip(names, (shape[0] for shape in self.shapes), strict=True))
 
     # ---------------------------------------------------------------- start
     def start(self, init: Any, images: Images, rng: np.random.Generator) -> np.ndarray:
@@ -178,15 +200,11 @@ def _patches(images: Images, size: int, count: int, rng: np.random.Generator) ->
     pixels = np.array([n * h * w for n, h, w in images.sizes], dtype=np.float64)
     scenes = np.sort(rng.choice(len(images.sizes), count, p=pixels / pixels.sum()))
     found: list[list[np.ndarray]] = [[] for _ in images.channels]
-    for index in scenes:
-        n, h, w = images.sizes[index]
+    for scene in scenes:
+        n, h, w = images.sizes[scene]
         sample, top = int(rng.integers(n)), int(rng.integers(h - size + 1))
         left = int(rng.integers(w - size + 1))
-        batch = images.scene(int(index))
-        for m, x in enumerate(batch[0]):
-            patch = x[sample, :, top : top + size, left : left + size].astype(np.float64)
-            if batch[1] is not None and batch[1][m] is not None:
-                weight = batch[1][m][sample, :, top : top + size, left : left + size]  # type: ignore[index]
-                patch = np.where(weight > 0, patch, 0)
-            found[m].append(patch)
+        signals, _, _ = images.cut(Window(int(scene), sample, top, left, size, size))
+        for m, x in enumerate(signals):
+            found[m].append(x.astype(np.float64))
     return [np.stack(p) for p in found]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,58 +12,55 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidValueError
 from ..model.dictionary import Dictionary
-from ..types import Boundary
-from .history import LearningHistory, LearningProgress
-from .options import check_options
-from .targets import TargetFit, check_ridges, learn_targets
+from .checkpoint import Checkpoint
+from .history import LearningHistory, LearningProgress, Stop
+from .options import LearnOptions, Settings
+from .progress import Stopped, check_callback, watching
+from .targets import NoActiveCodeError, TargetFit, fit_targets
 from .windows import Images
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Learned:
     """What `learn` returns."""
 
     dictionary: Dictionary
+    """Its metadata keep lam and the settings; `Dictionary.lam` returns lam as `solve` takes it."""
     history: LearningHistory
     objective: float
-    """Eq. 5 summed over all windows, with the dictionary."""
+    """Eq. 5 summed over all windows, with the dictionary; NaN if learning was stopped before."""
     use: np.ndarray
-    """Sum of |codes| of each map over all windows, (K,), in the order of the groups."""
+    """Sum of |codes| of each map over all windows, (K,), in the order of the groups; each window
+    as it was coded last."""
     target_fit: TargetFit | None
-    """How well the target filters fit, and with which ridge; None without targets."""
-    completed: bool
-    """False if a callback or Ctrl-C stopped the passes."""
+    """How well the target filters fit, and with which ridge; None if there are none."""
+    stopped: Stop
+    """Why learning ended: "completed", or "callback" or "interrupted" before all was done."""
+
+    @property
+    def completed(self) -> bool:
+        """Whether all passes, the last coding and the fit of the targets were done."""
+        return self.stopped == "completed"
 
 
 def learn(
     signals: Any,
     targets: Any = None,
     *,
-    lam: float | Sequence[float],
+    lam: Any,
     n_common: int = 64,
     n_unique: int | Sequence[int] = 64,
     filter_size: int | Sequence[int] = 8,
-    signal_weights: Sequence[float] | None = None,
     masks: Any = None,
-    task: str = "restoration",
     passes: int = 10,
-    batch_size: int = 8,
     window: int = 96,
-    max_windows: int | None = None,
-    update_steps: int = 15,
-    relaxation: float = 2.0,
-    memory: int = 80_000,
-    init: str | Dictionary = "patches",
-    zero_mean: bool = False,
-    boundary: Boundary = "zero",
     tol: float = 1e-2,
-    ridge: float | Sequence[float] | None = None,
     seed: int = 0,
     checkpoint: str | Path | None = None,
     callback: Callable[[LearningProgress], Any] | None = None,
     progress: bool = False,
+    options: LearnOptions | None = None,
 ) -> Learned:
     r"""Learn a coupled dictionary, and target filters if targets are given (Eqs. 1-5).
 
@@ -84,69 +83,61 @@ def learn(
     targets : array, or sequence of arrays, optional
         The target z of each scene, on its grid. Target filters are fitted by ridge regression on
         the codes of the signals alone (see `learn_targets`).
-    lam : float or one a code group
-        Weight of the l1 norm, > 0.
+    lam : float, or one entry a code group, or one number a map
+        Weight of the l1 norm, > 0, as in `mcsc.solve`.
     n_common, n_unique : int, int or one a signal
         Numbers K of filters; 0: no such group.
     filter_size : int or sequence of int
-        Side s of the filters. Several sizes are dealt out evenly over the maps of each group.
-    signal_weights : sequence of M floats, optional
-        Weights w_m of the signals, recorded in the dictionary, so that coding uses the same.
+        Side s of the filters, in pixels. Several sizes are dealt out evenly over the maps of each
+        group.
     masks : like `signals`, optional
         Weights of pixels, 0 where unknown; an entry may be None.
-    task : {"restoration", "fusion"}
-        Which codes the target is made of (Eq. 3 or Eq. 4).
     passes : int
         Times that every window is coded while filters change.
-    batch_size : int
-        Windows coded between two updates.
     window : int
-        Side of the windows that images are cut into, in pixels.
-    max_windows : int, optional
-        Take only so many windows, drawn at random.
-    update_steps : int
-        Accelerated gradient steps of an update.
-    relaxation : float
-        Filters go so many times as far as an update says: codes follow filters only slowly, and
-        the next update would say the same again. 1: as far as it says.
-    memory : int
-        Pixels of the windows that an update fits: the last batch, and earlier ones while they fit
-        in. Codes of earlier batches hold filters back to what they were.
-    init : {"patches", "dct"} or Dictionary
-        First filters.
-    zero_mean : bool
-        Constrain every filter to zero mean in every channel.
-    boundary : {"zero", "periodic"}
-        Of the windows.
+        Side of the windows that images are cut into, in pixels. They cover the images, and overlap
+        where the side does not divide an image's.
     tol : float
-        Relative duality gap to which windows are coded.
-    ridge : float or sequence of float, optional
-        Of the target filters; several are compared on a validation part. Default: a sequence.
+        Relative duality gap to which windows are coded, as in `mcsc.solve`.
     seed : int
         Of every random choice. Same seed, same machine: same result.
     checkpoint : path, optional
-        File of the state, written after every pass and every minute, in one piece. If it exists,
+        File of the state, written before the first step, after every pass and every minute, and
+        when learning is stopped, in one piece; ``.npz`` is appended if it is missing. If it exists,
         learning goes on from it and ends with the same bits as an uninterrupted run.
     callback : callable, optional
-        Called with `LearningProgress` after every batch; a true value stops.
+        Called with a `LearningProgress` after every step: a batch that was coded, a fit of target
+        filters. A true value or StopIteration stops.
     progress : bool
         Show a progress bar on standard error.
+    options : LearnOptions, optional
+        What is rarely set: weights of signals, first filters, number of windows, the update of the
+        filters, the regularisation of target filters, ...
 
     Returns
     -------
     Learned
-        Dictionary, history, objective, use of the atoms. Ctrl-C returns what there is.
+        Dictionary, history, objective, use of the atoms. The first Ctrl-C, or a callback that asks
+        for it, ends learning after the current step: the checkpoint is written, nothing more is
+        coded or fitted, and `stopped` says so. A second Ctrl-C raises KeyboardInterrupt at once.
+
+    Warns
+    -----
+    UserWarning
+        There are targets, but at this lam no code is active that they could be fitted to.
 
     Raises
     ------
     TypeError, ValueError
         Bad input, refused before any work; also a checkpoint of other data or settings.
+    OSError
+        The checkpoint cannot be written; found out before any work, too.
 
     Notes
     -----
     Memory: the codes of all windows (16 bytes a nonzero), and the images of one batch or of
-    `memory` pixels. A filter update costs about ``update_steps`` times three passes over their
-    nonzeros, C s s multiplications each.
+    `LearnOptions.update_pixels`. A filter update costs about ``update_steps`` times three passes
+    over their nonzeros, C s s multiplications each.
 
     Examples
     --------
@@ -155,44 +146,77 @@ def learn(
     >>> x = rng.standard_normal((2, 1, 24, 24))
     >>> y = rng.standard_normal((2, 1, 24, 24))
     >>> learned = mcsc.learn((x, y), lam=0.5, n_common=4, n_unique=4, filter_size=5, passes=2)
-    >>> learned.dictionary.n_maps
-    12
+    >>> learned.dictionary.n_maps, learned.stopped
+    (12, 'completed')
+    >>> options = mcsc.LearnOptions(zero_mean=True, init="dct")
+    >>> other = mcsc.learn((x, y), lam=0.5, n_common=4, n_unique=4, passes=2, options=options)
+    >>> bool(abs(other.dictionary.common[0].mean((2, 3))).max() < 1e-12)
+    True
     """
     started = time.perf_counter()
-    options = check_options(
-        lam, n_common, n_unique, filter_size, signal_weights, task, passes, batch_size, window,
-        max_windows, update_steps, relaxation, memory, init, boundary, tol, seed, callback,
-    )  # fmt: skip
-    ridges = check_ridges(ridge)
+    check_callback(callback)
+    settings = Settings(
+        lam=lam,
+        n_common=n_common,
+        n_unique=n_unique,
+        filter_size=filter_size,
+        passes=passes,
+        window=window,
+        tol=tol,
+        seed=seed,
+        options=LearnOptions() if options is None else options,
+    )
     images = Images(signals, masks, targets)
-    layout = options.layout(images.channels, zero_mean)
-    smallest = min(min(h, w) for _, h, w in images.sizes)
-    if min(smallest, window) < layout.size:
-        raise InvalidValueError(
-            f"filters of {layout.size}x{layout.size} need windows and images at least as large: "
-            f"window = {window}, the smallest image has {smallest} pixels on a side"
-        )
-    settings: dict[str, Any] = {
-        **options.settings(images.channels), "zero_mean": zero_mean, "data": images.fingerprint,
-    }  # fmt: skip
+    settings = settings.for_channels(images.channels)
+    layout = settings.layout(images.channels)
+    images.check_size(layout.size, settings.window)
+    record = settings.record() | {"channels": list(images.channels)}
+    file = None
+    if checkpoint is not None:
+        file = Checkpoint(checkpoint, record | {"data": images.fingerprint})
     # Numba and its kernels are loaded only when they are needed.
     from .passes import Passes
 
-    state = Passes(images, layout, options, init)
-    before = 0.0
-    if checkpoint is not None and Path(checkpoint).exists():
-        before = state.resume(Path(checkpoint), settings)
-    completed = state.run(started - before, checkpoint, settings, callback, progress)
-    dictionary, objective, use = state.finish(started - before)
-    metadata = {
-        "lam": lam if isinstance(lam, int | float) else list(lam), "boundary": boundary,
-        "learned": {k: v for k, v in settings.items() if k != "data"} | {"objective": objective},
-    }  # fmt: skip
-    dictionary = replace(dictionary, metadata=metadata)
-    fit = None
-    if targets is not None:
-        dictionary, fit = learn_targets(
-            signals, targets, dictionary, lam, masks=masks, task=task, boundary=boundary, tol=tol,
-            window=window, max_windows=max_windows, batch_size=batch_size, ridge=ridges, seed=seed,
-        )  # fmt: skip
-    return Learned(dictionary, state.history, objective, use, fit, completed)
+    state = Passes(images, layout, settings)
+    before = state.resume(file) if file is not None and file.exists() else 0.0
+    objective, fit = math.nan, None
+    stopped: Stop = "completed"
+
+    def dictionary() -> Dictionary:
+        known = None if math.isnan(objective) else objective
+        metadata = {
+            "lam": settings.lam,
+            "boundary": settings.options.boundary,
+            "learned": record | {"passes": state.passes(), "objective": known},
+        }
+        return replace(layout.dictionary(state.filters), metadata=metadata)
+
+    with watching(started, callback, progress=progress) as watch:
+        watch.seconds_before = before
+        try:
+            state.run(watch, file)
+            objective = state.finish(watch)
+            if targets is not None:
+                fit = fit_targets(
+                    images,
+                    dictionary(),
+                    lam=settings.lam,
+                    tol=settings.tol,
+                    window=settings.window,
+                    seed=settings.seed,
+                    options=settings.options,
+                    watch=watch,
+                )
+        except Stopped as stop:
+            stopped = stop.how
+        except NoActiveCodeError as error:
+            # What was learned is worth more than the filters that are missing.
+            warnings.warn(f"no target filters: {error}", UserWarning, stacklevel=2)
+    return Learned(
+        dictionary=dictionary() if fit is None else fit.dictionary,
+        history=state.history,
+        objective=objective,
+        use=state.sums(),
+        target_fit=fit,
+        stopped=stopped,
+    )

@@ -1,161 +1,227 @@
-"""Options of `learn`, checked before any work."""
+"""What `learn` can be told, checked before any work."""
 
 from __future__ import annotations
 
 import json
-import math
-import numbers
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from ..backend import is_array
+from ..checks import check_number, check_whole
 from ..errors import InvalidTypeError, InvalidValueError
 from ..model.convolution import BOUNDARIES
 from ..model.dictionary import Dictionary
-from ..types import Boundary
+from ..model.lam import lam_per_map, plain_lam
+from ..types import Boundary, Kind
 from .atoms import Layout
+
+Init: TypeAlias = Literal["patches", "dct"]
+"""First filters: patches of the images, or cosines."""
+
+RIDGES = (1e-2, 1e-1, 1.0, 10.0)
+"""Those that are compared if none is given."""
 
 
 @dataclass(frozen=True)
-class Options:
-    """Named as the arguments of `learn`."""
+class LearnOptions:
+    """What is rarely set in `mcsc.learn`.
+
+    Numbers of any real type are taken, and kept as Python's.
+
+    Attributes
+    ----------
+    task : {"restoration", "fusion"}
+        Which codes the target is made of (Eq. 3 or Eq. 4), as in `mcsc.reconstruct`.
+    signal_weights : sequence of M floats, optional
+        Weights w_m of the signals, recorded in the dictionary, so that coding uses the same.
+    zero_mean : bool
+        Constrain every filter to zero mean in every channel.
+    boundary : {"zero", "periodic"}
+        Of the windows, as in `mcsc.solve`.
+    init : {"patches", "dct"} or Dictionary
+        First filters: patches of the images, cosines, or those of a dictionary with as many filters
+        a group.
+    batch_size : int
+        Windows that are coded between two updates of the filters.
+    max_windows : int, optional
+        Take only so many windows, drawn at random.
+    max_iter : int, optional
+        Iterations of the working-set solver at most, a batch, as in `mcsc.solve`.
+    update_steps : int
+        Accelerated gradient steps of an update.
+    update_pixels : int
+        Pixels of the windows that an update fits: the last batch, and earlier ones while they fit
+        in. Codes of earlier batches hold filters back to what they were.
+    relaxation : float
+        Filters go so many times as far as an update says: codes follow filters only slowly, and
+        the next update would say the same again. 1: as far as it says.
+    target_windows : int, optional
+        Fit target filters on only so many windows, drawn at random. Default: `max_windows`.
+    ridge : float or sequence of float, optional
+        Regularisation of the target filters, relative to the mean energy of a map's codes. Several
+        are compared on windows held out from the fit; see `learn_targets`. Default: 0.01, 0.1, 1
+        and 10.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A value makes no sense; the message names it.
+    """
+
+    task: Kind = "restoration"
+    signal_weights: Sequence[float] | None = None
+    zero_mean: bool = False
+    boundary: Boundary = "zero"
+    init: Init | Dictionary = "patches"
+    batch_size: int = 8
+    max_windows: int | None = None
+    max_iter: int | None = None
+    update_steps: int = 15
+    update_pixels: int = 80_000
+    relaxation: float = 2.0
+    target_windows: int | None = None
+    ridge: float | Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        for name, words in (("task", get_args(Kind)), ("boundary", BOUNDARIES)):
+            value = getattr(self, name)
+            if not (isinstance(value, str) and value in words):
+                raise InvalidValueError(
+                    f"{name} must be {' or '.join(map(repr, words))}, found {value!r}"
+                )
+        if not isinstance(self.zero_mean, bool | np.bool_):
+            raise InvalidTypeError(f"zero_mean must be True or False, found {self.zero_mean!r}")
+        known = isinstance(self.init, str) and self.init in get_args(Init)
+        if not known and not isinstance(self.init, Dictionary):
+            raise InvalidValueError(
+                f"init must be 'patches', 'dct' or a Dictionary, found {self.init!r}"
+            )
+        plain: dict[str, Any] = {"zero_mean": bool(self.zero_mean)}
+        for name in ("batch_size", "update_steps", "update_pixels"):
+            plain[name] = check_whole(name, getattr(self, name))
+        for name in ("max_windows", "max_iter", "target_windows"):
+            value = getattr(self, name)
+            plain[name] = None if value is None else check_whole(name, value)
+        plain["relaxation"] = check_number("relaxation", self.relaxation)
+        if self.signal_weights is not None and not is_many(self.signal_weights):
+            raise InvalidTypeError(
+                f"signal_weights must hold a number for every signal, found {self.signal_weights!r}"
+            )
+        for name in ("signal_weights", "ridge"):
+            value = getattr(self, name)
+            if value is not None:
+                plain[name] = tuple(check_number(name, v) for v in each(name, value))
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def ridges(self) -> tuple[float, ...]:
+        """All ridges that are to be compared."""
+        return RIDGES if self.ridge is None else tuple(self.ridge)  # type: ignore[arg-type]
+
+
+# What only the target filters depend on: a checkpoint of the passes goes with any.
+_OF_TARGETS = ("target_windows", "ridge")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that the passes depend on but the images; named as the arguments of `learn`."""
 
     lam: Any
     n_common: int
-    n_unique: int | tuple[int, ...]
-    filter_size: tuple[int, ...]
-    signal_weights: tuple[float, ...] | None
-    task: str
+    n_unique: Any
+    filter_size: Any
     passes: int
-    batch_size: int
     window: int
-    max_windows: int | None
-    update_steps: int
-    relaxation: float
-    memory: int
-    boundary: Boundary
     tol: float
     seed: int
-    init: str
+    options: LearnOptions
 
-    def layout(self, channels: tuple[int, ...], zero_mean: bool) -> Layout:
-        """The filters that these options ask for."""
-        counts = self.unique_counts(len(channels))
-        if self.signal_weights is not None and len(self.signal_weights) != len(channels):
-            raise InvalidValueError(
-                f"signal_weights has {len(self.signal_weights)} entries for {len(channels)} signals"
+    def __post_init__(self) -> None:
+        if not isinstance(self.options, LearnOptions):
+            raise InvalidTypeError(
+                f"options must be a LearnOptions, found {type(self.options).__name__}"
             )
-        if self.n_common == 0 and min(counts) == 0:
+        unique = tuple(check_whole("n_unique", k, least=0) for k in each("n_unique", self.n_unique))
+        sizes = each("filter_size", self.filter_size)
+        plain = {
+            "n_common": check_whole("n_common", self.n_common, least=0),
+            "n_unique": unique if is_many(self.n_unique) else unique[0],
+            "filter_size": tuple(sorted(check_whole("filter_size", s, least=2) for s in sizes)),
+            "passes": check_whole("passes", self.passes),
+            "window": check_whole("window", self.window, least=4),
+            "tol": check_number("tol", self.tol),
+            "seed": check_whole("seed", self.seed, least=0),
+        }
+        if not is_many(self.lam):
+            lam_per_map(self.lam, {"all codes": 1})
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
+
+    def for_channels(self, channels: tuple[int, ...]) -> Settings:
+        """Return them for signals of these channels: one n_unique a signal, lam in JSON's types.
+
+        Raises
+        ------
+        ValueError
+            They do not fit as many signals.
+        """
+        count, weights = len(channels), self.options.signal_weights
+        unique = self.n_unique if is_many(self.n_unique) else (self.n_unique,) * count
+        for name, found in (("n_unique", unique), ("signal_weights", weights)):
+            if found is not None and len(found) != count:
+                raise InvalidValueError(f"{name} has {len(found)} entries for {count} signals")
+        if self.n_common == 0 and min(unique) == 0:
             raise InvalidValueError(
-                f"n_common = 0 and n_unique = {counts} leave a signal without filters"
+                f"n_common = 0 and n_unique = {unique} leave a signal without filters"
             )
+        complete = replace(self, n_unique=unique)
+        return replace(complete, lam=plain_lam(self.lam, complete.layout(channels).maps))
+
+    def layout(self, channels: tuple[int, ...]) -> Layout:
+        """Return the filters that complete settings ask for."""
+        options = self.options
+        weights = options.signal_weights
         return Layout(
-            channels, self.n_common, counts, self.filter_size, self.signal_weights, zero_mean
+            channels=channels,
+            n_common=self.n_common,
+            n_unique=self.n_unique,
+            sizes=self.filter_size,
+            signal_weights=None if weights is None else tuple(weights),
+            zero_mean=options.zero_mean,
         )
 
-    def unique_counts(self, signals: int) -> tuple[int, ...]:
-        """Unique maps of each signal."""
-        if isinstance(self.n_unique, int):
-            return (self.n_unique,) * signals
-        if len(self.n_unique) != signals:
-            raise InvalidValueError(
-                f"n_unique has {len(self.n_unique)} entries for {signals} signals"
-            )
-        return self.n_unique
-
-    def settings(self, channels: tuple[int, ...]) -> dict[str, Any]:
-        """What a checkpoint must agree with, in JSON's types."""
-        counts = {"n_unique": self.unique_counts(len(channels)), "channels": channels}
-        found: dict[str, Any] = json.loads(json.dumps(self.__dict__ | counts))
+    def record(self) -> dict[str, Any]:
+        """Return what a checkpoint must agree with and metadata keep, in JSON's types."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "options"}
+        for f in fields(self.options):
+            if f.name not in _OF_TARGETS:
+                own[f.name] = getattr(self.options, f.name)
+        if isinstance(own["init"], Dictionary):
+            own["init"] = _digest(own["init"])
+        found: dict[str, Any] = json.loads(json.dumps(own))
         return found
 
 
-def check_options(
-    lam: Any,
-    n_common: Any,
-    n_unique: Any,
-    filter_size: Any,
-    signal_weights: Any,
-    task: Any,
-    passes: Any,
-    batch_size: Any,
-    window: Any,
-    max_windows: Any,
-    update_steps: Any,
-    relaxation: Any,
-    memory: Any,
-    init: Any,
-    boundary: Any,
-    tol: Any,
-    seed: Any,
-    callback: Any,
-) -> Options:
-    """Refuse what makes no sense; return the rest in plain types."""
-    lams = lam if isinstance(lam, Sequence) and not isinstance(lam, str) else (lam,)
-    for value in lams:
-        _positive("lam", value)
-    _whole("n_common", n_common, 0)
-    unique = n_unique if isinstance(n_unique, Sequence) else (n_unique,)
-    for value in unique:
-        _whole("n_unique", value, 0)
-    sizes = filter_size if isinstance(filter_size, Sequence) else (filter_size,)
-    if len(sizes) == 0:
-        raise InvalidValueError("filter_size is empty")
-    for value in sizes:
-        _whole("filter_size", value, 2)
-    if signal_weights is not None:
-        if isinstance(signal_weights, str) or not isinstance(signal_weights, Sequence):
-            raise InvalidTypeError(
-                "signal_weights must hold a number for every signal, found "
-                f"{type(signal_weights).__name__}"
-            )
-        for value in signal_weights:
-            _positive("signal_weights", value)
-    if task not in ("restoration", "fusion"):
-        raise InvalidValueError(f"task must be 'restoration' or 'fusion', found {task!r}")
-    if boundary not in BOUNDARIES:
-        raise InvalidValueError(f"boundary must be 'zero' or 'periodic', found {boundary!r}")
-    for name, value, least in (
-        ("passes", passes, 1),
-        ("batch_size", batch_size, 1),
-        ("window", window, 4),
-        ("update_steps", update_steps, 1),
-        ("memory", memory, 1),
-        ("seed", seed, 0),
-    ):
-        _whole(name, value, least)
-    if max_windows is not None:
-        _whole("max_windows", max_windows, 1)
-    if not isinstance(init, Dictionary) and init not in ("patches", "dct"):
-        raise InvalidValueError(f"init must be 'patches', 'dct' or a Dictionary, found {init!r}")
-    _positive("tol", tol)
-    _positive("relaxation", relaxation)
-    if callback is not None and not callable(callback):
-        raise InvalidTypeError(f"callback must be callable, found {type(callback).__name__}")
-    return Options(
-        lam=float(lam) if isinstance(lam, numbers.Real) else tuple(float(v) for v in lams),
-        n_common=int(n_common),
-        n_unique=int(n_unique)
-        if isinstance(n_unique, numbers.Integral)
-        else tuple(map(int, unique)),
-        filter_size=tuple(sorted(int(s) for s in sizes)),
-        signal_weights=None if signal_weights is None else tuple(map(float, signal_weights)),
-        task=task,
-        passes=int(passes),
-        batch_size=int(batch_size),
-        window=int(window),
-        max_windows=None if max_windows is None else int(max_windows),
-        update_steps=int(update_steps),
-        relaxation=float(relaxation),
-        memory=int(memory),
-        boundary=boundary,
-        tol=float(tol),
-        seed=int(seed),
-        init=_digest(init) if isinstance(init, Dictionary) else init,
-    )
+def is_many(given: Any) -> bool:
+    """Whether an argument that may be one number or several holds several."""
+    if is_array(given):
+        return bool(given.ndim > 0)
+    return isinstance(given, Sequence) and not isinstance(given, str)
+
+
+def each(name: str, given: Any) -> tuple[Any, ...]:
+    """Return the entries of an argument that may be one number or several; refuse none."""
+    if not is_many(given):
+        return (given,)
+    if len(given) == 0:
+        raise InvalidValueError(f"{name} is empty")
+    return tuple(given)
 
 
 def _digest(dictionary: Dictionary) -> str:
@@ -163,14 +229,3 @@ def _digest(dictionary: Dictionary) -> str:
     for g in dictionary.groups:
         total = zlib.crc32(np.asarray(g.bank).tobytes(), total)
     return f"dictionary {total:08x}"
-
-
-def _whole(name: str, value: Any, least: int) -> None:
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
-        raise InvalidValueError(f"{name} must be a whole number >= {least}, found {value!r}")
-
-
-def _positive(name: str, value: Any) -> None:
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value <= 0:
-        raise InvalidValueError(f"{name} must be finite and > 0, found {value!r}")

@@ -4,147 +4,134 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections import deque
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict
 
 import numpy as np
 
 from ..model.codes import Codes
-from ..model.dictionary import Dictionary
-from ..model.problem import Problem
-from ..solvers.front import solve
-from ..solvers.result import ConvergenceWarning, Result
-from ..solvers.working_set import WorkingSet
-from ..sparse.active_set import ActiveSet, TileGrid
-from . import checkpoint as checkpoints
+from ..solvers.result import Result
+from ..sparse.active_set import ActiveSet
 from .atoms import Layout
-from .history import LearningHistory, LearningProgress
-from .options import Options
-from .progress import LearningBar
+from .checkpoint import Checkpoint
+from .coding import Coder
+from .history import LearningHistory
+from .options import Settings
+from .progress import Stopped, Watch
 from .update import update_filters
-from .windows import Batch, Images, Window, batches
+from .windows import Batch, Images, Window, batches, draw
+
+_SAVE_EVERY = 60.0  # seconds
 
 
 class Passes:
-    """The state between two batches; all of it is in a checkpoint."""
+    """The state between two batches; all of it is in a checkpoint.
 
-    def __init__(self, images: Images, layout: Layout, options: Options, init: Any) -> None:
-        self.images, self.layout, self.options = images, layout, options
-        self.rng = np.random.default_rng(options.seed)
-        windows = images.windows(options.window)
-        if options.max_windows is not None and len(windows) > options.max_windows:
-            chosen = self.rng.choice(len(windows), options.max_windows, replace=False)
-            windows = [windows[i] for i in np.sort(chosen)]
+    Parameters
+    ----------
+    images : Images
+        What is learned from.
+    layout : Layout
+        The filters.
+    settings : Settings
+        Complete.
+    """
+
+    def __init__(self, images: Images, layout: Layout, settings: Settings) -> None:
+        self.images, self.layout, self.settings = images, layout, settings
+        options = settings.options
+        self.rng = np.random.default_rng(settings.seed)
+        self.coder = Coder(settings.lam, options.boundary, settings.tol, options.max_iter)
+        windows = draw(images.windows(settings.window), options.max_windows, self.rng)
         self.batches: list[list[Window]] = batches(windows, options.batch_size)
-        self.filters = layout.start(init, images, self.rng)
+        self.filters = layout.start(options.init, images, self.rng)
         self.codes: list[Codes | None] = [None] * len(self.batches)
         self.recent: deque[int] = deque()
         self.order = self.rng.permutation(len(self.batches))
         self.step = 0
+        self.steps = settings.passes * len(self.batches)
         self.history = LearningHistory()
         maps = sum(shape[0] for shape in layout.shapes)
         self.objective, self.nonzero, self.size = 0.0, 0, 0
         self.use = np.zeros(maps)
         self._active: dict[int, ActiveSet] = {}
         self._worst: list[tuple[float, np.ndarray]] = []
+        self._saved = time.perf_counter()
 
     # ------------------------------------------------------------------ passes
-    def run(
-        self, started: float, path: Any, settings: dict[str, Any], callback: Any, progress: bool
-    ) -> bool:
-        """Go through what is left of the passes; False if something stopped them."""
-        total = self.options.passes * len(self.batches)
-        saved = time.perf_counter()
-        with LearningBar(total, self.step, shown=progress) as bar:
-            while self.step < total:
-                try:
-                    done = self._batch(int(self.order[self.step % len(self.batches)]))
-                except KeyboardInterrupt:  # between two solves; they defer it themselves
-                    done = False
-                if not done:
-                    return False
+    def run(self, watch: Watch, checkpoint: Checkpoint | None) -> None:
+        """Go through what is left of the passes.
+
+        Raises
+        ------
+        Stopped
+            The callback or a Ctrl-C asked for it; the last step is in the checkpoint.
+        """
+        if checkpoint is not None and self.step == 0:
+            self.save(checkpoint, watch)  # what cannot be written is refused before any work
+        try:
+            while self.step < self.steps:
+                watch.go_on()
+                self._batch(int(self.order[self.step % len(self.batches)]), watch)
                 end_of_pass = self.step % len(self.batches) == 0
                 if end_of_pass:
-                    self._end_pass(time.perf_counter() - started)
-                due = end_of_pass or time.perf_counter() - saved > 60
-                if path is not None and due:
-                    self.save(path, settings, time.perf_counter() - started)
-                    saved = time.perf_counter()
-                last = self.history.objective[-1] if self.history.objective else math.nan
-                bar.update(self.step, last)
-                if callback is not None:
-                    state = LearningProgress(
-                        self.step, self.step / len(self.batches),
-                        time.perf_counter() - started, last,
-                    )  # fmt: skip
-                    if callback(state):
-                        return False
-        return True
+                    self._end_pass(watch.seconds())
+                due = end_of_pass or time.perf_counter() - self._saved > _SAVE_EVERY
+                if checkpoint is not None and due:
+                    self.save(checkpoint, watch)
+                watch.report("passes", self.step, self.steps, self._last_objective())
+        except Stopped:
+            if checkpoint is not None:
+                self.save(checkpoint, watch)
+            raise
 
-    def _batch(self, index: int) -> bool:
-        """Code one batch and update the filters; False if coding was interrupted."""
+    def passes(self) -> float:
+        """Return how many passes were done; 2.5 is halfway through the third."""
+        done = self.step / len(self.batches)
+        return int(done) if done.is_integer() else round(done, 3)
+
+    def _last_objective(self) -> float:
+        return self.history.objective[-1] if self.history.objective else math.nan
+
+    def _batch(self, index: int, watch: Watch) -> None:
+        """Code one batch and update the filters; a Ctrl-C in coding leaves all as it was."""
         batch = self.images.read(self.batches[index])
-        result = self._code(index, batch, self.layout.dictionary(self.filters))
-        if result.stopped == "interrupted":
-            return False
+        result = self.coder.code(batch, self.layout.dictionary(self.filters), self.codes[index])
+        self.codes[index] = codes = watch.coded(result)
         self._count(result)
-        self.codes[index] = result.codes
-        self._remember(index, batch)
+        self._remember(index, batch, codes)
         updated = update_filters(
-            [self._active[b] for b in self.recent], self.filters, self.layout.project,
-            self.layout.per_filter, self.options.update_steps,
-        )  # fmt: skip
-        change = self.options.relaxation * (updated - self.filters)
+            [self._active[b] for b in self.recent],
+            self.filters,
+            project=self.layout.project,
+            per_filter=self.layout.per_filter,
+            steps=self.settings.options.update_steps,
+        )
+        change = self.settings.options.relaxation * (updated - self.filters)
         self.filters = self.layout.project(self.filters + change)
         self.step += 1
-        return True
-
-    def _code(self, index: int, batch: Batch, dictionary: Dictionary) -> Result:
-        with warnings.catch_warnings():
-            # A window that is not certified to tol is no reason to stop learning.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            return solve(
-                batch.signals, dictionary, self.options.lam, masks=batch.masks,
-                method="working-set", boundary=self.options.boundary, tol=self.options.tol,
-                init=self.codes[index],
-            )  # fmt: skip
 
     def _count(self, result: Result) -> None:
         self.objective += result.objective
         self.nonzero += result.codes.nnz
         self.size += result.codes.size
 
-    def _remember(self, index: int, batch: Batch) -> None:
+    def _remember(self, index: int, batch: Batch, codes: Codes) -> None:
         """Put a batch into the update, and drop the oldest beyond its size."""
         if index in self.recent:
             self.recent.remove(index)
         self.recent.append(index)
-        active = self._activate(batch, self.codes[index])
+        active = self.coder.activate(batch, self.layout.dictionary(self.filters), codes)
         self._active[index] = active
         self.use += np.bincount(
             active.k, weights=np.abs(active.value, dtype=np.float64), minlength=len(self.use)
         )
         self._note_residuals(active)
-        while len(self.recent) > 1 and self._pixels() > self.options.memory:
+        while len(self.recent) > 1 and self._pixels() > self.settings.options.update_pixels:
             del self._active[self.recent.popleft()]
 
     def _pixels(self) -> int:
         return sum(a.problem.n_samples * math.prod(a.problem.shape) for a in self._active.values())
-
-    def _activate(self, batch: Batch, codes: Codes | None) -> ActiveSet:
-        dictionary = self.layout.dictionary(self.filters)
-        problem = Problem(
-            batch.signals, dictionary, self.options.lam, batch.masks, self.options.boundary
-        )
-        grid = TileGrid(
-            problem.n_samples, problem.shape, dictionary.filter_size, WorkingSet.tile_side
-        )
-        active = ActiveSet(problem, grid, problem.dtype)
-        if codes is not None:
-            active.insert_codes(codes)
-        return active
 
     # ------------------------------------------------------------------ dead atoms
     def _note_residuals(self, active: ActiveSet) -> None:
@@ -161,9 +148,7 @@ class Passes:
 
     def _end_pass(self, seconds: float) -> None:
         h = self.history
-        replaced = (
-            self._replace_dead() if self.step < self.options.passes * len(self.batches) else 0
-        )
+        replaced = self._replace_dead() if self.step < self.steps else 0
         h.seconds.append(seconds)
         h.objective.append(self.objective)
         h.nonzero.append(self.nonzero / self.size)
@@ -195,54 +180,76 @@ class Passes:
         return replaced
 
     # ------------------------------------------------------------------ end
-    def finish(self, started: float) -> tuple[Dictionary, float, np.ndarray]:
-        """Code everything once more with the final filters."""
+    def finish(self, watch: Watch) -> float:
+        """Code everything once more with the final filters; return the objective.
+
+        Raises
+        ------
+        Stopped
+            The callback or a Ctrl-C asked for it.
+        """
         dictionary = self.layout.dictionary(self.filters)
+        last = self._last_objective()
         self.objective, self.nonzero, self.size = 0.0, 0, 0
-        use = np.zeros_like(self.use)
         for index in range(len(self.batches)):
+            watch.go_on()
             batch = self.images.read(self.batches[index])
-            result = self._code(index, batch, dictionary)
+            result = self.coder.code(batch, dictionary, self.codes[index])
+            self.codes[index] = watch.coded(result)
             self._count(result)
-            self.codes[index] = result.codes
-            common, unique = result.codes.coordinates()
-            start = 0
-            for part, count in zip(
-                (common, *unique), (dictionary.n_common, *dictionary.n_unique), strict=True
-            ):
-                if part is not None:
-                    use[start : start + count] += np.bincount(
-                        part.map, weights=np.abs(part.value), minlength=count
-                    )
-                start += count
+            watch.report("coding", index + 1, len(self.batches), last)
         h = self.history
-        h.seconds.append(time.perf_counter() - started)
+        h.seconds.append(watch.seconds())
         h.objective.append(self.objective)
-        h.nonzero.append(self.nonzero / max(self.size, 1))
+        h.nonzero.append(self.nonzero / self.size)
         h.replaced.append(0)
-        return dictionary, self.objective, use
+        return self.objective
+
+    def sums(self) -> np.ndarray:
+        """Sum of |codes| of each map over all windows, each as it was coded last, (K,)."""
+        found = np.zeros_like(self.use)
+        edges = np.cumsum([0, *self.layout.maps.values()])
+        for codes in self.codes:
+            if codes is None:
+                continue
+            common, unique = codes.coordinates()
+            parts = [part for part in (common, *unique) if part is not None]
+            for part, start, stop in zip(parts, edges[:-1], edges[1:], strict=True):
+                found[start:stop] += np.bincount(
+                    part.map, weights=np.abs(part.value), minlength=stop - start
+                )
+        return found
 
     # ------------------------------------------------------------------ checkpoint
-    def save(self, path: Any, settings: dict[str, Any], seconds: float) -> None:
+    def save(self, checkpoint: Checkpoint, watch: Watch) -> None:
         """Write everything that a later batch depends on."""
-        checkpoints.write(
-            path, settings, self.codes, self.layout.dictionary(self.filters),
+        self._saved = time.perf_counter()
+        checkpoint.write(
+            self.layout.dictionary(self.filters),
+            self.codes,
             arrays={
-                "filters": self.filters, "order": self.order, "use": self.use,
+                "filters": self.filters,
+                "order": self.order,
+                "use": self.use,
                 "recent": np.array(self.recent, dtype=np.int64),
                 "worst": np.array([p for _, p in self._worst]),
                 "worst_energy": np.array([e for e, _ in self._worst]),
             },
             numbers={
-                "step": self.step, "objective": self.objective, "nonzero": self.nonzero,
-                "size": self.size, "rng": self.rng.bit_generator.state, "seconds": seconds,
-                "history": self.history.__dict__,
+                "step": self.step,
+                "objective": self.objective,
+                "nonzero": self.nonzero,
+                "size": self.size,
+                "rng": self.rng.bit_generator.state,
+                "seconds": watch.seconds(),
+                "history": asdict(self.history),
             },
-        )  # fmt: skip
+        )
 
-    def resume(self, path: Path, settings: dict[str, Any]) -> float:
+    def resume(self, checkpoint: Checkpoint) -> float:
         """Go back to a checkpoint; returns the seconds that it took to get there."""
-        numbers, arrays, self.codes = checkpoints.read(path, settings, len(self.batches))
+        state = checkpoint.read(self.layout)
+        arrays, numbers, self.codes = state.arrays, state.numbers, state.codes
         self.filters, self.order, self.use = arrays["filters"], arrays["order"], arrays["use"]
         self.step, self.objective = numbers["step"], numbers["objective"]
         self.nonzero, self.size = numbers["nonzero"], numbers["size"]
@@ -251,6 +258,9 @@ class Passes:
         self._worst = list(zip(arrays["worst_energy"].tolist(), arrays["worst"], strict=True))
         for index in arrays["recent"].tolist():
             self.recent.append(index)
-            batch = self.images.read(self.batches[index])
-            self._active[index] = self._activate(batch, self.codes[index])
+            codes = self.codes[index]
+            assert codes is not None
+            self._active[index] = self.coder.activate(
+                self.images.read(self.batches[index]), self.layout.dictionary(self.filters), codes
+            )
         return float(numbers["seconds"])

@@ -1,15 +1,116 @@
-"""A progress bar over batches."""
+"""What is done after every step: a progress bar, a callback, and the question whether to go on."""
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
+
+from ..errors import InvalidTypeError
+from ..model.codes import Codes
+from ..solvers.driver import Interrupt, asks_to_stop, deferred_interrupt
+from ..solvers.result import Result
+from .history import LearningProgress, Stage, Stop
+
+Callback: TypeAlias = Callable[[LearningProgress], Any]
+
+
+class Stopped(Exception):
+    """Raised within a call that was asked to stop; `learn` and `learn_targets` catch it."""
+
+    def __init__(self, how: Stop) -> None:
+        super().__init__(how)
+        self.how = how
+
+
+class Watch:
+    """Clock, progress bar, callback and Ctrl-C of one call; `watching` makes one.
+
+    Attributes
+    ----------
+    seconds_before : float
+        Added to the time since the call: of runs that a checkpoint was resumed from.
+    """
+
+    def __init__(
+        self, started: float, callback: Callback | None, interrupt: Interrupt, bar: LearningBar
+    ) -> None:
+        self._started = started
+        self._callback = callback
+        self._interrupt = interrupt
+        self._bar = bar
+        self._stop: Stop | None = None
+        self.seconds_before = 0.0
+
+    def seconds(self) -> float:
+        """Time since the call, and before."""
+        return self.seconds_before + time.perf_counter() - self._started
+
+    def report(self, stage: Stage, step: int, steps: int, objective: float = math.nan) -> None:
+        """Show a step that is done; whether it is to be the last, `go_on` says."""
+        self._bar.update(stage, step, steps, objective)
+        if self._callback is None:
+            return
+        state = LearningProgress(stage, step, steps, self.seconds(), objective)
+        try:
+            if asks_to_stop(self._callback, state):
+                self._stop = "callback"
+        except KeyboardInterrupt:
+            if self._interrupt.asked:  # the second Ctrl-C
+                raise
+            self._stop = "interrupted"
+
+    def go_on(self) -> None:
+        """Raise `Stopped` if the callback or a Ctrl-C asked for it: to be called before a step."""
+        if self._interrupt.asked:
+            self._stop = "interrupted"
+        if self._stop is not None:
+            raise Stopped(self._stop)
+
+    def coded(self, result: Result) -> Codes:
+        """Return the codes; raise `Stopped` if a Ctrl-C left them half done."""
+        if result.stopped == "interrupted":
+            raise Stopped("interrupted")
+        return result.codes
+
+
+def check_callback(callback: Any) -> None:
+    """Refuse what cannot be called; None is no callback."""
+    if callback is not None and not callable(callback):
+        raise InvalidTypeError(f"callback must be callable, found {type(callback).__name__}")
+
+
+@contextmanager
+def watching(started: float, callback: Callback | None, *, progress: bool) -> Iterator[Watch]:
+    """Defer Ctrl-C and show a progress bar while steps are done.
+
+    Parameters
+    ----------
+    started : float
+        Of `time.perf_counter`.
+    callback : callable or None
+        Called with a `LearningProgress` after every step.
+    progress : bool
+        Show the bar.
+    """
+    with deferred_interrupt() as interrupt, LearningBar(shown=progress) as bar:
+        yield Watch(started, callback, interrupt, bar)
+
+
+_WORDS: dict[Stage, str] = {
+    "passes": "learning",
+    "coding": "coding with the final filters",
+    "targets": "fitting target filters",
+}
 
 
 class LearningBar:
-    """Shows batches and the objective with rich; nothing is imported unless `shown`."""
+    """Shows steps and the objective with rich; nothing is imported unless `shown`."""
 
-    def __init__(self, total: int, done: int, *, shown: bool) -> None:
+    def __init__(self, *, shown: bool) -> None:
         self._bar: Any = None
         self._task: Any = None
         if shown:
@@ -17,15 +118,15 @@ class LearningBar:
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
             self._bar = Progress(
-                TextColumn("learning"),
+                TextColumn("{task.description}"),
                 BarColumn(),
-                TextColumn("batch {task.completed}/{task.total}"),
+                TextColumn("{task.completed}/{task.total}"),
                 TextColumn("objective {task.fields[objective]}"),
                 TimeElapsedColumn(),
                 console=Console(stderr=True),
                 transient=True,
             )
-            self._task = self._bar.add_task("", total=total, completed=done, objective="-")
+            self._task = self._bar.add_task(_WORDS["passes"], total=None, objective="-")
 
     def __enter__(self) -> LearningBar:
         if self._bar is not None:
@@ -41,8 +142,10 @@ class LearningBar:
         if self._bar is not None:
             self._bar.stop()
 
-    def update(self, done: int, objective: float) -> None:
+    def update(self, stage: Stage, done: int, total: int, objective: float) -> None:
         """Show how far it is."""
         if self._bar is not None:
-            shown = "-" if objective != objective else f"{objective:.5g}"
-            self._bar.update(self._task, completed=done, objective=shown)
+            shown = "-" if math.isnan(objective) else f"{objective:.5g}"
+            self._bar.update(
+                self._task, description=_WORDS[stage], completed=done, total=total, objective=shown
+            )

@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidValueError
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
-from ..model.problem import Problem
-from ..solvers.working_set import WorkingSet
-from ..sparse.active_set import ActiveSet, TileGrid
+from ..sparse.active_set import ActiveSet
 from ..sparse.operator import CodesOperator, FilterLayout
-from ..types import Boundary
+from ..types import Kind
+from .coding import Coder
 from .windows import Batch
 
 _CG_STEPS = 150
 
 
 class TargetRegression:
-    """The least-squares problem for given codes and targets."""
+    """The least-squares problem for given codes and targets.
+
+    Parameters
+    ----------
+    dictionary : Dictionary
+        What the codes are of.
+    coded : sequence of (Batch, Codes)
+        Windows with their targets, and their codes.
+    coder : Coder
+        How they were coded.
+    task : {"restoration", "fusion"}
+        Which codes the target is made of.
+    channels : int
+        Of the target.
+
+    Attributes
+    ----------
+    empty : bool
+        Every code that the target is made of is zero: there is nothing to fit.
+    """
 
     def __init__(
         self,
         dictionary: Dictionary,
         coded: Sequence[tuple[Batch, Codes]],
-        lam: Any,
-        boundary: Boundary,
-        task: str,
+        *,
+        coder: Coder,
+        task: Kind,
         channels: int,
     ) -> None:
         self._dictionary = dictionary
@@ -37,33 +54,39 @@ class TargetRegression:
         size = dictionary.filter_size
         wanted = {"common", "unique[0]"} if task == "restoration" else None
         self._groups = [g for g in dictionary.groups if wanted is None or g.name in wanted]
-        maps = dictionary.n_maps
         used = np.concatenate([np.arange(g.maps.start, g.maps.stop) for g in self._groups])
-        layout = FilterLayout.of_target(maps, used, channels, size)
+        layout = FilterLayout.of_target(dictionary.n_maps, used, channels, size)
         self._size = layout.length
         self._parts: list[tuple[CodesOperator, np.ndarray, ActiveSet]] = []
-        energy = np.zeros(maps)
+        energies = []
         for batch, codes in coded:
-            problem = Problem(batch.signals, dictionary, lam, batch.masks, boundary)
-            grid = TileGrid(problem.n_samples, problem.shape, size, WorkingSet.tile_side)
-            active = ActiveSet(problem, grid, problem.dtype)
-            active.insert_codes(codes)
+            active = coder.activate(batch, dictionary, codes)
             active.keep(np.isin(active.k, used))
             operator = CodesOperator(active, layout, channels)
             assert batch.target is not None
             self._parts.append((operator, batch.target.astype(active.dtype), active))
-            energy += operator.energy(maps)
-        if not energy.any():
-            raise InvalidValueError(
-                "no code is active at this lam: there is nothing to fit targets to"
-            )
-        self._energy = np.repeat(energy[used], channels * size * size)
-        self._mean = float(energy[used].mean())
+            energies.append(operator.energy(dictionary.n_maps)[used])
+        self._energies = np.array(energies)
+        self.empty = not self._energies.any()
 
-    def fit(self, ridge: float, which: np.ndarray) -> np.ndarray:
-        """Filters for the chosen batches, as one vector, by preconditioned conjugate gradients."""
+    def fit(self, ridge: float, which: np.ndarray, go_on: Callable[[], None]) -> np.ndarray:
+        """Filters for the chosen batches, as one vector, by preconditioned conjugate gradients.
+
+        Parameters
+        ----------
+        ridge : float
+            Relative to the mean energy of a map's codes in these batches.
+        which : array of bool
+            Of each batch, whether it counts.
+        go_on : callable
+            Called before every iteration; raises what ends the fit.
+        """
         parts = [p for p, chosen in zip(self._parts, which, strict=True) if chosen]
-        damping = ridge * self._mean
+        energy = self._energies[which].sum(axis=0)
+        g = np.zeros(self._size)
+        if not energy.any():
+            return g
+        damping = ridge * float(energy.mean())
 
         def normal(g: np.ndarray) -> np.ndarray:
             out = damping * g
@@ -71,16 +94,16 @@ class TargetRegression:
                 out = out + operator.transpose(_inside(active, operator.image(g)))
             return out
 
-        g = np.zeros(self._size)
         r = np.zeros(self._size)
         for operator, target, active in parts:
             r += operator.transpose(_inside(active, active.pad(target)))
-        scale = 1 / (self._energy + damping)
+        scale = 1 / (np.repeat(energy, self._size // len(energy)) + damping)
         p = z = scale * r
         rz = first = float(r @ z)
         for _ in range(_CG_STEPS):
             if rz <= 1e-8 * first:
                 break
+            go_on()
             q = normal(p)
             step = rz / float(p @ q)
             g = g + step * p
@@ -90,12 +113,12 @@ class TargetRegression:
             p = z + (rz / previous) * p
         return g
 
-    def mse(self, filters: np.ndarray, which: np.ndarray) -> float:
-        """Mean squared error over the chosen batches."""
+    def mse(self, filters: np.ndarray | None, which: np.ndarray) -> float:
+        """Mean squared error over the chosen batches; None stands for filters of zero."""
         total, count = 0.0, 0
         for (operator, target, active), chosen in zip(self._parts, which, strict=True):
             if chosen:
-                error = active.crop(operator.image(filters)) - target
+                error = target if filters is None else active.crop(operator.image(filters)) - target
                 total += float(np.sum(error.astype(np.float64) ** 2))
                 count += error.size
         return total / count

@@ -13,40 +13,58 @@ Solved by conjugate gradients on the normal equations, which are never formed: a
 from __future__ import annotations
 
 import math
-import numbers
-import warnings
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from ..checks import check_number, check_whole
 from ..errors import InvalidTypeError, InvalidValueError
-from ..model.codes import Codes
 from ..model.dictionary import Dictionary
-from ..solvers.front import solve
-from ..solvers.result import ConvergenceWarning
-from ..types import Boundary
-from .windows import Batch, Images, batches
+from ..model.lam import plain_lam
+from ..types import Boundary, Kind
+from .history import LearningProgress, Stop
+from .options import LearnOptions
+from .progress import Stopped, Watch, check_callback, watching
+from .windows import Images, Window, batches, draw
 
-RIDGES = (1e-2, 1e-1, 1.0, 10.0)
 VALIDATION = 0.2
+"""Share of the windows that is held out while ridges are compared."""
 
 
-@dataclass(frozen=True)
+class NoActiveCodeError(InvalidValueError):
+    """Every code that the target is made of is zero."""
+
+
+@dataclass(frozen=True, eq=False)
 class TargetFit:
-    """How well target filters explain the target."""
+    """Target filters, and how well they explain the target."""
 
-    ridge: float
-    """The one that was chosen."""
-    ridges: tuple[float, ...]
-    """Those that were compared."""
-    validation_mse: tuple[float, ...]
-    """Mean squared error of each on the validation part; empty if there was only one ridge."""
-    mse: float
-    """Mean squared error of the final filters on all windows."""
-    target_power: float
+    dictionary: Dictionary
+    """With the target filters; as it was given, if the fit was stopped."""
+    stopped: Stop
+    """What ended the fit: "completed", or "callback" or "interrupted" before there were filters."""
+    ridge: float | None
+    """Regularisation of the filters; None if the fit was stopped."""
+    ridges: tuple[float, ...] = ()
+    """Those that were compared; empty if only one was given, or nothing could be held out."""
+    validation_mse: tuple[float, ...] = ()
+    """Mean squared error of each on the windows that were held out from its fit."""
+    validation_windows: int = 0
+    """Windows that were held out for that."""
+    windows: int = 0
+    """Windows that the filters were fitted to in the end, those included."""
+    mse: float = math.nan
+    """Mean squared error of the filters on all windows; NaN if the fit was stopped."""
+    target_power: float = math.nan
     """Mean square of the target, what filters of zero would leave."""
+
+    @property
+    def completed(self) -> bool:
+        """Whether there are target filters."""
+        return self.stopped == "completed"
 
 
 def learn_targets(
@@ -56,15 +74,18 @@ def learn_targets(
     lam: Any = None,
     *,
     masks: Any = None,
-    task: str = "restoration",
+    task: Kind = "restoration",
     ridge: float | Sequence[float] | None = None,
     boundary: Boundary = "zero",
     tol: float = 1e-3,
+    max_iter: int | None = None,
     window: int = 96,
     max_windows: int | None = None,
     batch_size: int = 8,
     seed: int = 0,
-) -> tuple[Dictionary, TargetFit]:
+    callback: Callable[[LearningProgress], Any] | None = None,
+    progress: bool = False,
+) -> TargetFit:
     """Fit target filters gc, gu (and gv for fusion) to known targets.
 
     Codes are computed from the signals alone, by the solver that is used later: atoms learned
@@ -72,92 +93,220 @@ def learn_targets(
 
     Parameters
     ----------
-    signals, targets, masks, task, boundary, window, max_windows, batch_size, seed
+    signals, targets, masks
         As in `learn`.
     dictionary : Dictionary
         Analysis filters; target filters that it has are replaced.
-    lam : float or one a code group, optional
-        As when the dictionary will be used. Default: what it was learned with.
+    lam : float, or one a code group or a map, optional
+        As in `mcsc.solve`, and as when the dictionary will be used: its metadata keep it. Default:
+        what the dictionary was learned with.
+    task : {"restoration", "fusion"}
+        Which codes the target is made of (Eq. 3 or Eq. 4).
     ridge : float or sequence of float, optional
-        Strength of the regularisation, relative to the mean energy of a map. Several are compared
-        on a fifth of the windows, drawn by `seed`, and the best is used on all.
+        Strength of the regularisation, relative to the mean energy of a map's codes. Of several,
+        that with the least error on held-out windows is taken, and the filters are then fitted to
+        all windows. A fifth of the windows is held out, drawn by `seed`: all windows of some
+        images, or of a single image some windows (which may share a few pixels with their
+        neighbours). With one window in all nothing can be held out, and the first ridge is taken.
+        Default: 0.01, 0.1, 1 and 10.
+    boundary : {"zero", "periodic"}
+        Of the windows, as in `mcsc.solve`.
     tol : float
-        Relative duality gap of the codes.
+        Relative duality gap of the codes, as in `mcsc.solve`.
+    max_iter : int, optional
+        Iterations of the solver at most, a batch, as in `mcsc.solve`. Codes that do not reach `tol`
+        are used as they are.
+    window : int
+        Side of the windows that images are cut into, in pixels.
+    max_windows : int, optional
+        Take only so many windows, drawn by `seed`.
+    batch_size : int
+        Windows that are coded together.
+    seed : int
+        Of every random choice.
+    callback : callable, optional
+        Called with `LearningProgress` after every batch that is coded, and every fit; a true value
+        or StopIteration stops.
+    progress : bool
+        Show a progress bar on standard error.
 
     Returns
     -------
-    dictionary : Dictionary
-        With target filters.
-    fit : TargetFit
-        Ridge and errors.
+    TargetFit
+        The dictionary with its target filters, the ridge, errors. Ctrl-C returns after the current
+        step, without filters, and `stopped` says so; a second one raises KeyboardInterrupt.
 
     Raises
     ------
     TypeError, ValueError
-        Bad input, or no code is active at this lam.
+        Bad input, refused before any work; or no code is active at this lam.
+
+    Notes
+    -----
+    The codes of all windows are held, with two images of each: about 50 bytes a nonzero and 8 a
+    pixel and channel in float32.
+
+    Examples
+    --------
+    >>> import numpy as np, mcsc
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = rng.standard_normal((2, 4, 1, 24, 24))
+    >>> bank = lambda: rng.standard_normal((3, 1, 5, 5))
+    >>> d = mcsc.Dictionary(common=(bank(), bank()), unique=(bank(), bank())).normalise()
+    >>> fit = mcsc.learn_targets((x, y), 0.5 * x, d, lam=0.5, batch_size=2)
+    >>> fit.ridge in fit.ridges, fit.validation_windows, fit.windows
+    (True, 1, 4)
+    >>> fit.mse < fit.target_power, fit.dictionary.target_common.shape
+    (True, (3, 1, 5, 5))
     """
-    ridges = check_ridges(ridge)
+    started = time.perf_counter()
+    options = LearnOptions(
+        task=task,
+        boundary=boundary,
+        batch_size=batch_size,
+        max_windows=max_windows,
+        max_iter=max_iter,
+        ridge=ridge,
+    )
+    tol = check_number("tol", tol)
+    window = check_whole("window", window)
+    seed = check_whole("seed", seed, least=0)
+    check_callback(callback)
     if not isinstance(dictionary, Dictionary):
         raise InvalidTypeError(
             f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}"
         )
     if lam is None:
-        lam = dictionary.metadata.get("lam")
+        lam = dictionary.lam
         if lam is None:
             raise InvalidValueError(
                 "give lam: the dictionary does not say what it was learned with"
             )
+    lam = plain_lam(lam, {g.name: len(g.bank) for g in dictionary.groups})
     images = Images(signals, masks, targets)
     if images.target_channels is None:
         raise InvalidValueError("targets is None: give one target a scene")
-    rng = np.random.default_rng(seed)
-    windows = images.windows(window)
-    if max_windows is not None and len(windows) > max_windows:
-        chosen = rng.choice(len(windows), max_windows, replace=False)
-        windows = [windows[i] for i in np.sort(chosen)]
-    groups = batches(windows, batch_size)
-    coded = []
-    for group in groups:
-        batch = images.read(group)
-        coded.append((batch, _code(batch, dictionary, lam, boundary, tol)))
+    if images.channels != dictionary.channels:
+        raise InvalidValueError(
+            f"the signals have {images.channels} channels, the dictionary is for "
+            f"{dictionary.channels}"
+        )
+    images.check_size(dictionary.filter_size, window)
+    with watching(started, callback, progress=progress) as watch:
+        try:
+            return fit_targets(
+                images,
+                dictionary,
+                lam=lam,
+                tol=tol,
+                window=window,
+                seed=seed,
+                options=options,
+                watch=watch,
+            )
+        except Stopped as stop:
+            return TargetFit(dictionary, stop.how, ridge=None)
+
+
+def fit_targets(
+    images: Images,
+    dictionary: Dictionary,
+    *,
+    lam: float | list[float],
+    tol: float,
+    window: int,
+    seed: int,
+    options: LearnOptions,
+    watch: Watch,
+) -> TargetFit:
+    """Do what `learn_targets` says with arguments that were checked.
+
+    Raises
+    ------
+    NoActiveCodeError
+        Every code that the target is made of is zero.
+    Stopped
+        The callback or a Ctrl-C asked for it.
+    """
     # Numba and its kernels are loaded only when they are needed.
+    from .coding import Coder
     from .regression import TargetRegression
 
-    regression = TargetRegression(dictionary, coded, lam, boundary, task, images.target_channels)
-    held = np.zeros(len(coded), dtype=bool)
-    if len(ridges) > 1 and len(coded) > 1:
-        count = max(1, round(VALIDATION * len(coded)))
-        held[rng.choice(len(coded), count, replace=False)] = True
-    errors: tuple[float, ...] = ()
-    best = ridges[0]
-    if held.any():
-        errors = tuple(regression.mse(regression.fit(r, ~held), held) for r in ridges)
-        best = ridges[int(np.argmin(errors))]
-    everything = np.ones(len(coded), dtype=bool)
-    filters = regression.fit(best, everything)
-    mse = regression.mse(filters, everything)
-    power = regression.mse(np.zeros_like(filters), everything)
+    assert images.target_channels is not None
+    rng = np.random.default_rng(seed)
+    most = options.max_windows if options.target_windows is None else options.target_windows
+    windows = draw(images.windows(window), most, rng)
+    ridges = options.ridges if len(windows) > 1 else options.ridges[:1]
+    held = hold_out(windows, rng) if len(ridges) > 1 else np.zeros(len(windows), dtype=bool)
+    # Batches of one kind, so that each is held out or not.
+    fitted = [w for w, out in zip(windows, held, strict=True) if not out]
+    apart = [w for w, out in zip(windows, held, strict=True) if out]
+    groups = batches(fitted, options.batch_size)
+    training = np.ones(len(groups), dtype=bool)
+    groups += batches(apart, options.batch_size)
+    training = np.concatenate([training, np.zeros(len(groups) - len(training), dtype=bool)])
+
+    steps = len(groups) + 1 + (len(ridges) if apart else 0)
+    step = 0
+
+    def done() -> None:
+        nonlocal step
+        step += 1
+        watch.report("targets", step, steps)
+
+    coder = Coder(lam, options.boundary, tol, options.max_iter)
+    coded = []
+    for group in groups:
+        watch.go_on()
+        batch = images.read(group)
+        coded.append((batch, watch.coded(coder.code(batch, dictionary))))
+        done()
+    regression = TargetRegression(
+        dictionary, coded, coder=coder, task=options.task, channels=images.target_channels
+    )
+    if regression.empty:
+        raise NoActiveCodeError("no code is active at this lam: there is nothing to fit targets to")
+    errors = []
+    for ridge in ridges if apart else ():
+        filters = regression.fit(ridge, training, watch.go_on)
+        errors.append(regression.mse(filters, ~training))
+        done()
+    best = ridges[int(np.argmin(errors))] if errors else ridges[0]
+    everything = np.ones(len(groups), dtype=bool)
+    filters = regression.fit(best, everything, watch.go_on)
+    done()
     gc, gu = regression.banks(filters)
-    found = replace(dictionary, target_common=gc, target_unique=gu)
-    return found, TargetFit(best, ridges, errors, mse, power)
+    return TargetFit(
+        dictionary=replace(
+            dictionary,
+            target_common=gc,
+            target_unique=gu,
+            metadata={**dictionary.metadata, "lam": lam},
+        ),
+        stopped="completed",
+        ridge=best,
+        ridges=tuple(ridges) if errors else (),
+        validation_mse=tuple(errors),
+        validation_windows=len(apart),
+        windows=len(windows),
+        mse=regression.mse(filters, everything),
+        target_power=regression.mse(None, everything),
+    )
 
 
-def _code(batch: Batch, dictionary: Dictionary, lam: Any, boundary: Boundary, tol: float) -> Codes:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return solve(
-            batch.signals, dictionary, lam, masks=batch.masks, method="working-set",
-            boundary=boundary, tol=tol,
-        ).codes  # fmt: skip
+def hold_out(windows: Sequence[Window], rng: np.random.Generator) -> np.ndarray:
+    """Choose about a fifth of two windows or more, at least one and not all; (len,), bool.
 
-
-def check_ridges(ridge: Any) -> tuple[float, ...]:
-    """Return the ridges to compare; refuse what is none."""
-    values = RIDGES if ridge is None else ridge if isinstance(ridge, Sequence) else (ridge,)
-    for value in values:
-        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or value <= 0:
-            raise InvalidValueError(f"ridge must be finite and > 0, found {value!r}")
-    if not values:
-        raise InvalidValueError("ridge is an empty sequence")
-    return tuple(float(v) for v in values)
+    Whole images where there are several, so that no pixel is fitted and held out.
+    """
+    image = np.unique([(w.scene, w.sample) for w in windows], axis=0, return_inverse=True)[1]
+    image = image.reshape(-1)
+    count = int(image.max()) + 1
+    part = image if count > 1 else np.arange(len(windows))
+    held = np.zeros(len(windows), dtype=bool)
+    order = rng.permutation(int(part.max()) + 1)
+    for chosen in order[:-1]:
+        if held.sum() >= max(1, round(VALIDATION * len(windows))):
+            break
+        held |= part == chosen
+    return held

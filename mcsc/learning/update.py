@@ -80,6 +80,7 @@ class FilterUpdate:
 def update_filters(
     batches: Sequence[ActiveSet],
     filters: np.ndarray,
+    *,
     project: Callable[[np.ndarray], np.ndarray],
     per_filter: Callable[[np.ndarray], np.ndarray],
     steps: int,

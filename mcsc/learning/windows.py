@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,8 +11,6 @@ import numpy as np
 
 from ..backend import is_array, namespace
 from ..errors import InvalidTypeError, InvalidValueError
-
-Scene = tuple[np.ndarray, ...]
 
 
 class Window(NamedTuple):
@@ -31,10 +29,19 @@ class Batch:
     """Windows of one size, stacked along the batch axis."""
 
     signals: tuple[np.ndarray, ...]
-    """Each (N, C_m, h, w)."""
+    """Each (N, C_m, h, w); zero where the mask is."""
     masks: tuple[np.ndarray | None, ...] | None
+    """Weights of the signals' shapes; None where all are one."""
     target: np.ndarray | None
     """(N, C_z, h, w)."""
+
+
+class _Scene(NamedTuple):
+    """Views of what was given, each (N, C, H, W); masks stretched to their signals' shapes."""
+
+    signals: tuple[np.ndarray, ...]
+    masks: tuple[np.ndarray | None, ...]
+    target: np.ndarray | None
 
 
 class Images:
@@ -44,72 +51,108 @@ class Images:
     ----------
     signals : tuple of M arrays, or sequence of such tuples
         One batch (N, C_m, H, W) (or one scene of (C_m, H, W) or (H, W)), or scenes of any sizes. A
-        sequence may read its items when they are asked for: no scene is kept.
+        sequence may read its items when they are asked for: the last one is kept, no other.
     masks, targets : likewise, or None
         Weights, an entry of which may be None; one array a scene.
+
+    Attributes
+    ----------
+    sizes : list of (int, int, int)
+        Samples, height and width of each scene.
+    channels : tuple of M ints
+        Of the signals.
+    target_channels : int or None
+        None where there are no targets.
+    dtype : dtype
+        Precision of the signals.
+    fingerprint : int
+        CRC-32 of all arrays, by which a checkpoint knows its data.
+
+    Raises
+    ------
+    TypeError, ValueError
+        What is given is no such thing; every scene is read and looked through once for that.
     """
 
     def __init__(self, signals: Any, masks: Any = None, targets: Any = None) -> None:
-        single = not isinstance(signals, np.ndarray) and len(signals) > 0 and is_array(signals[0])
-        if is_array(signals) or len(signals) == 0:
+        if is_array(signals) or not _is_sequence(signals) or len(signals) == 0:
             raise InvalidTypeError(
                 "signals must be a tuple of M arrays, or a sequence of such tuples, one a scene; "
                 f"found {type(signals).__name__}"
-                + ("" if is_array(signals) else " without entries")
+                + (" without entries" if _is_sequence(signals) and not is_array(signals) else "")
             )
+        single = is_array(signals[0])
         self._signals = [signals] if single else signals
         self._masks = masks if masks is None else [masks] if single else masks
         self._targets = targets if targets is None else [targets] if single else targets
         for name, given in (("masks", self._masks), ("targets", self._targets)):
-            if given is not None and len(given) != len(self._signals):
+            if given is None:
+                continue
+            if not _is_sequence(given):
+                raise InvalidTypeError(
+                    f"{name} must be a sequence with an entry for each scene, found "
+                    f"{type(given).__name__}"
+                )
+            if len(given) != len(self._signals):
                 raise InvalidValueError(
                     f"found {len(given)} {name} for {len(self._signals)} scenes"
                 )
-        self._last: tuple[int, Any] | None = None
+        self._last: tuple[int, _Scene] | None = None
         self.sizes: list[tuple[int, int, int]] = []
-        """Samples, height and width of each scene."""
         self.fingerprint = 0
         for index in range(len(self._signals)):
-            scene, mask, target = self.scene(index)
-            self.sizes.append((scene[0].shape[0], *scene[0].shape[2:]))
-            channels = tuple(x.shape[1] for x in scene)
+            scene = self._scene(index)
+            self._check_pixels(index, scene)
+            self.sizes.append((scene.signals[0].shape[0], *scene.signals[0].shape[2:]))
+            channels = tuple(x.shape[1] for x in scene.signals)
+            dtype = np.result_type(*scene.signals)
             if index == 0:
                 self.channels = channels
-                self.target_channels = None if target is None else target.shape[1]
-                self.dtype = np.result_type(*scene)
-            elif channels != self.channels or self.dtype != np.result_type(*scene):
+                self.target_channels = None if scene.target is None else scene.target.shape[1]
+                self.dtype = dtype
+            elif channels != self.channels or self.dtype != dtype:
                 raise InvalidValueError(
-                    f"scene {index} has signals of {channels} channels and {np.result_type(*scene)}"
-                    f", scene 0 of {self.channels} channels and {self.dtype}"
+                    f"scene {index} has signals of {channels} channels and {dtype}, scene 0 of "
+                    f"{self.channels} channels and {self.dtype}"
                 )
-            elif target is not None and target.shape[1] != self.target_channels:
+            elif scene.target is not None and scene.target.shape[1] != self.target_channels:
                 raise InvalidValueError(
-                    f"targets[{index}] has {target.shape[1]} channels, targets[0] has "
+                    f"targets[{index}] has {scene.target.shape[1]} channels, targets[0] has "
                     f"{self.target_channels}"
                 )
-            for array in (*scene, *(m for m in mask or () if m is not None), target):
-                if array is not None:
-                    self.fingerprint = zlib.crc32(array.tobytes(), self.fingerprint)
+            for role, array in (
+                *(("signal", x) for x in scene.signals),
+                *(("mask", x) for x in scene.masks if x is not None),
+                *(("target", x) for x in (scene.target,) if x is not None),
+            ):
+                label = f"{role} {array.shape} {array.dtype}".encode()
+                self.fingerprint = zlib.crc32(label, self.fingerprint)
+                self.fingerprint = zlib.crc32(array.tobytes(), self.fingerprint)
 
     @property
     def n_signals(self) -> int:
         """Number of signals M."""
         return len(self.channels)
 
-    def scene(self, index: int) -> tuple[Scene, tuple[np.ndarray | None, ...] | None, Any]:
-        """Return signals, masks and target of a scene, each (N, C, H, W)."""
+    def check_size(self, filter_size: int, window: int) -> None:
+        """Refuse windows and images that are smaller than the filters."""
+        smallest = min(min(h, w) for _, h, w in self.sizes)
+        if min(smallest, window) < filter_size:
+            raise InvalidValueError(
+                f"filters of {filter_size}x{filter_size} need windows and images at least as "
+                f"large: window = {window}, the smallest image has {smallest} pixels on a side"
+            )
+
+    # ----------------------------------------------------------------- reading
+    def _scene(self, index: int) -> _Scene:
+        """Return a scene, its shapes checked; no pixel is touched."""
         if self._last is not None and self._last[0] == index:
-            found: tuple[Scene, Any, Any] = self._last[1]
-            return found
+            return self._last[1]
         label = f"signals[{index}]" if len(self._signals) > 1 else "signals"
         scene = _signals(label, self._signals[index])
-        mask = None
+        masks: tuple[np.ndarray | None, ...] = (None,) * len(scene)
         if self._masks is not None and self._masks[index] is not None:
-            mask = _masks(f"masks of scene {index}", self._masks[index], scene)
-        for m, x in enumerate(scene):
-            known = x if mask is None or mask[m] is None else np.where(mask[m] > 0, x, 0)  # type: ignore[operator]
-            if not np.isfinite(known).all():
-                raise InvalidValueError(f"{label}[{m}] holds NaN or Inf: give masks with 0 there")
+            masks = _masks(f"masks of scene {index}", self._masks[index], scene)
         target = None
         if self._targets is not None:
             target = _image(f"targets[{index}]", self._targets[index])
@@ -118,55 +161,79 @@ class Images:
                     f"targets[{index}] has shape {target.shape}, its signals {scene[0].shape}: "
                     "samples, height and width must be equal"
                 )
-            if not np.isfinite(target).all():
-                raise InvalidValueError(f"targets[{index}] holds NaN or Inf")
-        self._last = (index, (scene, mask, target))
-        return scene, mask, target
+        self._last = (index, _Scene(scene, masks, target))
+        return self._last[1]
+
+    def _check_pixels(self, index: int, scene: _Scene) -> None:
+        label = f"signals[{index}]" if len(self._signals) > 1 else "signals"
+        for m, (x, mask) in enumerate(zip(scene.signals, scene.masks, strict=True)):
+            if mask is not None and (not np.isfinite(mask).all() or (mask < 0).any()):
+                raise InvalidValueError(
+                    f"masks of scene {index}: entry {m} must be finite weights >= 0"
+                )
+            if not np.isfinite(x if mask is None else np.where(mask > 0, x, 0)).all():
+                raise InvalidValueError(f"{label}[{m}] holds NaN or Inf: give masks with 0 there")
+        if scene.target is not None and not np.isfinite(scene.target).all():
+            raise InvalidValueError(f"targets[{index}] holds NaN or Inf")
 
     def windows(self, size: int) -> list[Window]:
-        """Cover every image with windows of about `size`, without overlap."""
+        """Cover every image with windows of side `size`; of images that are smaller, all.
+
+        Along each axis there are as many windows as it takes, spread evenly: they overlap by as
+        little as windows of one size can.
+        """
         found = []
         for index, (samples, height, width) in enumerate(self.sizes):
-            rows, cols = _cuts(height, size), _cuts(width, size)
-            for sample in range(samples):
-                for top in rows:
-                    for left in cols:
-                        h, w = min(size, height), min(size, width)
-                        found.append(Window(index, sample, top, left, h, w))
+            h, w = min(size, height), min(size, width)
+            found += [
+                Window(index, sample, top, left, h, w)
+                for sample in range(samples)
+                for top in starts(height, h)
+                for left in starts(width, w)
+            ]
         return found
+
+    def cut(self, window: Window) -> tuple[list[np.ndarray], list[np.ndarray | None], Any]:
+        """Return signals (zero where the mask is), weights and target of a window, (C, h, w)."""
+        index, sample, top, left, height, width = window
+        scene = self._scene(index)
+        part = (sample, slice(None), slice(top, top + height), slice(left, left + width))
+        signals, weights = [], []
+        for x, mask in zip(scene.signals, scene.masks, strict=True):
+            weight = None if mask is None else mask[part].astype(x.dtype)
+            signals.append(x[part] if weight is None else np.where(weight > 0, x[part], 0))
+            weights.append(weight)
+        return signals, weights, None if scene.target is None else scene.target[part]
 
     def read(self, windows: Sequence[Window]) -> Batch:
         """Cut windows of one size out of their scenes."""
-        signals: list[list[np.ndarray]] = [[] for _ in range(self.n_signals)]
-        masks: list[list[np.ndarray]] = [[] for _ in range(self.n_signals)]
-        masked = [False] * self.n_signals
-        targets = []
-        for index, sample, top, left, height, width in windows:
-            scene, mask, target = self.scene(index)
-            part = (sample, slice(None), slice(top, top + height), slice(left, left + width))
-            for m, x in enumerate(scene):
-                weight = None if mask is None else mask[m]
-                signals[m].append(x[part] if weight is None else np.where(weight > 0, x, 0)[part])
-                masks[m].append(np.ones_like(x[part]) if weight is None else weight[part])
-                masked[m] |= weight is not None
-            if target is not None:
-                targets.append(target[part])
-        weights = tuple(
-            np.stack(w) if any_ else None for w, any_ in zip(masks, masked, strict=True)
-        )
+        cuts = [self.cut(window) for window in windows]
+        signals = tuple(np.stack([c[0][m] for c in cuts]) for m in range(self.n_signals))
+        masks: list[np.ndarray | None] = []
+        for m, x in enumerate(signals):
+            found = [c[1][m] for c in cuts]
+            known = all(weight is None for weight in found)
+            masks.append(
+                None if known else np.stack([np.ones_like(x[0]) if w is None else w for w in found])
+            )
         return Batch(
-            tuple(np.stack(x) for x in signals),
-            weights if any(masked) else None,
-            np.stack(targets) if targets else None,
+            signals,
+            None if all(mask is None for mask in masks) else tuple(masks),
+            None if self.target_channels is None else np.stack([c[2] for c in cuts]),
         )
 
 
-def _cuts(length: int, size: int) -> list[int]:
-    """Where windows begin: as many as fit, spread evenly; what is left over at the end is lost."""
-    if length <= size:
-        return [0]
-    count = length // size
-    return [round(i * (length - size) / max(count - 1, 1)) for i in range(count)] or [0]
+def starts(length: int, size: int) -> list[int]:
+    """Where windows of `size` pixels begin that cover `length`: the fewest, spread evenly."""
+    count = -(-length // size)
+    return [round(i * (length - size) / max(count - 1, 1)) for i in range(count)]
+
+
+def draw(windows: list[Window], most: int | None, rng: np.random.Generator) -> list[Window]:
+    """Draw `most` of the windows, in their order; all if there are no more, or None is given."""
+    if most is None or len(windows) <= most:
+        return windows
+    return [windows[i] for i in np.sort(rng.choice(len(windows), most, replace=False))]
 
 
 def batches(windows: Sequence[Window], size: int) -> list[list[Window]]:
@@ -177,7 +244,7 @@ def batches(windows: Sequence[Window], size: int) -> list[list[Window]]:
     return [g[i : i + size] for g in groups.values() for i in range(0, len(g), size)]
 
 
-def _signals(label: str, given: Any) -> Scene:
+def _signals(label: str, given: Any) -> tuple[np.ndarray, ...]:
     if is_array(given) or not isinstance(given, Sequence) or len(given) == 0:
         raise InvalidTypeError(f"{label} must be a tuple with one array for every signal")
     scene = tuple(_image(f"{label}[{m}]", x) for m, x in enumerate(given))
@@ -205,7 +272,7 @@ def _image(name: str, given: Any) -> np.ndarray:
     return given.reshape((1,) * (4 - given.ndim) + given.shape)
 
 
-def _masks(label: str, given: Any, scene: Scene) -> tuple[np.ndarray | None, ...]:
+def _masks(label: str, given: Any, scene: tuple[np.ndarray, ...]) -> tuple[np.ndarray | None, ...]:
     if is_array(given) or not isinstance(given, Sequence) or len(given) != len(scene):
         raise InvalidTypeError(f"{label} must be a tuple with an array or None for each signal")
     out: list[np.ndarray | None] = []
@@ -214,15 +281,20 @@ def _masks(label: str, given: Any, scene: Scene) -> tuple[np.ndarray | None, ...
             out.append(None)
             continue
         mask = np.asarray(mask)
+        if mask.dtype.kind not in "biuf":
+            raise InvalidTypeError(f"{label}: entry {m} has dtype {mask.dtype}, weights are real")
         full = mask.reshape((1,) * (4 - mask.ndim) + mask.shape) if mask.ndim <= 4 else mask
         try:
-            weight = np.broadcast_to(full, x.shape).astype(x.dtype)
+            out.append(np.broadcast_to(full, x.shape))
         except ValueError:
             raise InvalidValueError(
                 f"{label}: entry {m} has shape {mask.shape}, its signal {x.shape}: a mask is "
                 "(H, W) or has the signal's shape"
             ) from None
-        if not np.isfinite(weight).all() or (weight < 0).any():
-            raise InvalidValueError(f"{label}: entry {m} must be finite weights >= 0")
-        out.append(weight)
     return tuple(out)
+
+
+def _is_sequence(given: Any) -> bool:
+    # Classes of others that read scenes need not be registered as a Sequence.
+    counted = hasattr(given, "__len__") and hasattr(given, "__getitem__")
+    return counted and not isinstance(given, Mapping | str)

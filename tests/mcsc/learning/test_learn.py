@@ -1,36 +1,19 @@
-"""`mcsc.learn`: constraints, descent, recovery, determinism, checkpoints, refusals."""
-
-import os
-import signal
-import subprocess
-import sys
-import textwrap
+"""`mcsc.learn`: constraints, descent, recovery, determinism, refusals."""
 
 import numpy as np
 import pytest
 
 import mcsc
+from mcsc.errors import Refusal
 from mcsc.learning.atoms import Layout
+from mcsc.learning.passes import Passes
 from tests import helpers
-
-OPTIONS = {
-    "lam": 0.3,
-    "n_common": 4,
-    "n_unique": 3,
-    "filter_size": 5,
-    "window": 24,
-    "batch_size": 2,
-    "seed": 3,
-}
-
-
-def banks(dictionary):
-    return [g.bank for g in dictionary.groups]
+from tests.mcsc.learning.small import SMALL, banks, learn
 
 
 def test_objective_falls_and_atoms_keep_the_constraint():
     signals, _ = helpers.make_sparse_images()
-    learned = mcsc.learn(signals, passes=5, **OPTIONS)
+    learned = learn(signals, passes=5)
     h = learned.history
     assert h.objective[-1] < 0.9 * h.objective[0]
     assert len(h.seconds) == len(h.objective) == len(h.nonzero) == len(h.replaced) == 6
@@ -42,8 +25,8 @@ def test_objective_falls_and_atoms_keep_the_constraint():
 
 def test_objective_is_that_of_the_dictionary():
     signals, _ = helpers.make_sparse_images()
-    learned = mcsc.learn(signals, passes=2, tol=1e-5, **OPTIONS)
-    result = mcsc.solve(signals, learned.dictionary, OPTIONS["lam"], tol=1e-6)
+    learned = learn(signals, passes=2, tol=1e-5)
+    result = mcsc.solve(signals, learned.dictionary, SMALL["lam"], tol=1e-6)
     np.testing.assert_allclose(learned.objective, result.objective, rtol=2e-5)
 
 
@@ -51,15 +34,14 @@ def test_learned_filters_beat_the_start_on_images_not_seen():
     signals, _ = helpers.make_sparse_images(0, count=8)
     test, _ = helpers.make_sparse_images(1, count=2)
     start = helpers.make_dictionary(99, size=5, common=4, unique=3)
-    learned = mcsc.learn(signals, passes=10, init=start, **OPTIONS)
-    value = [mcsc.solve(test, d, OPTIONS["lam"]).objective for d in (start, learned.dictionary)]
+    learned = learn(signals, passes=10, init=start)
+    value = [mcsc.solve(test, d, SMALL["lam"]).objective for d in (start, learned.dictionary)]
     assert value[1] < 0.85 * value[0]
 
 
 def test_true_filters_are_nearly_a_fixed_point():
     signals, true = helpers.make_sparse_images(count=6)
-    options = OPTIONS | {"lam": 0.05}
-    learned = mcsc.learn(signals, passes=3, init=true, tol=1e-4, **options)
+    learned = learn(signals, passes=3, init=true, tol=1e-4, lam=0.05)
     for found, wanted in zip(banks(learned.dictionary), banks(true), strict=True):
         cosine = (found * wanted).sum((1, 2, 3)) / np.sqrt(
             (found**2).sum((1, 2, 3)) * (wanted**2).sum((1, 2, 3))
@@ -69,8 +51,8 @@ def test_true_filters_are_nearly_a_fixed_point():
 
 def test_same_seed_same_bits_other_seed_other_filters():
     signals, _ = helpers.make_sparse_images()
-    first, second = (mcsc.learn(signals, passes=2, **OPTIONS) for _ in range(2))
-    other = mcsc.learn(signals, passes=2, **(OPTIONS | {"seed": 4}))
+    first, second = (learn(signals, passes=2) for _ in range(2))
+    other = learn(signals, passes=2, seed=4)
     for a, b, c in zip(*(banks(x.dictionary) for x in (first, second, other)), strict=True):
         np.testing.assert_array_equal(a, b)
         assert not np.array_equal(a, c)
@@ -79,8 +61,7 @@ def test_same_seed_same_bits_other_seed_other_filters():
 @pytest.mark.parametrize("init", ["patches", "dct"])
 def test_zero_mean_and_sizes(init):
     signals, _ = helpers.make_sparse_images()
-    options = OPTIONS | {"filter_size": (3, 6)}
-    learned = mcsc.learn(signals, passes=2, zero_mean=True, init=init, **options)
+    learned = learn(signals, passes=2, zero_mean=True, init=init, filter_size=(3, 6))
     for bank in banks(learned.dictionary):
         np.testing.assert_allclose(bank.mean((2, 3)), 0, atol=1e-12)
         half = -(-len(bank) // 2)
@@ -93,7 +74,7 @@ def test_zero_mean_and_sizes(init):
 
 def test_signal_weights_are_recorded_and_used():
     signals, _ = helpers.make_sparse_images()
-    learned = mcsc.learn(signals, passes=2, signal_weights=(1.0, 0.25), **OPTIONS)
+    learned = learn(signals, passes=2, signal_weights=(1.0, 0.25))
     d = learned.dictionary
     assert d.signal_weights == (1.0, 0.25)
     weighted = (signals[0], (0.25 * signals[1]).astype(np.float32))
@@ -123,7 +104,7 @@ def test_scenes_of_different_sizes_and_lazily():
             return tuple(rng.standard_normal((1, *shape)).astype(np.float32) for _ in range(2))
 
     scenes = Scenes()
-    learned = mcsc.learn(scenes, passes=2, **OPTIONS)
+    learned = learn(scenes, passes=2)
     assert set(scenes.read) == {0, 1, 2}
     assert learned.dictionary.n_maps == 10
 
@@ -134,10 +115,10 @@ def test_masks_keep_unknown_pixels_out():
     mask[:, :, 8:14, 6:12] = False
     spoiled = signals[0].copy()
     spoiled[~mask] = np.nan
-    options = OPTIONS | {"init": "dct", "passes": 2}
-    a = mcsc.learn((spoiled, signals[1]), masks=(mask, None), **options)
+    options = {"init": "dct", "passes": 2}
+    a = learn((spoiled, signals[1]), masks=(mask, None), **options)
     spoiled[~mask] = 1e3
-    b = mcsc.learn((spoiled, signals[1]), masks=(mask, None), **options)
+    b = learn((spoiled, signals[1]), masks=(mask, None), **options)
     for first, second in zip(banks(a.dictionary), banks(b.dictionary), strict=True):
         np.testing.assert_array_equal(first, second)
 
@@ -150,7 +131,7 @@ def test_dead_atoms_are_replaced():
         b[0] = checker / 10
     smooth = [mcsc_smooth(s) for s in signals]
     start = mcsc.Dictionary(tuple(banks_), true.unique).normalise()
-    learned = mcsc.learn(tuple(smooth), passes=3, init=start, **(OPTIONS | {"lam": 0.2}))
+    learned = learn(tuple(smooth), passes=3, init=start, lam=0.2)
     assert sum(learned.history.replaced) >= 1
 
 
@@ -160,115 +141,65 @@ def mcsc_smooth(signal):
     return gaussian_filter(signal, (0, 0, 2, 2))
 
 
-def test_callback_stops_and_leaves_a_valid_dictionary():
+def test_options_are_kept_as_plain_numbers():
+    options = mcsc.LearnOptions(
+        batch_size=np.int64(3),
+        relaxation=np.float32(0.5),
+        ridge=np.array([1, 2]),
+        signal_weights=[np.float64(1), 2],
+        zero_mean=np.bool_(True),
+    )
+    assert options == mcsc.LearnOptions(
+        batch_size=3, relaxation=0.5, ridge=(1.0, 2.0), signal_weights=(1.0, 2.0), zero_mean=True
+    )
+    assert [type(v) for v in (options.batch_size, options.relaxation)] == [int, float]
+    assert [type(v) for v in (*options.ridge, *options.signal_weights)] == [float] * 4
+    assert options.zero_mean is True
+
+
+def test_max_iter_ends_the_coding_of_a_batch():
+    signals, _ = helpers.make_sparse_images()
+    short = learn(signals, passes=1, tol=1e-4, max_iter=1, init="dct")
+    long = learn(signals, passes=1, tol=1e-4, init="dct")
+    assert short.history.objective[0] > 1.001 * long.history.objective[0]
+
+
+def test_callback_sees_every_step_of_every_stage():
     signals, _ = helpers.make_sparse_images()
     seen = []
+    learn(signals, signals[0], passes=2, ridge=0.1, callback=seen.append)
+    assert [(s.stage, s.step, s.steps) for s in seen] == [
+        *(("passes", n, 4) for n in (1, 2, 3, 4)),
+        *(("coding", n, 2) for n in (1, 2)),
+        *(("targets", n, 3) for n in (1, 2, 3)),
+    ]
+    assert np.isnan(seen[0].objective)
+    assert seen[3].objective == seen[5].objective > 0
+    assert sorted(s.seconds for s in seen) == [s.seconds for s in seen]
 
-    def stop(state):
-        seen.append(state)
-        return len(seen) == 3
 
-    learned = mcsc.learn(signals, passes=5, callback=stop, **OPTIONS)
-    assert not learned.completed
-    assert [s.step for s in seen] == [1, 2, 3]
-    assert learned.dictionary.filter_norms().max() <= 1 + 1e-12
-
-
-def test_interrupt_during_an_update_keeps_what_was_learned(monkeypatch):
-    from mcsc.learning import passes
-
+def test_progress_bar_shows_the_stages(capsys):
     signals, _ = helpers.make_sparse_images()
-    calls = []
-
-    def interrupted(*arguments):
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return update(*arguments)
-
-    update = passes.update_filters
-    monkeypatch.setattr(passes, "update_filters", interrupted)
-    learned = mcsc.learn(signals, passes=5, **OPTIONS)
-    assert not learned.completed
-    assert len(calls) == 3
-    assert learned.history.objective[-1] < learned.history.objective[0]
+    learn(signals, signals[0], passes=1, progress=True)
+    captured = capsys.readouterr()
+    assert captured.out == ""
 
 
 def test_single_signal_and_no_common():
     signals, _ = helpers.make_sparse_images()
-    options = OPTIONS | {"n_common": 0}
-    learned = mcsc.learn((signals[0],), passes=2, **options)
+    learned = learn((signals[0],), passes=2, n_common=0)
     assert learned.dictionary.common is None
     assert learned.dictionary.n_unique == (3,)
-
-
-# ------------------------------------------------------------------------- checkpoints
-def test_resume_after_a_stop_ends_bit_equal(tmp_path):
-    signals, _ = helpers.make_sparse_images()
-    path = tmp_path / "state.npz"
-    whole = mcsc.learn(signals, passes=4, **OPTIONS)
-
-    def stop(state):
-        return state.step == 5  # in the middle of the third pass
-
-    mcsc.learn(signals, passes=4, checkpoint=path, callback=stop, **OPTIONS)
-    resumed = mcsc.learn(signals, passes=4, checkpoint=path, **OPTIONS)
-    for a, b in zip(banks(whole.dictionary), banks(resumed.dictionary), strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert whole.history.objective == resumed.history.objective
-
-
-def test_killed_and_resumed_ends_bit_equal(tmp_path):
-    script = textwrap.dedent(
-        """
-        import os, signal, sys
-        import mcsc
-        from tests import helpers
-        from tests.mcsc.learning.test_learn import OPTIONS
-        kill = int(sys.argv[2])
-        def callback(state):
-            if state.step == kill:
-                os.kill(os.getpid(), signal.SIGKILL)
-        found = mcsc.learn(helpers.make_sparse_images()[0], passes=3, checkpoint=sys.argv[1],
-                           callback=callback, **OPTIONS)
-        found.dictionary.save(sys.argv[1] + "_done.npz")
-        """
-    )
-    path = str(tmp_path / "state.npz")
-
-    def run(kill):
-        return subprocess.run(
-            [sys.executable, "-c", script, path, str(kill)], cwd=os.getcwd(), check=False
-        ).returncode
-
-    assert run(3) == -signal.SIGKILL
-    assert os.path.exists(path)
-    assert run(-1) == 0
-    done = mcsc.Dictionary.load(path + "_done.npz")
-    whole = mcsc.learn(helpers.make_sparse_images()[0], passes=3, **OPTIONS).dictionary
-    for a, b in zip(banks(done), banks(whole), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-def test_checkpoint_of_other_settings_or_data_is_refused(tmp_path):
-    signals, _ = helpers.make_sparse_images()
-    path = tmp_path / "state.npz"
-    mcsc.learn(signals, passes=2, checkpoint=path, **OPTIONS)
-    with pytest.raises(ValueError, match=r"other settings: lam \(0.3, now 0.4\)"):
-        mcsc.learn(signals, passes=2, checkpoint=path, **(OPTIONS | {"lam": 0.4}))
-    with pytest.raises(ValueError, match="other settings: data"):
-        mcsc.learn(helpers.make_sparse_images(5)[0], passes=2, checkpoint=path, **OPTIONS)
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(ValueError, match="damaged"):
-        mcsc.learn(signals, passes=2, checkpoint=path, **OPTIONS)
 
 
 # --------------------------------------------------------------------------- refusals
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"lam": 0.0}, ValueError, "lam must be finite and > 0, found 0.0"),
-        ({"lam": "a"}, ValueError, "lam must be finite"),
+        ({"lam": 0.0}, ValueError, "lam must be finite and > 0, found 0"),
+        ({"lam": "a"}, TypeError, "lam must be a number or numbers, found 'a'"),
+        ({"lam": (0.1, 0.2)}, ValueError, r"one for each group \[common \(4 maps\), unique"),
+        ({"lam": (0.1, 0.2, -1.0)}, ValueError, "lam must be finite and > 0, found -1"),
         ({"n_common": -1}, ValueError, "n_common must be a whole number >= 0"),
         ({"n_unique": (1,)}, ValueError, "n_unique has 1 entries for 2 signals"),
         ({"n_common": 0, "n_unique": (0, 2)}, ValueError, "leave a signal without filters"),
@@ -276,25 +207,42 @@ def test_checkpoint_of_other_settings_or_data_is_refused(tmp_path):
         ({"filter_size": ()}, ValueError, "filter_size is empty"),
         ({"filter_size": 30}, ValueError, "need windows and images at least as large"),
         ({"signal_weights": (1.0,)}, ValueError, "signal_weights has 1 entries for 2 signals"),
-        ({"signal_weights": (1.0, 0.0)}, ValueError, "signal_weights must be finite and > 0"),
+        ({"signal_weights": (1.0, 0.0)}, ValueError, "signal_weights must be a finite number > 0"),
         ({"task": "x"}, ValueError, "task must be"),
         ({"passes": 0}, ValueError, "passes must be a whole number >= 1"),
-        ({"boundary": "same"}, ValueError, "boundary must be"),
+        ({"boundary": "same"}, ValueError, "boundary must be 'zero' or 'periodic', found 'same'"),
+        ({"max_windows": 0}, ValueError, "max_windows must be a whole number >= 1"),
+        ({"target_windows": 1.5}, ValueError, "target_windows must be a whole number >= 1"),
+        ({"max_iter": 0}, ValueError, "max_iter must be a whole number >= 1"),
+        ({"zero_mean": 1}, TypeError, "zero_mean must be True or False, found 1"),
+        ({"signal_weights": 2.0}, TypeError, "signal_weights must hold a number for every"),
+        ({"ridge": ()}, ValueError, "ridge is empty"),
         ({"init": "random"}, ValueError, "init must be 'patches', 'dct' or a Dictionary"),
         ({"init": helpers.make_dictionary(0)}, ValueError, "init has banks"),
-        ({"tol": 0}, ValueError, "tol must be finite and > 0"),
-        ({"ridge": 0}, ValueError, "ridge must be finite and > 0"),
-        ({"relaxation": 0}, ValueError, "relaxation must be finite and > 0"),
-        ({"memory": 0}, ValueError, "memory must be a whole number >= 1"),
+        ({"tol": 0}, ValueError, "tol must be a finite number > 0"),
+        ({"ridge": 0}, ValueError, "ridge must be a finite number > 0"),
+        ({"relaxation": 0}, ValueError, "relaxation must be a finite number > 0"),
+        ({"update_pixels": 0}, ValueError, "update_pixels must be a whole number >= 1"),
         ({"callback": 3}, TypeError, "callback must be callable"),
         ({"masks": (np.ones((3, 3)), None)}, ValueError, "a mask is"),
         ({"targets": np.zeros((4, 1, 9, 9), np.float32)}, ValueError, "must be equal"),
     ],
 )
-def test_refusals(changes, error, words):
+def test_refusals(monkeypatch, changes, error, words):
+    monkeypatch.setattr(Passes, "run", never)
     signals, _ = helpers.make_sparse_images()
-    with pytest.raises(error, match=words):
-        mcsc.learn(signals, **(OPTIONS | changes))
+    with pytest.raises(error, match=words) as refused:
+        learn(signals, **changes)
+    assert isinstance(refused.value, Refusal)
+
+
+def test_options_of_another_type_are_refused():
+    with pytest.raises(TypeError, match="options must be a LearnOptions, found dict"):
+        mcsc.learn(helpers.make_sparse_images()[0], lam=0.3, options={"init": "dct"})
+
+
+def never(*arguments):
+    raise AssertionError("work was done before the refusal")
 
 
 @pytest.mark.parametrize(
@@ -302,6 +250,8 @@ def test_refusals(changes, error, words):
     [
         (np.zeros((2, 24, 24)), TypeError, "signals must be a tuple of M arrays"),
         ((), TypeError, "signals must be a tuple of M arrays"),
+        ({"x": np.zeros((24, 24))}, TypeError, "found dict"),
+        ((x for x in ()), TypeError, "found generator"),
         ((np.zeros((24, 24), np.uint8),), TypeError, r"signals\[0\] has dtype uint8"),
         ((np.zeros((24, 24)), np.zeros((24, 25))), ValueError, "different grids"),
         ((np.full((24, 24), np.nan),), ValueError, "NaN or Inf"),
@@ -309,14 +259,16 @@ def test_refusals(changes, error, words):
     ],
 )
 def test_bad_signals_are_refused(signals, error, words):
-    options = OPTIONS | {"n_common": 0}
     with pytest.raises(error, match=words):
-        mcsc.learn(signals, **options)
+        learn(signals, n_common=0)
 
 
 def test_projection_is_the_nearest_point():
     rng = np.random.default_rng(0)
-    layout = Layout((1, 1), 2, (2, 2), (3, 5), None, True)
+    layout = Layout(
+        channels=(1, 1), n_common=2, n_unique=(2, 2), sizes=(3, 5), signal_weights=None,
+        zero_mean=True,
+    )  # fmt: skip
     flat = rng.standard_normal(layout.edges[-1])
     found = layout.project(flat)
     np.testing.assert_allclose(layout.project(found), found, atol=1e-14)
