@@ -16,6 +16,7 @@ import argparse
 import copy
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ import torch
 import unfolded
 from mcsc.quality import full_reference
 from mcsc.tasks.folders import find_scenes
-from mcsc.tasks.learning import TaskSettings, learn_task
+from mcsc.tasks.learning import TASK_OPTIONS, TaskSettings, learn_task
 from mcsc.tasks.scenes import synthetic_scenes
 from mcsc.tasks.task import get_task
 from unfolded import tasks
@@ -66,7 +67,7 @@ def measure(arguments: argparse.Namespace) -> Data:
         before = time.perf_counter()
         learned = learn_task(
             TASK, readers, n_common=filters, n_unique=filters, filter_size=size, passes=2,
-            max_windows=windows, target_windows=windows, window=min(96, *shape), seed=1,
+            window=min(96, *shape), seed=1, options=replace(TASK_OPTIONS, max_windows=windows),
         )  # fmt: skip
         begin = tasks.start(TASK, learned.dictionary)
         scenes = tasks.triples(TASK, readers, begin.settings)

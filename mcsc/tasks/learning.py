@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from ..errors import InvalidTypeError, InvalidValueError
 from ..images.colour import luma_studio
 from ..images.split import lowpass_split
-from ..learning import Learned, learn, learn_targets
+from ..learning import Learned, LearningProgress, LearnOptions, learn
 from ..types import Floats
 from .preparation import prepare_fusion, prepare_restoration
 from .scenes import Reader, flipped, name_of
 from .task import Task
 
-__all__ = ["TaskScenes", "TaskSettings", "learn_task"]
+__all__ = ["TASK_OPTIONS", "TaskScenes", "TaskSettings", "learn_task"]
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,15 @@ class TaskSettings:
     """What a dictionary is learned with, and what its metadata keep; None: the task's own."""
 
     strength: float | None = None
+    """Of the low-pass split."""
     base: str | None = None
-    lam: float | None = None
+    """What the coded part is added to: "input" or "low", as in `mcsc.tasks.preparation`."""
+    lam: float | Sequence[float] | None = None
+    """Weight of the l1 norm, as in `mcsc.learn`."""
     guide_weight: float | None = None
+    """Weight of the second signal in the data term."""
     sigma: float | None = None
+    """Denoising: standard deviation of the noise, of 255."""
     joint: bool | None = None
     """Code all channels of x together; otherwise one by one."""
     colour_guide: bool | None = None
@@ -33,6 +40,7 @@ class TaskSettings:
     flips: bool = True
     """Learn from every scene upside down, mirrored, and both, too."""
     seed: int = 0
+    """Of the noise."""
 
     def complete(self, task: Task) -> TaskSettings:
         """Fill in what the task says."""
@@ -139,14 +147,27 @@ def _grey(image: Floats) -> Floats:
     return luma_studio(image) if len(image) == 3 else image
 
 
+TASK_OPTIONS = LearnOptions(relaxation=1.0, update_pixels=1_000_000)
+"""Those that the dictionaries of the package were learned and measured with."""
+
+
 def learn_task(
     task: Task,
     readers: Sequence[Reader],
     settings: TaskSettings | None = None,
     *,
-    target_windows: int | None = None,
+    n_common: int = 64,
+    n_unique: int | Sequence[int] = 64,
+    filter_size: int | Sequence[int] = 8,
+    passes: int = 10,
+    window: int = 96,
+    tol: float = 1e-2,
+    seed: int = 0,
+    checkpoint: str | Path | None = None,
+    callback: Callable[[LearningProgress], Any] | None = None,
+    progress: bool = False,
+    options: LearnOptions = TASK_OPTIONS,
     description: str = "",
-    **options: Any,
 ) -> Learned:
     """Learn a dictionary, and for a restoration target filters, from scenes of a task.
 
@@ -157,42 +178,69 @@ def learn_task(
     readers : sequence of callables
         Scenes; each returns the images of both roles.
     settings : TaskSettings, optional
-        What differs from the task's own.
-    target_windows : int, optional
-        Fit target filters on so many windows; default: as many as the dictionary is learned on.
+        What differs from the task's own: lam and the weight of the guide, too.
+    n_common, n_unique, filter_size, passes, window, tol, seed, checkpoint, callback, progress
+        As in `mcsc.learn`.
+    options : LearnOptions
+        As in `mcsc.learn`, but for `task` and `signal_weights`, which are the task's. Default: what
+        the dictionaries of the package were learned with.
     description : str
         Of the data; kept in the metadata.
-    options
-        Of `mcsc.learn` (numbers of filters, sizes, passes, ...).
 
     Returns
     -------
     Learned
-        Its dictionary's metadata say how to use it.
+        Its dictionary's metadata say how to use it. Stopped as `mcsc.learn` is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Bad input, refused before any work.
+
+    Notes
+    -----
+    With `TaskSettings.flips` the windows that ridges are compared on are of images which, turned
+    otherwise, are among those that filters are fitted to.
     """
-    # The settings that the dictionaries of the package were learned and measured with.
-    options = {"relaxation": 1.0, "memory": 1_000_000} | options
+    if not isinstance(options, LearnOptions):
+        raise InvalidTypeError(f"options must be a LearnOptions, found {type(options).__name__}")
+    if options.signal_weights is not None:
+        raise InvalidValueError(
+            "options.signal_weights are the task's: set TaskSettings.guide_weight instead"
+        )
     s = (settings or TaskSettings()).complete(task)
     assert s.guide_weight is not None
-    assert s.lam is not None
     if s.flips:
         readers = flipped(readers)
     scenes = TaskScenes(task, readers, s)
     learned = learn(
-        scenes, lam=s.lam, signal_weights=(1.0, s.guide_weight), task=task.kind, **options
+        scenes,
+        scenes.targets if task.kind == "restoration" else None,
+        lam=s.lam,
+        n_common=n_common,
+        n_unique=n_unique,
+        filter_size=filter_size,
+        passes=passes,
+        window=window,
+        tol=tol,
+        seed=seed,
+        checkpoint=checkpoint,
+        callback=callback,
+        progress=progress,
+        options=replace(options, task=task.kind, signal_weights=(1.0, s.guide_weight)),
     )
-    dictionary = learned.dictionary
-    fit = None
-    if task.kind == "restoration":
-        fitted = TaskScenes(task, readers, s)
-        shared = {k: options[k] for k in ("window", "batch_size", "seed") if k in options}
-        dictionary, fit = learn_targets(
-            fitted, fitted.targets, dictionary, s.lam,
-            max_windows=target_windows or options.get("max_windows"), tol=options.get("tol", 1e-2),
-            **shared,
-        )  # fmt: skip
-    metadata = dict(dictionary.metadata) | {
-        "task": task.name, "strength": s.strength, "base": s.base, "lam": s.lam,
-        "sigma": s.sigma, "data": description,
-    }  # fmt: skip
-    return replace(learned, dictionary=replace(dictionary, metadata=metadata), target_fit=fit)
+    metadata = {
+        **learned.dictionary.metadata,
+        "task": task.name,
+        "strength": s.strength,
+        "base": s.base,
+        "sigma": s.sigma,
+        "data": description,
+    }
+    dictionary = replace(learned.dictionary, metadata=metadata)
+    fit = learned.target_fit
+    return replace(
+        learned,
+        dictionary=dictionary,
+        target_fit=None if fit is None else replace(fit, dictionary=dictionary),
+    )

@@ -1,0 +1,69 @@
+"""Learning for a task: its options, what is kept, and how it is stopped."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import mcsc
+from mcsc.tasks.learning import TASK_OPTIONS, TaskSettings, learn_task
+from mcsc.tasks.scenes import synthetic_scenes
+from mcsc.tasks.task import get_task
+
+SMALL = {"n_common": 3, "n_unique": 3, "filter_size": 5, "passes": 1, "window": 32}
+
+
+def learn_small(name="depth-sr", settings=None, **options):
+    task = get_task(name)
+    readers = synthetic_scenes(task, 2, (64, 64), seed=1)
+    settings = settings or TaskSettings(flips=False)
+    return learn_task(task, readers, settings, **(SMALL | options))
+
+
+def test_settings_of_the_shipped_dictionaries_are_the_default():
+    learned = learn_small().dictionary.metadata["learned"]
+    assert (learned["relaxation"], learned["update_pixels"]) == (1.0, 1_000_000)
+    assert learned["signal_weights"] == [1.0, get_task("depth-sr").guide_weight]
+    other = learn_small(options=mcsc.LearnOptions()).dictionary.metadata["learned"]
+    assert (other["relaxation"], other["update_pixels"]) == (2.0, 80_000)
+
+
+def test_windows_of_filters_and_targets_are_counted_apart():
+    options = replace(TASK_OPTIONS, max_windows=3, target_windows=5, ridge=(0.1, 1.0))
+    learned = learn_small(options=options)
+    fit = learned.target_fit
+    assert (fit.windows, fit.ridges) == (5, (0.1, 1.0))
+    assert 1 <= fit.validation_windows < 5
+    assert fit.dictionary is learned.dictionary
+
+
+def test_lam_of_every_group_is_kept():
+    settings = TaskSettings(lam=(np.float32(0.25), 0.5, 0.125), flips=False)
+    learned = learn_small(settings=settings)
+    np.testing.assert_array_equal(learned.dictionary.lam, [0.25, 0.5, 0.125])
+    assert learned.dictionary.metadata["task"] == "depth-sr"
+
+
+def test_a_fusion_has_no_target_filters():
+    learned = learn_small("multi-focus")
+    assert learned.target_fit is None
+    assert learned.completed
+    assert learned.dictionary.metadata["learned"]["task"] == "fusion"
+
+
+@pytest.mark.parametrize("stage", ["passes", "coding", "targets"])
+def test_a_callback_stops_it_in_every_stage(stage):
+    learned = learn_small(callback=lambda state: state.stage == stage)
+    assert learned.stopped == "callback"
+    assert learned.target_fit is None
+    assert learned.dictionary.metadata["task"] == "depth-sr"
+    assert learned.dictionary.n_maps == 9
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match=r"set TaskSettings\.guide_weight instead"):
+        learn_small(options=mcsc.LearnOptions(signal_weights=(1, 2)))
+    with pytest.raises(TypeError, match="options must be a LearnOptions, found dict"):
+        learn_small(options={"passes": 3})
+    with pytest.raises(TypeError, match="memory"):
+        learn_small(memory=3)
