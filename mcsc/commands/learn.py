@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from ..errors import InvalidValueError
+from ..files import check_writable, npz_path
+from ..learning.options import Init
 from . import options
-from .sources import read_sources, source_options
+from .sources import files_of_tasks, read_sources, source_options
+
+if TYPE_CHECKING:
+    from ..learning import Learned
+
+
+_TARGET_WINDOWS = 400
 
 
 def _sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
@@ -22,8 +32,27 @@ def _sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
     return found
 
 
+_HELP = f"""Learn the filters of a task from the scenes in DIR, from synthetic ones, or both.
+
+\b
+mcsc learn --task depth-sr photos/ --filter-size 12 -o depth.npz
+mcsc learn --task multi-focus --synthetic 40 -o focus.npz
+
+DIR holds two images of each scene, named SCENE_ROLE.EXT by these roles. What is called clean is
+what a restoration is to find; the image to restore is made from it:
+
+\b
+{files_of_tasks()}
+
+Ctrl-C ends learning after the current step and writes the filters as they are; a second one leaves
+at once.
+"""
+
+
 @click.command(
     cls=options.Sectioned,
+    help=_HELP,
+    short_help="Learn the filters of a task from scenes.",
     sections={
         "Data": ["task_name", "scenes", "synthetic", "flips", "sigma"],
         "Signals": ["strength", "guide_weight", "joint", "colour_guide"],
@@ -47,7 +76,7 @@ def _sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
     type=click.IntRange(min=0),
     default=32,
     show_default=True,
-    help="Common filters.",
+    help="Number of common filters.",
 )
 @click.option(
     "--unique",
@@ -55,7 +84,7 @@ def _sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
     type=click.IntRange(min=0),
     default=32,
     show_default=True,
-    help="Unique filters of each image.",
+    help="Number of unique filters of each image.",
 )
 @click.option(
     "--filter-size",
@@ -63,42 +92,44 @@ def _sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
     callback=_sizes,
     default="8",
     show_default=True,
-    help="Side of the filters; several are dealt out over them.",
+    help="Side of the filters in pixels; several sides are dealt out over them evenly.",
 )
 @click.option(
     "--lam",
     metavar="NUMBER",
     type=click.FloatRange(min=0, min_open=True),
-    help="Weight of the l1 norm.  [default: the task's]",
+    help="Weight of the l1 norm: the larger, the fewer coefficients.  [default: the task's]",
 )
 @click.option(
     "--guide-weight",
     metavar="NUMBER",
     type=click.FloatRange(min=0, min_open=True),
-    help="Weight of the second image.  [default: the task's]",
+    help="Weight of the second image's error beside the first's.  [default: the task's]",
 )
 @click.option(
     "--strength",
     metavar="NUMBER",
     type=click.FloatRange(min=0, min_open=True),
-    help="Of the low-pass split.  [default: the task's]",
+    help="Strength of the low-pass filter, which takes away what is not learned.  "
+    "[default: the task's]",
 )
 @options.sigma
 @click.option(
     "--joint/--no-joint",
     default=None,
-    help="Code all channels of the first image together, or one by one.  [default: the task's]",
+    help="Filters for all channels of the first image together, or for single channels.  "
+    "[default: the task's]",
 )
 @click.option(
     "--colour-guide/--grey-guide",
     default=None,
-    help="Keep the colours of the guide, or take its luma.  [default: the task's]",
+    help="The guide in its three colours, or its luma.  [default: the task's]",
 )
 @click.option(
     "--flips/--no-flips",
     default=True,
     show_default=True,
-    help="Learn from every scene upside down, mirrored, and both, too.",
+    help="Every scene as it is, upside down, mirrored, and both; or only as it is.",
 )
 @click.option(
     "--passes",
@@ -106,7 +137,7 @@ def _sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
     type=click.IntRange(min=1),
     default=8,
     show_default=True,
-    help="Times that every window is coded.",
+    help="Number of times that every window is coded.",
 )
 @click.option(
     "--windows",
@@ -114,35 +145,34 @@ def _sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
     type=click.IntRange(min=1),
     default=160,
     show_default=True,
-    help="Windows of 96 x 96 to learn the filters on, at most.",
+    help="Largest number of windows, of 96 x 96 pixels, to learn filters from.",
 )
 @click.option(
     "--target-windows",
     metavar="N",
     type=click.IntRange(min=1),
-    default=400,
-    show_default=True,
-    help="Windows to fit target filters on, at most.",
+    help="Restorations: largest number of windows to fit target filters to.  "
+    f"[default: {_TARGET_WINDOWS}]",
 )
 @click.option(
     "--init",
-    type=click.Choice(["patches", "dct"]),
+    type=click.Choice(get_args(Init)),
     default="patches",
     show_default=True,
-    help="First filters.",
+    help="First filters: patches of the images, or cosines.",
 )
-@options.seed("Of every random choice.")
+@options.seed("Seed of every random choice.")
 @click.option(
     "--checkpoint",
     metavar="FILE.npz",
     type=click.Path(path_type=Path),
-    help="State of the learning; if the file is there, go on from it.",
+    help="File of the state, written on the way; if it is there, learning goes on from it.",
 )
 @click.option(
     "--figure",
     metavar="FILE.png",
     type=click.Path(path_type=Path),
-    help="Draw the filters, ordered by use.",
+    help="Picture of the filters to draw, ordered by use.",
 )
 def learn(
     folder: Path | None,
@@ -162,29 +192,32 @@ def learn(
     flips: bool,
     passes: int,
     windows: int,
-    target_windows: int,
+    target_windows: int | None,
     init: str,
     seed: int,
     checkpoint: Path | None,
     figure: Path | None,
 ) -> None:
-    """Learn the filters of a task from the scenes in DIR, from synthetic ones, or both.
-
-    DIR holds files scene_ROLE.png: depth and rgb; ms640 and rgb; ambient and flash; over and under;
-    near and far; t1 and t2. In the first three tasks the first image is the clean one.
-
-    \b
-    mcsc learn --task depth-sr photos/ --filter-size 12 -o depth.npz
-    mcsc learn --task multi-focus --synthetic 40 -o focus.npz
-    """  # noqa: D301  (click wants the backspace itself)
-    from ..tasks.learning import TaskSettings, learn_task
-    from ..tasks.task import get_task
+    """Learn the filters of a task, and write them as a dictionary."""
+    from ..tasks.learning import TASK_OPTIONS, TaskSettings, learn_task
+    from ..tasks.task import TASKS, get_task
 
     task = get_task(task_name)
     if sigma is not None and task.sigma is None:
-        raise click.UsageError(f"--sigma is for flash-denoise, not for {task_name}")
-    if not out.resolve().parent.is_dir():
-        raise InvalidValueError(f"{out}: there is no folder {out.resolve().parent}")
+        denoising = " and ".join(t.name for t in TASKS.values() if t.sigma is not None)
+        raise click.UsageError(f"--sigma is for {denoising}, not for {task_name}")
+    if target_windows is not None and task.kind == "fusion":
+        raise click.UsageError(
+            f"--target-windows is for restorations: {task_name} has no target filters"
+        )
+    out = npz_path(out)
+    if checkpoint is not None:
+        checkpoint = npz_path(checkpoint)
+    if figure is not None and figure.suffix.lower() != ".png":
+        raise InvalidValueError(f"{figure}: filters are drawn as PNG; want a name ending in .png")
+    for file in (out, checkpoint, figure):
+        if file is not None:
+            check_writable(file)
     sources = read_sources(task, folder, scenes, synthetic, seed)
     click.echo(f"Learning from {sources.words}.")
     learned = learn_task(
@@ -200,37 +233,63 @@ def learn(
             flips=flips,
             seed=seed,
         ),
-        description=sources.words,
-        target_windows=target_windows,
         n_common=common,
         n_unique=unique,
         filter_size=filter_size,
         passes=passes,
-        max_windows=windows,
-        init=init,
         seed=seed,
         checkpoint=checkpoint,
         progress=sys.stderr.isatty(),
+        options=replace(
+            TASK_OPTIONS,
+            init=init,  # type: ignore[arg-type]  # click has seen to it
+            max_windows=windows,
+            target_windows=target_windows or _TARGET_WINDOWS,
+        ),
+        description=sources.words,
     )
     # Half the size of float64; codes are found in the precision of the images anyway.
     learned.dictionary.astype("float32").save(out)
-    history = learned.history
-    click.echo(
-        f"{out}: {learned.dictionary.n_maps} maps, objective {history.objective[0]:.5g} -> "
-        f"{learned.objective:.5g}, {100 * history.nonzero[-1]:.2g} % nonzero, "
-        f"{history.seconds[-1]:.0f} s"
-    )
-    fit = learned.target_fit
-    if fit is not None:
-        gain = 1 - (fit.mse / fit.target_power) ** 0.5
-        click.echo(
-            f"Target filters leave {100 * (1 - gain):.0f} % of the target's root mean square "
-            f"(ridge {fit.ridge:g})."
-        )
+    if learned.completed:
+        _tell(out, learned)
     if figure is not None:
         from ..figures.drawing import save_figure
         from ..figures.mosaics import dictionary_figure
 
         save_figure(dictionary_figure(learned.dictionary, learned.use), figure)
     if not learned.completed:
+        done = learned.dictionary.metadata["learned"]["passes"]
+        lacking = ", but no target filters" if task.kind == "restoration" else ""
+        again = (
+            "--checkpoint FILE.npz would have kept the state, to go on from"
+            if checkpoint is None
+            else f"the same command goes on from {checkpoint}"
+        )
+        click.echo(
+            f"mcsc: interrupted after {done:.3g} of {passes} passes; {out} holds the filters as "
+            f"they were then{lacking}; {again}",
+            err=True,
+        )
         click.get_current_context().exit(130)
+
+
+def _tell(out: Path, learned: Learned) -> None:
+    """Say what was learned."""
+    history, fit = learned.history, learned.target_fit
+    click.echo(
+        f"{out}: {learned.dictionary.n_maps} maps, objective {history.objective[0]:.5g} -> "
+        f"{learned.objective:.5g}, {100 * history.nonzero[-1]:.2g} % nonzero, "
+        f"{history.seconds[-1]:.0f} s"
+    )
+    if fit is None:
+        return
+    left = (fit.mse / fit.target_power) ** 0.5
+    chosen = (
+        f"the best of {len(fit.ridges)} on {fit.validation_windows} windows held out"
+        if fit.ridges
+        else "not compared with others: there is one window"
+    )
+    click.echo(
+        f"Target filters leave {100 * left:.0f} % of the target's root mean square on "
+        f"{fit.windows} windows (ridge {fit.ridge:g}, {chosen})."
+    )

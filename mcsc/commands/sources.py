@@ -29,6 +29,16 @@ class Sources:
     """What they are, for people."""
 
 
+def files_of_tasks() -> str:
+    """Say, for --help, which files DIR holds for each task."""
+    rows = []
+    for task in TASKS.values():
+        first, second = (" or ".join(role) for role in task.roles)
+        clean = " (clean)" if task.kind == "restoration" else ""
+        rows.append(f"{task.name:18}{first}{clean}, {second}")
+    return "\n".join(rows)
+
+
 def source_options(command: F) -> F:
     """Add DIR, --task, --scenes and --synthetic."""
     for option in reversed(
@@ -38,14 +48,16 @@ def source_options(command: F) -> F:
             ),
             click.option(
                 "--task", "task_name", metavar="TASK", type=click.Choice(list(TASKS)),
-                required=True, help=f"One of {', '.join(TASKS)}.",
+                required=True, help=f"Name of the task: {', '.join(TASKS)}.",
             ),
             click.option(
-                "--scenes", metavar="NAMES", help="These scenes of DIR only, separated by commas."
+                "--scenes", metavar="NAMES",
+                help="Names of the scenes of DIR to take, separated by commas.  [default: all]",
             ),
             click.option(
                 "--synthetic", metavar="N", type=click.IntRange(min=0), default=0,
-                show_default=True, help="Add so many synthetic scenes; without DIR they are all.",
+                show_default=True,
+                help="Number of synthetic scenes to add; without DIR there are no others.",
             ),
         )
     ):  # fmt: skip

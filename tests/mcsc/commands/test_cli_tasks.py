@@ -17,7 +17,6 @@ from mcsc.synthetic import scenes
 
 SMALL = (
     "--common", "6", "--unique", "6", "--filter-size", "6", "--passes", "2", "--windows", "8",
-    "--target-windows", "8",
 )  # fmt: skip
 
 
@@ -37,7 +36,7 @@ def depth(tmp_path_factory):
     figure = folder / "filters.pdf"
     result = run(
         "learn", "--task", "depth-sr", folder, "-o", folder / "d.npz", "--scenes", "s0",
-        "--figure", folder / "filters.png", *SMALL,
+        "--figure", folder / "filters.png", "--target-windows", "8", *SMALL,
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     assert "Learning from s0." in result.stdout
