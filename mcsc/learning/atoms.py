@@ -10,7 +10,8 @@ import numpy as np
 from ..errors import InvalidValueError
 from ..model.dictionary import Dictionary, embed
 from ..model.starter import dct_bank
-from .windows import Images, Window
+from .images import Images
+from .windows import Window
 
 Banks = list[np.ndarray]
 
@@ -204,7 +205,7 @@ def _patches(images: Images, size: int, count: int, rng: np.random.Generator) ->
         n, h, w = images.sizes[scene]
         sample, top = int(rng.integers(n)), int(rng.integers(h - size + 1))
         left = int(rng.integers(w - size + 1))
-        signals, _, _ = images.cut(Window(int(scene), sample, top, left, size, size))
-        for m, x in enumerate(signals):
+        cut = images.cut(Window(int(scene), sample, top, left, size, size))
+        for m, x in enumerate(cut.signals):
             found[m].append(x.astype(np.float64))
     return [np.stack(p) for p in found]

@@ -14,7 +14,7 @@ from ..solvers.result import ConvergenceWarning, Result
 from ..solvers.working_set import WorkingSet
 from ..sparse.active_set import ActiveSet, TileGrid
 from ..types import Boundary
-from .windows import Batch
+from .images import Batch
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ import numpy as np
 from ..model.dictionary import Dictionary
 from .checkpoint import Checkpoint
 from .history import LearningHistory, LearningProgress, Stop
+from .images import Images
 from .options import LearnOptions, Settings
-from .progress import Stopped, check_callback, watching
 from .targets import NoActiveCodeError, TargetFit, fit_targets
-from .windows import Images
+from .watch import Stopped, check_callback, watching
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,10 +16,11 @@ from .atoms import Layout
 from .checkpoint import Checkpoint
 from .coding import Coder
 from .history import LearningHistory
+from .images import Batch, Images
 from .options import Settings
-from .progress import Stopped, Watch
 from .update import update_filters
-from .windows import Batch, Images, Window, batches, draw
+from .watch import Stopped, Watch
+from .windows import Window, batches, cover, draw
 
 _SAVE_EVERY = 60.0  # seconds
 
@@ -42,7 +43,7 @@ class Passes:
         options = settings.options
         self.rng = np.random.default_rng(settings.seed)
         self.coder = Coder(settings.lam, options.boundary, settings.tol, options.max_iter)
-        windows = draw(images.windows(settings.window), options.max_windows, self.rng)
+        windows = draw(cover(images.sizes, settings.window), options.max_windows, self.rng)
         self.batches: list[list[Window]] = batches(windows, options.batch_size)
         self.filters = layout.start(options.init, images, self.rng)
         self.codes: list[Codes | None] = [None] * len(self.batches)

@@ -13,7 +13,7 @@ from ..sparse.active_set import ActiveSet
 from ..sparse.operator import CodesOperator, FilterLayout
 from ..types import Kind
 from .coding import Coder
-from .windows import Batch
+from .images import Batch
 
 _CG_STEPS = 150
 

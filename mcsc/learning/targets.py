@@ -26,9 +26,10 @@ from ..model.dictionary import Dictionary
 from ..model.lam import plain_lam
 from ..types import Boundary, Kind
 from .history import LearningProgress, Stop
+from .images import Images
 from .options import LearnOptions
-from .progress import Stopped, Watch, check_callback, watching
-from .windows import Images, Window, batches, draw
+from .watch import Stopped, Watch, check_callback, watching
+from .windows import Window, batches, cover, draw
 
 VALIDATION = 0.2
 """Share of the windows that is held out while ridges are compared."""
@@ -235,7 +236,7 @@ def fit_targets(
     assert images.target_channels is not None
     rng = np.random.default_rng(seed)
     most = options.max_windows if options.target_windows is None else options.target_windows
-    windows = draw(images.windows(window), most, rng)
+    windows = draw(cover(images.sizes, window), most, rng)
     ridges = options.ridges if len(windows) > 1 else options.ridges[:1]
     held = hold_out(windows, rng) if len(ridges) > 1 else np.zeros(len(windows), dtype=bool)
     # Batches of one kind, so that each is held out or not.

@@ -6,16 +6,23 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any, TypeAlias
 
 from ..errors import InvalidTypeError
 from ..model.codes import Codes
+from ..progress import ProgressBar
 from ..solvers.driver import Interrupt, asks_to_stop, deferred_interrupt
 from ..solvers.result import Result
 from .history import LearningProgress, Stage, Stop
 
 Callback: TypeAlias = Callable[[LearningProgress], Any]
+
+
+_TITLES: dict[Stage, str] = {
+    "passes": "learning",
+    "coding": "coding with the final filters",
+    "targets": "fitting target filters",
+}
 
 
 class Stopped(Exception):
@@ -36,7 +43,7 @@ class Watch:
     """
 
     def __init__(
-        self, started: float, callback: Callback | None, interrupt: Interrupt, bar: LearningBar
+        self, started: float, callback: Callback | None, interrupt: Interrupt, bar: ProgressBar
     ) -> None:
         self._started = started
         self._callback = callback
@@ -51,7 +58,8 @@ class Watch:
 
     def report(self, stage: Stage, step: int, steps: int, objective: float = math.nan) -> None:
         """Show a step that is done; whether it is to be the last, `go_on` says."""
-        self._bar.update(stage, step, steps, objective)
+        note = "" if math.isnan(objective) else f"objective {objective:.5g}"
+        self._bar.update(step, note, total=steps, title=_TITLES[stage])
         if self._callback is None:
             return
         state = LearningProgress(stage, step, steps, self.seconds(), objective)
@@ -96,56 +104,5 @@ def watching(started: float, callback: Callback | None, *, progress: bool) -> It
     progress : bool
         Show the bar.
     """
-    with deferred_interrupt() as interrupt, LearningBar(shown=progress) as bar:
+    with deferred_interrupt() as interrupt, ProgressBar("learning", shown=progress) as bar:
         yield Watch(started, callback, interrupt, bar)
-
-
-_WORDS: dict[Stage, str] = {
-    "passes": "learning",
-    "coding": "coding with the final filters",
-    "targets": "fitting target filters",
-}
-
-
-class LearningBar:
-    """Shows steps and the objective with rich; nothing is imported unless `shown`."""
-
-    def __init__(self, *, shown: bool) -> None:
-        self._bar: Any = None
-        self._task: Any = None
-        if shown:
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.completed}/{task.total}"),
-                TextColumn("objective {task.fields[objective]}"),
-                TimeElapsedColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._task = self._bar.add_task(_WORDS["passes"], total=None, objective="-")
-
-    def __enter__(self) -> LearningBar:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def update(self, stage: Stage, done: int, total: int, objective: float) -> None:
-        """Show how far it is."""
-        if self._bar is not None:
-            shown = "-" if math.isnan(objective) else f"{objective:.5g}"
-            self._bar.update(
-                self._task, description=_WORDS[stage], completed=done, total=total, objective=shown
-            )
