@@ -285,11 +285,15 @@ def _tell(out: Path, learned: Learned) -> None:
         return
     left = (fit.mse / fit.target_power) ** 0.5
     chosen = (
-        f"the best of {len(fit.ridges)} on {fit.validation_windows} windows held out"
+        f"the best of {len(fit.ridges)} on {_count(fit.validation_windows)} held out"
         if fit.ridges
-        else "not compared with others: there is one window"
+        else "not compared with others"
     )
     click.echo(
         f"Target filters leave {100 * left:.0f} % of the target's root mean square on "
-        f"{fit.windows} windows (ridge {fit.ridge:g}, {chosen})."
+        f"{_count(fit.windows)} (ridge {fit.ridge:g}, {chosen})."
     )
+
+
+def _count(windows: int) -> str:
+    return f"{windows} window{'' if windows == 1 else 's'}"

@@ -165,8 +165,9 @@ class Passes:
         worst = sorted(self._worst, key=lambda entry: -entry[0])
         edges = np.cumsum([0, *self.images.channels])
         starts = np.cumsum([0, *(shape[0] for shape in self.layout.shapes)])
-        banks = self.layout.banks(self.filters)
-        replaced = 0
+        filters = self.filters.copy()
+        given, old = self.layout.banks(filters), self.layout.banks(self.filters)
+        replaced = []
         for k, (energy, patch) in zip(dead, worst, strict=False):
             if energy <= 0:
                 break
@@ -175,10 +176,19 @@ class Passes:
             part = patch if group == 0 else patch[edges[group - 1] : edges[group]]
             norm = float(np.sqrt((part**2).sum()))
             if norm > 0:
-                banks[g][k - starts[g]] = part / norm
-                replaced += 1
-        self.filters = self.layout.project(self.filters)
-        return replaced
+                given[g][k - starts[g]] = part / norm
+                replaced.append((g, k - starts[g]))
+        filters = self.layout.project(filters)
+        found = self.layout.banks(filters)
+        count = 0
+        for g, k in replaced:
+            # Of a patch, the constraint can leave nothing: its middle may be unknown, or flat.
+            if np.abs(found[g][k]).max() > 1e-6:
+                count += 1
+            else:
+                found[g][k] = old[g][k]
+        self.filters = filters
+        return count
 
     # ------------------------------------------------------------------ end
     def finish(self, watch: Watch) -> float:

@@ -240,14 +240,16 @@ def fit_targets(
     ridges = options.ridges if len(windows) > 1 else options.ridges[:1]
     held = hold_out(windows, rng) if len(ridges) > 1 else np.zeros(len(windows), dtype=bool)
     # Batches of one kind, so that each is held out or not.
-    fitted = [w for w, out in zip(windows, held, strict=True) if not out]
-    apart = [w for w, out in zip(windows, held, strict=True) if out]
-    groups = batches(fitted, options.batch_size)
-    training = np.ones(len(groups), dtype=bool)
-    groups += batches(apart, options.batch_size)
-    training = np.concatenate([training, np.zeros(len(groups) - len(training), dtype=bool)])
+    groups: list[list[Window]] = []
+    apart: list[bool] = []
+    for out in (False, True):
+        kind = [w for w, chosen in zip(windows, held, strict=True) if chosen == out]
+        groups += batches(kind, options.batch_size)
+        apart += [out] * (len(groups) - len(apart))
+    validation = np.array(apart)
+    compared = ridges if held.any() else ()
 
-    steps = len(groups) + 1 + (len(ridges) if apart else 0)
+    steps = len(groups) + len(compared) + 1
     step = 0
 
     def done() -> None:
@@ -268,9 +270,9 @@ def fit_targets(
     if regression.empty:
         raise NoActiveCodeError("no code is active at this lam: there is nothing to fit targets to")
     errors = []
-    for ridge in ridges if apart else ():
-        filters = regression.fit(ridge, training, watch.go_on)
-        errors.append(regression.mse(filters, ~training))
+    for ridge in compared:
+        filters = regression.fit(ridge, ~validation, watch.go_on)
+        errors.append(regression.mse(filters, validation))
         done()
     best = ridges[int(np.argmin(errors))] if errors else ridges[0]
     everything = np.ones(len(groups), dtype=bool)
@@ -286,9 +288,9 @@ def fit_targets(
         ),
         stopped="completed",
         ridge=best,
-        ridges=tuple(ridges) if errors else (),
+        ridges=compared,
         validation_mse=tuple(errors),
-        validation_windows=len(apart),
+        validation_windows=int(held.sum()),
         windows=len(windows),
         mse=regression.mse(filters, everything),
         target_power=regression.mse(None, everything),

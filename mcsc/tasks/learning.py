@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import InvalidTypeError, InvalidValueError
 from ..images.colour import luma_studio
 from ..images.split import lowpass_split
@@ -75,6 +77,7 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
     def __init__(self, task: Task, readers: Sequence[Reader], settings: TaskSettings) -> None:
         self._task, self._readers, self._settings = task, readers, settings
         self._last: tuple[int, tuple[tuple[Floats, ...], Floats | None]] | None = None
+        self._first: tuple[str, tuple[int, ...]] | None = None
 
     def __len__(self) -> int:
         return len(self._readers)
@@ -98,8 +101,30 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
             raise IndexError(index)
         index %= len(self)
         if self._last is None or self._last[0] != index:
-            self._last = (index, self.make(self._readers[index](), index))
+            images = self._readers[index]()
+            self._check(images, index)
+            self._last = (index, self.make(images, index))
         return self._last[1]
+
+    def _check(self, images: tuple[Floats, ...], index: int) -> None:
+        """Refuse, by its name, a scene that cannot be learned from together with the first."""
+        name = self.name(index)
+        if not all(np.isfinite(image).all() for image in images):
+            raise InvalidValueError(
+                f"{name} holds NaN or Inf: images to learn from must have no holes"
+            )
+        channels = tuple(len(image) for image in images[:2])
+        if self._first is None:
+            self._first = name, channels
+        first, wanted = self._first
+        s = self._settings
+        # What is coded channel by channel, or as a luma, may differ.
+        together = (s.joint, s.joint if self._task.kind == "fusion" else s.colour_guide)
+        if any(t and a != b for t, a, b in zip(together, channels, wanted, strict=True)):
+            raise InvalidValueError(
+                f"{name} has images of {channels[0]} and {channels[1]} channels, {first} of "
+                f"{wanted[0]} and {wanted[1]}: all scenes must have as many"
+            )
 
     def name(self, index: int) -> str:
         """Return what to call a scene in a message."""

@@ -5,7 +5,10 @@ import pytest
 
 import mcsc
 from mcsc.errors import Refusal
+from mcsc.learning import watch
 from mcsc.learning.atoms import Layout
+from mcsc.learning.images import Images
+from mcsc.learning.options import Settings
 from mcsc.learning.passes import Passes
 from tests import helpers
 from tests.mcsc.learning.small import SMALL, banks, learn
@@ -135,6 +138,24 @@ def test_dead_atoms_are_replaced():
     assert sum(learned.history.replaced) >= 1
 
 
+def test_patches_of_which_the_constraint_leaves_nothing_replace_no_atom():
+    settings = Settings(
+        lam=0.3, n_common=0, n_unique=2, filter_size=(2, 6), passes=2, window=24, tol=0.1, seed=0,
+        options=mcsc.LearnOptions(),
+    ).for_channels((1,))  # fmt: skip
+    images = Images((np.random.default_rng(0).random((24, 24)),))
+    state = Passes(images, settings.layout((1,)), settings)
+    small, large = state.layout.banks(state.filters)[0].copy()
+    hollow = np.ones((1, 6, 6))
+    hollow[:, 2:4, 2:4] = 0  # where the small filter lies
+    state._worst = [(2.0, hollow), (1.0, hollow)]
+    assert state._replace_dead() == 1
+    found = state.layout.banks(state.filters)[0]
+    np.testing.assert_array_equal(found[0], small)
+    assert not np.array_equal(found[1], large)
+    assert state.layout.dictionary(state.filters).n_maps == 2
+
+
 def mcsc_smooth(signal):
     from scipy.ndimage import gaussian_filter
 
@@ -178,11 +199,23 @@ def test_callback_sees_every_step_of_every_stage():
     assert sorted(s.seconds for s in seen) == [s.seconds for s in seen]
 
 
-def test_progress_bar_shows_the_stages(capsys):
+def test_progress_bar_shows_the_stages(monkeypatch):
+    shown = []
+
+    class Bar(watch.ProgressBar):
+        def update(self, done, note="", *, total=None, title=None):
+            shown.append((self._shown, title, done, total, note.split(" ")[0]))
+
+    monkeypatch.setattr(watch, "ProgressBar", Bar)
     signals, _ = helpers.make_sparse_images()
-    learn(signals, signals[0], passes=1, progress=True)
-    captured = capsys.readouterr()
-    assert captured.out == ""
+    learn(signals, signals[0], passes=1, ridge=1, progress=False, window=12, batch_size=16)
+    learn(signals, signals[0], passes=1, ridge=1, progress=True, window=12, batch_size=16)
+    stages = [
+        ("learning", 1, 1, "objective"), ("coding with the final filters", 1, 1, "objective"),
+        ("fitting target filters", 1, 2, ""), ("fitting target filters", 2, 2, ""),
+    ]  # fmt: skip
+    seen = [entry for entry in shown if entry[1]]
+    assert seen == [(wanted, *stage) for wanted in (False, True) for stage in stages]
 
 
 def test_single_signal_and_no_common():

@@ -67,3 +67,31 @@ def test_refusals():
         learn_small(options={"passes": 3})
     with pytest.raises(TypeError, match="memory"):
         learn_small(memory=3)
+
+
+def learn_from(second, name="depth-sr", **settings):
+    """A scene of one and three channels, and another one that is called "odd"."""
+    rng = np.random.default_rng(0)
+
+    def reader(*images):
+        return lambda: images
+
+    odd = reader(*second)
+    odd.name = "odd"
+    first = reader(rng.random((1, 32, 32)), rng.random((3, 32, 32)))
+    settings = TaskSettings(flips=False, **settings)
+    return learn_task(get_task(name), [first, odd], settings, **SMALL)
+
+
+def test_scenes_that_do_not_fit_are_called_by_their_names():
+    rng = np.random.default_rng(1)
+    x, y = rng.random((1, 32, 32)), rng.random((3, 32, 32))
+    grey = y[:1]
+    with pytest.raises(ValueError, match="odd has images of 1 and 1 channels, scene 0 of 1 and 3"):
+        learn_from((x, grey), colour_guide=True)
+    with pytest.raises(ValueError, match="odd has images of 3 and 3 channels, scene 0 of 1 and 3"):
+        learn_from((y, y), joint=True)
+    assert learn_from((y, grey)).completed
+    x[0, 3, 4] = np.nan
+    with pytest.raises(ValueError, match="odd holds NaN or Inf: images to learn from must"):
+        learn_from((x, y))
