@@ -19,7 +19,7 @@ from ..quality.measures import MEASURES
 from ..tasks.restoration import restore
 from ..tasks.shipped import load_pretrained
 from ..tasks.task import get_task
-from .report import run_settings
+from .report import settings_of
 
 
 def show_restoration(out: Path, pair: Pair, tol: float) -> bool:
@@ -74,7 +74,7 @@ def show_restoration(out: Path, pair: Pair, tol: float) -> bool:
         "the model restored it with the photograph as guide. RMSE is in grey levels of 255, over "
         f"the measured pixels. {pair.description}"
     )
-    settings = run_settings(found, task)
+    settings = settings_of(found, task)
     write_report(out / "report.html", Report(task.title, [scene], text, measures, settings))
     before, after = table["bicubic"]["RMSE"], table["mcsc"]["RMSE"]
     change = f"{100 * abs(1 - after / before):.0f} % {'less' if after < before else 'more'}"

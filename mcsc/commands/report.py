@@ -16,8 +16,8 @@ from ..types import Floats
 from .info import versions
 
 
-def run_settings(found: Restored | Fused, task: Task) -> dict[str, object]:
-    """What a result was made with, for a page."""
+def settings_of(found: Restored | Fused, task: Task) -> dict[str, object]:
+    """What a page says about how an image was made."""
     return {
         "task": task.title,
         "lam": found.lam,
@@ -37,10 +37,10 @@ def report_of_restoration(
         inputs=[("input x", _visible(x)), ("guide y", _visible(y))],
         before=("input", _visible(x)),
         after=("restored", _visible(found.image)),
-        layers=[("base", _visible(found.base))],
-        split=_split([("common part", found.common), ("unique part of x", found.unique)]),
+        layers=_there([("base", found.base)]),
+        split=_there([("common part", found.common), ("unique part of x", found.unique)]),
     )
-    write_report(path, Report(task.title, [scene], settings=run_settings(found, task)))
+    write_report(path, Report(task.title, [scene], settings=settings_of(found, task)))
 
 
 def report_of_fusion(
@@ -48,7 +48,7 @@ def report_of_fusion(
 ) -> None:
     """Write the page of `mcsc fuse`."""
     names = _distinct(names)
-    layers = [("base", _visible(found.base))]
+    layers = _there([("base", found.base)])
     if found.weights is not None:
         layers += [(f"share of {n}", w[None]) for n, w in zip(names, found.weights, strict=True)]
     # Of more than two sources the last one was fused with what the others had become.
@@ -60,9 +60,9 @@ def report_of_fusion(
         before=(names[0], _visible(sources[0])),
         after=("fused", _visible(found.image)),
         layers=layers,
-        split=_split([("common part", found.common), *parts]),
+        split=_there([("common part", found.common), *parts]),
     )
-    write_report(path, Report(task.title, [scene], settings=run_settings(found, task)))
+    write_report(path, Report(task.title, [scene], settings=settings_of(found, task)))
 
 
 def report_of_evaluation(
@@ -95,8 +95,8 @@ def _visible(image: Floats) -> Floats:
     return image if len(image) in (1, 3) else image[:1]
 
 
-def _split(parts: Sequence[tuple[str, Floats | None]]) -> list[tuple[str, Floats]]:
-    return [(label, _visible(part)) for label, part in parts if part is not None]
+def _there(images: Sequence[tuple[str, Floats | None]]) -> list[tuple[str, Floats]]:
+    return [(label, _visible(image)) for label, image in images if image is not None]
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
