@@ -1,0 +1,138 @@
+"""Tables of what there is to choose from; other packages and scripts can add entries."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+from .errors import InvalidValueError, MissingExtraError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+__all__ = ["Table"]
+
+E = TypeVar("E")
+
+
+class Table(Mapping[str, E], Generic[E]):
+    """Named entries, in the order in which they were added.
+
+    Parameters
+    ----------
+    what : str
+        What an entry is, for messages: "task".
+    group : str, optional
+        Entry-point group by which installed packages add entries. It is looked up when the table
+        is first read, and an entry is loaded when it is first asked for. They come last, by name;
+        an entry that was added goes before one of an installed package of the same name.
+
+    Examples
+    --------
+    >>> from mcsc.tables import Table
+    >>> numbers = Table("number")
+    >>> numbers.add("one", 1)
+    >>> numbers["one"]
+    1
+    >>> numbers.find("two")
+    Traceback (most recent call last):
+        ...
+    mcsc.errors.InvalidValueError: number must be one of one; found 'two'
+    """
+
+    def __init__(self, what: str, group: str | None = None) -> None:
+        self.what, self.group = what, group
+        self._entries: dict[str, E] = {}
+        self._plugins: dict[str, EntryPoint] | None = None
+
+    def add(self, name: str, entry: E) -> None:
+        """Add an entry.
+
+        Raises
+        ------
+        ValueError
+            The name is empty, or taken: `remove` the other entry first.
+        """
+        if not isinstance(name, str) or not name:
+            raise InvalidValueError(f"a {self.what} needs a name; found {name!r}")
+        if name in self._entries:
+            raise InvalidValueError(f"there is a {self.what} {name} already: remove it first")
+        self._entries[name] = entry
+
+    def remove(self, name: str) -> None:
+        """Take an entry out.
+
+        Raises
+        ------
+        ValueError
+            There is none of this name; the message lists those there are.
+        """
+        self._require(name)
+        self._entries.pop(name, None)
+        self._found().pop(name, None)
+
+    def find(self, name: str) -> E:
+        """Return the entry of a name, or refuse a name that is not there.
+
+        Raises
+        ------
+        ValueError
+            There is none of this name; the message lists those there are.
+        ModuleNotFoundError
+            It is of another package, which needs something that is not installed.
+        """
+        self._require(name)
+        return self[name]
+
+    def available(self) -> dict[str, E]:
+        """All entries; one of another package that cannot be loaded costs a warning."""
+        found = {}
+        for name in self:
+            try:
+                found[name] = self[name]
+            except Exception as error:  # whatever somebody else's module raises
+                words = " ".join(str(error).split())
+                warnings.warn(f"the {self.what} {name} cannot be loaded: {words}", stacklevel=2)
+        return found
+
+    def __getitem__(self, name: str) -> E:
+        if name not in self._entries and name in self._found():
+            self._entries[name] = self._load(self._found()[name])
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._entries, *(n for n in self._found() if n not in self._entries)])
+
+    def __len__(self) -> int:
+        return len(self._entries.keys() | self._found().keys())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries or name in self._found()
+
+    def __repr__(self) -> str:
+        return f"<table of {len(self)}, {self.what}: {', '.join(self)}>"
+
+    def _require(self, name: str) -> None:
+        if name not in self:
+            raise InvalidValueError(f"{self.what} must be one of {', '.join(self)}; found {name!r}")
+
+    def _found(self) -> dict[str, EntryPoint]:
+        if self._plugins is None:
+            self._plugins = {}
+            if self.group is not None:
+                from importlib.metadata import entry_points
+
+                found = sorted(entry_points(group=self.group), key=lambda entry: entry.name)
+                self._plugins = {entry.name: entry for entry in found}
+        return self._plugins
+
+    def _load(self, entry: EntryPoint) -> E:
+        try:
+            return cast("E", entry.load())
+        except ModuleNotFoundError as error:
+            package = entry.dist.name if entry.dist else entry.module.partition(".")[0]
+            raise MissingExtraError(
+                f"the {self.what} {entry.name} needs {error.name}, which is not installed: see "
+                f"the extras of the package {package}, as in pip install 'mcsc[unfolded]'"
+            ) from error
