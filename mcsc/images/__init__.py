@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from .files import Image, ImageFileError, read_image, write_image
     from .resize import degrade, imresize
     from .samples import Pair, motorcycle
-    from .split import Split, lowpass_split
+    from .split import LowpassSplit, fill_holes, lowpass_split
 
 __all__ = [
     "Image",
     "ImageFileError",
+    "LowpassSplit",
     "Pair",
-    "Split",
     "degrade",
+    "fill_holes",
     "imresize",
     "lowpass_split",
     "luma_full",
@@ -38,7 +39,7 @@ _HOME = {
     "files": ("Image", "ImageFileError", "read_image", "write_image"),
     "resize": ("degrade", "imresize"),
     "samples": ("Pair", "motorcycle"),
-    "split": ("Split", "lowpass_split"),
+    "split": ("LowpassSplit", "fill_holes", "lowpass_split"),
 }
 
 

@@ -1,7 +1,8 @@
 """Whether two images of one scene are registered, and bringing them into register.
 
 Everything is estimated on the strength of the gradient of the grey image, which looks alike where
-the grey values do not: in depth and colour, CT and MR, flash and ambient light.
+the grey values do not: in depth and colour, CT and MR, flash and ambient light. The grey image is
+the luma of three channels and the mean of any other number of bands.
 """
 
 from __future__ import annotations
@@ -18,13 +19,25 @@ from ..checks import check_image
 from ..errors import InvalidValueError
 from ..types import Floats
 from .planes import luma_plane, planes
+from .resize import imresize
 
-__all__ = ["CONFIDENT", "Alignment", "Shift", "align", "estimate_shift"]
+__all__ = [
+    "CONFIDENT",
+    "DISPLACED",
+    "Alignment",
+    "Shift",
+    "align",
+    "displacement",
+    "estimate_shift",
+]
 
 Plane = NDArray[np.float64]
 
 CONFIDENT = 0.2
 """Confidence of :func:`estimate_shift` from which its shift can be relied on."""
+
+DISPLACED = 3.0
+"""Pixels from which a shift is more than the parallax and rounding of registered images."""
 
 _SMALLEST = 32
 _REACH = 4  # the largest shift that is looked for is one in so many of the size
@@ -73,8 +86,9 @@ def estimate_shift(x: Floats, y: Floats) -> Shift:
 
     Parameters
     ----------
-    x, y : array of floats, shape (H, W), (1, H, W) or (3, H, W)
-        Of one height and width, at least 32 x 32 pixels; they may be of different modality.
+    x, y : array of floats, shape (H, W) or (C, H, W)
+        Of one height and width, at least 32 x 32 pixels; they may be of different modality, and
+        of different numbers of channels.
 
     Returns
     -------
@@ -90,8 +104,7 @@ def estimate_shift(x: Floats, y: Floats) -> Shift:
     TypeError
         An image is not an array of floats.
     ValueError
-        An image is not finite, smaller than 32 x 32, has neither 1 nor 3 channels, or the sizes
-        differ.
+        An image is not finite or smaller than 32 x 32, or the sizes differ.
 
     Notes
     -----
@@ -110,25 +123,67 @@ def estimate_shift(x: Floats, y: Floats) -> Shift:
     return _estimate(*_features(("x", x), ("y", y)))
 
 
-def align(moving: Floats, reference: Floats, *, flow: bool = False) -> Alignment:
+def displacement(x: Floats, y: Floats, *, names: tuple[str, str] = ("x", "y")) -> Shift | None:
+    """Return the shift of an image against another one if they are visibly not registered.
+
+    Parameters
+    ----------
+    x, y : array of floats, shape (H, W) or (C, H, W)
+        Of one scene; where the sizes differ, the smaller one is enlarged to the larger.
+    names : (str, str)
+        What messages call the two images.
+
+    Returns
+    -------
+    Shift or None
+        As :func:`estimate_shift`, if it is distinct (`CONFIDENT`) and at least `DISPLACED` pixels
+        in rows or columns. None: registered, or nothing can be told, as of images below 32 pixels.
+
+    Raises
+    ------
+    TypeError
+        An image is not an array of floats.
+    ValueError
+        An image is not finite.
+    """
+    for name, image in zip(names, (x, y), strict=True):
+        check_image(name, image)
+    height, width = (max(n) for n in zip(x.shape[-2:], y.shape[-2:], strict=True))
+    if min(height, width) < _SMALLEST:
+        return None
+    x, y = (_resized(image, (height, width)) for image in (x, y))
+    shift = estimate_shift(x, y)
+    distinct = shift.confidence >= CONFIDENT
+    return shift if distinct and max(abs(shift.rows), abs(shift.columns)) >= DISPLACED else None
+
+
+def align(
+    moving: Floats,
+    reference: Floats,
+    *,
+    flow: bool = False,
+    names: tuple[str, str] = ("moving", "reference"),
+) -> Alignment:
     """Register an image to another one of the same scene.
 
     Parameters
     ----------
-    moving : array of floats, shape (H, W), (1, H, W) or (3, H, W)
-        The image to be moved.
-    reference : array of floats, shape (H, W), (1, H, W) or (3, H, W)
-        The image to lie on, of one height and width with `moving`; it may be of another modality.
+    moving : array of floats, shape (H, W) or (C, H, W)
+        The image to be moved. If it has another size than `reference`, it is first resized.
+    reference : array of floats, shape (H, W) or (C, H, W)
+        The image to lie on; it may be of another modality.
     flow : bool
         False: by one shift of the whole image, that of :func:`estimate_shift` if it is distinct
         (`CONFIDENT`), else none. True: by the optical flow, too, that is left after it: for
         parallax and small deformations.
+    names : (str, str)
+        What messages call the two images.
 
     Returns
     -------
     Alignment
-        ``image`` has shape and dtype of `moving` and lies within its range: cubic splines are
-        sampled once and clipped.
+        ``image`` has the channels and the dtype of `moving` and lies within its range: cubic
+        splines are sampled once and clipped.
 
     Raises
     ------
@@ -146,20 +201,27 @@ def align(moving: Floats, reference: Floats, *, flow: bool = False) -> Alignment
     G. Le Besnerais, F. Champagnat, "Dense optical flow by iterative local window registration",
     ICIP 2005. doi:10.1109/ICIP.2005.1529706
     """
-    features = _features(("reference", reference), ("moving", moving))
+    check_image(names[0], moving)
+    check_image(names[1], reference)
+    words = ""
+    size, shape = moving.shape[-2:], reference.shape[-2:]
+    if size != shape:
+        words = f"resized from {size[0]} x {size[1]} to {shape[0]} x {shape[1]}, "
+        moving = _resized(moving, shape)
+    features = _features((names[1], reference), (names[0], moving))
     rows, columns, confidence = _estimate(*features)
     distinct = confidence >= CONFIDENT
     shift = (rows, columns) if distinct else (0.0, 0.0)
     if distinct:
-        words = f"moved by {rows:+.2f} rows and {columns:+.2f} columns"
+        words += f"moved by {rows:+.2f} rows and {columns:+.2f} columns"
     else:
-        words = "not moved, as no shift is distinct"
+        words += "not moved, as no shift is distinct"
     words += f" (confidence {confidence:.2f})"
-    grid = np.indices(moving.shape[-2:], dtype=np.float64)
+    grid = np.indices(shape, dtype=np.float64)
     grid -= np.reshape(shift, (2, 1, 1))
     magnitude = 0.0
     if flow:
-        field = _flow(reference, _sampled(luma_plane(moving), grid))
+        field = _flow(reference, _sampled(_grey(moving), grid))
         lengths = np.hypot(*field)
         magnitude = float(lengths.mean())
         words += (
@@ -177,7 +239,7 @@ def align(moving: Floats, reference: Floats, *, flow: bool = False) -> Alignment
 # --------------------------------------------------------------------------- parts
 def _features(*images: tuple[str, Any]) -> list[Plane]:
     for name, image in images:
-        check_image(name, image, channels=(1, 3))
+        check_image(name, image)
         if min(image.shape[-2:]) < _SMALLEST:
             raise InvalidValueError(
                 f"{name} has shape {image.shape}; want at least {_SMALLEST} x {_SMALLEST} pixels"
@@ -187,7 +249,17 @@ def _features(*images: tuple[str, Any]) -> list[Plane]:
         raise InvalidValueError(
             f"{first} has shape {one.shape}, {second} {two.shape}; want one height and width"
         )
-    return [_edges(luma_plane(image)) for _, image in images]
+    return [_edges(_grey(image)) for _, image in images]
+
+
+def _grey(image: Floats) -> Plane:
+    """Luma of three channels, and the mean of any other number of them, (H, W)."""
+    stack = planes(image)
+    return luma_plane(stack) if len(stack) == 3 else np.asarray(stack.mean(axis=0), np.float64)
+
+
+def _resized(image: Floats, shape: tuple[int, int]) -> Floats:
+    return image if image.shape[-2:] == shape else imresize(image, shape)
 
 
 def _estimate(f: Plane, g: Plane) -> Shift:
@@ -262,7 +334,7 @@ def _flow(reference: Floats, moved: Plane) -> Plane:
     """Where in the moved image each pixel of the reference is found: offsets (2, H, W)."""
     from skimage.registration import optical_flow_ilk
 
-    f, g = (_even(_edges(plane)) for plane in (luma_plane(reference), moved))
+    f, g = (_even(_edges(plane)) for plane in (_grey(reference), moved))
     field = optical_flow_ilk(  # type: ignore[no-untyped-call]
         f, g, radius=10, num_warp=10, gaussian=True, prefilter=True
     )

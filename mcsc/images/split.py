@@ -14,13 +14,13 @@ from ..checks import check_floats, check_number
 from ..errors import InvalidTypeError, InvalidValueError
 from ..types import Floats
 
-__all__ = ["Split", "lowpass_split"]
+__all__ = ["LowpassSplit", "fill_holes", "lowpass_split"]
 
 _RTOL = 1e-10
 _MAX_ITER = 2000
 
 
-class Split(NamedTuple):
+class LowpassSplit(NamedTuple):
     """What :func:`lowpass_split` returns; it unpacks as ``low, high``."""
 
     low: Floats
@@ -29,7 +29,9 @@ class Split(NamedTuple):
     """Detail, ``image - low``; zero where the mask is zero."""
 
 
-def lowpass_split(image: Floats, strength: float = 5.0, mask: NDArray[Any] | None = None) -> Split:
+def lowpass_split(
+    image: Floats, strength: float = 5.0, mask: NDArray[Any] | None = None
+) -> LowpassSplit:
     r"""Split an image into a smooth part and detail by Tikhonov regularisation.
 
     .. math::
@@ -53,7 +55,7 @@ def lowpass_split(image: Floats, strength: float = 5.0, mask: NDArray[Any] | Non
 
     Returns
     -------
-    Split
+    LowpassSplit
         ``low``, defined in holes too, and ``high``, zero in holes; shape and dtype of `image`.
         ``low + high`` is `image` to rounding wherever w > 0.
 
@@ -96,7 +98,7 @@ def lowpass_split(image: Floats, strength: float = 5.0, mask: NDArray[Any] | Non
         if not np.isfinite(image).all():
             raise InvalidValueError("image holds NaN or Inf; give a mask that is 0 there")
         low = _solve(image, strength, 1.0)
-        return Split(low, image - low)
+        return LowpassSplit(low, image - low)
 
     weight = _weight(mask, image)
     known = weight > 0
@@ -111,7 +113,29 @@ def lowpass_split(image: Floats, strength: float = 5.0, mask: NDArray[Any] | Non
         filled.reshape(planes), weight.reshape(planes), low.reshape(planes), strict=True
     ):
         target[...] = _solve_weighted(x, w, strength)
-    return Split(low, np.where(known, filled - low, 0))
+    return LowpassSplit(low, np.where(known, filled - low, 0))
+
+
+def fill_holes(image: Floats, mask: NDArray[Any], strength: float = 5.0) -> Floats:
+    """Fill unknown pixels by the smooth part of the known ones; these stay as they are.
+
+    Parameters
+    ----------
+    image, strength, mask
+        As in :func:`lowpass_split`.
+
+    Returns
+    -------
+    array
+        Shape and dtype of `image`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`lowpass_split`.
+    """
+    low = lowpass_split(image, strength, mask).low
+    return np.where(_weight(mask, image) > 0, image, low)
 
 
 def _solve(right: Floats, strength: float, weight: float) -> Floats:

@@ -5,8 +5,8 @@ import pytest
 import scipy.ndimage
 import skimage.data
 
-from mcsc.images import motorcycle, read_image
-from mcsc.images.registration import CONFIDENT, align, estimate_shift
+from mcsc.images import imresize, motorcycle, read_image
+from mcsc.images.registration import CONFIDENT, align, displacement, estimate_shift
 from tests.paths import SHARED
 
 DATA = SHARED / "data"
@@ -159,12 +159,55 @@ def test_refuses_bad_images(call, a, b):
         call((255 * x).astype(np.uint8), x)
     with pytest.raises(ValueError, match=f"{b} holds NaN or Inf"):
         call(x, x * np.nan)
+    with pytest.raises(ValueError, match=r"has shape \(31, 280\); want at least 32 x 32"):
+        call(x[:31], x[:31])
+
+
+def test_refuses_images_of_two_sizes_and_says_who_is_meant():
+    x = photograph()
     with pytest.raises(ValueError, match=r"has shape .* want one height and width"):
-        call(x, x.T)
-    with pytest.raises(ValueError, match=rf"{b} has shape \(2, 300, 280\); want 1 or 3 channels"):
-        call(x, np.stack([x, x]))
-    with pytest.raises(ValueError, match=rf"{a} has shape \(31, 280\); want at least 32 x 32"):
-        call(x[:31], x)
+        estimate_shift(x, x.T)
+    with pytest.raises(ValueError, match=r"b\.png has shape \(20, 280\); want at least 32 x 32"):
+        align(x[:20], x[:20], names=("b.png", "b.png"))
+    with pytest.raises(ValueError, match=r"b\.png holds NaN or Inf"):
+        align(x, x * np.nan, names=("a.png", "b.png"))
+    with pytest.raises(ValueError, match=r"a\.png holds NaN or Inf"):
+        displacement(x * np.nan, x, names=("a.png", "b.png"))
+
+
+# --------------------------------------------------------------------------- bands, sizes
+@pytest.mark.parametrize("bands", [2, 4, 5, 31])
+def test_any_number_of_bands_is_compared_by_their_mean(bands):
+    x, y = views((3.0, -5.0))
+    share = np.linspace(0.2, 1, bands)[:, None, None]
+    found = estimate_shift(share * x, y)
+    np.testing.assert_allclose(found[:2], (3, -5), rtol=0, atol=0.1)
+    shift = displacement(share * x, y)
+    np.testing.assert_allclose(shift[:2], (3, -5), rtol=0, atol=0.1)
+    result = align(share * y, x)
+    assert result.image.shape == (bands, *x.shape)
+    np.testing.assert_allclose(result.shift, (3, -5), rtol=0, atol=0.1)
+
+
+def test_what_is_registered_unclear_or_small_is_not_displaced():
+    x, y = views((1.0, -2.0))
+    assert displacement(x, y) is None
+    assert displacement(*np.random.default_rng(0).random((2, 64, 64))) is None
+    x, y = views((3.0, -5.0))
+    assert displacement(x, y) is not None
+    assert displacement(x[:31], y[:31]) is None
+    assert displacement(x[:1, :1], y[:1, :1]) is None
+
+
+def test_images_of_two_sizes_are_compared_on_the_larger_grid():
+    x, y = views((8.0, -12.0))
+    small = imresize(y, 0.25)
+    shift = displacement(x, small)
+    np.testing.assert_allclose(shift[:2], (8, -12), rtol=0, atol=0.5)
+    result = align(small, x)
+    assert result.image.shape == x.shape
+    np.testing.assert_allclose(result.shift, (8, -12), rtol=0, atol=0.5)
+    assert result.description.startswith("resized from 60 x 55 to 240 x 220, moved by +")
 
 
 # --------------------------------------------------------------------------- real images

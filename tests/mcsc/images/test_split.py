@@ -7,7 +7,7 @@ import scipy.sparse
 import scipy.sparse.linalg
 import skimage.data
 
-from mcsc.images import lowpass_split
+from mcsc.images import fill_holes, lowpass_split
 
 
 def photograph(dtype=np.float64):
@@ -184,3 +184,11 @@ def test_refused_masks(mask, message):
     error = TypeError if mask.dtype.kind == "U" else ValueError
     with pytest.raises(error, match=message):
         lowpass_split(photograph(), mask=mask)
+
+
+def test_holes_are_filled_by_the_smooth_part():
+    image, mask = photograph(), holes()
+    found = fill_holes(np.where(mask > 0, image, np.nan), mask)
+    np.testing.assert_array_equal(found[mask > 0], image[mask > 0])
+    low = lowpass_split(image, mask=mask).low
+    np.testing.assert_allclose(found[mask == 0], low[mask == 0], atol=1e-12)
