@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from .errors import InvalidTypeError, InvalidValueError
-from .types import Floats
+from .types import Floats, Kind
 
 __all__ = [
     "check_floats",
     "check_image",
+    "check_kind",
     "check_number",
     "check_sources",
     "check_whole",
@@ -53,6 +54,12 @@ def check_number(name: str, given: Any, *, zero: bool = False) -> float:
     raise InvalidValueError(
         f"{name} must be a finite number {'>=' if zero else '>'} 0, found {given!r}"
     )
+
+
+def check_kind(name: str, given: Any) -> None:
+    """Refuse what is not a kind of task."""
+    if given not in get_args(Kind):
+        raise InvalidValueError(f"{name} must be 'restoration' or 'fusion', found {given!r}")
 
 
 def check_floats(name: str, given: Any) -> None:

@@ -17,9 +17,10 @@ import click
 from ._version import __version__
 from .commands.demo import demo
 from .commands.evaluate import evaluate
+from .commands.fuse import fuse
 from .commands.info import info
 from .commands.learn import learn
-from .commands.restore import fuse, restore
+from .commands.restore import restore
 from .commands.solve import solve
 from .errors import InvalidTypeError, MissingExtraError, Refusal
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 
 import click
@@ -58,8 +59,9 @@ def demo(
     from ..images.files import write_image
     from ..images.samples import motorcycle
     from ..model.starter import dct_dictionary
-    from .decompose import Settings, Signal, decompose
-    from .outputs import make_folder, show_table, write_all
+    from ..tasks import decompose
+    from .inputs import Signal
+    from .outputs import make_folder, show_lam, show_table, write_all
 
     make_folder(out)
     whole = motorcycle()
@@ -77,8 +79,16 @@ def demo(
         Signal("y", pair.names[1], pair.y, None, {"sample": "motorcycle", "window": window}),
     ]
     dictionary = dct_dictionary((1, 1))
-    settings = Settings(method=method, tol=tol)
-    found = decompose(signals, dictionary, settings, click.echo)
+    found = decompose(
+        [signal.image for signal in signals],
+        dictionary,
+        masks=[signal.mask for signal in signals],
+        labels=[signal.label for signal in signals],
+        method=method,
+        tol=tol,
+        announce=lambda lam, largest: show_lam(dictionary, lam, largest, relative=True),
+        progress=sys.stderr.isatty(),
+    )
     show_table(signals, found)
     # The pair itself, so that everything can be done again, and otherwise, with `mcsc solve`.
     inputs = [f"{signal.symbol}.png" for signal in signals]

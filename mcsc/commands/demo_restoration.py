@@ -16,9 +16,7 @@ from ..images.files import write_image
 from ..images.resize import degrade, imresize
 from ..images.samples import Pair
 from ..quality.measures import MEASURES
-from ..tasks.restoration import restore
-from ..tasks.shipped import load_pretrained
-from ..tasks.task import get_task
+from ..tasks import get_task, restore
 from .report import settings_of
 
 
@@ -42,7 +40,7 @@ def show_restoration(out: Path, pair: Pair, tol: float) -> bool:
     # What a user would have: the small map, and the photograph.
     write_image(out / "small.png", imresize(truth, (height // 4, width // 4)), bit_depth=16)
     write_image(out / "photograph.png", guide, bit_depth=8)
-    found = restore(x, guide, load_pretrained(task.name), task, tol=tol)
+    found = restore(x, guide, task, tol=tol)
     assert found.common is not None
     assert found.unique is not None
 

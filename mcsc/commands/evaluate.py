@@ -9,41 +9,47 @@ import click
 
 from ..errors import InvalidValueError
 from ..tasks.task import TASKS
+from ..types import Device
 from . import options
+
+
+def _method_names() -> str:
+    from ..tasks.methods import method_names
+
+    return ", ".join(dict.fromkeys(n for t in TASKS.available().values() for n in method_names(t)))
 
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--data", metavar="DIR", type=click.Path(path_type=Path), help="The same as DIR.")
-@click.option(
-    "--task",
-    "task_name",
-    metavar="TASK",
-    type=click.Choice(list(TASKS)),
-    required=True,
-    help=f"One of {', '.join(TASKS)}.",
-)
+@options.task()
 @click.option(
     "--method",
     "methods",
     metavar="NAME",
     multiple=True,
-    help="bicubic, input, guided-filter, joint-bilateral; mean, laplacian, wavelet, decision-map, "
-    "exposure-fusion; mcsc; or one that another package adds. Repeat it, or separate names by "
-    "commas.  [default: the baselines and mcsc]",
+    cls=options.ListedOption,
+    names=_method_names,
+    help="{names}; a task has some of them. Repeat it, or separate names by commas.  [default: the "
+    "baselines and mcsc]",
 )
 @click.option("--scenes", metavar="NAMES", help="These scenes only, separated by commas.")
 @options.sigma
 @options.seed("Of the noise.")
 @click.option(
     "--dictionary",
+    metavar="FILE.npz",
+    type=click.Path(path_type=Path),
+    help="Of mcsc.  [default: the task's]",
+)
+@click.option(
     "--weights",
-    "dictionary",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Dictionary, or weights, for the methods that take some.  [default: the task's]",
+    help="Of a method of another package.  [default: those that come with it]",
 )
-@options.tol
+@options.tol_of_images
+@options.device
 @click.option(
     "--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write the table."
 )
@@ -71,7 +77,9 @@ def evaluate(
     sigma: float | None,
     seed: int,
     dictionary: Path | None,
+    weights: Path | None,
     tol: float,
+    device: Device,
     csv_path: Path | None,
     json_path: Path | None,
     images: Path | None,
@@ -88,30 +96,24 @@ def evaluate(
     if (folder is None) == (data is None):
         raise click.UsageError("want one folder of scenes")
     from ..images.files import write_image
-    from ..tasks.evaluation import evaluate as run
-    from ..tasks.folders import find_scenes
-    from ..tasks.methods import method_names, resolve_method
-    from ..tasks.task import get_task
+    from ..tasks import evaluate as run
+    from ..tasks import find_scenes, get_task
+    from ..tasks.methods import methods_by_name
     from .outputs import make_folder
 
     task = get_task(task_name)
-    if sigma is not None and task.sigma is None:
-        raise click.UsageError(f"--sigma is for flash-denoise, not for {task_name}")
-    level = task.sigma if sigma is None else sigma
     path = folder if data is None else data
     assert path is not None
     found = find_scenes(path, task, scenes.split(",") if scenes else None)
-    names = [word for entry in methods for word in entry.split(",")]
-    if not names:
-        names = method_names(task)[: method_names(task).index("mcsc") + 1]
-    resolved = {name: resolve_method(name, task, dictionary, tol) for name in names}
+    names = [word.strip() for entry in methods for word in entry.split(",")] or None
+    chosen = methods_by_name(names, task, dictionary=dictionary, weights=weights)
     if images is not None:
         make_folder(images)
     for target in (csv_path, json_path, report):
         if target is not None and not target.resolve().parent.is_dir():
             raise InvalidValueError(f"{target}: there is no folder {target.resolve().parent}")
     pictures: list[Any] = []
-    width = max(len(n) for n in ("method", *names))
+    width = max(len(n) for n in ("method", *chosen))
     longest = max(len(n) for n in ("scene", "mean", *(s.name for s in found)))
     head = "  ".join(f"{m.name:>9}" for m in task.measures)
     click.echo(f"{'scene':<{longest}}  {'method':<{width}}  {head}  {'seconds':>8}")
@@ -123,22 +125,23 @@ def evaluate(
     def each(row: Any, x: Any, y: Any, image: Any, truth: Any) -> None:
         line(row.scene, row.method, row.measures, row.seconds)
         if images is not None:
-            write_image(images / f"{row.scene}_{row.method}.png", image, bit_depth=8)
+            # Of any number of bands.
+            suffix = "png" if len(image) in (1, 3) else "tif"
+            write_image(images / f"{row.scene}_{row.method}.{suffix}", image, bit_depth=8)
         if report is not None:
             pictures.append((row, x, y, image, truth))
 
-    result = run(task, found, resolved, sigma=level, seed=seed, each=each)
+    result = run(found, task, chosen, sigma=sigma, tol=tol, device=device, seed=seed, each=each)
     click.echo()
     for method in result.methods():
-        rows = [r for r in result.rows if r.method == method]
-        seconds = sum(r.seconds for r in rows) / len(rows)
-        line("mean", method, result.mean(method), seconds)
+        line("mean", method, result.mean(method), result.seconds(method))
     if csv_path is not None:
         result.write_csv(csv_path)
     if json_path is not None:
         from .info import versions
 
-        result.write_json(json_path, sigma=level, seed=seed, versions=versions())
+        level = task.sigma if sigma is None else sigma
+        result.write_json(json_path, sigma=level, seed=seed, tol=tol, versions=versions())
     if report is not None:
         from .report import report_of_evaluation
 

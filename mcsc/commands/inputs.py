@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +13,29 @@ from ..errors import InvalidValueError
 from ..images.colour import luma_studio
 from ..images.files import read_image
 from ..model.dictionary import Dictionary
+from ..tasks.decomposition import symbols
 from ..types import Floats
-from .decompose import Signal, symbols
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """An image to be decomposed, with its mask."""
+
+    symbol: str
+    """``x``, ``y``, or ``x1``, ``x2``, ... of more than two."""
+    name: str
+    """For titles and the table."""
+    image: Floats
+    """Shape (C, H, W)."""
+    mask: Floats | None = None
+    """Weights (1 or C, H, W), 0 where the image is unknown."""
+    source: dict[str, Any] = field(default_factory=dict)
+    """Where it came from, for ``result.json``."""
+
+    @property
+    def label(self) -> str:
+        """For titles of pictures."""
+        return f"{self.symbol}, {self.name}"
 
 
 def read_signals(
@@ -44,11 +67,9 @@ def read_signals(
     for m, (symbol, path, (image, pixels)) in enumerate(
         zip(symbols(len(paths)), paths, images, strict=True)
     ):
-        mask = _mask(masks[m], pixels, path) if m in masks else None
-        if mask is None and not np.isfinite(pixels).all():
-            raise InvalidValueError(
-                f"{path} holds NaN or Inf; if these are unknown pixels, say --mask {m + 1}=nan"
-            )
+        mask = read_mask(masks[m], pixels, path) if m in masks else None
+        if mask is None:
+            require_finite(path, pixels, f"--mask {m + 1}=nan")
         if mask is not None:
             pixels = np.where(mask > 0, pixels, 0).astype(pixels.dtype)
         source = {"file": str(path), "bit_depth": image.bit_depth, "mask": masks.get(m)}
@@ -56,7 +77,16 @@ def read_signals(
     return signals
 
 
-def _mask(word: str, pixels: Floats, path: Path) -> Floats:
+def require_finite(path: Path, pixels: Floats, words: str) -> None:
+    """Refuse NaN and Inf; `words` say on the command line that they are unknown pixels."""
+    if not np.isfinite(pixels).all():
+        raise InvalidValueError(
+            f"{path} holds NaN or Inf; if these are unknown pixels, say {words}"
+        )
+
+
+def read_mask(word: str, pixels: Floats, path: Path) -> Floats:
+    """Return the weights of an image, (1 or C, H, W), of ``zeros``, ``nan`` or an image file."""
     if word == "nan":
         mask: Floats = np.all(np.isfinite(pixels), axis=0, keepdims=True).astype(pixels.dtype)
     elif word == "zeros":

@@ -32,7 +32,7 @@ def _sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int,
     return found
 
 
-_HELP = f"""Learn the filters of a task from the scenes in DIR, from synthetic ones, or both.
+_HELP = """Learn the filters of a task from the scenes in DIR, from synthetic ones, or both.
 
 \b
 mcsc learn --task depth-sr photos/ --filter-size 12 -o depth.npz
@@ -42,7 +42,7 @@ DIR holds two images of each scene, named SCENE_ROLE.EXT by these roles. What is
 what a restoration is to find; the image to restore is made from it:
 
 \b
-{files_of_tasks()}
+{listed}
 
 Ctrl-C ends learning after the current step and writes the filters as they are; a second one leaves
 at once.
@@ -52,6 +52,7 @@ at once.
 @click.command(
     cls=options.Sectioned,
     help=_HELP,
+    listed=files_of_tasks,
     short_help="Learn the filters of a task from scenes.",
     sections={
         "Data": ["task_name", "scenes", "synthetic", "flips", "sigma"],

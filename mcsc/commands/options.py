@@ -3,19 +3,92 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..errors import InvalidTypeError
 from ..solvers.front import METHODS
+from ..tasks.protocol import TOL
+from ..tasks.task import TASKS
+from ..types import Kind, Lam
+
+if TYPE_CHECKING:
+    _Name = click.ParamType[str]
+else:  # not generic in older versions
+    _Name = click.ParamType
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-LAM_RELATIVE = 0.02
-STRENGTH = 5.0
+
+class Listed(_Name):
+    """A name out of a table, which is read when a word is looked at or --help is shown.
+
+    Parameters
+    ----------
+    names : callable
+        Returns the names.
+    """
+
+    name = "name"
+
+    def __init__(self, names: Callable[[], Iterable[str]]) -> None:
+        self.names = names
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name, or refuse it."""
+        names = list(self.names())
+        if value not in names:
+            self.fail(f"{value!r} is not one of {', '.join(map(repr, names))}.", param, ctx)
+        return str(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Names that begin so."""
+        return [CompletionItem(n) for n in self.names() if n.startswith(incomplete)]
+
+
+class ListedOption(click.Option):
+    """An option in whose help ``{names}`` stands for the names of a table, read by need.
+
+    Parameters
+    ----------
+    names : callable
+        Returns what is to stand there.
+    """
+
+    def __init__(self, *args: Any, names: Callable[[], str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.listed = names
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the words of the option and its help."""
+        record = super().get_help_record(ctx)
+        if record is None:
+            return None
+        return record[0], record[1].replace("{names}", self.listed())
+
+
+def task(help: str = "One of {names}.", kind: Kind | None = None) -> Callable[[F], F]:
+    """Return the option --task; `kind` limits what it takes."""
+
+    def names() -> list[str]:
+        return [n for n, t in TASKS.available().items() if kind in (None, t.kind)]
+
+    return click.option(
+        "--task",
+        "task_name",
+        metavar="TASK",
+        cls=ListedOption,
+        type=Listed(names),
+        names=lambda: ", ".join(names()),
+        required=True,
+        help=help,
+    )
 
 
 class Sectioned(click.Command):
@@ -26,14 +99,32 @@ class Sectioned(click.Command):
     sections : mapping of str to sequence of str
         Names of parameters by heading, in the order they are listed. The others come last, under
         "Options", where --help is.
+    listed : callable, optional
+        Returns what stands for ``{listed}`` in the help, read by need.
     """
 
-    def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        sections: Mapping[str, Sequence[str]],
+        listed: Callable[[], str] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.sections = sections
+        self.sections, self.listed = sections, listed
         unknown = {n for names in sections.values() for n in names} - {p.name for p in self.params}
         if unknown:
             raise InvalidTypeError(f"{self.name} has no parameters {', '.join(sorted(unknown))}")
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what the command does."""
+        text = self.help
+        if text is not None and self.listed is not None:
+            self.help = text.replace("{listed}", self.listed())
+        try:
+            super().format_help_text(ctx, formatter)
+        finally:
+            self.help = text
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, section by section."""
@@ -54,21 +145,34 @@ method = click.option(
     show_default=True,
     help="Solver; all reach the same optimum, in different times.",
 )
-tol = click.option(
-    "--tol",
-    metavar="NUMBER",
-    type=click.FloatRange(min=0, min_open=True),
-    default=1e-3,
+
+
+def _tol(default: float) -> Callable[[F], F]:
+    return click.option(
+        "--tol",
+        metavar="NUMBER",
+        type=click.FloatRange(min=0, min_open=True),
+        default=default,
+        show_default=True,
+        help="Certified relative duality gap to stop at.",
+    )
+
+
+tol = _tol(1e-3)
+tol_of_images = _tol(TOL)
+"""For restored and fused images, which change no more below it."""
+device = click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
     show_default=True,
-    help="Certified relative duality gap to stop at.",
+    help="'cuda' computes on the GPU.",
 )
-
-
 sigma = click.option(
     "--sigma",
     metavar="NUMBER",
     type=click.FloatRange(min=0, min_open=True),
-    help="flash-denoise: standard deviation of the noise, of 255.  [default: 50]",
+    help="Denoising: standard deviation of the noise, of 255.  [default: the task's]",
 )
 
 
@@ -96,10 +200,8 @@ def out(default: str) -> Callable[[F], F]:
     )
 
 
-def numbers(
-    ctx: click.Context, param: click.Parameter, value: str | None
-) -> tuple[float, ...] | None:
-    """Callback: numbers > 0 separated by commas."""
+def numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> Lam | None:
+    """Callback: a number > 0, or several separated by commas."""
     if value is None:
         return None
     try:
@@ -110,7 +212,12 @@ def numbers(
         raise click.BadParameter(
             f"{value!r} is not a number > 0, or several separated by commas", ctx, param
         )
-    return found
+    return found[0] if len(found) == 1 else found
+
+
+def lam_words(lam: Lam) -> str:
+    """Return lam for people."""
+    return ", ".join(f"{value:.3g}" for value in ((lam,) if isinstance(lam, float) else lam))
 
 
 def masks(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[int, str]:

@@ -18,8 +18,10 @@ from ..figures.panels import decomposition_figure
 from ..files import write_json
 from ..images.files import write_image
 from ..model.dictionary import Dictionary
-from .decompose import Decomposition, Signal
+from ..tasks.decomposition import Decomposition
+from ..types import Lam
 from .info import versions
+from .inputs import Signal
 
 
 def make_folder(path: Path) -> None:
@@ -124,6 +126,21 @@ def show_signals(signals: list[Signal]) -> None:
             share = 1 - float((signal.mask > 0).all(axis=0).mean())
             text += f", {100 * share:.3g} % of the pixels unknown"
         click.echo(f"{signal.symbol}  {signal.name:<{width}}  {text}")
+
+
+def show_lam(dictionary: Dictionary, lam: Lam, largest: float, *, relative: bool) -> None:
+    """Say how many maps there are, and which lam is taken, before the long part."""
+    if relative:
+        assert isinstance(lam, float)
+        click.echo(
+            f"{dictionary.n_maps} maps, lam = {lam:.3g}, {lam / largest:g} of lambda_max = "
+            f"{largest:.3g}"
+        )
+        return
+    values = (lam,) if isinstance(lam, float) else lam
+    above = ": all codes are zero" if min(values) >= largest else ""
+    shown = ", ".join(f"{value:g}" for value in values)
+    click.echo(f"{dictionary.n_maps} maps, lam = {shown}, lambda_max = {largest:.3g}{above}")
 
 
 def show_table(signals: list[Signal], found: Decomposition) -> None:

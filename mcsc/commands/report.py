@@ -9,27 +9,28 @@ from typing import Any
 
 from ..figures.report import Report, SceneReport, write_report
 from ..tasks.evaluation import Evaluation
-from ..tasks.fusion import Fused
-from ..tasks.restoration import Restored
+from ..tasks.fusion import Fusion
+from ..tasks.restoration import Restoration
 from ..tasks.task import Task
 from ..types import Floats
 from .info import versions
+from .options import lam_words
 
 
-def settings_of(found: Restored | Fused, task: Task) -> dict[str, object]:
+def settings_of(found: Restoration | Fusion, task: Task) -> dict[str, object]:
     """What a page says about how an image was made."""
-    return {
-        "task": task.title,
-        "lam": found.lam,
-        "certified gap": f"{found.gap:.1e}",
-        "nonzero coefficients": f"{100 * found.nonzero:.3g} %",
-        "seconds": f"{found.seconds:.1f}",
-        **versions(),
-    }
+    settings: dict[str, object] = {"task": task.title, "method": found.method}
+    if found.lam is not None:
+        settings["lam"] = lam_words(found.lam)
+    if found.gap is not None:
+        settings["certified gap"] = f"{found.gap:.1e}"
+    if found.nonzero is not None:
+        settings["nonzero coefficients"] = f"{100 * found.nonzero:.3g} %"
+    return settings | {"seconds": f"{found.seconds:.1f}", **versions()}
 
 
 def report_of_restoration(
-    path: Path, task: Task, name: str, x: Floats, y: Floats, found: Restored
+    path: Path, task: Task, name: str, x: Floats, y: Floats, found: Restoration
 ) -> None:
     """Write the page of `mcsc restore`."""
     scene = SceneReport(
@@ -44,16 +45,14 @@ def report_of_restoration(
 
 
 def report_of_fusion(
-    path: Path, task: Task, names: Sequence[str], sources: Sequence[Floats], found: Fused
+    path: Path, task: Task, names: Sequence[str], sources: Sequence[Floats], found: Fusion
 ) -> None:
     """Write the page of `mcsc fuse`."""
     names = _distinct(names)
     layers = _there([("base", found.base)])
     if found.weights is not None:
         layers += [(f"share of {n}", w[None]) for n, w in zip(names, found.weights, strict=True)]
-    # Of more than two sources the last one was fused with what the others had become.
-    own = names if len(found.unique) == len(names) else ["the others", names[-1]]
-    parts = [(f"unique part of {n}", u) for n, u in zip(own, found.unique, strict=True)]
+    parts = [(f"unique part of {n}", u) for n, u in zip(names, found.unique, strict=True)]
     scene = SceneReport(
         name=" + ".join(names),
         inputs=[(name, _visible(image)) for name, image in zip(names, sources, strict=True)],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
-from ..types import Boundary
+from ..tasks.task import LAM_RELATIVE, STRENGTH
+from ..types import Boundary, Device, Lam
 from . import options
 
 
@@ -27,7 +29,7 @@ from . import options
     metavar="NUMBER",
     type=click.FloatRange(min=0, max=1, min_open=True),
     help="lam as a share of lambda_max, above which all codes are zero.  "
-    f"[default: {options.LAM_RELATIVE}]",
+    f"[default: {LAM_RELATIVE}]",
 )
 @options.method
 @options.tol
@@ -56,7 +58,7 @@ from . import options
 )
 @click.option("--grey", is_flag=True, help="Take the luma of colour images: much less work.")
 @click.option(
-    "--split/--no-split",
+    "--low-pass/--no-low-pass",
     default=True,
     show_default=True,
     help="Code only the detail, after taking off a smooth low-pass part.",
@@ -66,7 +68,7 @@ from . import options
     metavar="NUMBER",
     type=click.FloatRange(min=0, min_open=True),
     help="Smoothness of the low-pass part, in squared pixels: structures much smaller than "
-    f"2 pi sqrt(strength) pixels are detail.  [default: {options.STRENGTH:g}]",
+    f"2 pi sqrt(strength) pixels are detail.  [default: {STRENGTH:g}]",
 )
 @click.option(
     "--dictionary",
@@ -81,13 +83,7 @@ from . import options
     show_default=True,
     help="Precision of the solver; the certificate is always float64.",
 )
-@click.option(
-    "--device",
-    type=click.Choice(["cpu", "cuda"]),
-    default="cpu",
-    show_default=True,
-    help="'cuda' solves on the GPU.",
-)
+@options.device
 @click.option(
     "--threads",
     metavar="N",
@@ -105,7 +101,7 @@ def solve(
     ctx: click.Context,
     images: tuple[Path, ...],
     out: Path,
-    lam: tuple[float, ...] | None,
+    lam: Lam | None,
     lam_relative: float | None,
     method: str,
     tol: float,
@@ -113,11 +109,11 @@ def solve(
     boundary: Boundary,
     masks: dict[int, str],
     grey: bool,
-    split: bool,
+    low_pass: bool,
     strength: float | None,
     dictionary: Path | None,
     precision: str,
-    device: str,
+    device: Device,
     threads: int | None,
     codes: bool,
 ) -> None:
@@ -144,37 +140,44 @@ def solve(
     """  # noqa: D301  (click wants the backspace itself)
     if lam is not None and lam_relative is not None:
         raise click.UsageError("--lam and --lam-relative exclude each other", ctx)
-    if strength is not None and not split:
-        raise click.UsageError("--strength is for the split, and --no-split leaves it out", ctx)
+    if strength is not None and not low_pass:
+        raise click.UsageError(
+            "--strength is for the low-pass part, which --no-low-pass leaves in", ctx
+        )
     if masks and max(masks) >= len(images):
         number = max(masks) + 1
         raise click.UsageError(f"--mask is for image {number}, there are {len(images)}", ctx)
 
     from ..backend import set_num_threads
-    from .decompose import Settings, decompose
+    from ..tasks import decompose
     from .inputs import read_dictionary, read_signals
-    from .outputs import make_folder, show_signals, show_table, write_all
+    from .outputs import make_folder, show_lam, show_signals, show_table, write_all
 
     if threads is not None:
         set_num_threads(threads)
     signals = read_signals(images, masks, grey=grey, precision=precision)
     bank = read_dictionary(dictionary, signals)
     make_folder(out)
-    settings = Settings(
+    show_signals(signals)
+    if not low_pass and dictionary is None:
+        click.echo("The starter dictionary has no constant filter: without the low-pass part, flat")
+        click.echo("areas stay in the error.")
+    found = decompose(
+        [signal.image for signal in signals],
+        bank,
         lam=lam,
-        lam_relative=options.LAM_RELATIVE if lam_relative is None else lam_relative,
+        lam_relative=LAM_RELATIVE if lam_relative is None else lam_relative,
+        masks=[signal.mask for signal in signals],
+        strength=(STRENGTH if strength is None else strength) if low_pass else None,
+        labels=[signal.label for signal in signals],
         method=method,
         boundary=boundary,
         tol=tol,
         max_iter=max_iter,
         device=device,
-        strength=(options.STRENGTH if strength is None else strength) if split else None,
+        announce=lambda chosen, largest: show_lam(bank, chosen, largest, relative=lam is None),
+        progress=sys.stderr.isatty(),
     )
-    show_signals(signals)
-    if not split and dictionary is None:
-        click.echo("The starter dictionary has no constant filter: without the split, flat areas")
-        click.echo("stay in the error.")
-    found = decompose(signals, bank, settings, click.echo)
     show_table(signals, found)
     write_all(out, signals, bank, found, {**ctx.params, "command": "solve"}, codes=codes)
     ctx.exit(0 if found.result.converged else 130 if found.interrupted else 1)

@@ -11,6 +11,7 @@ import click
 
 from ..errors import InvalidValueError
 from ..tasks.task import TASKS
+from . import options
 
 if TYPE_CHECKING:
     from ..tasks.scenes import Reader
@@ -32,7 +33,7 @@ class Sources:
 def files_of_tasks() -> str:
     """Say, for --help, which files DIR holds for each task."""
     rows = []
-    for task in TASKS.values():
+    for task in TASKS.available().values():
         first, second = (" or ".join(role) for role in task.roles)
         clean = " (clean)" if task.kind == "restoration" else ""
         rows.append(f"{task.name:18}{first}{clean}, {second}")
@@ -46,10 +47,7 @@ def source_options(command: F) -> F:
             click.argument(
                 "folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path)
             ),
-            click.option(
-                "--task", "task_name", metavar="TASK", type=click.Choice(list(TASKS)),
-                required=True, help=f"Name of the task: {', '.join(TASKS)}.",
-            ),
+            options.task("Name of the task: {names}."),
             click.option(
                 "--scenes", metavar="NAMES",
                 help="Names of the scenes of DIR to take, separated by commas.  [default: all]",
@@ -92,8 +90,7 @@ def read_sources(
         raise click.UsageError("--scenes is for a folder")
     import numpy as np
 
-    from ..tasks.folders import find_scenes
-    from ..tasks.scenes import synthetic_scenes
+    from ..tasks.scenes import find_scenes, synthetic_scenes
 
     readers: list[Reader] = []
     apart: list[Reader] = []

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InvalidValueError
-from ..types import Floats
+from ..tasks.decomposition import SignalParts
 from .drawing import (
     ERROR,
     MAGNITUDE,
@@ -31,58 +29,7 @@ from .drawing import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["SignalParts", "decomposition_figure"]
-
-
-@dataclass(frozen=True, eq=False)
-class SignalParts:
-    """One signal and what it was taken apart into, all (C, H, W)."""
-
-    label: str
-    """Title, for example ``"x, disparity"``."""
-    image: Floats
-    """The signal; whatever it holds where `mask` is 0 is not looked at."""
-    common: Floats | None
-    """Common part ``dc * c``."""
-    unique: Floats | None
-    """Unique part ``du * u``."""
-    low: Floats | None = None
-    """Low-pass part, if the signal was split."""
-    mask: NDArray[Any] | None = None
-    """Weights that broadcast to the signal, 0 where it is unknown."""
-
-    @property
-    def reconstruction(self) -> Floats:
-        """Sum of the parts."""
-        parts = [p for p in (self.low, self.common, self.unique) if p is not None]
-        total: Floats = np.sum(parts, axis=0)
-        return total
-
-    @property
-    def known(self) -> NDArray[np.bool_]:
-        """Where the signal is known, (C, H, W)."""
-        if self.mask is None:
-            return np.ones(self.image.shape, dtype=bool)
-        return np.broadcast_to(np.asarray(self.mask) > 0, self.image.shape)
-
-    @property
-    def known_pixels(self) -> NDArray[np.bool_]:
-        """Where all channels are known, (H, W)."""
-        known: NDArray[np.bool_] = np.all(self.known, axis=0)
-        return known
-
-    @property
-    def error(self) -> Floats:
-        """Signal minus reconstruction, zero where the signal is unknown."""
-        image = np.where(self.known, self.image, 0)
-        error: Floats = np.where(self.known, image - self.reconstruction, 0)
-        return error
-
-    @property
-    def rms(self) -> float:
-        """Root mean square of the error over the known samples."""
-        squares = np.square(self.error[self.known], dtype=np.float64)
-        return float(np.sqrt(squares.mean())) if squares.size else 0.0
+__all__ = ["decomposition_figure"]
 
 
 def decomposition_figure(signals: Sequence[SignalParts]) -> Figure:

@@ -1,1 +1,79 @@
-"""The imaging tasks: restoration and fusion of real images."""
+"""The imaging tasks: restoration and fusion of registered images, measured and taken apart.
+
+Names are loaded on first use, so that importing this package imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .decomposition import Decomposition, SignalParts, decompose
+    from .evaluation import Evaluation, evaluate
+    from .fusion import Fusion, fuse
+    from .methods import METHODS, find_method, method_names
+    from .protocol import Method, MethodResult
+    from .restoration import Restoration, restore
+    from .rules import RULES, Blend, CodedPair, Rule
+    from .scenes import find_scenes, synthetic_scenes
+    from .shipped import shipped_dictionaries, shipped_dictionary
+    from .sparse_coding import SparseCoding
+    from .task import TASKS, Task, get_task
+    from .values import ValueRange
+
+__all__ = [
+    "METHODS",
+    "RULES",
+    "TASKS",
+    "Blend",
+    "CodedPair",
+    "Decomposition",
+    "Evaluation",
+    "Fusion",
+    "Method",
+    "MethodResult",
+    "Restoration",
+    "Rule",
+    "SignalParts",
+    "SparseCoding",
+    "Task",
+    "ValueRange",
+    "decompose",
+    "evaluate",
+    "find_method",
+    "find_scenes",
+    "fuse",
+    "get_task",
+    "method_names",
+    "restore",
+    "shipped_dictionaries",
+    "shipped_dictionary",
+    "synthetic_scenes",
+]
+
+_HOME = {
+    "decomposition": ("Decomposition", "SignalParts", "decompose"),
+    "evaluation": ("Evaluation", "evaluate"),
+    "fusion": ("Fusion", "fuse"),
+    "methods": ("METHODS", "find_method", "method_names"),
+    "protocol": ("Method", "MethodResult"),
+    "restoration": ("Restoration", "restore"),
+    "rules": ("RULES", "Blend", "CodedPair", "Rule"),
+    "scenes": ("find_scenes", "synthetic_scenes"),
+    "shipped": ("shipped_dictionaries", "shipped_dictionary"),
+    "sparse_coding": ("SparseCoding",),
+    "task": ("TASKS", "Task", "get_task"),
+    "values": ("ValueRange",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

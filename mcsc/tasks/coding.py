@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -16,9 +16,14 @@ from ..model.dictionary import Dictionary
 from ..model.reconstruction import Parts, reconstruct, signal_parts
 from ..solvers.front import solve
 from ..solvers.result import ConvergenceWarning, Result
-from ..types import Floats
+from ..types import Device, Floats
 
-__all__ = ["Coded", "code"]
+__all__ = ["Coded", "Made", "SolverFunction", "code"]
+
+Made: TypeAlias = Literal["restoration", "fusion", "signals"]
+"""What is made of codes: Eq. 3, Eq. 4, or the signals themselves."""
+SolverFunction: TypeAlias = Callable[..., Result]
+"""What makes codes: called as `mcsc.solve`."""
 
 # Pixels of all samples that are coded at a time. With the dictionary of depth-sr (144 maps of
 # 12 x 12) 1.7 kB a pixel were measured, so these stay below 1 GB. Small tiles are also faster.
@@ -35,34 +40,46 @@ class Coded:
     common: Floats | None
     unique: tuple[Floats | None, ...]
     models: tuple[Floats, ...]
-    """With "signals": what the codes make of each signal; otherwise empty."""
+    """What the codes make of each signal, if that was asked for; otherwise empty."""
     gap: float
-    nonzero: float
+    """Certified relative duality gap, the largest of all tiles."""
+    nonzeros: int
+    coefficients: int
     seconds: float
     converged: bool
     tiles: int
+
+    @property
+    def nonzero(self) -> float:
+        """Share of coefficients that are not zero."""
+        return self.nonzeros / self.coefficients
 
 
 def code(
     signals: tuple[Floats, ...],
     dictionary: Dictionary,
     lam: Any,
-    task: str,
+    made: Made,
     *,
-    tol: float = 1e-3,
+    masks: tuple[Floats | None, ...] | None = None,
+    models: bool = False,
+    tol: float = 1e-2,
+    device: Device = "auto",
     tile: int | None = None,
     progress: bool = False,
-    solver: Callable[..., Result] = solve,
+    solver: SolverFunction = solve,
 ) -> Coded:
     """Solve Eq. 5 for images (N, C, H, W) and reconstruct the target.
 
     Parameters
     ----------
-    signals, dictionary, lam, tol, progress
-        As in `mcsc.solve`.
-    task : {"restoration", "fusion", "signals"}
-        As in `mcsc.reconstruct`; "signals" reconstructs each signal's own unique part and the
-        strongest of the common parts, for fusion without target filters.
+    signals, dictionary, lam, masks, tol, device, progress
+        As in `mcsc.solve`; masks have four axes.
+    made : {"restoration", "fusion", "signals"}
+        Which target: the first two as in `mcsc.reconstruct`; "signals" reconstructs each signal's
+        own unique part and the strongest of the common parts, for fusion without target filters.
+    models : bool
+        Also reconstruct the signals; with "signals" they always are.
     tile : int, optional
         Side of the tiles; images with a longer side are cut. Default: about 700 pixels.
     solver : callable
@@ -72,7 +89,8 @@ def code(
     -----
     Tiles overlap by six filters and are blended linearly, so that there is no seam: the influence
     of a pixel on codes fades within a few filters. As many samples are coded at a time as have the
-    pixels of one large tile.
+    pixels of one large tile. Whether all of them converged is in the result; the solver's own
+    warnings are left out.
     """
     started = time.perf_counter()
     height, width = signals[0].shape[-2:]
@@ -85,21 +103,23 @@ def code(
     together = max(1, _PIXELS // largest)
     groups = [slice(n, min(n + together, samples)) for n in range(0, samples, together)]
     total: dict[str, Any] = {}  # images, or None where a part does not exist
-    gap = nnz = size = 0.0
-    converged = True
+    gap, nonzeros, coefficients, converged = 0.0, 0, 0, True
     pieces = [(g, r, c) for g in groups for r in rows for c in cols]
     for number, (group, (top, bottom), (left, right)) in enumerate(pieces, 1):
         part = tuple(np.ascontiguousarray(s[group, :, top:bottom, left:right]) for s in signals)
         if progress and len(pieces) > 1:
             print(f"part {number} of {len(pieces)}", file=sys.stderr)
+        window = (group, slice(top, bottom), slice(left, right))
+        known = None if masks is None else tuple(_cut(m, *window) for m in masks)
         with warnings.catch_warnings():
-            if len(pieces) > 1:
-                warnings.simplefilter("ignore", ConvergenceWarning)
-            result = solver(part, dictionary, lam, tol=tol, progress=progress)
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            result = solver(
+                part, dictionary, lam, masks=known, tol=tol, device=device, progress=progress
+            )
         if result.stopped == "interrupted":
             raise KeyboardInterrupt
         weight = np.outer(_ramp(top, bottom, height, overlap), _ramp(left, right, width, overlap))
-        for name, image in _parts(result, dictionary, task).items():
+        for name, image in _parts(result, dictionary, made, models).items():
             if image is None:
                 total[name] = None
                 continue
@@ -107,7 +127,8 @@ def code(
                 total[name] = np.zeros((samples, image.shape[1], height, width))
             total[name][group, :, top:bottom, left:right] += weight * image
         gap = max(gap, result.gap)
-        nnz, size = nnz + result.codes.nnz, size + result.codes.size
+        nonzeros += result.codes.nnz
+        coefficients += result.codes.size
         converged &= result.converged
     dtype = signals[0].dtype
     done: dict[str, Any] = {k: None if v is None else v.astype(dtype) for k, v in total.items()}
@@ -117,27 +138,35 @@ def code(
         unique=tuple(done[f"unique{m}"] for m in range(dictionary.n_signals)),
         models=tuple(done[f"model{m}"] for m in range(len(signals)) if f"model{m}" in done),
         gap=gap,
-        nonzero=nnz / size,
+        nonzeros=nonzeros,
+        coefficients=coefficients,
         seconds=time.perf_counter() - started,
         converged=converged,
         tiles=len(rows) * len(cols),
     )
 
 
-def _parts(result: Result, dictionary: Dictionary, task: str) -> dict[str, Floats | None]:
-    models: dict[str, Floats | None] = {}
-    if task == "signals":
-        own = signal_parts(result.codes, dictionary)
-        models = {f"model{m}": p.image for m, p in enumerate(own)}
+def _cut(mask: Floats | None, samples: slice, rows: slice, columns: slice) -> Floats | None:
+    if mask is None:
+        return None
+    return np.ascontiguousarray(mask[samples if len(mask) > 1 else slice(None), :, rows, columns])
+
+
+def _parts(
+    result: Result, dictionary: Dictionary, made: Made, models: bool
+) -> dict[str, Floats | None]:
+    own = signal_parts(result.codes, dictionary) if models or made == "signals" else ()
+    if made == "signals":
         commons = [p.common for p in own if p.common is not None]
         common = _strongest(commons) if commons else None
         unique = tuple(p.unique[m] for m, p in enumerate(own))
         image = sum((u for u in unique if u is not None), start=0.0 if common is None else common)
         parts = Parts(image, common, unique)
     else:
-        parts = reconstruct(result.codes, dictionary, task)
+        parts = reconstruct(result.codes, dictionary, made)
     found = {"image": parts.image, "common": parts.common}
-    return found | {f"unique{m}": u for m, u in enumerate(parts.unique)} | models
+    found |= {f"unique{m}": u for m, u in enumerate(parts.unique)}
+    return found | {f"model{m}": p.image for m, p in enumerate(own)}
 
 
 def _strongest(images: list[Floats]) -> Floats:

@@ -1,23 +1,27 @@
-"""Tables of methods and scenes."""
+"""`evaluate`: tables of methods and scenes."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..files import atomic_write
-from ..types import Floats
-from .folders import SceneFiles
-from .methods import Method
-from .task import Task
+from ..errors import InvalidValueError
+from ..files import write_json, write_text
+from ..model.dictionary import Dictionary
+from ..types import Device, Floats
+from .fusion import fuse
+from .methods import methods_by_name
+from .protocol import TOL, Method
+from .restoration import restore
+from .scenes import Reader, find_scenes, name_of
+from .task import Task, get_task
 
 __all__ = ["Evaluation", "Row", "evaluate"]
 
@@ -49,6 +53,10 @@ class Evaluation:
         mine = [r.measures for r in self.rows if r.method == method]
         return {name: float(np.mean([m[name] for m in mine])) for name in self.measures}
 
+    def seconds(self, method: str) -> float:
+        """Mean of the seconds over the scenes."""
+        return float(np.mean([r.seconds for r in self.rows if r.method == method]))
+
     def write_csv(self, path: str | Path) -> None:
         """Write one line a scene and method, and the means."""
         text = io.StringIO()
@@ -59,29 +67,31 @@ class Evaluation:
             writer.writerow([row.scene, row.method, *values, row.seconds])
         for method in self.methods():
             mean = self.mean(method)
-            seconds = float(np.mean([r.seconds for r in self.rows if r.method == method]))
-            writer.writerow(["mean", method, *(mean[n] for n in self.measures), seconds])
-        with atomic_write(path) as file:
-            file.write(text.getvalue().encode())
+            values = [mean[n] for n in self.measures]
+            writer.writerow(["mean", method, *values, self.seconds(method)])
+        write_text(path, text.getvalue())
 
     def write_json(self, path: str | Path, **extra: Any) -> None:
-        """Write everything."""
+        """Write everything; what JSON has no number for, as the PSNR of equal images, is null."""
         content = {
             "task": self.task,
-            "rows": [r.__dict__ for r in self.rows],
-            "mean": {m: self.mean(m) for m in self.methods()},
+            "rows": [row.__dict__ for row in self.rows],
+            "mean": {method: self.mean(method) for method in self.methods()},
             **extra,
         }
-        with atomic_write(path) as file:
-            file.write(json.dumps(content, indent=1).encode())
+        write_json(path, content)
 
 
 def evaluate(
-    task: Task,
-    scenes: Sequence[SceneFiles],
-    methods: Mapping[str, Method],
+    scenes: str | PathLike[str] | Sequence[Reader],
+    task: str | Task,
+    methods: Sequence[str] | Mapping[str, Method] | None = None,
     *,
+    dictionary: Dictionary | str | PathLike[str] | None = None,
+    weights: str | PathLike[str] | None = None,
     sigma: float | None = None,
+    tol: float = TOL,
+    device: Device = "auto",
     seed: int = 0,
     each: Callable[[Row, Floats, Floats, Floats, Floats | None], None] | None = None,
 ) -> Evaluation:
@@ -92,49 +102,88 @@ def evaluate(
 
     Parameters
     ----------
-    task : Task
+    scenes : path, or sequence of callables
+        A folder of files ``scene_ROLE.png``, or what `mcsc.tasks.find_scenes` or
+        `mcsc.tasks.synthetic_scenes` return: each returns the images of both roles, arrays
+        (C, H, W) in [0, 1].
+    task : str or Task
         Degradation and measures.
-    scenes : sequence of SceneFiles
-        As `find_scenes` gives them.
-    methods : mapping of name to Method
-        As `resolve_method` gives them.
+    methods : sequence of str, or mapping of str to Method, optional
+        Names as in `restore`; or methods, by what to call them. Default: the baselines and "mcsc".
+    dictionary : Dictionary or path, optional
+        Of "mcsc".
+    weights : path, optional
+        Of a method of another package.
     sigma : float, optional
-        Denoising: standard deviation of the noise, of 255.
+        Denoising: standard deviation of the noise, of 255. Default: the task's.
+    tol, device
+        As in `restore`, for the methods that have such an option.
     seed : int
-        Of the noise; scene number n of the folder has the seed plus n.
+        Of the noise; scene number n has the seed plus n.
     each : callable, optional
         Called after every run with the row, x, y, the result and the truth (None in fusion).
 
     Returns
     -------
     Evaluation
+
+    Raises
+    ------
+    ValueError
+        There is no such folder, task or method; or nothing takes the dictionary or the weights.
+
+    Examples
+    --------
+    >>> from mcsc.tasks import evaluate, get_task, synthetic_scenes
+    >>> scenes = synthetic_scenes(get_task("depth-sr"), 2, (64, 64))
+    >>> table = evaluate(scenes, "depth-sr", ["bicubic", "guided-filter"])
+    >>> table.mean("guided-filter")["RMSE"] < table.mean("bicubic")["RMSE"]
+    True
     """
+    task = get_task(task)
+    if sigma is not None and task.sigma is None:
+        raise InvalidValueError(f"sigma is for denoising, not for {task.name}")
+    if isinstance(methods, Mapping):
+        if dictionary is not None or weights is not None:
+            raise InvalidValueError("dictionary and weights are for methods given by their names")
+        chosen = dict(methods)
+    else:
+        chosen = methods_by_name(methods, task, dictionary=dictionary, weights=weights)
+    if isinstance(scenes, str | PathLike):
+        scenes = find_scenes(scenes, task)
+    level = task.sigma if sigma is None else sigma
     found = Evaluation(task.name, tuple(m.name for m in task.measures))
-    for number, scene in enumerate(scenes):
-        for x, y, truth in _inputs(task, scene, sigma, seed + number):
-            for name, method in methods.items():
-                started = time.perf_counter()
-                image = method(x, y, sigma=sigma if task.sigma is not None else None)
-                seconds = time.perf_counter() - started
-                reference = (x, y) if truth is None else truth
-                shown = np.clip(image, 0, 1) if task.display else image
-                values = {m.name: float(m.function(shown, reference)) for m in task.measures}
-                row = Row(scene.name, name, values, seconds)
-                found.rows.append(row)
-                if each is not None:
-                    each(row, x, y, image, truth)
+    for number, reader in enumerate(scenes):
+        x, y, truth = _inputs(task, reader, level, seed + number)
+        for name, method in chosen.items():
+            options: dict[str, Any] = {
+                option: value
+                for option, value in (("tol", tol), ("device", device))
+                if option in method.options
+            }
+            if truth is None:
+                made: Any = fuse((x, y), task, method=method, **options)
+            else:
+                made = restore(x, y, task, method=method, sigma=level, **options)
+            reference = (x, y) if truth is None else truth
+            shown = np.clip(made.image, 0, 1) if task.display else made.image
+            values = {m.name: float(m.function(shown, reference)) for m in task.measures}
+            row = Row(name_of(reader, number), name, values, made.seconds)
+            found.rows.append(row)
+            if each is not None:
+                each(row, x, y, made.image, truth)
     return found
 
 
 def _inputs(
-    task: Task, scene: SceneFiles, sigma: float | None, seed: int
-) -> Iterator[tuple[Floats, Floats, Floats | None]]:
-    first, second = scene.read()
+    task: Task, reader: Reader, sigma: float | None, seed: int
+) -> tuple[Floats, Floats, Floats | None]:
+    """The input, the other image, and in restoration the truth."""
+    first, second, *_ = reader()
     if task.kind == "fusion":
-        yield first, second, None
-        return
+        return first, second, None
     if task.factor is not None:
         # The authors' images are cut to multiples of the factor, too.
         h, w = (n - n % task.factor for n in first.shape[1:])
         first, second = first[:, :h, :w], second[:, :h, :w]
-    yield task.degrade(first, sigma=sigma, seed=seed), second, first
+    return task.degrade(first, sigma=sigma, seed=seed), second, first

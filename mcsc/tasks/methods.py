@@ -1,160 +1,227 @@
-"""Methods by name: baselines, this model, and what other packages add."""
+"""The table of methods: this package's own, what others add, and the baselines beside them."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from importlib.metadata import entry_points
-from pathlib import Path
-from typing import Any, Protocol
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from os import PathLike, fspath
+from typing import Any, TypeAlias
 
-from ..baselines.bilateral import joint_bilateral
-from ..baselines.decision_map import decision_map_fusion
-from ..baselines.exposure import exposure_fusion
-from ..baselines.guided import guided_filter
-from ..baselines.mean import mean_fusion
-from ..baselines.pyramids import laplacian_fusion
-from ..baselines.wavelets import wavelet_fusion
-from ..errors import InvalidValueError
+from ..baselines.table import BASELINES, Baseline
+from ..errors import InvalidTypeError, InvalidValueError
 from ..model.dictionary import Dictionary
+from ..solvers.result import ConvergenceWarning
+from ..tables import Table
 from ..types import Floats
-from .shipped import load_pretrained
+from .protocol import OPTIONS, TOL, Method, MethodResult
+from .sparse_coding import SparseCoding
 from .task import Task
 
-__all__ = ["PLUGINS", "Method", "method_names", "resolve_method"]
+__all__ = [
+    "METHODS",
+    "OWN",
+    "MethodMaker",
+    "baseline_names",
+    "check_options",
+    "find_method",
+    "method_names",
+    "methods_by_name",
+    "name_of_method",
+    "run_method",
+]
 
-PLUGINS = "mcsc.methods"
-"""Entry-point group: a callable that returns a `Method` for a task's name and a file or None."""
+File: TypeAlias = str | PathLike[str]
+MethodMaker: TypeAlias = Callable[[Task, Any], Method]
+"""Makes a method for a task, of a file of weights, or of None: its own."""
 
+OWN = "mcsc"
+"""Name of this package's method."""
 
-class Method(Protocol):
-    """What makes an image of two."""
-
-    def __call__(self, x: Floats, y: Floats, *, sigma: float | None = None) -> Floats:
-        """Return the restored or fused image, (C, H, W)."""
-        ...
-
-
-def _input(x: Floats, y: Floats, *, sigma: float | None = None) -> Floats:
-    return x
-
-
-# Settings that serve each filter best, by task, on scenes that no table is measured on: radius and
-# square root of eps, standard deviations in space and range. In flash-denoise all but the last are
-# for noise of one grey level and grow with it.
-_GUIDED = {"depth-sr": (3, 0.003), "multispectral-sr": (8, 0.01), "flash-denoise": (0.1, 0.1 / 255)}
-_BILATERAL = {
-    "depth-sr": (2.0, 0.05),
-    "multispectral-sr": (5.0, 0.05),
-    "flash-denoise": (0.12, 0.05),
-}
+# What tells about the images, and how to show progress: methods that do not need it do without.
+_CIRCUMSTANCES = frozenset({"known_shape", "factor", "sigma", "progress"})
+_DEFAULTS: dict[str, tuple[Any, ...]] = {"tol": (TOL,), "device": ("auto", "cpu")}
+"""What asks for nothing that a method could lack."""
 
 
-def _guided(task: Task) -> Method:
-    def run(x: Floats, y: Floats, *, sigma: float | None = None) -> Floats:
-        radius, edge = _GUIDED[task.name]
-        if task.sigma is not None:
-            level = task.sigma if sigma is None else sigma
-            radius, edge = max(1, round(radius * level)), edge * level
-        return guided_filter(x, y, radius=int(radius), eps=edge**2)
-
-    return run
+def _own(task: Task, dictionary: Dictionary | File | None) -> SparseCoding:
+    if dictionary is not None and not isinstance(dictionary, Dictionary):
+        dictionary = Dictionary.load(fspath(dictionary))
+    return SparseCoding(task, dictionary)
 
 
-def _bilateral(task: Task) -> Method:
-    def run(x: Floats, y: Floats, *, sigma: float | None = None) -> Floats:
-        space, edge = _BILATERAL[task.name]
-        if task.sigma is not None:
-            space = max(1.0, space * (task.sigma if sigma is None else sigma))
-        return joint_bilateral(x, y, sigma_space=space, sigma_range=edge)
+METHODS: Table[MethodMaker] = Table("method", group="mcsc.methods")
+"""Methods by name, besides the baselines; see `mcsc.tasks.protocol.Method` on how to add one."""
 
-    return run
+METHODS.add(OWN, _own)
 
 
-def _fusion(function: Callable[[Any], Floats]) -> Method:
-    def run(x: Floats, y: Floats, *, sigma: float | None = None) -> Floats:
-        return function((x, y))
+class _BaselineMethod:
+    """A baseline with a task's settings, as a `Method`."""
 
-    return run
+    def __init__(self, baseline: Baseline, task: Task, name: str) -> None:
+        self.baseline, self.task, self.name = baseline, task, name
+        self.settings = dict(task.baselines.get(name, {}))
+        self.options = frozenset({"sigma"} if baseline.takes_sigma and task.sigma else ())
 
-
-_FUSION: dict[str, Method] = {
-    "mean": _fusion(mean_fusion),
-    "laplacian": _fusion(laplacian_fusion),
-    "wavelet": _fusion(wavelet_fusion),
-    "decision-map": _fusion(decision_map_fusion),
-    "exposure-fusion": _fusion(exposure_fusion),
-}
-
-
-def _baselines(task: Task) -> dict[str, Method]:
-    if task.kind == "fusion":
-        return _FUSION
-    return {
-        "bicubic" if task.factor is not None else "input": _input,
-        "guided-filter": _guided(task),
-        "joint-bilateral": _bilateral(task),
-    }
-
-
-@functools.cache
-def _plugins() -> dict[str, Any]:
-    return {entry.name: entry for entry in entry_points(group=PLUGINS)}
+    def __call__(self, *images: Floats, sigma: float | None = None) -> Floats:
+        settings: dict[str, Any] = dict(self.settings)
+        if "sigma" in self.options:
+            settings["sigma"] = self.task.sigma if sigma is None else sigma
+        if self.baseline.kind == "fusion":
+            return self.baseline.function(list(images), **settings)
+        return self.baseline.function(*images, **settings)
 
 
 def method_names(task: Task) -> list[str]:
-    """Names of the methods for a task, baselines first."""
-    return [*_baselines(task), "mcsc", *sorted(_plugins())]
+    """Names of the methods for a task: its baselines, this package's, those of others."""
+    return [*baseline_names(task), *METHODS]
 
 
-def resolve_method(
-    name: str, task: Task, file: str | Path | None = None, tol: float = 1e-3
+def baseline_names(task: Task) -> list[str]:
+    """Names of the baselines for a task."""
+    served = BASELINES.available().items()
+    return [name for name, b in served if b.serves(task.kind, task.factor)]
+
+
+def find_method(
+    name: str | Method,
+    task: Task,
+    *,
+    dictionary: Dictionary | File | None = None,
+    weights: File | None = None,
 ) -> Method:
     """Return a method by its name.
 
     Parameters
     ----------
-    name : str
-        One of `method_names`.
+    name : str or Method
+        One of `method_names`; a method is returned as it is.
     task : Task
         For which.
-    file : path, optional
-        Dictionary or weights; default: those that come with the package.
-    tol : float
-        "mcsc": certified relative gap of the codes.
+    dictionary : Dictionary or path, optional
+        "mcsc": filters. Default: those that come with the package.
+    weights : path, optional
+        A method of another package: its file. Default: what comes with that package.
 
     Raises
     ------
     ValueError
-        There is no such method for this task.
+        There is no such method for this task, or it takes no dictionary or no weights.
+    ModuleNotFoundError
+        It needs a package that is not installed.
     """
-    baselines = _baselines(task)
-    if name in baselines:
-        return baselines[name]
-    if name == "mcsc":
-        return own_method(task, Dictionary.load(file) if file else load_pretrained(task.name), tol)
-    if name in _plugins():
-        try:
-            found: Method = _plugins()[name].load()(task.name, file)
-        except ModuleNotFoundError as error:
-            raise InvalidValueError(
-                f"the method {name} needs {error.name}, which is not installed: see the extras of "
-                "the package, as in pip install 'mcsc[unfolded]'"
-            ) from error
-        return found
-    raise InvalidValueError(
-        f"{task.name} has no method {name!r}: want {', '.join(method_names(task))}"
-    )
+    if not isinstance(name, str):
+        if not (callable(name) and hasattr(name, "options")):
+            raise InvalidTypeError(
+                f"method must be a name or a mcsc.tasks.Method, found {type(name).__name__}"
+            )
+        _refuse(name_of_method(name), dictionary=dictionary, weights=weights)
+        return name
+    if name in baseline_names(task):
+        _refuse(name, dictionary=dictionary, weights=weights)
+        return _BaselineMethod(BASELINES.find(name), task, name)
+    if name not in METHODS:
+        raise InvalidValueError(
+            f"{task.name} has no method {name!r}: want {', '.join(method_names(task))}"
+        )
+    if name == OWN:
+        _refuse(name, weights=weights)
+        return METHODS.find(name)(task, dictionary)
+    _refuse(name, dictionary=dictionary)
+    return METHODS.find(name)(task, weights)
 
 
-def own_method(task: Task, dictionary: Dictionary, tol: float = 1e-3) -> Method:
-    """Restoration or fusion by the model, with a dictionary."""
-    from .fusion import fuse
-    from .restoration import restore
+def methods_by_name(
+    names: Sequence[str] | None,
+    task: Task,
+    *,
+    dictionary: Dictionary | File | None = None,
+    weights: File | None = None,
+) -> dict[str, Method]:
+    """Return several methods for a task, each with the file that it takes.
 
-    def run(x: Floats, y: Floats, *, sigma: float | None = None) -> Floats:
-        if task.kind == "fusion":
-            return fuse((x, y), dictionary, task, tol=tol).image
-        return restore(x, y, dictionary, task, sigma=sigma, tol=tol).image
+    Parameters
+    ----------
+    names : sequence of str, optional
+        Some of `method_names`. Default: the baselines and this package's method.
+    task, dictionary, weights
+        As in `find_method`.
 
-    return run
+    Raises
+    ------
+    ValueError
+        As in `find_method`, or none of the methods takes the dictionary or the weights.
+    """
+    baselines = baseline_names(task)
+    wanted = [*baselines, OWN] if names is None else list(names)
+    others = [n for n in wanted if n in METHODS and n != OWN and n not in baselines]
+    if dictionary is not None and OWN not in wanted:
+        raise InvalidValueError(f"a dictionary is for the method {OWN}, which is not asked for")
+    if weights is not None and not others:
+        raise InvalidValueError("weights are for methods of other packages; none is asked for")
+    return {
+        name: find_method(
+            name,
+            task,
+            dictionary=dictionary if name == OWN else None,
+            weights=weights if name in others else None,
+        )
+        for name in wanted
+    }
+
+
+def _refuse(method: str, **given: Any) -> None:
+    for option, value in given.items():
+        if value is not None:
+            raise InvalidValueError(f"the method {method} takes no {option}")
+
+
+def name_of_method(method: str | Method) -> str:
+    """Return what to call a method in messages and results."""
+    return method if isinstance(method, str) else getattr(method, "name", type(method).__name__)
+
+
+def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
+    """Refuse options that were set and that a method does not have.
+
+    Raises
+    ------
+    ValueError
+        The message says which, and what the method has; or the method claims one that is unknown.
+    """
+    unknown = sorted(set(method.options) - set(OPTIONS))
+    if unknown:
+        raise InvalidValueError(
+            f"the method {name} claims options {', '.join(unknown)}; there are {', '.join(OPTIONS)}"
+        )
+    for option, value in options.items():
+        harmless = option in _CIRCUMSTANCES or value in _DEFAULTS.get(option, ())
+        if not (value is None or harmless or option in method.options):
+            has = ", ".join(sorted(method.options - _CIRCUMSTANCES)) or "none of its own"
+            raise InvalidValueError(f"the method {name} has no option {option}; it has {has}")
+
+
+def run_method(
+    method: Method, name: str, images: Sequence[Floats], options: dict[str, Any]
+) -> tuple[MethodResult, float]:
+    """Call a method with those of the options that it has, and tell the seconds.
+
+    Warns
+    -----
+    ConvergenceWarning
+        It stopped before it was done.
+    """
+    started = time.perf_counter()
+    found = method(*images, **{option: options.get(option) for option in method.options})
+    seconds = time.perf_counter() - started
+    if not isinstance(found, MethodResult):
+        found = MethodResult(found)
+    if not found.converged:
+        gap = "" if found.gap is None else f": the certified gap is {found.gap:.1e}"
+        warnings.warn(
+            f"{name} did not converge to tol = {options['tol']:g}{gap}",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    return found, seconds

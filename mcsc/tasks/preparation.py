@@ -13,11 +13,11 @@ import numpy as np
 
 from ..baselines.exposure import exposure_fusion
 from ..errors import InvalidValueError
-from ..images.colour import luma_studio, rgb, studio_to_full, ycbcr
+from ..images.colour import luma_studio, rgb, ycbcr
 from ..images.split import lowpass_split
 from ..types import Floats
 
-__all__ = ["BASES", "Prepared", "coloured", "prepare_fusion", "prepare_restoration"]
+__all__ = ["BASES", "Prepared", "alike", "coloured", "prepare_fusion", "prepare_restoration"]
 
 BASES = ("none", "input", "low", "mean")
 
@@ -30,10 +30,18 @@ class Prepared:
     """Of x and of y, (N, C, H, W)."""
     base: Floats
     """(C, H, W) of the image that is made."""
+    masks: tuple[Floats, None] | None = None
+    """Weights of the signals, (N, C, H, W), 0 where x is unknown; None if all of it is known."""
 
 
 def prepare_restoration(
-    x: Floats, y: Floats, channels: Sequence[int], *, strength: float, base: str
+    x: Floats,
+    y: Floats,
+    channels: Sequence[int],
+    *,
+    strength: float,
+    base: str,
+    mask: Floats | None = None,
 ) -> Prepared:
     """Split both images, bring the guide to the channels wanted, and stack bands.
 
@@ -50,6 +58,8 @@ def prepare_restoration(
     base : {"none", "input", "low"}
         What the answer is added to: nothing, x, or x's low-pass part. With "none" the signals are
         the images themselves.
+    mask : array, shape (C, H, W) or (1, H, W), optional
+        Weights w of x in [0, 1]; 0 where it is unknown. The base "input" is ``low + w * high``.
 
     Raises
     ------
@@ -64,14 +74,20 @@ def prepare_restoration(
         )
     guide = _as_channels(y, second, "the guide")
     if base == "none":
-        high, detail, bottom = x, guide, np.zeros_like(x)
+        high = x if mask is None else np.where(mask > 0, x, 0).astype(x.dtype)
+        detail, bottom = guide, np.zeros_like(x)
     else:
-        low, high = lowpass_split(x, strength)
+        low, high = lowpass_split(x, strength, mask)
         detail = lowpass_split(guide, strength).high
-        bottom = x if base == "input" else low
-    stacked = high[:, None] if first == 1 else high[None]
+        bottom = low if base == "low" else x if mask is None else low + mask * high
+    one_by_one = first == 1
+    stacked = high[:, None] if one_by_one else high[None]
     repeated = np.broadcast_to(detail[None], (len(stacked), *detail.shape))
-    return Prepared((stacked, np.ascontiguousarray(repeated)), bottom)
+    masks = None
+    if mask is not None:
+        weights = np.broadcast_to(mask, x.shape).astype(x.dtype)
+        masks = (weights[:, None] if one_by_one else weights[None], None)
+    return Prepared((stacked, np.ascontiguousarray(repeated)), bottom, masks)
 
 
 def prepare_fusion(
@@ -84,7 +100,7 @@ def prepare_fusion(
     x, y : arrays of floats, shape (C, H, W)
         Sources of one size, 1 or 3 channels.
     channels : (int, int)
-        (1, 1): lumas, in studio range if a source has colours, those of a grey one as well; (3, 3):
+        (1, 1): lumas, all of one range: a grey source beside a colour one counts as colour; (3, 3):
         all channels, grey sources repeated.
     strength : float
         Of the low-pass split.
@@ -103,20 +119,17 @@ def prepare_fusion(
         raise InvalidValueError(
             f"sources are fused with equally many channels each; found {channels}"
         )
-    pair: tuple[Floats, ...]
-    if channels[0] == 1 and _in_studio_range(x, y):
-        pair = luma_studio(x), luma_studio(y)
-    else:
-        pair = tuple(
-            _as_channels(image, n, "the image") for image, n in zip((x, y), channels, strict=True)
-        )
+    x, y = alike((x, y))
+    pair = tuple(
+        _as_channels(image, n, "the image") for image, n in zip((x, y), channels, strict=True)
+    )
     if base == "none":
         return Prepared((pair[0][None], pair[1][None]), np.zeros_like(pair[0]))
     splits = [lowpass_split(image, strength) for image in pair]
     bottom: Floats
     if base == "mean":
         bottom = (pair[0] + pair[1]) / 2
-    elif len(x) == len(y) == 3:
+    elif len(x) == 3:
         blended = exposure_fusion((x, y))
         bottom = lowpass_split(_as_channels(blended, channels[0], "the image"), strength).low
     else:
@@ -124,16 +137,34 @@ def prepare_fusion(
     return Prepared((splits[0].high[None], splits[1].high[None]), bottom.astype(x.dtype))
 
 
+def alike(images: Sequence[Floats]) -> list[Floats]:
+    """Give all images (C, H, W) as many channels as the one with most: grey ones are repeated.
+
+    So that a grey image beside a colour one has a luma of the same range, and white stays white.
+
+    Raises
+    ------
+    ValueError
+        An image has neither one channel nor as many.
+    """
+    channels = max(len(i) for i in images)
+    for number, image in enumerate(images):
+        if len(image) not in (1, channels):
+            raise InvalidValueError(
+                f"images of {len(image)} and of {channels} channels cannot be fused (number "
+                f"{number + 1} of {len(images)}); want grey ones beside others alike"
+            )
+    return [np.repeat(i, channels, axis=0) if len(i) < channels else i for i in images]
+
+
 def coloured(grey: Floats, x: Floats, y: Floats) -> Floats:
     """Give a fused luma (1, H, W) the colours of Mertens' exposure fusion of its sources.
 
-    Of grey sources it is the image already; of one grey and one colour source it becomes full
-    range, which grey images are in.
+    Of two grey sources it is the image already.
     """
-    if not _in_studio_range(x, y):
+    x, y = alike((x, y))
+    if len(x) != 3:
         return grey
-    if len(x) != len(y):
-        return studio_to_full(grey)
     blended = ycbcr(exposure_fusion((x, y)))
     return rgb(np.concatenate([grey.astype(blended.dtype), blended[1:]]))
 
@@ -146,11 +177,6 @@ def _check(x: Floats, y: Floats, base: str, bases: Sequence[str]) -> None:
         )
     if base not in bases:
         raise InvalidValueError(f"base must be one of {', '.join(bases)}; found {base!r}")
-
-
-def _in_studio_range(x: Floats, y: Floats) -> bool:
-    """Whether two sources are fused by their studio-range lumas: one has colours at least."""
-    return {len(x), len(y)} in ({3}, {1, 3})
 
 
 def _as_channels(image: Floats, channels: int, name: str) -> Floats:

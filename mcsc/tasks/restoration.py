@@ -1,182 +1,242 @@
-"""Restoration of one image with the help of another, by the model alone (Eqs. 3 and 5)."""
+"""`restore`: one image with the help of another, by any method."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
 from dataclasses import dataclass
+from os import PathLike
+from typing import Any, TypeAlias
 
-import numpy as np
-
+from ..backend import Array, namespace
+from ..checks import check_number, check_whole
 from ..errors import InvalidValueError
-from ..images.resize import imresize
+from ..images.enlarging import enlarge, find_factor, is_sharp
+from ..images.split import fill_holes
 from ..model.dictionary import Dictionary
-from ..solvers.front import solve
-from ..solvers.result import Result
-from ..types import Floats
-from .coding import Coded, code
-from .preparation import Prepared, prepare_restoration
-from .task import Task
+from ..types import Device, Floats, Lam
+from .methods import check_options, find_method, name_of_method, run_method
+from .protocol import TOL, Method
+from .task import Task, get_task
+from .values import ImageForm, ValueRange
 
-__all__ = ["Restored", "back_project", "is_sharp", "prepare", "restore"]
+__all__ = ["Restoration", "restore"]
 
-_STEPS_BACK = 4
+Shape: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Restored:
-    """A restored image and what it is made of (Fig. 2)."""
+class Restoration:
+    """A restored image and what it is made of (Fig. 2).
 
-    image: Floats
-    """Point 4, (C, H, W): base + common + unique."""
-    base: Floats
-    common: Floats | None
-    """Point 1: what both images share."""
-    unique: Floats | None
-    """Point 2: what x has alone."""
-    lam: float
-    gap: float
-    """Certified relative duality gap of the codes (the largest, of several tiles)."""
-    nonzero: float
-    """Share of coefficients that are not zero."""
-    seconds: float
-    converged: bool
-
-
-def prepare(x: Floats, y: Floats, dictionary: Dictionary, task: Task) -> Prepared:
-    """Make the signals of a dictionary, as its metadata say: see `prepare_restoration`.
-
-    Raises
-    ------
-    ValueError
-        Channels do not fit the dictionary, or the images differ in size.
+    Images are of the caller's axes, dtype, array library and unit. Where a method has no such part
+    or number, it is None.
     """
-    if dictionary.n_signals != 2:
-        raise InvalidValueError(
-            f"restoration needs a dictionary of 2 signals, this one has {dictionary.n_signals}"
-        )
-    return prepare_restoration(
-        x,
-        y,
-        dictionary.channels,
-        strength=float(dictionary.metadata.get("strength", task.strength)),
-        base=str(dictionary.metadata.get("base", task.base)),
-    )
+
+    image: Array
+    """Point 4: base + common + unique."""
+    base: Array | None
+    """What the parts are added to."""
+    common: Array | None
+    """Point 1: what both images share."""
+    unique: Array | None
+    """Point 2: what x has alone."""
+    method: str
+    factor: int | None
+    """How many times x was enlarged; None where the task enlarges nothing."""
+    lam: Lam | None
+    gap: float | None
+    """Certified relative duality gap of the codes (the largest, of several tiles)."""
+    nonzero: float | None
+    """Share of coefficients that are not zero."""
+    converged: bool
+    """False if the gap stayed above what was asked for; a method without codes is always done."""
+    seconds: float
+    """Of the method."""
 
 
 def restore(
-    x: Floats,
-    y: Floats,
-    dictionary: Dictionary,
-    task: Task,
+    x: Array,
+    y: Array,
+    task: str | Task,
     *,
-    lam: float | None = None,
-    sigma: float | None = None,
+    dictionary: Dictionary | str | PathLike[str] | None = None,
+    method: str | Method = "mcsc",
+    weights: str | PathLike[str] | None = None,
+    mask: Array | None = None,
     factor: int | None = None,
-    tol: float = 1e-3,
+    sigma: float | None = None,
+    lam: Any = None,
+    tol: float = TOL,
+    value_range: ValueRange | tuple[float, float] | None = None,
+    device: Device = "auto",
     tile: int | None = None,
     progress: bool = False,
-    solver: Callable[..., Result] = solve,
-) -> Restored:
-    """Restore x with the guide y.
+    names: tuple[str, str] = ("x", "y"),
+) -> Restoration:
+    r"""Restore image x with the help of a registered guide y.
+
+    By the model, x and y are coded jointly (Eq. 5), and the restored image is
+
+    .. math:: z = \mathrm{base} + \sum_k g^c_k * c_k + \sum_k g^u_k * u_k \quad (\text{Eq. 3}).
 
     Parameters
     ----------
-    x : array of floats, shape (C, H, W)
-        In [0, 1]; of the size of the guide (a super-resolution's input enlarged already).
-    y : array of floats, shape (C', H, W)
-        The guide.
-    dictionary : Dictionary
-        With target filters, as `mcsc.learn` or ``mcsc learn`` made it for the task.
-    task : Task
-        Preprocessing; what the dictionary's metadata say has precedence.
-    lam : float, optional
-        Weight of the l1 norm. Default: the dictionary's, or the task's.
-    sigma : float, optional
-        Denoising: the noise's standard deviation, of 255; lam goes with it.
+    x : array of floats, shape (H, W) or (C, H, W)
+        The image to restore. In super-resolution either of its own, small size, from which it is
+        enlarged to that of the guide by the factor that the sizes tell, or enlarged already.
+    y : array of floats, shape (H', W') or (C', H', W')
+        The guide, in [0, 1], known everywhere.
+    task : str or Task
+        One of `mcsc.tasks.TASKS` that is a restoration: "depth-sr", "multispectral-sr",
+        "flash-denoise", or what was added.
+    dictionary : Dictionary or path, optional
+        Of the method "mcsc": filters with target filters, as `mcsc.learn` or ``mcsc learn`` made
+        them for the task. Default: those that come with the package.
+    method : str or Method
+        "mcsc", the model; a baseline, as "guided-filter"; or one that another package adds, as
+        "cunet". `mcsc.tasks.method_names` lists them.
+    weights : path, optional
+        Of a method of another package. Default: those that come with it.
+    mask : array, shape (H, W), (1, H, W) or (C, H, W), optional
+        Weights of x on its own grid: booleans, or floats in [0, 1]. Where it is 0 x is unknown and
+        may hold anything, NaN included; it is filled by the model and never averaged into its
+        neighbours.
     factor : int, optional
-        Super-resolution: how much smaller the known image was. Default: the task's.
+        Super-resolution: how many times smaller x is, or was before it was enlarged. Default: what
+        the sizes tell, or the task's.
+    sigma : float, optional
+        Denoising: standard deviation of the noise, of 255 grey levels over the range of values.
+    lam : float or sequence of floats, optional
+        Weight of the l1 norm, or one a group of codes; on the scale of values in [0, 1]. Default:
+        the dictionary's.
     tol : float
-        Certified relative duality gap of the codes.
+        Certified relative duality gap of the codes. From the default down, measures of real scenes
+        change by less than 0.1 %.
+    value_range : (low, high), optional
+        Values of x that stand for 0 and 1: depth in metres or millimetres, counts of a camera. The
+        result is in the unit of x. Default: x is in [0, 1].
+    device : {"auto", "cpu", "cuda"}
+        Where codes are computed; "auto": where x is.
     tile : int, optional
-        Side of the tiles that large images are coded in. Default: chosen by the memory.
+        Side of the tiles that large images are cut into. Default: chosen by the memory.
     progress : bool
-        Show a progress bar.
-    solver : callable
-        What makes the codes, called as `mcsc.solve` is: another method, or an approximation.
+        Show a progress bar on standard error.
+    names : (str, str)
+        What messages call x and y: file names, for example.
 
     Returns
     -------
-    Restored
+    Restoration
+        ``image`` has the size of y and the channels, axes, dtype and array library of x.
 
     Raises
     ------
+    TypeError
+        An image is no array of floats, or arrays of two libraries are mixed.
     ValueError
-        Sizes or channels do not fit.
+        Sizes or channels do not fit; x is not finite where it is known, or y anywhere; there is no
+        such task or method; or the method does not have an option that was set.
+    RuntimeError
+        ``device="cuda"`` without CuPy or a usable driver.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The codes did not reach `tol`.
+    UserWarning
+        x is as large as y but sharper than an enlarged image, or lies far outside its range.
 
     Notes
     -----
-    A super-resolved image z must give the known x when it is reduced and enlarged again, U R z = x.
-    The model does not know that; afterwards ``z <- z + (x - U R z)`` is repeated four times
-    (iterative back-projection, Irani and Peleg, doi:10.1016/1049-9652(91)90045-L). What it adds
-    goes to the base.
+    Preparation runs on the CPU, in float64 where x is float64 and in float32 otherwise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mcsc.images import imresize
+    >>> from mcsc.synthetic import make_pair
+    >>> from mcsc.tasks import restore
+    >>> pair = make_pair("depth", 0, (64, 64))
+    >>> metres = 1 + 4 * imresize(pair.target[0], 0.25)
+    >>> found = restore(metres, pair.y, "depth-sr", value_range=(1, 5), tol=0.05)
+    >>> found.image.shape, found.image.dtype == metres.dtype, found.factor
+    ((64, 64), True, 4)
+    >>> bool(np.allclose(found.base + found.common + found.unique, found.image, atol=1e-4))
+    True
     """
-    prepared = prepare(x, y, dictionary, task)
-    chosen = _lam(dictionary, task, lam, sigma)
-    coded: Coded = code(
-        prepared.signals, dictionary, chosen, "restoration",
-        tol=tol, tile=tile, progress=progress, solver=solver,
-    )  # fmt: skip
-
-    def as_bands(part: Floats | None) -> Floats | None:
-        return None if part is None else part.reshape(prepared.base.shape)
-
-    detail = coded.image.reshape(prepared.base.shape)
-    image: Floats = prepared.base + detail
+    task = get_task(task, "restoration")
+    called = name_of_method(method)
+    chosen = find_method(method, task, dictionary=dictionary, weights=weights)
+    sigma = _check_sigma(sigma, task)
+    namespace(*(a for a in (x, y, mask) if a is not None))
+    form = ImageForm.of(names[0], x, ValueRange.of(value_range))
+    guide_form = ImageForm.of(names[1], y)
+    known = None if mask is None else form.weights(mask, x.shape)
+    options = {
+        "mask": known, "sigma": sigma, "lam": lam, "tol": tol, "device": form.device(device),
+        "tile": tile, "progress": progress,
+    }  # fmt: skip
+    check_options(chosen, called, options)
+    image = form.taken(x, known)
+    guide = guide_form.taken(y).astype(image.dtype)
+    size, shape = image.shape[1:], guide.shape[1:]
+    known_shape = None
     if task.factor is not None:
-        image = back_project(image, x, task.factor if factor is None else factor)
-    return Restored(
-        image=image.astype(x.dtype),
-        base=(image - detail).astype(x.dtype),
-        common=as_bands(coded.common),
-        unique=as_bands(coded.unique[0]),
-        lam=chosen,
-        gap=coded.gap,
-        nonzero=coded.nonzero,
-        seconds=coded.seconds,
-        converged=coded.converged,
+        factor, known_shape = _factor(size, shape, factor, task.factor, names)
+        if size == shape:
+            _warn_if_sharp(image, known, factor, task, names)
+        else:
+            image, known = enlarge(image, shape, known)
+    elif factor is not None:
+        raise InvalidValueError(f"factor is for super-resolution, not for {task.name}")
+    elif size != shape:
+        raise InvalidValueError(
+            f"{names[0]} is {size[0]} x {size[1]}, {names[1]} is {shape[0]} x {shape[1]}: want "
+            "registered images of one size"
+        )
+    options |= {"mask": known, "known_shape": known_shape, "factor": factor}
+    found, seconds = run_method(chosen, called, (image, guide), options)
+    return Restoration(
+        image=form.returned(found.image),
+        base=None if found.base is None else form.returned(found.base),
+        common=form.returned_part(found.common),
+        unique=form.returned_part(found.unique[0] if found.unique else None),
+        method=called,
+        factor=factor,
+        lam=found.lam,
+        gap=found.gap,
+        nonzero=found.nonzero,
+        converged=found.converged,
+        seconds=seconds,
     )
 
 
-def back_project(image: Floats, x: Floats, factor: int) -> Floats:
-    """Make the image give x when it is reduced and enlarged, as nearly as four steps do.
-
-    Iterative back-projection, ``z <- z + (x - U R z)``.
-    """
-    small = tuple(-(-n // factor) for n in x.shape[-2:])
-    for _ in range(_STEPS_BACK):
-        again = imresize(imresize(image, small), x.shape[-2:])
-        image = image + (x - again)
-    return image
+def _check_sigma(sigma: float | None, task: Task) -> float | None:
+    if sigma is None:
+        return None
+    if task.sigma is None:
+        raise InvalidValueError(f"sigma is for denoising, not for {task.name}")
+    return check_number("sigma", sigma)
 
 
-def is_sharp(x: Floats, factor: int) -> bool:
-    """Return True if an image (C, H, W) has detail that one enlarged by the factor cannot have.
-
-    Reducing and enlarging an enlarged image takes about 1.5 times as much from it the first time as
-    the second time; from a sharp one about four times or more (measured on depth maps and bands;
-    neighbours repeated instead of interpolated count as sharp).
-    """
-    small = tuple(max(1, n // factor) for n in x.shape[-2:])
-    once = imresize(imresize(x, small), x.shape[-2:])
-    twice = imresize(imresize(once, small), x.shape[-2:])
-    first, second = (float(np.square(a - b).sum()) for a, b in ((x, once), (once, twice)))
-    return first > 2.5**2 * second
+def _factor(
+    size: Shape, shape: Shape, given: int | None, usual: int, names: tuple[str, str]
+) -> tuple[int, Shape]:
+    """How many times smaller x is, or was, and its size then."""
+    if size != shape:
+        return find_factor(size, shape, factor=given, usual=usual, names=names), size
+    factor = usual if given is None else check_whole("factor", given)
+    if factor < 2:
+        raise InvalidValueError(f"factor must be at least 2; found {factor}")
+    return factor, (-(-shape[0] // factor), -(-shape[1] // factor))
 
 
-def _lam(dictionary: Dictionary, task: Task, lam: float | None, sigma: float | None) -> float:
-    if lam is not None:
-        return lam
-    chosen = float(dictionary.metadata.get("lam", task.lam))
-    if task.sigma is None or sigma is None:
-        return chosen
-    return chosen * sigma / float(dictionary.metadata.get("sigma", task.sigma))
+def _warn_if_sharp(
+    image: Floats, mask: Floats | None, factor: int, task: Task, names: tuple[str, str]
+) -> None:
+    if is_sharp(image if mask is None else fill_holes(image, mask), factor):
+        warnings.warn(
+            f"{names[0]} is as large as {names[1]} and sharper than an image that was enlarged "
+            f"{factor} times; such an image, or its small original, is what {task.name} expects",
+            stacklevel=3,
+        )

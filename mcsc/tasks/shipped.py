@@ -7,18 +7,18 @@ from importlib.resources import as_file, files
 from ..errors import InvalidValueError
 from ..model.dictionary import Dictionary
 
-__all__ = ["available", "load_pretrained"]
+__all__ = ["shipped_dictionaries", "shipped_dictionary"]
 
 _FOLDER = "dictionaries"
 
 
-def available() -> list[str]:
+def shipped_dictionaries() -> list[str]:
     """Names of the dictionaries there are: those of tasks."""
     folder = files("mcsc").joinpath(_FOLDER)
     return sorted(p.name.removesuffix(".npz") for p in folder.iterdir() if p.name.endswith(".npz"))
 
 
-def load_pretrained(name: str) -> Dictionary:
+def shipped_dictionary(name: str) -> Dictionary:
     """Load a dictionary that comes with the package.
 
     Parameters
@@ -36,9 +36,10 @@ def load_pretrained(name: str) -> Dictionary:
     ValueError
         There is none of this name; the message lists those there are.
     """
-    if name not in available():
+    if name not in shipped_dictionaries():
         raise InvalidValueError(
-            f"no dictionary {name!r} comes with the package; there are {', '.join(available())}"
+            f"no dictionary {name!r} comes with the package; there are "
+            f"{', '.join(shipped_dictionaries())}; mcsc learn makes one from scenes"
         )
     with as_file(files("mcsc").joinpath(_FOLDER, f"{name}.npz")) as path:
         return Dictionary.load(path)

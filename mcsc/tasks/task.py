@@ -1,36 +1,44 @@
-"""The six tasks of the paper: roles of the files, degradation, preprocessing, measures.
-
-A new task is one more entry in `TASKS`.
-"""
+"""What a task is, and the table of tasks: the six of the paper, and what others add."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from ..errors import InvalidValueError
+from ..checks import check_kind
+from ..errors import InvalidTypeError, InvalidValueError
+from ..tables import Table
 from ..types import Floats, Kind
 
 if TYPE_CHECKING:
     from ..quality.measures import Measure
+    from ..synthetic import SyntheticPair
 
-Roles = tuple[str, ...]
-
-__all__ = ["TASKS", "Task", "get_task"]
+__all__ = ["LAM_RELATIVE", "STRENGTH", "TASKS", "PairMaker", "Roles", "Task", "get_task"]
 
 # The table of tasks is read by the command line's --help: what is heavy is imported by need.
+
+STRENGTH = 5.0
+"""Of the low-pass split, in squared pixels, where nothing else is said."""
+LAM_RELATIVE = 0.02
+"""lam of a decomposition, as a share of lambda_max, where nothing else is said."""
+
+Roles: TypeAlias = tuple[str, ...]
+PairMaker: TypeAlias = "Callable[[int, tuple[int, int], int], SyntheticPair]"
+"""Makes a synthetic pair of its number, (height, width) and a seed."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What distinguishes a task from the others.
+    """Everything that distinguishes a task from the others.
 
     Attributes
     ----------
     name : str
-        Of the command line.
+        In Python, on the command line, and of the files that go with it.
     title : str
         For people.
     kind : {"restoration", "fusion"}
@@ -38,36 +46,47 @@ class Task:
     roles : (tuple of str, tuple of str)
         Endings of the file names of x and of y, ``scene_ROLE.png``, the first that exists. In
         restoration the file of x is the clean one: x is made from it by `degrade`.
+    synthetic : str, callable, or None
+        Synthetic pairs that go with the task: their name in `mcsc.synthetic`, or a `PairMaker`.
     factor : int or None
         Super-resolution: how much smaller the known image is along each axis.
     sigma : float or None
         Denoising: the noise's standard deviation that is taken if none is given, of 255.
     strength : float
         Of the low-pass split of the signals that are coded.
-    base : {"input", "low"}
-        What the coded part is added to: x itself, or x's low-pass part (noise is not kept).
+    base : {"none", "input", "low"}
+        What the coded part is added to: nothing, x itself, or x's low-pass part (noise is not
+        kept); see `mcsc.tasks.preparation`.
+    network_base : {"none", "input", "low", "mean"} or None
+        What a new network's answer is added to; None: `base`, or what the dictionary says that it
+        is made from.
     lam : float
         Weight of the l1 norm in coding; times sigma / `sigma` in denoising.
     guide_weight : float
         Weight of y in learning.
     rule : str
-        Fusion: how parts become an image, as `mcsc.tasks.fusion.fuse` says.
+        Fusion: how parts become an image, one of `mcsc.tasks.RULES`.
     joint, colour_guide : bool
         Learning: filters of all channels of x together, of the guide's three channels.
-    synthetic : str
-        Name of the synthetic scenes that go with the task.
     display : bool
         Values end at black and white, 0 and 1: what is beyond is cut off before it is measured.
         Depth has no white.
+    baselines : mapping of str to mapping
+        Settings of baselines (`mcsc.baselines.table.BASELINES`) by their name, where their own
+        defaults do not serve the task best.
+    measured_by : tuple of str
+        Names of the measures (`mcsc.quality.measures.MEASURES`) that count, the first one most;
+        empty: all of the task's kind.
     """
 
     name: str
     title: str
     kind: Kind
     roles: tuple[Roles, Roles]
-    synthetic: str
-    strength: float = 5.0
+    synthetic: str | PairMaker | None = None
+    strength: float = STRENGTH
     base: str = "low"
+    network_base: str | None = None
     lam: float = 0.02
     guide_weight: float = 1.0
     factor: int | None = None
@@ -76,13 +95,26 @@ class Task:
     joint: bool = False
     colour_guide: bool = False
     display: bool = True
+    baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
+    measured_by: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be a task."""
+        check_kind(f"kind of the task {self.name}", self.kind)
+        if self.kind == "fusion" and (self.factor is not None or self.sigma is not None):
+            raise InvalidValueError(
+                f"{self.name} is a fusion: its inputs are not made from a target, so it has "
+                "neither factor nor sigma"
+            )
 
     @property
     def measures(self) -> tuple[Measure, ...]:
         """What images of this task are measured by."""
-        from ..quality.measures import measures_of
+        from ..quality.measures import MEASURES
 
-        return measures_of(self.kind)
+        if self.measured_by:
+            return tuple(MEASURES.find(name) for name in self.measured_by)
+        return tuple(m for m in MEASURES.available().values() if m.kind == self.kind)
 
     def degrade(self, target: Floats, *, sigma: float | None = None, seed: int = 0) -> Floats:
         """Make the input x from the clean image, as the authors' released scripts do.
@@ -104,51 +136,101 @@ class Task:
             level = (self.sigma if sigma is None else sigma) / 255
             noise = np.random.default_rng(seed).standard_normal(target.shape)
             return (target + level * noise).astype(target.dtype)
-        raise InvalidValueError(f"{self.name} is a fusion: its inputs are not made from a target")
+        raise InvalidValueError(
+            f"{self.name} is a {self.kind} without factor or sigma: its inputs are not made from "
+            "a target"
+        )
+
+    def synthetic_pair(self, number: int, shape: tuple[int, int], seed: int = 0) -> SyntheticPair:
+        """Make one of the synthetic pairs that go with the task.
+
+        Raises
+        ------
+        ValueError
+            There are none.
+        """
+        if self.synthetic is None:
+            raise InvalidValueError(f"no synthetic scenes go with {self.name}")
+        if callable(self.synthetic):
+            return self.synthetic(number, shape, seed)
+        from ..synthetic import make_pair
+
+        return make_pair(self.synthetic, number, shape, seed)
 
 
-TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (
-        Task(
-            "depth-sr", "Depth super-resolution with a photograph", "restoration",
-            (("depth",), ("rgb",)), "depth", base="input", lam=0.04,
-            guide_weight=0.3, factor=4, display=False,
-        ),
-        Task(
-            "multispectral-sr", "Multispectral super-resolution with a photograph", "restoration",
-            (("ms640", "ms"), ("rgb",)), "multispectral", base="input", lam=0.02, guide_weight=0.5,
-            factor=4,
-        ),
-        Task(
-            "flash-denoise", "Denoising of an ambient photograph with a flash photograph",
-            "restoration", (("ambient",), ("flash",)), "flash", strength=120.0,
-            lam=0.5, sigma=50.0, joint=True, colour_guide=True,
-        ),
-        Task(
-            "multi-exposure", "Fusion of an over- and an under-exposed photograph", "fusion",
-            (("over",), ("under",)), "exposure", lam=0.02, rule="detail",
-        ),
-        Task(
-            "multi-focus", "Fusion of photographs in focus near and far", "fusion",
-            (("near",), ("far",)), "focus", lam=0.02, rule="choose",
-        ),
-        Task(
-            "medical", "Fusion of two kinds of medical images", "fusion",
-            (("t1", "t1gad", "ct"), ("t2",)), "medical", lam=0.02,
-        ),
-    )
-}  # fmt: skip
+TASKS: Table[Task] = Table("task", group="mcsc.tasks")
+"""All tasks by name. ``TASKS.add(task.name, task)`` adds one; another package does so by an entry
+point of group ``mcsc.tasks`` whose object is the `Task`."""
+
+# Settings of the baselines: those that serve each filter best on scenes that no table is measured
+# on. Of flash-denoise they are for noise of one grey level, and grow with it.
+for _task in (
+    Task(
+        "depth-sr", "Depth super-resolution with a photograph", "restoration",
+        (("depth",), ("rgb",)), "depth", base="input", lam=0.04, guide_weight=0.3, factor=4,
+        display=False,
+        baselines={
+            "guided-filter": {"radius": 3, "edge": 0.003},
+            "joint-bilateral": {"space": 2.0, "edge": 0.05},
+        },
+    ),
+    Task(
+        "multispectral-sr", "Multispectral super-resolution with a photograph", "restoration",
+        (("ms640", "ms"), ("rgb",)), "multispectral", base="input", lam=0.02, guide_weight=0.5,
+        factor=4,
+        baselines={
+            "guided-filter": {"radius": 8, "edge": 0.01},
+            "joint-bilateral": {"space": 5.0, "edge": 0.05},
+        },
+    ),
+    Task(
+        "flash-denoise", "Denoising of an ambient photograph with a flash photograph",
+        "restoration", (("ambient",), ("flash",)), "flash", strength=120.0, lam=0.5, sigma=50.0,
+        joint=True, colour_guide=True,
+        baselines={
+            "guided-filter": {"radius": 0.1, "edge": 0.1 / 255},
+            "joint-bilateral": {"space": 0.12, "edge": 0.05},
+        },
+    ),
+    Task(
+        "multi-exposure", "Fusion of an over- and an under-exposed photograph", "fusion",
+        (("over",), ("under",)), "exposure", lam=0.02, rule="detail",
+    ),
+    Task(
+        "multi-focus", "Fusion of photographs in focus near and far", "fusion",
+        (("near",), ("far",)), "focus", lam=0.02, rule="choose", network_base="mean",
+    ),
+    Task(
+        "medical", "Fusion of two kinds of medical images", "fusion",
+        (("t1", "t1gad", "ct"), ("t2",)), "medical", lam=0.02,
+    ),
+):  # fmt: skip
+    TASKS.add(_task.name, _task)
 
 
-def get_task(name: str) -> Task:
+def get_task(task: str | Task, kind: Kind | None = None) -> Task:
     """Return a task by its name.
+
+    Parameters
+    ----------
+    task : str or Task
+        A name in `TASKS`; a task is returned as it is.
+    kind : {"restoration", "fusion"}, optional
+        What it must be.
 
     Raises
     ------
+    TypeError
+        `task` is neither.
     ValueError
-        There is no such task; the message lists those there are.
+        There is no such task, the message lists those there are; or it is of the other kind.
     """
-    if name not in TASKS:
-        raise InvalidValueError(f"task must be one of {', '.join(TASKS)}; found {name!r}")
-    return TASKS[name]
+    if not isinstance(task, str | Task):
+        raise InvalidTypeError(f"task must be a name or a Task, found {type(task).__name__}")
+    found = TASKS.find(task) if isinstance(task, str) else task
+    if kind is not None and found.kind != kind:
+        names = [t.name for t in TASKS.available().values() if t.kind == kind]
+        raise InvalidValueError(
+            f"{found.name} is a {found.kind}; want a {kind}, as {', '.join(names)}"
+        )
+    return found

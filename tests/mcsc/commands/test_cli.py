@@ -154,9 +154,10 @@ def test_one_image_has_no_common_part(folder, tmp_path):
     assert (tmp_path / "x_unique.tif").exists()
 
 
-def test_colour_no_split_no_codes_and_the_starter(folder, tmp_path):
+def test_colour_no_low_pass_no_codes_and_the_starter(folder, tmp_path):
     paths = (folder / "x.png", folder / "rgb.png")
-    words = ("--no-split", "--no-codes", "--lam-relative", 0.5, "--threads", 1, "--out", tmp_path)
+    words = ("--no-low-pass", "--no-codes", "--lam-relative", 0.5, "--threads", 1)
+    words += ("--out", tmp_path)
     done = run("solve", *paths, *words)
     assert done.exit_code == 0, done.output
     assert "348 maps" in done.stdout
@@ -296,7 +297,7 @@ def test_ctrl_c_outside_the_solver(folder, tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mcsc.commands.decompose.lambda_max", interrupted)
+    monkeypatch.setattr("mcsc.tasks.decomposition.lambda_max", interrupted)
     done = solve(folder, tmp_path)
     assert done.exit_code == 130
     assert done.stderr.split("\n", 1)[1] == "mcsc: interrupted\n"
@@ -372,7 +373,7 @@ def test_bad_input_is_one_line_and_status_2(folder, monkeypatch, words, message)
         ("solve x.png y.png --mask 3=zeros", "--mask is for image 3, there are 2"),
         ("solve x.png y.png --mask 0=zeros", "images are counted from 1"),
         ("solve x.png y.png --mask zeros --mask 1=nan", "two masks for image 1"),
-        ("solve x.png y.png --no-split --strength 3", "--strength is for the split"),
+        ("solve x.png y.png --no-low-pass --strength 3", "--strength is for the low-pass part"),
         ("demo --full --size 32 32", "--full and --size exclude each other"),
         ("demo --size 8 8", "8 is not in the range"),
         ("info more", "unexpected extra argument"),

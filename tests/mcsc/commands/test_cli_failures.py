@@ -45,11 +45,14 @@ def raising(error):
 @pytest.mark.parametrize(
     "kind", [TypeError, ValueError, RuntimeError, KeyError, IndexError, AssertionError, ImportError]
 )
-@pytest.mark.parametrize("place", ["decompose.solve", "inputs.read_image", "outputs.show_table"])
+@pytest.mark.parametrize(
+    "place",
+    ["tasks.decomposition.solve", "commands.inputs.read_image", "commands.outputs.show_table"],
+)
 def test_a_mistake_keeps_its_traceback_and_asks_for_a_report(
     folder, tmp_path, monkeypatch, kind, place
 ):
-    monkeypatch.setattr(f"mcsc.commands.{place}", raising(kind("of ours")))
+    monkeypatch.setattr(f"mcsc.{place}", raising(kind("of ours")))
     done = solve(folder, tmp_path)
     assert done.exit_code == 1
     *lines, last = done.stderr.splitlines()

@@ -62,7 +62,7 @@ def test_restore_enlarges_and_writes_what_it_says(depth, tmp_path):
     out = tmp_path / "depth.png"
     result = run(
         "restore", depth / "small1.png", depth / "s1_rgb.png", "--task", "depth-sr", "-o", out,
-        "--dictionary", depth / "d.npz", "--split", tmp_path / "parts", "--report",
+        "--dictionary", depth / "d.npz", "--parts", tmp_path / "parts", "--report",
         tmp_path / "r.html",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
@@ -102,7 +102,7 @@ def test_fuse_keeps_colour_and_depth_of_bits(focus, tmp_path):
     words = ("fuse", focus / "s_near.png", focus / "s_far.png", "--task", "multi-focus")
     result = run(
         *words, "-o", out, "--dictionary", focus / "d.npz", "--bit-depth", "16", "--rule",
-        "choose", "--split", tmp_path / "parts", "--report", tmp_path / "r.html",
+        "choose", "--parts", tmp_path / "parts", "--report", tmp_path / "r.html",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     image = read_image(out)
@@ -131,13 +131,13 @@ def test_a_shift_is_refused_and_align_registers_it(focus, tmp_path):
         (("restore", "x.png", "y.png", "-o", "o.png"), "Missing option '--task'"),
         (("restore", "none.png", "{d}/s0_rgb.png", "--task", "depth-sr", "-o", "o.png"), "none"),
         (("restore", "{d}/s0_depth.png", "{d}/small0.png", "--task", "depth-sr", "-o", "o.png",
-          "--dictionary", "{d}/d.npz"), "want the guide as large"),
+          "--dictionary", "{d}/d.npz"), "small0.png as large, or larger by one whole factor"),
         (("restore", "{d}/s0_depth.png", "{d}/s0_rgb.png", "--task", "depth-sr", "-o", "o.gif",
           "--dictionary", "{d}/d.npz"), "want a name that ends in"),
         (("restore", "{d}/s0_depth.png", "{d}/s0_rgb.png", "--task", "depth-sr", "-o", "no/o.png",
           "--dictionary", "{d}/d.npz"), "there is no folder"),
         (("restore", "{d}/s0_depth.png", "{d}/s0_rgb.png", "--task", "depth-sr", "--sigma", "5",
-          "-o", "o.png"), "--sigma is for flash-denoise"),
+          "-o", "o.png"), "sigma is for denoising, not for depth-sr"),
         (("restore", "{d}/s0_depth.png", "{d}/s0_rgb.png", "--task", "depth-sr", "-o", "o.png",
           "--dictionary", "{d}/s0_rgb.png"), "not a dictionary file"),
         (("fuse", "{d}/s0_rgb.png", "--task", "medical", "-o", "o.png"), "want two images"),

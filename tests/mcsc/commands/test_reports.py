@@ -19,8 +19,9 @@ def image(seed, channels=1):
 def fused(count):
     return SimpleNamespace(
         image=image(9), base=image(8), common=image(7) - 0.5,
-        unique=(image(6) - 0.5, image(5) - 0.5), weights=np.full((count, 20, 24), 1 / count),
-        lam=0.02, gap=1e-3, nonzero=0.01, seconds=1.0,
+        unique=tuple(image(6 - m) - 0.5 for m in range(count)),
+        weights=np.full((count, 20, 24), 1 / count), method="mcsc", lam=0.02, gap=1e-3,
+        nonzero=0.01, seconds=1.0,
     )  # fmt: skip
 
 
@@ -44,5 +45,5 @@ def test_sources_of_one_name_are_all_shown(tmp_path):
 def test_three_sources(tmp_path, names):
     path = tmp_path / "a.html"
     report_of_fusion(path, get_task("multi-focus"), names, [image(k) for k in range(3)], fused(3))
-    assert len(set(captions(path))) == len(captions(path)) == 3 + 1 + 3 + 3
-    assert captions(path)[-2:] == ["unique part of the others", f"unique part of {names[-1]}"]
+    assert len(set(captions(path))) == len(captions(path)) == 3 + 1 + 3 + 4
+    assert captions(path)[-1] == f"unique part of {names[-1]}"

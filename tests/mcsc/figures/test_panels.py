@@ -9,7 +9,8 @@ import PIL.Image
 import pytest
 
 from mcsc.figures.drawing import save_figure
-from mcsc.figures.panels import SignalParts, decomposition_figure
+from mcsc.figures.panels import decomposition_figure
+from mcsc.tasks import SignalParts
 
 TEAL = (0x2A, 0x9D, 0x8F)
 

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import mcsc
-from mcsc.tasks.learning import TASK_OPTIONS, TaskSettings, learn_task
+from mcsc.tasks.learning import TASK_OPTIONS, TaskScenes, TaskSettings, learn_task
 from mcsc.tasks.scenes import synthetic_scenes
+from mcsc.tasks.sparse_coding import prepare
 from mcsc.tasks.task import get_task
+from tests.mcsc.tasks.pairs import pair
 
 SMALL = {"n_common": 3, "n_unique": 3, "filter_size": 5, "passes": 1, "window": 32}
 
@@ -95,3 +97,24 @@ def test_scenes_that_do_not_fit_are_called_by_their_names():
     x[0, 3, 4] = np.nan
     with pytest.raises(ValueError, match="odd holds NaN or Inf: images to learn from must"):
         learn_from((x, y))
+
+
+def test_metadata_say_how_the_dictionary_is_used(depth):
+    found = depth.dictionary
+    assert found.metadata["task"] == "depth-sr"
+    assert found.metadata["base"] == "input"
+    assert found.metadata["lam"] == get_task("depth-sr").lam
+    assert found.signal_weights == (1.0, 0.3)
+    assert found.target_unique[1] is None
+    assert depth.target_fit.mse < depth.target_fit.target_power
+
+
+def test_scenes_are_prepared_as_the_restoration_prepares_them(depth):
+    task = get_task("depth-sr")
+    scene = pair("depth-sr")
+    settings = TaskSettings().complete(task)
+    made = TaskScenes(task, [lambda: (scene.target, scene.y)], settings)
+    prepared = prepare(task.degrade(scene.target), scene.y, depth.dictionary, task)
+    for a, b in zip(made[0], prepared.signals, strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_allclose(made.targets[0][0], scene.target - prepared.base, atol=1e-7)

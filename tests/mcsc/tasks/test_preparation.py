@@ -7,7 +7,7 @@ import pytest
 
 from mcsc.baselines.exposure import exposure_fusion
 from mcsc.images import lowpass_split, luma_studio, ycbcr
-from mcsc.tasks.preparation import coloured, prepare_fusion, prepare_restoration
+from mcsc.tasks.preparation import alike, coloured, prepare_fusion, prepare_restoration
 
 
 def images(*channels, shape=(18, 20)):
@@ -82,11 +82,17 @@ def test_one_grey_and_one_colour_source_have_lumas_of_one_range():
         np.testing.assert_array_equal(first, second)
         for base in ("low", "mean"):
             made = prepare_fusion(x, y, base=base, **options)
-            np.testing.assert_allclose(coloured(made.base, x, y), white, atol=1e-6)
+            np.testing.assert_allclose(coloured(made.base, x, y), bright, atol=1e-6)
     # Any grey picture, and the same in three equal channels.
     first, second = prepare_fusion(grey, np.repeat(grey, 3, axis=0), base="none", **options).signals
     np.testing.assert_allclose(first, second, atol=1e-6)
-    np.testing.assert_allclose(coloured(first[0], grey, bright), grey, atol=1e-6)
+    found = coloured(first[0], grey, bright)
+    np.testing.assert_allclose(found, np.repeat(grey, 3, axis=0), atol=1e-6)
+    assert [len(i) for i in alike((grey, bright))] == [3, 3]
+    with pytest.raises(
+        ValueError, match=r"of 2 and of 3 channels cannot be fused \(number 1 of 2\)"
+    ):
+        alike((grey.repeat(2, axis=0), bright))
 
 
 def test_refusals():
@@ -103,3 +109,20 @@ def test_refusals():
         prepare_restoration(x, y, (1, 2), strength=3.0, base="low")
     with pytest.raises(ValueError, match=r"equally many channels each; found \(1, 3\)"):
         prepare_fusion(x, y, (1, 3), strength=3.0, base="low")
+
+
+@pytest.mark.parametrize("base", ["none", "input", "low"])
+def test_unknown_pixels_have_no_detail_and_no_weight(base):
+    x, y = images(2, 3)
+    mask = (np.random.default_rng(0).random((1, 18, 20)) > 0.2).astype("f4")
+    made = prepare_restoration(x, y, (1, 1), strength=3.0, base=base, mask=mask)
+    hidden = np.where(mask > 0, x, 99.0).astype("f4")
+    other = prepare_restoration(hidden, y, (1, 1), strength=3.0, base=base, mask=mask)
+    assert made.masks[1] is None
+    np.testing.assert_array_equal(made.masks[0], np.broadcast_to(mask, (2, 18, 20))[:, None])
+    for a, b in ((made.signals[0], other.signals[0]), (made.base, other.base)):
+        np.testing.assert_array_equal(a, b)
+    assert not made.signals[0][:, 0][:, mask[0] == 0].any()
+    if base == "input":
+        known = np.broadcast_to(mask > 0, x.shape)
+        np.testing.assert_allclose(made.base[known], x[known], atol=1e-6)

@@ -1,0 +1,106 @@
+"""The table of baselines: what this package compares the model and networks with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..checks import check_kind
+from ..tables import Table
+from ..types import Floats, Kind
+from .bilateral import joint_bilateral
+from .decision_map import decision_map_fusion
+from .exposure import exposure_fusion
+from .guided import guided_filter
+from .mean import mean_fusion
+from .pyramids import laplacian_fusion
+from .wavelets import wavelet_fusion
+
+__all__ = ["BASELINES", "Baseline"]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A method without a model of its own.
+
+    Attributes
+    ----------
+    kind : {"restoration", "fusion"}
+        What it does.
+    function : callable
+        Restoration: called with the image and its guide, arrays (C, H, W) of one size in [0, 1].
+        Fusion: with a list of sources of one shape. Besides, with the task's settings for it as
+        keywords; it must do without any. It returns the image, (C, H, W).
+    takes_sigma : bool
+        In denoising it is also called with ``sigma=``, the noise's standard deviation, of 255.
+    super_resolution : bool or None
+        True: for tasks with a factor only; False: for those without; None: for all.
+    """
+
+    kind: Kind
+    function: Callable[..., Floats]
+    takes_sigma: bool = False
+    super_resolution: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a kind that no task has."""
+        check_kind("kind of a baseline", self.kind)
+
+    def serves(self, kind: Kind, factor: int | None) -> bool:
+        """Return whether it is for a task of that kind and factor."""
+        wanted = self.super_resolution
+        return self.kind == kind and (wanted is None or wanted == (factor is not None))
+
+
+def _input(x: Floats, y: Floats) -> Floats:
+    return x
+
+
+def _guided(
+    x: Floats,
+    y: Floats,
+    *,
+    radius: float | None = None,
+    edge: float | None = None,
+    sigma: float | None = None,
+) -> Floats:
+    """`edge` is the square root of eps; in denoising both are for noise of one grey level."""
+    level = 1.0 if sigma is None else sigma
+    usual = (8, 0.02) if sigma is None else (0.1, 0.1 / 255)
+    radius, edge = usual[0] if radius is None else radius, usual[1] if edge is None else edge
+    return guided_filter(x, y, radius=max(1, round(radius * level)), eps=(edge * level) ** 2)
+
+
+def _bilateral(
+    x: Floats,
+    y: Floats,
+    *,
+    space: float | None = None,
+    edge: float = 0.1,
+    sigma: float | None = None,
+) -> Floats:
+    """`space` is in pixels, in denoising for noise of one grey level."""
+    if sigma is None:
+        space = 3.0 if space is None else space
+    else:
+        space = max(1.0, (0.12 if space is None else space) * sigma)
+    return joint_bilateral(x, y, sigma_space=space, sigma_range=edge)
+
+
+BASELINES: Table[Baseline] = Table("baseline", group="mcsc.baselines")
+"""All baselines by name, in the order of tables and help; `mcsc.tables.Table.add` adds one."""
+
+BASELINES.add("bicubic", Baseline("restoration", _input, super_resolution=True))
+BASELINES.add("input", Baseline("restoration", _input, super_resolution=False))
+BASELINES.add("guided-filter", Baseline("restoration", _guided, takes_sigma=True))
+BASELINES.add("joint-bilateral", Baseline("restoration", _bilateral, takes_sigma=True))
+
+_FUSIONS: dict[str, Callable[[Sequence[Floats]], Floats]] = {
+    "mean": mean_fusion,
+    "laplacian": laplacian_fusion,
+    "wavelet": wavelet_fusion,
+    "decision-map": decision_map_fusion,
+    "exposure-fusion": exposure_fusion,
+}
+for _name, _function in _FUSIONS.items():
+    BASELINES.add(_name, Baseline("fusion", _function))

@@ -1,0 +1,217 @@
+"""`decompose`: images taken apart into what they share and what each has alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidTypeError, InvalidValueError
+from ..images.split import lowpass_split
+from ..model.dictionary import Dictionary
+from ..model.problem import lambda_max
+from ..model.reconstruction import signal_parts
+from ..model.starter import dct_dictionary
+from ..solvers.front import solve
+from ..solvers.result import Result
+from ..types import Boundary, Device, Floats, Lam
+from .sparse_coding import checked_lam
+from .task import LAM_RELATIVE, STRENGTH
+from .values import ImageForm, check_mask
+
+__all__ = ["Decomposition", "SignalParts", "decompose", "symbols"]
+
+
+@dataclass(frozen=True, eq=False)
+class SignalParts:
+    """One signal and what it was taken apart into, all (C, H, W)."""
+
+    label: str
+    """Title, for example ``"x, disparity"``."""
+    image: Floats
+    """The signal; whatever it holds where `mask` is 0 is not looked at."""
+    common: Floats | None
+    """Common part ``dc * c``."""
+    unique: Floats | None
+    """Unique part ``du * u``."""
+    low: Floats | None = None
+    """Low-pass part, if the signal was split."""
+    mask: NDArray[Any] | None = None
+    """Weights that broadcast to the signal, 0 where it is unknown."""
+
+    @property
+    def reconstruction(self) -> Floats:
+        """Sum of the parts; holes are filled."""
+        parts = [p for p in (self.low, self.common, self.unique) if p is not None]
+        total: Floats = np.sum(parts, axis=0)
+        return total
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Where the signal is known, (C, H, W)."""
+        if self.mask is None:
+            return np.ones(self.image.shape, dtype=bool)
+        return np.broadcast_to(np.asarray(self.mask) > 0, self.image.shape)
+
+    @property
+    def known_pixels(self) -> NDArray[np.bool_]:
+        """Where all channels are known, (H, W)."""
+        known: NDArray[np.bool_] = np.all(self.known, axis=0)
+        return known
+
+    @property
+    def error(self) -> Floats:
+        """Signal minus reconstruction, zero where the signal is unknown."""
+        image = np.where(self.known, self.image, 0)
+        error: Floats = np.where(self.known, image - self.reconstruction, 0)
+        return error
+
+    @property
+    def rms(self) -> float:
+        """Root mean square of the error over the known samples."""
+        squares = np.square(self.error[self.known], dtype=np.float64)
+        return float(np.sqrt(squares.mean())) if squares.size else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """What `decompose` returns."""
+
+    parts: tuple[SignalParts, ...]
+    """Of each image."""
+    result: Result
+    """Codes with their certificate."""
+    lam: Lam
+    """Weight of the l1 norm that was taken."""
+    lambda_max: float
+    """That above which all codes are zero."""
+
+    @property
+    def interrupted(self) -> bool:
+        """True after Ctrl-C."""
+        return self.result.stopped == "interrupted"
+
+
+def decompose(
+    images: Sequence[Floats],
+    dictionary: Dictionary | None = None,
+    *,
+    lam: float | Sequence[float] | None = None,
+    lam_relative: float = LAM_RELATIVE,
+    masks: Sequence[NDArray[Any] | None] | None = None,
+    strength: float | None = STRENGTH,
+    labels: Sequence[str] | None = None,
+    method: str = "auto",
+    boundary: Boundary = "zero",
+    tol: float = 1e-3,
+    max_iter: int | None = None,
+    device: Device = "auto",
+    announce: Callable[[Lam, float], None] | None = None,
+    progress: bool = False,
+) -> Decomposition:
+    """Take registered images apart: low-pass part, common part, and the unique part of each.
+
+    Each image is split into a smooth part and detail (`mcsc.images.lowpass_split`); the detail of
+    all is coded jointly, exactly (`mcsc.solve`).
+
+    Parameters
+    ----------
+    images : sequence of arrays of floats, shape (H, W) or (C, H, W)
+        One or more NumPy arrays of one size; one has a unique part only.
+    dictionary : Dictionary, optional
+        Default: cosines of 8 x 8 for the channels of the images (`mcsc.dct_dictionary`).
+    lam : float or sequence of floats, optional
+        Weight of the l1 norm, or one a group of codes.
+    lam_relative : float
+        If `lam` is not given: its share of lambda_max, above which all codes are zero.
+    masks : sequence of (array or None), optional
+        Weights of each image in [0, 1], (H, W), (1, H, W) or (C, H, W); where one is 0 the image is
+        unknown, may hold anything, and is filled by the sum of its parts.
+    strength : float or None
+        Of the low-pass split, in squared pixels; None: no split.
+    labels : sequence of str, optional
+        What titles and messages call the images. Default: x, y; x1, x2, ... of more than two.
+    method, boundary, tol, max_iter, device, progress
+        As in `mcsc.solve`.
+    announce : callable, optional
+        Called with lam and lambda_max before the long part.
+
+    Returns
+    -------
+    Decomposition
+
+    Raises
+    ------
+    TypeError
+        An image is no NumPy array of floats.
+    ValueError
+        Images differ in size, are not finite where they are known, or hold no detail that the
+        dictionary could code; a mask does not fit; or as `mcsc.solve`.
+
+    Examples
+    --------
+    >>> from mcsc.images import motorcycle
+    >>> from mcsc.tasks import decompose
+    >>> pair = motorcycle(size=(140, 500, 48, 48))
+    >>> found = decompose((pair.x, pair.y), masks=(pair.mask, None), lam_relative=0.2)
+    >>> found.result.converged, [p.reconstruction.shape for p in found.parts]
+    (True, [(1, 48, 48), (1, 48, 48)])
+    """
+    names = symbols(len(images)) if labels is None else list(labels)
+    taken: list[Floats] = []
+    weights: list[Floats | None] = []
+    for name, image, mask in zip(names, images, masks or [None] * len(images), strict=True):
+        form = ImageForm.of(name, image)
+        if not isinstance(image, np.ndarray):
+            raise InvalidTypeError(f"{name} must be a NumPy array, found {type(image).__name__}")
+        shape = (1,) * (3 - image.ndim) + image.shape
+        weight = None if mask is None else check_mask(name, mask, shape).astype(image.dtype)
+        taken.append(form.taken(image, weight))
+        weights.append(weight)
+    low: list[Floats | None] = [None] * len(taken)
+    detail = taken
+    if strength is not None:
+        splits = [lowpass_split(i, strength, w) for i, w in zip(taken, weights, strict=True)]
+        low, detail = [s.low for s in splits], [s.high for s in splits]
+    if dictionary is None:
+        dictionary = dct_dictionary(tuple(len(i) for i in taken))
+    largest = lambda_max(detail, dictionary, masks=weights, boundary=boundary)
+    chosen: Lam
+    if lam is not None:
+        chosen = checked_lam(lam, dictionary)
+    elif largest <= 100 * float(np.finfo(detail[0].dtype).eps):
+        # The split leaves rounding errors of a constant, and lam would follow them.
+        raise InvalidValueError(
+            f"the images hold no detail that the dictionary could code: lambda_max = "
+            f"{largest:.1g}; choose lam"
+        )
+    else:
+        chosen = lam_relative * largest
+    if announce is not None:
+        announce(chosen, largest)
+    result = solve(
+        detail, dictionary, chosen, method=method, boundary=boundary, tol=tol, masks=weights,
+        device=device, max_iter=max_iter, progress=progress,
+    )  # fmt: skip
+    parts = []
+    for m, part in enumerate(signal_parts(result.codes, dictionary, boundary=boundary)):
+        common, own = part.common, part.unique[m]
+        parts.append(
+            SignalParts(
+                label=names[m],
+                image=taken[m],
+                common=None if common is None else common[0],
+                unique=None if own is None else own[0],
+                low=low[m],
+                mask=weights[m],
+            )
+        )
+    return Decomposition(tuple(parts), result, chosen, largest)
+
+
+def symbols(count: int) -> list[str]:
+    """Names of so many signals in formulas, tables and files."""
+    return ["x", "y"][:count] if count <= 2 else [f"x{m + 1}" for m in range(count)]

@@ -1,0 +1,116 @@
+"""The protocol of a method: what is asked of the model, of baselines, of what others add."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..types import Floats, Lam
+
+__all__ = ["OPTIONS", "TOL", "Method", "MethodResult"]
+
+TOL = 1e-2
+"""Certified gap that `restore` and `fuse` ask for by default."""
+
+OPTIONS = (
+    "mask", "known_shape", "factor", "sigma", "lam", "tol", "rule", "device", "tile", "progress",
+)  # fmt: skip
+"""Names of the options that a method may have; see `Method`."""
+
+
+@dataclass(frozen=True, eq=False)
+class MethodResult:
+    """An image that a method made, and what it knows besides.
+
+    Arrays are NumPy, (C, H, W), on the scale of the images that came in.
+    """
+
+    image: Floats
+    base: Floats | None = None
+    """What the parts are added to."""
+    common: Floats | None = None
+    """What the images share."""
+    unique: tuple[Floats | None, ...] = ()
+    """What x (restoration) or each source (fusion) has alone."""
+    weights: Floats | None = None
+    """Share of each source in each pixel, (M, H, W)."""
+    rule: str | None = None
+    """By which sources were fused."""
+    lam: Lam | None = None
+    gap: float | None = None
+    """Certified relative duality gap of the codes; None without codes."""
+    nonzero: float | None = None
+    """Share of coefficients that are not zero; None without codes."""
+    converged: bool = True
+    """False if it stopped before it was done."""
+
+
+class Method(Protocol):
+    """What makes one image of two or more; a class or a function with an attribute `options`.
+
+    A method is called with prepared images, and with those of the options below whose names are in
+    `options`, as keywords: always with all of them. An option that a caller sets and that a method
+    does not have is refused before the method is called, so nothing is ever ignored.
+
+    Parameters
+    ----------
+    *images : arrays of floats, shape (C, H, W)
+        NumPy, float32 or float64, finite, registered, of one height and width, in [0, 1] as far as
+        noise allows. Restoration: x, already enlarged to the size of its guide, and y, the guide,
+        each of any number of channels. Fusion: two or more sources, all of 1 or all of 3 channels.
+        They must not be written to.
+    mask : array (1, H, W) or (C, H, W), or None
+        Weights of x in [0, 1]; 0 where x is unknown, and its value there means nothing. A method
+        that has this option fills the holes.
+    known_shape : (height, width) or None
+        Super-resolution: size at which x was known before it was enlarged.
+    factor : int or None
+        Super-resolution: how many times x was enlarged.
+    sigma : float or None
+        Denoising: standard deviation of the noise, of 255; None: what the method is made for.
+    lam : float, sequence of floats, or None
+        Weight of the l1 norm; None: the method's own.
+    tol : float
+        Certified relative gap to stop at.
+    rule : str or None
+        Fusion rule; None: the method's own.
+    device : {"auto", "cpu", "cuda"}
+        Where to compute.
+    tile : int or None
+        Side of the tiles that large images are cut into; None: the method's own.
+    progress : bool
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    array (C, H, W) or MethodResult
+        The image; or the image with its parts and numbers.
+
+    Notes
+    -----
+    Another package adds a method by an entry point of group ``mcsc.methods``: a callable of the
+    `Task` and of a file of weights (or None: its own), which returns the method or raises a
+    `mcsc.errors.InvalidValueError` whose message says what does not fit. In a script,
+    ``mcsc.tasks.METHODS.add(name, callable)`` does the same.
+
+    Examples
+    --------
+    >>> class Darker:
+    ...     options = frozenset({"sigma"})
+    ...
+    ...     def __call__(self, x, y, *, sigma):
+    ...         return 0.9 * x
+    >>> from mcsc.tasks import METHODS
+    >>> METHODS.add("darker", lambda task, weights: Darker())
+    >>> METHODS.remove("darker")
+    """
+
+    @property
+    def options(self) -> Set[str]:
+        """Names of the options that it has, out of `OPTIONS`."""
+        ...
+
+    def __call__(self, *images: Any, **options: Any) -> Floats | MethodResult:
+        """Return the restored or fused image."""
+        ...

@@ -1,0 +1,91 @@
+"""`evaluate`: tables of methods and scenes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from mcsc.images import write_image
+from mcsc.quality.full_reference import rmse
+from mcsc.tasks import evaluate, find_method, find_scenes, get_task, synthetic_scenes
+from tests.mcsc.tasks.pairs import pair
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for seed in (1, 2):
+        scene = pair("depth-sr", seed)
+        write_image(tmp_path / f"s{seed}_depth.png", scene.target, bit_depth=16)
+        write_image(tmp_path / f"s{seed}_rgb.png", scene.y)
+    return tmp_path
+
+
+def test_evaluation_is_what_the_measures_say(folder, depth, tmp_path):
+    task = get_task("depth-sr")
+    names = ["bicubic", "guided-filter", "mcsc"]
+    seen = []
+    found = evaluate(
+        folder, task, names, dictionary=depth.dictionary, each=lambda *given: seen.append(given)
+    )
+    assert len(found.rows) == 6
+    assert found.methods() == names
+    truth, _ = find_scenes(folder, task)[0].read()
+    first = found.rows[0]
+    assert (first.scene, first.method) == ("s1", "bicubic")
+    expected = rmse(np.clip(task.degrade(truth), 0, 1), truth)
+    assert first.measures["RMSE"] == pytest.approx(expected)
+    mean = np.mean([r.measures["PSNR"] for r in found.rows if r.method == "mcsc"])
+    assert found.mean("mcsc")["PSNR"] == pytest.approx(mean)
+    assert [given[0] for given in seen] == found.rows
+    np.testing.assert_array_equal(seen[0][4], truth)
+    found.write_csv(tmp_path / "t.csv")
+    lines = (tmp_path / "t.csv").read_text().splitlines()
+    assert lines[0] == "scene,method,RMSE,PSNR,SSIM,seconds"
+    assert len(lines) == 1 + 6 + 3
+    found.write_json(tmp_path / "t.json", note="x")
+    assert json.loads((tmp_path / "t.json").read_text())["note"] == "x"
+
+
+def test_scenes_may_be_readers_and_methods_may_be_made():
+    task = get_task("multi-focus")
+    scenes = synthetic_scenes(task, 2, (64, 64), seed=3)
+    found = evaluate(scenes, "multi-focus", {"average": find_method("mean", task)})
+    assert [(r.scene, r.method) for r in found.rows] == [
+        ("synthetic scene 0", "average"), ("synthetic scene 1", "average")
+    ]  # fmt: skip
+    assert list(found.rows[0].measures) == ["QABF", "MI", "MEF-SSIM", "SF", "EN"]
+    with pytest.raises(
+        ValueError, match="dictionary and weights are for methods given by their na"
+    ):
+        evaluate(scenes, task, {"average": find_method("mean", task)}, weights="w")
+    with pytest.raises(ValueError, match="sigma is for denoising, not for multi-focus"):
+        evaluate(scenes, task, sigma=25)
+
+
+def test_noise_is_that_of_the_seed():
+    scenes = synthetic_scenes(get_task("flash-denoise"), 1, (32, 32))
+
+    def error(**options):
+        (row,) = evaluate(scenes, "flash-denoise", ["input"], **options).rows
+        return row.measures["RMSE"]
+
+    assert error(sigma=25) == error(sigma=25) != error(sigma=25, seed=1)
+    assert 1.5 < error() / error(sigma=25) < 2.5
+
+
+def test_json_has_no_infinity(tmp_path):
+    """The PSNR of a perfect image is infinite, which JSON has no word for."""
+    flat = np.full((1, 32, 32), 0.5, np.float32)
+    found = evaluate([lambda: (flat, flat)], "depth-sr", ["bicubic"])
+    assert found.rows[0].measures["PSNR"] > 100 or np.isinf(found.rows[0].measures["PSNR"])
+    found.rows[0].measures["PSNR"] = np.inf
+    found.write_json(tmp_path / "t.json")
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    content = json.loads((tmp_path / "t.json").read_text(), parse_constant=refuse)
+    assert content["rows"][0]["measures"]["PSNR"] is None
+    assert content["mean"]["bicubic"]["PSNR"] is None

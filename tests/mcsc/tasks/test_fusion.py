@@ -1,0 +1,203 @@
+"""`fuse`: the front door to fusion."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+import mcsc
+from mcsc.baselines.mean import mean_fusion
+from mcsc.quality.full_reference import psnr
+from mcsc.tasks import Fusion, SparseCoding, fuse, get_task
+from tests.mcsc.tasks.pairs import pair
+
+
+def stack(count=3):
+    """Views of one scene, each sharp in a share of its rows, and the scene."""
+    scene = pair("multi-focus")
+    soft = gaussian_filter(scene.target, (0, 2.5, 2.5))
+    sources = [soft.copy() for _ in range(count)]
+    edges = np.linspace(0, 64, count + 1).astype(int)
+    for m, source in enumerate(sources):
+        rows = slice(edges[m], edges[m + 1])
+        source[:, rows] = scene.target[:, rows]
+    return sources, scene.target
+
+
+# ------------------------------------------------------------------------------------- result
+def test_two_sources(focus):
+    scene = pair("multi-focus")
+    found = fuse([scene.x, scene.y], "multi-focus", dictionary=focus.dictionary)
+    assert isinstance(found, Fusion)
+    assert (found.method, found.rule) == ("mcsc", "choose")
+    assert found.converged
+    assert found.gap <= 1e-2
+    assert 0 < found.nonzero < 0.1
+    assert found.seconds > 0
+    assert found.image.shape == scene.x.shape
+    assert found.base.shape == found.common.shape == (1, 64, 64)
+    assert [u.shape for u in found.unique] == [(1, 64, 64)] * 2
+    assert found.weights.shape == (2, 64, 64)
+
+
+def test_weights_of_three_sources_make_the_image(focus):
+    sources, target = stack()
+    found = fuse(sources, "multi-focus", dictionary=focus.dictionary)
+    assert found.weights.shape == (3, 64, 64)
+    np.testing.assert_allclose(found.weights.sum(0), 1, atol=1e-6)
+    np.testing.assert_allclose(
+        np.einsum("mhw,mchw->chw", found.weights, sources), found.image, atol=1e-5
+    )
+    for m, rows in enumerate((slice(5, 16), slice(27, 37), slice(48, 59))):
+        assert found.weights[m, rows].mean() > 0.7
+    assert psnr(found.image, target) > 4 + max(psnr(source, target) for source in sources)
+
+
+@pytest.mark.parametrize("worst", [0, 1, 2])
+def test_numbers_of_several_pairs_are_those_of_all(focus, worst):
+    """Not those of the last pair: the worst gap, all nonzeros, and whether all converged."""
+    results = []
+
+    def solver(*arguments, **options):
+        hasty = {"method": "fista", "max_iter": 1} if len(results) == worst else {}
+        results.append(mcsc.solve(*arguments, **options | hasty))
+        return results[-1]
+
+    task = get_task("multi-focus")
+    sources, _ = stack(4)
+    method = SparseCoding(task, focus.dictionary, solver=solver)
+    with pytest.warns(mcsc.ConvergenceWarning) as caught:
+        found = fuse(sources, task, method=method)
+    assert len(results) == 3
+    assert not found.converged
+    assert found.gap == max(r.gap for r in results) == results[worst].gap
+    total = sum(r.codes.nnz for r in results), sum(r.codes.size for r in results)
+    assert found.nonzero == pytest.approx(total[0] / total[1])
+    assert found.seconds >= sum(r.seconds for r in results)
+    assert sum("mcsc did not converge" in str(w.message) for w in caught) == 1
+
+
+def test_unique_parts_are_those_of_the_sources_in_their_order(focus):
+    sources, _ = stack()
+    d = focus.dictionary
+    three = fuse(sources, "multi-focus", dictionary=d)
+    two = fuse(sources[:2], "multi-focus", dictionary=d)
+    assert len(three.unique) == 3
+    for m in range(2):
+        np.testing.assert_array_equal(three.unique[m], two.unique[m])
+    last = fuse([two.image, sources[2]], "multi-focus", dictionary=d)
+    np.testing.assert_allclose(three.unique[2], last.unique[1], atol=1e-6)
+    np.testing.assert_allclose(three.common, last.common, atol=1e-6)
+    # Each is active where its source alone is sharp.
+    energy = np.array([[np.abs(u[0, rows]).mean() for u in three.unique]
+                       for rows in (slice(2, 19), slice(24, 40), slice(45, 62))])  # fmt: skip
+    assert energy[2].argmax() == 2
+    assert energy[0].argmax() == 0
+
+
+# ---------------------------------------------------------------------------- grey and colour
+@pytest.mark.parametrize("method", ["mcsc", "mean", "laplacian", "exposure-fusion"])
+@pytest.mark.parametrize("task", ["medical", "multi-exposure", "multi-focus"])
+def test_white_stays_white_beside_grey(task, method):
+    rng = np.random.default_rng(0)
+    grey = np.clip(gaussian_filter(rng.random((1, 48, 48)), (0, 1, 1)), 0, 1).astype("f4")
+    grey[:, :, 24:] = 1
+    colour = np.repeat(grey, 3, axis=0)
+    for sources in ([grey, colour], [colour, grey], [grey[0], colour]):
+        found = fuse(sources, task, method=method)
+        assert found.image.shape == (3, 48, 48)
+        np.testing.assert_allclose(found.image[:, :, 34:], 1, atol=0.01)
+
+
+def test_a_grey_source_counts_like_three_equal_channels(focus):
+    scene = pair("multi-exposure")
+    grey = scene.y.mean(0, keepdims=True)
+    options = {"dictionary": focus.dictionary, "task": "multi-exposure", "tol": 1e-3}
+    mixed = fuse([scene.x, grey], **options)
+    repeated = fuse([scene.x, grey.repeat(3, axis=0)], **options)
+    np.testing.assert_array_equal(mixed.image, repeated.image)
+    assert mixed.image.std(axis=0).max() > 0.05  # colours are kept
+
+
+def test_colour_and_rules(focus):
+    scene = pair("multi-exposure")
+    options = {"dictionary": focus.dictionary, "task": "multi-exposure"}
+    found = fuse((scene.x, scene.y), rule="sum", **options)
+    assert found.image.shape == scene.x.shape
+    assert np.isfinite(found.image).all()
+    third = fuse((scene.x, scene.y, scene.target[:1]), rule="choose", **options)
+    assert third.image.shape == scene.x.shape
+
+
+# -------------------------------------------------------------------------------- conventions
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_axes_dtype_and_library_are_those_of_the_sources(xp, dtype, focus):
+    scene = pair("multi-focus", shape=(40, 44))
+    sources = [xp.asarray(i.mean(0).astype(dtype)) for i in (scene.x, scene.y)]
+    found = fuse(sources, "multi-focus", dictionary=focus.dictionary)
+    for image in (found.image, found.base, found.common, *found.unique):
+        assert xp.owns(image)
+        assert image.shape == (40, 44)
+        assert image.dtype == sources[0].dtype
+    assert xp.owns(found.weights)
+    assert found.weights.shape == (2, 40, 44)
+
+
+def test_any_unit_there_and_back(focus):
+    scene = pair("medical")
+    sources = [scene.x, scene.y]
+    options = {"task": "medical", "dictionary": focus.dictionary, "tol": 1e-4}
+    plain = fuse(sources, **options)
+    counts = fuse([4095 * s for s in sources], value_range=(0, 4095), **options)
+    np.testing.assert_allclose(counts.image / 4095, plain.image, atol=2e-3)
+    np.testing.assert_allclose(counts.unique[0] / 4095, plain.unique[0], atol=2e-3)
+    with pytest.warns(UserWarning, match=r"the median of sources\[1\] is .*: give value_range"):
+        fuse([sources[0], 4095 + sources[1]], "medical", method="mean")
+
+
+def test_baselines_take_all_sources_at_once():
+    sources, _ = stack()
+    found = fuse(sources, "multi-focus", method="mean")
+    np.testing.assert_allclose(found.image, mean_fusion(sources), atol=1e-7)
+    assert (found.gap, found.nonzero, found.lam, found.rule, found.common) == (None,) * 5
+    assert found.unique == (None,) * 3
+    assert found.converged
+    assert found.seconds >= 0
+
+
+# ---------------------------------------------------------------------------------- refusals
+def test_refusals(focus):
+    scene = pair("multi-focus")
+    d = focus.dictionary
+    images = (scene.x, scene.y)
+    for sources, message in (
+        ((scene.x, scene.y[:, :40]), r"b is 40 x 64, a is 64 x 64: want registered images of one"),
+        ((scene.x, scene.y[:2]), "b has 2 channels; want 1 or 3"),
+        ((scene.x * np.nan, scene.y), r"a holds NaN or Inf \(12288 values\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fuse(sources, "multi-focus", dictionary=d, names=("a", "b"))
+    with pytest.raises(ValueError, match=r"sources\[1\] is 40 x 64"):
+        fuse((scene.x, scene.y[:, :40]), "multi-focus", dictionary=d)
+    with pytest.raises(ValueError, match="sources holds 1 images; want at least 2"):
+        fuse([scene.x], "multi-focus", dictionary=d)
+    with pytest.raises(TypeError, match="sources must be a list or tuple of images, found ndarray"):
+        fuse(np.stack(images), "multi-focus", dictionary=d)
+    with pytest.raises(ValueError, match="depth-sr is a restoration; want a fusion, as multi-expo"):
+        fuse(images, "depth-sr", dictionary=d)
+    with pytest.raises(ValueError, match="rule must be one of choose, detail, sum, targets; found"):
+        fuse(images, "multi-focus", dictionary=d, rule="max")
+    with pytest.raises(ValueError, match=r"want a dictionary of channels \(1, 1\)"):
+        fuse(images, "multi-focus", dictionary=mcsc.dct_dictionary((3, 3), filter_size=4))
+    with pytest.raises(ValueError, match="fusion needs target filters"):
+        fuse(images, "multi-focus", dictionary=d, rule="targets")
+
+
+def test_lam_one_a_group_in_metadata(focus):
+    scene = pair("medical")
+    d = replace(focus.dictionary, metadata={"lam": [0.05, 0.03, 0.02]})
+    found = fuse((scene.x, scene.y), "medical", dictionary=d)
+    assert found.lam == pytest.approx((0.05, 0.03, 0.02))

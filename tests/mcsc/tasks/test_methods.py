@@ -1,0 +1,136 @@
+"""Methods by name: what they take, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mcsc.images import imresize
+from mcsc.quality.full_reference import rmse
+from mcsc.tasks import (
+    TASKS,
+    MethodResult,
+    SparseCoding,
+    find_method,
+    fuse,
+    get_task,
+    method_names,
+    restore,
+)
+from mcsc.tasks.methods import baseline_names, methods_by_name
+from tests.mcsc.tasks.pairs import pair
+
+
+def test_names():
+    assert method_names(get_task("depth-sr"))[:4] == [
+        "bicubic", "guided-filter", "joint-bilateral", "mcsc"
+    ]  # fmt: skip
+    assert baseline_names(get_task("flash-denoise"))[0] == "input"
+    assert "exposure-fusion" in method_names(get_task("medical"))
+    with pytest.raises(ValueError, match="depth-sr has no method 'mean': want bicubic, guided-fi"):
+        find_method("mean", get_task("depth-sr"))
+    with pytest.raises(ValueError, match="flash-denoise has no method 'bicubic': want input, guid"):
+        find_method("bicubic", get_task("flash-denoise"))
+
+
+@pytest.mark.parametrize("name", ["guided-filter", "joint-bilateral"])
+@pytest.mark.parametrize("kind", ["depth-sr", "multispectral-sr", "flash-denoise"])
+def test_guided_baselines_are_settled_for_each_task(kind, name):
+    task = get_task(kind)
+    for sigma in (25.0, 75.0) if task.sigma else (None,):
+        before, after = [], []
+        for seed in (60, 61, 62):
+            scene = pair(kind, seed, shape=(96, 96))
+            x = task.degrade(scene.target, sigma=sigma, seed=seed)
+            found = restore(x, scene.y, task, method=name, sigma=sigma)
+            before.append(rmse(x, scene.target))
+            after.append(rmse(found.image, scene.target))
+        assert np.mean(after) < (0.7 if sigma else 1.0) * np.mean(before)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_baseline_of_every_task_is_a_method_without_numbers(task):
+    task = get_task(task)
+    scene = task.synthetic_pair(0, (48, 48), 5)
+    for name in baseline_names(task):
+        if task.kind == "fusion":
+            found = fuse([scene.x, scene.y], task, method=name)
+        else:
+            small = task.factor and imresize(scene.target, (12, 12))
+            x = scene.x if small is None else small
+            found = restore(x, scene.y, task, method=name)
+        assert found.method == name
+        assert np.isfinite(found.image).all()
+        assert found.image.shape == scene.target.shape
+        assert (found.gap, found.nonzero, found.lam) == (None, None, None)
+        assert found.converged
+
+
+def test_what_a_method_does_not_take_is_refused_in_one_line(tmp_path):
+    small, guide = np.full((1, 8, 8), 0.5), np.full((3, 32, 32), 0.5)
+
+    def refused(message, **options):
+        with pytest.raises(ValueError, match=message) as caught:
+            restore(small, guide, "depth-sr", **options)
+        assert "\n" not in str(caught.value)
+
+    for option, value in (("lam", 0.1), ("tol", 1e-3), ("tile", 100), ("device", "cuda")):
+        refused(
+            f"the method bicubic has no option {option}; it has none of its own",
+            method="bicubic",
+            **{option: value},
+        )
+    refused("the method bicubic takes no dictionary", method="bicubic", dictionary="d.npz")
+    refused("the method bicubic takes no weights", method="bicubic", weights="w.safetensors")
+    refused("the method mcsc takes no weights", weights="w.safetensors")
+    method = find_method("bicubic", get_task("depth-sr"))
+    refused("the method bicubic takes no dictionary", method=method, dictionary="d.npz")
+    with pytest.raises(
+        TypeError, match=r"method must be a name or a mcsc\.tasks\.Method, found int"
+    ):
+        restore(small, guide, "depth-sr", method=3)
+    with pytest.raises(FileNotFoundError, match=r"no\.npz"):
+        restore(small, guide, "depth-sr", dictionary=tmp_path / "no.npz")
+    with pytest.raises(ValueError, match="the method mean has no option rule; it has none of its"):
+        fuse([guide, guide], "medical", method="mean", rule="sum")
+
+
+def test_the_own_method_wants_a_dictionary_that_fits():
+    import mcsc
+
+    with pytest.raises(
+        ValueError, match="restoration needs a dictionary of 2 signals, this one ha"
+    ):
+        SparseCoding(get_task("depth-sr"), mcsc.dct_dictionary((1,), filter_size=4))
+
+
+def test_several_methods_and_their_files(depth, tmp_path):
+    task = get_task("depth-sr")
+    assert list(methods_by_name(None, task)) == [*baseline_names(task), "mcsc"]
+    depth.dictionary.save(tmp_path / "d.npz")
+    found = methods_by_name(["bicubic", "mcsc"], task, dictionary=tmp_path / "d.npz")
+    assert found["mcsc"].dictionary.n_common == depth.dictionary.n_common
+    with pytest.raises(ValueError, match="a dictionary is for the method mcsc, which is not asked"):
+        methods_by_name(["bicubic"], task, dictionary=tmp_path / "d.npz")
+    with pytest.raises(ValueError, match="weights are for methods of other packages; none is aske"):
+        methods_by_name(["bicubic", "mcsc"], task, weights=tmp_path / "w.safetensors")
+
+
+def test_unknown_options_of_a_method_are_found_out():
+    method = lambda x, y: x  # noqa: E731
+    method.options = frozenset({"sigma", "speed"})
+    scene = pair("flash-denoise")
+    with pytest.raises(ValueError, match="claims options speed; there are mask, known_shape, fac"):
+        restore(scene.x, scene.y, "flash-denoise", method=method)
+
+
+def test_a_function_with_options_is_a_method():
+    def halved(x, y, *, sigma):
+        return MethodResult(x / 2, common=x, gap=0.5)
+
+    halved.options = frozenset({"sigma"})
+    scene = pair("flash-denoise")
+    found = restore(scene.x, scene.y, "flash-denoise", method=halved, sigma=25, value_range=(-1, 2))
+    np.testing.assert_allclose(found.image, (scene.x + 1) / 2 - 1, atol=1e-6)
+    np.testing.assert_allclose(found.common, scene.x + 1, atol=1e-6)
+    assert (found.gap, found.unique, found.method) == (0.5, None, "function")

@@ -1,0 +1,313 @@
+"""`restore`: the front door to restoration."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import mcsc
+from mcsc.images import imresize
+from mcsc.quality.full_reference import rmse
+from mcsc.tasks import Restoration, SparseCoding, get_task, restore
+from tests.helpers import Library
+from tests.mcsc.tasks.pairs import pair
+
+
+def small_pair(shape=(64, 64), factor=4):
+    """A small depth map, its guide and the truth."""
+    scene = pair("depth-sr", shape=shape)
+    small = imresize(scene.target, tuple(n // factor for n in shape))
+    return small, scene.y, scene.target
+
+
+def noise(*shapes):
+    """Images without structure, which no task expects."""
+    rng = np.random.default_rng(0)
+    return tuple(rng.random(shape).astype("f4") for shape in shapes)
+
+
+# ------------------------------------------------------------------------------------ result
+def test_restoration_beats_bicubic_on_scenes_not_seen(depth):
+    task = get_task("depth-sr")
+    before, after = [], []
+    for seed in (50, 51, 52):
+        scene = pair("depth-sr", seed)
+        x = task.degrade(scene.target)
+        found = restore(x, scene.y, task, dictionary=depth.dictionary)
+        assert isinstance(found, Restoration)
+        assert found.converged
+        assert found.gap <= 1e-2
+        assert 0 < found.nonzero < 0.1
+        assert found.seconds > 0
+        assert found.method == "mcsc"
+        assert found.lam == depth.dictionary.metadata["lam"]
+        np.testing.assert_allclose(found.base + found.common + found.unique, found.image, atol=1e-5)
+        # The known image is honoured.
+        assert rmse(task.degrade(found.image), x) < 0.5 * rmse(task.degrade(x), x) + 0.05
+        before.append(rmse(x, scene.target))
+        after.append(rmse(found.image, scene.target))
+    assert np.mean(after) < np.mean(before)
+
+
+def test_a_small_image_is_enlarged_by_what_the_sizes_tell(depth):
+    small, guide, target = small_pair()
+    found = restore(small, guide, "depth-sr", dictionary=depth.dictionary)
+    assert found.image.shape == (1, 64, 64)
+    assert found.factor == 4
+    enlarged = restore(imresize(small, 4), guide, "depth-sr", dictionary=depth.dictionary)
+    np.testing.assert_allclose(found.image, enlarged.image, atol=1e-6)
+    by_two = restore(imresize(target, 0.5), guide, "depth-sr", dictionary=depth.dictionary)
+    assert by_two.factor == 2
+    assert rmse(by_two.image, target) < rmse(found.image, target)
+    # Rounded up, as imresize does; x is honoured at its own size.
+    odd = restore(small, guide[:, :62, :63], "depth-sr", dictionary=depth.dictionary)
+    assert (odd.factor, odd.image.shape) == (4, (1, 62, 63))
+    assert rmse(imresize(odd.image, (16, 16)), small) < 2
+
+
+def test_the_factor_may_be_given(depth):
+    small, guide, _ = small_pair()
+    d = depth.dictionary
+    with pytest.raises(
+        ValueError, match="x is 16 x 16, y is 64 x 64: that is not 3 times as large"
+    ):
+        restore(small, guide, "depth-sr", dictionary=d, factor=3)
+    x = imresize(imresize(small, 0.5), (64, 64))
+    by_four, by_eight = (restore(x, guide, "depth-sr", dictionary=d, factor=f) for f in (None, 8))
+    assert (by_four.factor, by_eight.factor) == (4, 8)
+    # An image that was eight times smaller leaves more to be found.
+    assert rmse(by_eight.image, x) > 1.05 * rmse(by_four.image, x)
+    with pytest.raises(ValueError, match="factor must be at least 2"):
+        restore(x, guide, "depth-sr", dictionary=d, factor=1)
+    with pytest.raises(ValueError, match="factor must be"):
+        restore(x, guide, "depth-sr", dictionary=d, factor=2.5)
+
+
+def test_bands_are_coded_one_by_one_or_jointly():
+    d = mcsc.dct_dictionary((1, 1), filter_size=4)
+    x, y = noise((5, 8, 8), (3, 32, 32))
+    options = {"task": "multispectral-sr", "lam": 0.5}
+    assert restore(x, y, dictionary=d, **options).image.shape == (5, 32, 32)
+    one = restore(x[2:3], y, dictionary=d, tol=1e-5, **options).image
+    many = restore(x, y, dictionary=d, tol=1e-5, **options).image
+    np.testing.assert_allclose(many[2], one[0], atol=2e-3)
+    joint = mcsc.dct_dictionary((5, 3), filter_size=4)
+    assert restore(x, y, dictionary=joint, **options).image.shape == (5, 32, 32)
+    with pytest.raises(ValueError, match="codes 5 channels of the image to restore, which has 4"):
+        restore(x[:4], y, dictionary=joint, **options)
+    assert restore(x, y[:1], dictionary=d, **options).image.shape == (5, 32, 32)
+
+
+# ------------------------------------------------------------------------------- conventions
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_axes_dtype_and_library_are_those_of_x(xp, dtype, depth):
+    small, guide, _ = small_pair((32, 32))
+    x, y = xp.asarray(small[0].astype(dtype)), xp.asarray(guide)
+    found = restore(x, y, "depth-sr", dictionary=depth.dictionary, tol=1e-4)
+    for image in (found.image, found.base, found.common, found.unique):
+        assert xp.owns(image)
+        assert image.shape == (32, 32)
+        assert image.dtype == x.dtype
+    wanted = restore(small, guide, "depth-sr", dictionary=depth.dictionary, tol=1e-4)
+    np.testing.assert_allclose(xp.to_numpy(found.image), wanted.image[0], atol=5e-3)
+
+
+def test_a_mask_is_of_the_library_of_x(xp, depth):
+    small, guide, _ = small_pair((32, 32))
+    known = np.ones((8, 8))
+    known[2:4, 3:5] = 0
+    x, y, mask = (xp.asarray(i) for i in (np.where(known, small, np.nan), guide, known))
+    found = restore(x, y, "depth-sr", dictionary=depth.dictionary, mask=mask)
+    assert xp.owns(found.image)
+    assert np.isfinite(xp.to_numpy(found.image)).all()
+
+
+def test_libraries_are_not_mixed():
+    small, guide, _ = small_pair((32, 32))
+    with pytest.raises(TypeError, match="arrays of different libraries were mixed"):
+        restore(small, Library("array_api_strict").asarray(guide), "depth-sr")
+
+
+def test_any_unit_there_and_back(depth):
+    small, guide, _ = small_pair()
+    d = depth.dictionary
+    plain = restore(small, guide, "depth-sr", dictionary=d, tol=1e-4)
+    metres = restore(2 + 6 * small, guide, "depth-sr", dictionary=d, tol=1e-4, value_range=(2, 8))
+    np.testing.assert_allclose((metres.image - 2) / 6, plain.image, atol=2e-3)
+    np.testing.assert_allclose(metres.common / 6, plain.common, atol=2e-3)
+    np.testing.assert_allclose(metres.unique / 6, plain.unique, atol=2e-3)
+    np.testing.assert_allclose(metres.base + metres.common + metres.unique, metres.image, atol=1e-5)
+    with pytest.warns(UserWarning, match="its values are taken to range from 0 to 1: give value_r"):
+        restore(2 + 6 * small, guide, "depth-sr", dictionary=d)
+
+
+def test_the_gpu_is_asked_for_by_the_solver():
+    asked = []
+
+    def solver(*arguments, **options):
+        asked.append(options["device"])
+        return mcsc.solve(*arguments, **options | {"device": "cpu"})
+
+    small, guide, _ = small_pair((32, 32))
+    method = SparseCoding(get_task("depth-sr"), solver=solver)
+    for device in ("auto", "cpu", "cuda"):
+        restore(small, guide, "depth-sr", method=method, device=device, tol=0.3)
+    assert asked == ["auto", "cpu", "cuda"]
+
+
+def test_no_gpu_is_one_clear_error(monkeypatch):
+    monkeypatch.setattr("mcsc.backend.select.cupy_or_reason", lambda: (None, "none here"))
+    small, guide, _ = small_pair((32, 32))
+    with pytest.raises(RuntimeError, match="device='cuda' cannot be used: none here"):
+        restore(small, guide, "depth-sr", device="cuda")
+
+
+# ---------------------------------------------------------------------------------------- lam
+def test_noise_level_scales_lam():
+    d = replace(mcsc.dct_dictionary((1, 1), filter_size=4), metadata={"lam": 0.4, "sigma": 50})
+    x, y = noise((1, 32, 32), (1, 32, 32))
+
+    def lam(**options):
+        return restore(x, y, "flash-denoise", dictionary=d, **options).lam
+
+    assert lam(sigma=25) == pytest.approx(0.2)
+    assert lam() == pytest.approx(0.4)
+    assert lam(lam=0.7, sigma=25) == 0.7
+    assert lam(lam=np.float32(0.5)) == 0.5
+
+
+def test_lam_may_be_one_a_group_in_metadata_and_as_an_option():
+    plain = mcsc.dct_dictionary((1, 1), filter_size=4)
+    d = replace(plain, metadata={"lam": [0.4, 0.3, 0.2], "sigma": 50})
+    x, y = noise((1, 32, 32), (1, 32, 32))
+    found = restore(x, y, "flash-denoise", dictionary=d, sigma=25)
+    assert found.lam == pytest.approx((0.2, 0.15, 0.1))
+    given = restore(x, y, "flash-denoise", dictionary=plain, lam=np.array([0.2, 0.15, 0.1]))
+    assert given.lam == pytest.approx((0.2, 0.15, 0.1))
+    np.testing.assert_allclose(given.image, found.image, atol=1e-5)
+    with pytest.raises(ValueError, match="lam has 2 entries"):
+        restore(x, y, "flash-denoise", dictionary=plain, lam=(0.2, 0.1))
+    for lam in ("much", {}, [0.1, "b", 0.2]):
+        with pytest.raises(TypeError, match="lam must (be a number or|hold) numbers, found"):
+            restore(x, y, "flash-denoise", dictionary=plain, lam=lam)
+
+
+def test_codes_may_come_from_another_solver(depth):
+    task = get_task("depth-sr")
+    small, guide, _ = small_pair()
+    asked = []
+
+    def solver(signals, *arguments, **options):
+        asked.append(signals[0].shape)
+        return mcsc.solve(signals, *arguments, method="fista", **options)
+
+    method = SparseCoding(task, depth.dictionary, solver=solver)
+    found = restore(small, guide, task, method=method, tol=1e-3)
+    assert asked == [(1, 1, 64, 64)]
+    wanted = restore(small, guide, task, dictionary=depth.dictionary, tol=1e-3)
+    np.testing.assert_allclose(found.image, wanted.image, atol=0.02)
+
+
+def test_a_gap_that_was_not_reached_is_one_warning():
+    def hasty(*arguments, **options):
+        return mcsc.solve(*arguments, **options, method="fista", max_iter=1)
+
+    task = get_task("depth-sr")
+    small, guide, _ = small_pair((32, 32))
+    with pytest.warns(mcsc.ConvergenceWarning) as caught:
+        found = restore(small, guide, task, method=SparseCoding(task, solver=hasty))
+    assert len(caught) == 1
+    assert str(caught[0].message).startswith("mcsc did not converge to tol = 0.01: the certified g")
+    assert not found.converged
+    assert found.gap > 0.01
+
+
+# ----------------------------------------------------------------------------------- refusals
+def test_a_sharp_image_of_the_size_of_its_guide_is_suspected(depth):
+    _, guide, target = small_pair()
+    with pytest.warns(UserWarning, match="d.png is as large as c.png and sharper than an image th"):
+        restore(target, guide, "depth-sr", dictionary=depth.dictionary, names=("d.png", "c.png"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        restore(
+            get_task("depth-sr").degrade(target), guide, "depth-sr", dictionary=depth.dictionary
+        )
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "task", "options", "message"),
+    [
+        ((1, 8, 8), (3, 32, 32), "depth", {}, "task must be one of depth-sr"),
+        ((1, 8, 8), (3, 32, 32), "medical", {}, "medical is a fusion; want a restoration"),
+        (
+            (1, 8, 8),
+            (3, 32, 32),
+            "depth-sr",
+            {"method": "magic"},
+            "has no method 'magic': want bic",
+        ),
+        (
+            (1, 64, 64),
+            (3, 32, 32),
+            "depth-sr",
+            {},
+            "a.tif is 64 x 64, b.jpg is 32 x 32: want b.jpg",
+        ),
+        ((1, 8, 9), (3, 32, 32), "depth-sr", {}, "larger by one whole factor on both axes"),
+        (
+            (3, 8, 8),
+            (3, 32, 32),
+            "flash-denoise",
+            {},
+            "a.tif is 8 x 8, b.jpg is 32 x 32: want regi",
+        ),
+        (
+            (3, 32, 32),
+            (3, 32, 32),
+            "flash-denoise",
+            {"factor": 4},
+            "factor is for super-resolution",
+        ),
+        (
+            (1, 8, 8),
+            (3, 32, 32),
+            "depth-sr",
+            {"sigma": 25},
+            "sigma is for denoising, not for depth",
+        ),
+        (
+            (3, 32, 32),
+            (3, 32, 32),
+            "flash-denoise",
+            {"sigma": -1},
+            "sigma must be a finite number >",
+        ),
+        ((1, 8, 8), (2, 32, 32), "depth-sr", {}, "codes 1 channel of the guide, which has 2"),
+        ((1, 8, 8), (3, 32, 32), "depth-sr", {"tol": 0}, "tol must be a finite number > 0"),
+        (
+            (1, 8, 8),
+            (3, 32, 32),
+            "depth-sr",
+            {"value_range": (1, 0)},
+            "value_range must be two fin",
+        ),
+    ],
+)
+def test_refusals_name_what_is_meant(x, y, task, options, message):
+    images = noise(x, y)
+    with pytest.raises(ValueError, match=message):
+        restore(*images, task, names=("a.tif", "b.jpg"), **options)
+
+
+def test_images_that_are_none_are_refused_by_name():
+    small, guide, _ = small_pair((32, 32))
+    names = {"names": ("a.tif", "b.jpg")}
+    with pytest.raises(TypeError, match=r"a\.tif has dtype uint8: images are arrays of floats"):
+        restore((255 * small).astype(np.uint8), guide, "depth-sr", **names)
+    with pytest.raises(ValueError, match=r"b.jpg holds NaN or Inf \(3072 values\)"):
+        restore(small, guide * np.nan, "depth-sr", **names)
+    with pytest.raises(ValueError, match=r"a.tif has shape \(1, 1, 8, 8\); want \(H, W\) or"):
+        restore(small[None], guide, "depth-sr", **names)

@@ -1,0 +1,60 @@
+"""Fusion rules: how parts become an image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import distance_transform_edt, gaussian_filter
+
+from mcsc.quality.full_reference import psnr
+from mcsc.quality.no_reference import qabf
+from mcsc.tasks import RULES, fuse
+from tests.mcsc.tasks.pairs import pair
+
+
+def test_the_table():
+    assert list(RULES) == ["choose", "detail", "sum", "targets"]
+    assert all(rule.words for rule in RULES.values())
+
+
+def test_chosen_pixels_come_from_the_sharper_source(focus):
+    rng = np.random.default_rng(0)
+    sharp = np.clip(gaussian_filter(rng.random((3, 96, 96)), (0, 0.7, 0.7)), 0, 1).astype("f4")
+    soft = gaussian_filter(sharp, (0, 3, 3))
+    near, far = sharp.copy(), soft.copy()
+    near[..., 48:], far[..., 48:] = soft[..., 48:], sharp[..., 48:]
+    found = fuse((near, far), "multi-focus", dictionary=focus.dictionary, rule="choose")
+    assert found.weights[0, :, 12:36].mean() > 0.95
+    assert found.weights[1, :, 60:84].mean() > 0.95
+    assert psnr(found.image, sharp) > psnr(near, sharp) + 6
+    assert qabf(found.image, (near, far)) > qabf((near + far) / 2, (near, far))
+
+
+def test_the_choice_is_not_misled_by_the_halo_of_a_blurred_edge(focus):
+    rng = np.random.default_rng(0)
+    grain = gaussian_filter(rng.standard_normal((2, 96, 96)), (0, 0.8, 0.8))
+    behind, front = np.clip(0.3 + 0.2 * grain[0], 0, 1), 0.8 + 0.1 * grain[1]
+    object_ = np.zeros((96, 96))
+    object_[30:66, 30:66] = 1
+    spread = gaussian_filter(object_, 4)
+    target = object_ * front + (1 - object_) * behind
+    near = object_ * front + (1 - object_) * gaussian_filter(behind, 4)
+    far = gaussian_filter(object_ * front, 4) + (1 - spread) * behind
+    sources = tuple(np.float32(i) for i in (near, far))
+    found = fuse(sources, "multi-focus", dictionary=focus.dictionary)
+    outside = distance_transform_edt(1 - object_)
+    assert found.weights[0][object_ > 0].mean() > 0.99
+    assert found.weights[0][(outside > 0) & (outside <= 4)].mean() > 0.78
+    assert found.weights[0][outside > 10].mean() < 0.02
+    other = fuse(sources, "multi-focus", method="decision-map")
+    assert psnr(found.image, np.float32(target)) > 1 + psnr(other.image, np.float32(target))
+
+
+@pytest.mark.parametrize("rule", ["choose", "detail", "sum"])
+def test_equal_sources_come_back(focus, rule):
+    image = pair("multi-focus").x[:1, :40, :40]
+    found = fuse(
+        (image, image), "medical", dictionary=focus.dictionary, rule=rule, lam=1e-3, tol=1e-2
+    )
+    assert found.rule == rule
+    assert psnr(found.image, image) > 32

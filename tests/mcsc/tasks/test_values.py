@@ -1,0 +1,118 @@
+"""How images are given, and the way to the model and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mcsc.tasks.values import ImageForm, ValueRange, check_mask
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (1, 6, 5), (3, 6, 5)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_there_and_back(xp, shape, dtype):
+    given = xp.asarray(np.random.default_rng(0).random(shape).astype(dtype))
+    form = ImageForm.of("x", given)
+    taken = form.taken(given)
+    assert isinstance(taken, np.ndarray)
+    assert taken.shape == ((1, *shape) if len(shape) == 2 else shape)
+    assert taken.dtype == dtype
+    back = form.returned(taken)
+    assert xp.owns(back)
+    assert back.dtype == given.dtype
+    np.testing.assert_array_equal(xp.to_numpy(back), xp.to_numpy(given))
+
+
+def test_half_precision_is_worked_on_in_single():
+    given = np.random.default_rng(0).random((4, 4)).astype(np.float16)
+    form = ImageForm.of("x", given)
+    assert form.taken(given).dtype == np.float32
+    assert form.returned(form.taken(given)).dtype == np.float16
+
+
+def test_units():
+    metres = np.array([[1.0, 3.0], [5.0, 2.0]])
+    form = ImageForm.of("x", metres, ValueRange.of((1, 5)))
+    taken = form.taken(metres)
+    np.testing.assert_allclose(taken, [[[0, 0.5], [1, 0.25]]])
+    np.testing.assert_allclose(form.returned(taken), metres)
+    np.testing.assert_allclose(form.returned_part(taken), metres - 1)
+    assert form.returned_part(None) is None
+
+
+@pytest.mark.parametrize(
+    "given", [(1,), (1, 1), (2, 1), (0, np.inf), (np.nan, 1), "ab", 3, (1, 2, 3), (None, 1)]
+)
+def test_refused_ranges(given):
+    with pytest.raises(ValueError, match=r"value_range must be two finite numbers \(low, high\)"):
+        ValueRange.of(given)
+
+
+def test_unknown_values_are_looked_at_by_nobody():
+    image = np.array([[np.nan, 3.0], [1e30, 2.0]], np.float32)
+    mask = np.array([[[0, 1], [0, 0.5]]], np.float32)
+    form = ImageForm.of("x", image, ValueRange.of((1, 5)))
+    np.testing.assert_allclose(form.taken(image, mask), [[[0, 0.5], [0, 0.25]]])
+    with pytest.raises(ValueError, match=r"x holds NaN or Inf \(1 values\): .* numpy.isfinite"):
+        form.taken(image)
+    image[0, 1] = np.inf
+    with pytest.raises(ValueError, match=r"x holds NaN or Inf where its mask is not 0 \(1 values"):
+        form.taken(image, mask)
+
+
+def test_another_unit_is_suspected():
+    metres = np.full((4, 4), 2.5)
+    with pytest.warns(
+        UserWarning, match=r"the median of x is 2.5, but its values are taken to ran"
+    ):
+        ImageForm.of("x", metres).taken(metres)
+    with pytest.warns(UserWarning, match=r"range from 10 to 20: give value_range"):
+        ImageForm.of("x", metres, ValueRange.of((10, 20))).taken(metres)
+    ImageForm.of("x", metres, ValueRange.of((1, 5))).taken(metres)
+    noisy = 0.6 * np.random.default_rng(0).standard_normal((50, 50))
+    ImageForm.of("x", noisy).taken(noisy)
+
+
+def test_refused_images():
+    with pytest.raises(TypeError, match=r"a\.png must be an array, found list"):
+        ImageForm.of("a.png", [[0.0]])
+    for dtype in (np.uint8, np.int32, bool, complex):
+        with pytest.raises(
+            TypeError, match=r"x has dtype .*: images are arrays of floats; .*read_"
+        ):
+            ImageForm.of("x", np.zeros((4, 4), dtype))
+    for shape in ((4,), (1, 1, 4, 4), (0, 4), (3, 0, 4)):
+        with pytest.raises(
+            ValueError, match=r"x has shape .*; want \(H, W\) or \(C, H, W\), not e"
+        ):
+            ImageForm.of("x", np.zeros(shape))
+    torch = pytest.importorskip("torch")
+    with pytest.raises(TypeError, match="arrays of torch are not supported: pass NumPy or CuPy"):
+        ImageForm.of("x", torch.zeros(4, 4))
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32, np.float64])
+def test_masks(dtype):
+    given = (np.random.default_rng(0).random((6, 5)) > 0.5).astype(dtype)
+    found = check_mask("x", given, (3, 6, 5))
+    assert found.shape == (1, 6, 5)
+    np.testing.assert_array_equal(found[0], given)
+    assert check_mask("x", np.stack([given] * 3), (3, 6, 5)).shape == (3, 6, 5)
+
+
+def test_refused_masks():
+    shape = (3, 6, 5)
+    with pytest.raises(TypeError, match="the mask of x must be an array, found str"):
+        check_mask("x", "zeros", shape)
+    for wrong in ((5, 6), (2, 6, 5), (6,), (1, 1, 6, 5)):
+        with pytest.raises(
+            ValueError, match=r"the mask of x has shape .*, x \(3, 6, 5\): want the"
+        ):
+            check_mask("x", np.ones(wrong), shape)
+    for value in (-0.5, 1.5, 255, np.nan, np.inf):
+        with pytest.raises(ValueError, match=r"the mask of x holds values outside \[0, 1\]: .*> 0"):
+            check_mask("x", np.full((6, 5), value), shape)
+    with pytest.raises(ValueError, match="the mask of x is 0 everywhere: no pixel is known"):
+        check_mask("x", np.zeros((6, 5)), shape)
+    with pytest.raises(TypeError, match="the mask of x has dtype <U1; want numbers"):
+        check_mask("x", np.full((6, 5), "a"), shape)
