@@ -1,26 +1,32 @@
-"""CU-Net as a method of `mcsc evaluate`: ``--method cunet --weights FILE``."""
+"""CU-Net as a method of mcsc: ``method="cunet"``, ``--method cunet --weights FILE``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from mcsc.errors import InvalidValueError
-from mcsc.tasks.task import Task, get_task
-from mcsc.types import Floats
+import numpy as np
+import torch
+from torch import Tensor
+
+from mcsc.errors import InvalidValueError, UnavailableError
+from mcsc.images.enlarging import back_project
+from mcsc.tasks.preparation import Prepared, coloured, prepare_fusion, prepare_restoration
+from mcsc.tasks.protocol import MethodResult
+from mcsc.tasks.task import Task
+from mcsc.types import Device, Floats
 
 from .network.cunet import CUNet
 from .starts.official import load_official
 from .starts.weights import load, pretrained
-from .tasks import apply
 
 
-def make_method(task: str, file: str | Path | None) -> CUNetMethod:
+def make_method(task: Task, file: str | Path | None) -> CUNetMethod:
     """Return the network as a method for a task; entry point of the group ``mcsc.methods``.
 
     Parameters
     ----------
-    task : str
-        Name of a task of `mcsc`.
+    task : Task
+        Of `mcsc.tasks`.
     file : path or None
         Weights: ``.safetensors`` as `CUNet.save` wrote them, or the authors' ``.pth``. None: the
         weights that come with the package.
@@ -31,26 +37,165 @@ def make_method(task: str, file: str | Path | None) -> CUNetMethod:
         The network is of the other kind (restoration, fusion) than the task, or for another task.
     """
     if file is None:
-        net = pretrained(task)
+        net = pretrained(task.name)
     else:
         net = load_official(file) if Path(file).suffix == ".pth" else load(file)
-    found = get_task(task)
-    if net.configuration.task != found.kind:
+    if net.configuration.task != task.kind:
         raise InvalidValueError(
-            f"{file}: a network for {net.configuration.task}, {task} is a {found.kind}"
+            f"{file}: a network for {net.configuration.task}, {task.name} is a {task.kind}"
         )
-    trained_for = net.metadata.get("task", task)
-    if trained_for != task:
-        raise InvalidValueError(f"{file}: a network for {trained_for}, not for {task}")
-    return CUNetMethod(net.eval(), found)
+    trained_for = net.metadata.get("task", task.name)
+    if trained_for != task.name:
+        raise InvalidValueError(f"{file}: a network for {trained_for}, not for {task.name}")
+    return CUNetMethod(net.eval(), task)
 
 
 class CUNetMethod:
-    """Calls a network on NumPy images (C, H, W) in [0, 1]."""
+    """A network with a task's preparation, as a `mcsc.tasks.Method`.
+
+    A network of one channel restores the bands of x one by one and fuses lumas (the colours are
+    those of Mertens' exposure fusion); a grey guide, and grey sources, are repeated for one of
+    three. More than two sources are fused one after the other.
+
+    Parameters
+    ----------
+    net : CUNet
+        In evaluation mode.
+    task : Task
+        What it is for.
+    """
+
+    name = "cunet"
 
     def __init__(self, net: CUNet, task: Task) -> None:
         self.net, self.task = net, task
+        own = () if task.kind == "fusion" else ("factor", "known_shape", "sigma")
+        self.options = frozenset({"device", "tile", *own})
 
-    def __call__(self, x: Floats, y: Floats, *, sigma: float | None = None) -> Floats:
-        """Return the restored or fused image, (C, H, W); see `unfolded.tasks.apply`."""
-        return apply(self.net, self.task, x, y, sigma=sigma)
+    def __call__(
+        self,
+        *images: Floats,
+        factor: int | None = None,
+        known_shape: tuple[int, int] | None = None,
+        sigma: float | None = None,
+        device: Device = "auto",
+        tile: int | None = None,
+    ) -> MethodResult:
+        """Restore x with the guide y, or fuse sources; see `mcsc.tasks.Method`.
+
+        Raises
+        ------
+        ValueError
+            The network was trained for another factor, or channels do not fit.
+        RuntimeError
+            ``device="cuda"`` and PyTorch finds none.
+        """
+        if device == "cuda" and not torch.cuda.is_available():
+            raise UnavailableError("device='cuda' cannot be used: PyTorch finds no CUDA device")
+        if device != "auto":
+            self.net.to(device)
+        if self.task.kind == "restoration":
+            if factor != self.task.factor:
+                raise InvalidValueError(
+                    f"the network enlarges {self.task.factor} times, x is {factor} times smaller "
+                    "than its guide"
+                )
+            return restored(
+                self.net, self.task, *images, known_shape=known_shape, sigma=sigma, tile=tile
+            )
+        found = fused(self.net, self.task, *images[:2], tile=tile)
+        unique = list(found.unique)
+        for image in images[2:]:
+            found = fused(self.net, self.task, found.image, image, tile=tile)
+            unique.append(found.unique[1] if found.unique else None)
+        return MethodResult(found.image, found.base, found.common, tuple(unique))
+
+
+def prepare(net: CUNet, task: Task, x: Floats, y: Floats) -> Prepared:
+    """Make the network's signals of two images (C, H, W), as its metadata say.
+
+    Weights without metadata, as the authors' are, take the images themselves.
+    """
+    base = str(net.metadata.get("base", "none"))
+    strength = float(net.metadata.get("strength") or task.strength)
+    make = prepare_fusion if task.kind == "fusion" else prepare_restoration
+    return make(x, y, net.configuration.channels, strength=strength, base=base)
+
+
+def restored(
+    net: CUNet,
+    task: Task,
+    x: Floats,
+    y: Floats,
+    *,
+    known_shape: tuple[int, int] | None = None,
+    sigma: float | None = None,
+    tile: int | None = None,
+) -> MethodResult:
+    """Restore an image with a network.
+
+    Parameters
+    ----------
+    net : CUNet
+        In evaluation mode.
+    task : Task
+        What it is for.
+    x, y : arrays of floats, shape (C, H, W)
+        In [0, 1], of one size.
+    known_shape : (height, width), optional
+        Super-resolution: size at which x was known. A network whose answer is added to x honours
+        it: the result is back-projected (`mcsc.images.enlarging.back_project`).
+    sigma : float, optional
+        Denoising: standard deviation of the noise, of 255. The images are scaled so that the
+        network sees the noise it was trained for.
+    tile : int, optional
+        Work on tiles of that side, one at a time: `CUNet.tiled`. Then there are no parts.
+    """
+    made = prepare(net, task, x, y)
+    trained_for = net.metadata.get("sigma")
+    scale = float(trained_for) / sigma if task.sigma and sigma and trained_for else 1.0
+    detail, common, unique = _answer(net, made, scale, tile)
+    image: Floats = made.base + detail
+    if known_shape is not None and net.metadata.get("base") == "input":
+        image = back_project(image, x, known_shape)
+    return MethodResult(image.astype(x.dtype), (image - detail).astype(x.dtype), common, unique[:1])
+
+
+def fused(net: CUNet, task: Task, x: Floats, y: Floats, *, tile: int | None = None) -> MethodResult:
+    """Fuse two sources (C, H, W) with a network; arguments as in `restored`."""
+    made = prepare(net, task, x, y)
+    detail, common, unique = _answer(net, made, 1.0, tile)
+    image: Floats = made.base + detail
+    if len(image) == 1:
+        image = coloured(image, x, y)
+    return MethodResult(image.astype(x.dtype), made.base.astype(x.dtype), common, unique)
+
+
+def _answer(
+    net: CUNet, made: Prepared, scale: float, tile: int | None
+) -> tuple[Floats, Floats | None, tuple[Floats | None, ...]]:
+    """What the network adds to the base, and its common and unique parts, all (C, H, W).
+
+    Samples, as bands one by one are, go through it one at a time.
+    """
+    weight = net.target_common.weight
+    dtype = made.base.dtype
+    samples: list[tuple[Tensor | None, ...]] = []
+    with torch.inference_mode():
+        for n in range(len(made.signals[0])):
+            first, second = (
+                (torch.from_numpy(np.array(s[n : n + 1])) * scale).to(weight) for s in made.signals
+            )
+            if tile is None:
+                split = net.split(first, second)
+                samples.append((split.image, split.common, *split.unique))
+            else:
+                samples.append((net.tiled(first, second, tile), None, None, None))
+
+    def stacked(parts: tuple[Tensor | None, ...]) -> Floats | None:
+        planes = [p.cpu().numpy()[0] / scale for p in parts if p is not None]
+        return np.concatenate(planes).astype(dtype) if planes else None
+
+    image, common, *unique = (stacked(parts) for parts in zip(*samples, strict=True))
+    assert image is not None
+    return image, common, tuple(unique)

@@ -7,18 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from mcsc import Dictionary
 from mcsc.errors import InvalidValueError
 from mcsc.tasks.learning import TaskSettings
-from mcsc.tasks.preparation import Prepared, coloured, prepare_fusion, prepare_restoration
-from mcsc.tasks.restoration import back_project
 from mcsc.tasks.scenes import Reader
-from mcsc.tasks.shipped import load_pretrained
+from mcsc.tasks.shipped import shipped_dictionary
 from mcsc.tasks.task import Task
-from mcsc.types import Floats
 
 from .network.cunet import CUNet
 from .starts.weights import load
@@ -105,7 +101,7 @@ def _settings(
     task: Task, net: CUNet, metadata: dict[str, Any], base: str | None, sigma: float | None,
     seed: int,
 ) -> TaskSettings:  # fmt: skip
-    usual = "mean" if task.name == "multi-focus" else None
+    usual = task.network_base
     if "weights" in metadata:  # a trained network goes on with the base it has
         usual = None
     first, second = net.configuration.channels
@@ -124,7 +120,7 @@ def _dictionary(task: Task, what: str | Path | Dictionary) -> tuple[Dictionary, 
     if isinstance(what, Dictionary):
         return what, "a dictionary"
     if str(what) == "dictionary":
-        return load_pretrained(task.name), f"the dictionary {task.name} of the package"
+        return shipped_dictionary(task.name), f"the dictionary {task.name} of the package"
     if Path(what).suffix == ".npz":
         return Dictionary.load(what), f"the dictionary {Path(what).name}"
     raise InvalidValueError(
@@ -167,68 +163,3 @@ def describe(net: CUNet, task: Task, settings: TaskSettings, **more: Any) -> Non
         "weights": True,
         **more,
     }
-
-
-def prepare(net: CUNet, task: Task, x: Floats, y: Floats) -> Prepared:
-    """Make the network's signals of two images (C, H, W), as its metadata say.
-
-    Weights without metadata, as the authors' are, take the images themselves.
-    """
-    base = str(net.metadata.get("base", "none"))
-    strength = float(net.metadata.get("strength") or task.strength)
-    make = prepare_fusion if task.kind == "fusion" else prepare_restoration
-    return make(x, y, net.configuration.channels, strength=strength, base=base)
-
-
-def apply(
-    net: CUNet, task: Task, x: Floats, y: Floats, *, sigma: float | None = None,
-    tile: int | None = None,
-) -> Floats:  # fmt: skip
-    """Restore or fuse two images with a network.
-
-    Parameters
-    ----------
-    net : CUNet
-        In evaluation mode.
-    task : Task
-        What it is for.
-    x, y : arrays of floats, shape (C, H, W)
-        In [0, 1]. A network of one channel restores the bands of x one by one and fuses lumas
-        (the colours are those of Mertens' exposure fusion); a grey guide, and grey sources, are
-        repeated for one of three.
-    sigma : float, optional
-        Denoising: standard deviation of the noise, of 255. The images are scaled so that the
-        network sees the noise it was trained for.
-    tile : int, optional
-        Work on tiles of that side, one at a time: `CUNet.tiled`.
-
-    Returns
-    -------
-    array (C, H, W)
-
-    Notes
-    -----
-    A network whose answer is added to a low-resolution image honours that image: the result is
-    back-projected (`mcsc.tasks.restoration.back_project`).
-    """
-    made = prepare(net, task, x, y)
-    weight = net.target_common.weight
-    scale = 1.0
-    trained_for = net.metadata.get("sigma")
-    if task.sigma is not None and sigma and trained_for:
-        scale = float(trained_for) / sigma
-    found = []
-    with torch.inference_mode():
-        for n in range(len(made.signals[0])):
-            first, second = (
-                (torch.from_numpy(np.array(s[n : n + 1])) * scale).to(weight) for s in made.signals
-            )
-            image = net(first, second) if tile is None else net.tiled(first, second, tile)
-            found.append(image.cpu().numpy()[0] / scale)
-    detail = np.concatenate(found).astype(x.dtype)
-    image = made.base + detail
-    if task.kind == "fusion":
-        return coloured(image, x, y).astype(x.dtype) if len(image) == 1 else image
-    if task.factor is not None and net.metadata.get("base") == "input":
-        image = back_project(image, x, task.factor)
-    return image.astype(x.dtype)

@@ -31,7 +31,7 @@ import unfolded
 from mcsc.images.colour import luma_studio
 from mcsc.quality import full_reference
 from mcsc.synthetic import scenes
-from mcsc.tasks.folders import find_scenes
+from mcsc.tasks.scenes import find_scenes
 from mcsc.tasks.task import get_task
 
 from ..common.problems import DATA

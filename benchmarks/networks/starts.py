@@ -25,11 +25,10 @@ import torch
 
 import unfolded
 from mcsc.quality import full_reference
-from mcsc.tasks.folders import find_scenes
+from mcsc.tasks import find_scenes, get_task, restore, synthetic_scenes
 from mcsc.tasks.learning import TASK_OPTIONS, TaskSettings, learn_task
-from mcsc.tasks.scenes import synthetic_scenes
-from mcsc.tasks.task import get_task
 from unfolded import tasks
+from unfolded.method import CUNetMethod
 
 from ..common.problems import DATA
 from ..common.results import Data, command, number, table
@@ -134,7 +133,10 @@ def _net_errors(
     net = copy.deepcopy(net)
     tasks.describe(net, TASK, settings)
     for name, pairs in _real(quick=quick).items():
-        found = [full_reference.rmse(tasks.apply(net, TASK, x, y), z) for x, y, z in pairs]
+        method = CUNetMethod(net, TASK)
+        found = [
+            full_reference.rmse(restore(x, y, TASK, method=method).image, z) for x, y, z in pairs
+        ]
         errors[name] = float(np.mean(found))
     return errors
 

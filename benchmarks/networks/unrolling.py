@@ -30,12 +30,16 @@ import mcsc
 import unfolded
 from mcsc.solvers.result import History
 from mcsc.synthetic import scenes
-from mcsc.tasks.folders import find_scenes
-from mcsc.tasks.fusion import fuse
-from mcsc.tasks.methods import resolve_method
-from mcsc.tasks.restoration import restore
-from mcsc.tasks.shipped import load_pretrained
-from mcsc.tasks.task import TASKS, Task
+from mcsc.tasks import (
+    TASKS,
+    Method,
+    SparseCoding,
+    Task,
+    find_scenes,
+    fuse,
+    restore,
+    shipped_dictionary,
+)
 from unfolded.method import make_method
 
 from ..common import network_plots
@@ -109,9 +113,15 @@ class TaskScene:
 
     def image(self, solver: Solve) -> np.ndarray:
         """The restored or fused image, with codes of this solver."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", mcsc.ConvergenceWarning)
+            return self.made_by(SparseCoding(self.task, self.dictionary, solver=solver))
+
+    def made_by(self, method: str | Method) -> np.ndarray:
+        """The restored or fused image, by a method."""
         if self.task.kind == "fusion":
-            return fuse((self.x, self.y), self.dictionary, self.task, solver=solver).image
-        return restore(self.x, self.y, self.dictionary, self.task, solver=solver).image
+            return fuse((self.x, self.y), self.task, method=method).image
+        return restore(self.x, self.y, self.task, method=method).image
 
     def measures(self, image: np.ndarray) -> dict[str, float]:
         """What an image of the task is measured by."""
@@ -136,7 +146,7 @@ class TaskScene:
 
 def find_scene(task: Task, size: int) -> TaskScene:
     """A crop of a real scene, or a synthetic one."""
-    dictionary = load_pretrained(task.name).astype("float32")
+    dictionary = shipped_dictionary(task.name).astype("float32")
     folder, name = SCENES[task.name]
     if (DATA / folder).is_dir():
         first, second = (
@@ -199,7 +209,7 @@ def _measure_task(scene: TaskScene, cap: float, weights: str | None) -> Data:
         rows.append(trained)
     baselines = {"fusion": "mean", "restoration": "bicubic" if scene.task.factor else "input"}
     baseline = baselines[scene.task.kind]
-    image = resolve_method(baseline, scene.task)(scene.x, scene.y)
+    image = scene.made_by(baseline)
     return {
         "task": scene.task.name, "scene": scene.name, "shape": scene.x.shape[1:],
         "channels": scene.dictionary.channels, "maps": scene.dictionary.n_maps,
@@ -291,13 +301,13 @@ def median_seconds(function: Callable[[], object], repeats: int = 3) -> float:
 def _trained(scene: TaskScene, weights: str | None) -> Data | None:
     """The trained network, which takes the images as they are."""
     try:
-        method = make_method(scene.task.name, weights)
+        method = make_method(scene.task, weights)
     except ValueError:
         if weights is not None:
             raise
         return None  # no weights come with the package for this task
-    image = method(scene.x, scene.y)
-    seconds = median_seconds(lambda: method(scene.x, scene.y))
+    image = scene.made_by(method)
+    seconds = median_seconds(lambda: scene.made_by(method))
     return {
         "method": "CU-Net, trained" + (f" ({Path(weights).stem})" if weights else ""),
         "codes": None, "seconds": seconds, "objective": None, "nonzero": None,

@@ -1,17 +1,32 @@
-"""CU-Net as a method of the tables."""
+"""CU-Net as a method of `mcsc.tasks`."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from mcsc.baselines.exposure import exposure_fusion
+from mcsc.images import imresize, luma_studio, ycbcr
 from mcsc.quality.full_reference import rmse
-from mcsc.tasks.folders import find_scenes
-from mcsc.tasks.methods import method_names, resolve_method
-from mcsc.tasks.task import get_task
-from tests.helpers import make_dictionary
+from mcsc.tasks import (
+    TASKS,
+    find_method,
+    find_scenes,
+    fuse,
+    get_task,
+    method_names,
+    restore,
+    shipped_dictionary,
+)
+from mcsc.tasks.preparation import prepare_fusion, prepare_restoration
+from mcsc.tasks.sparse_coding import prepare as prepare_for_codes
+from tests.helpers import make_dictionary, run
 from tests.paths import SHARED
 from tests.unfolded.nets import torch, unfolded
+from unfolded import CUNet, load
+from unfolded.method import CUNetMethod, prepare
+
+RESTORATIONS = [t for t in TASKS.values() if t.kind == "restoration"]
 
 
 @pytest.fixture
@@ -21,25 +36,125 @@ def weights(tmp_path):
     return path
 
 
-def test_bands_one_by_one_with_the_luma_of_the_guide(weights):
-    from mcsc.images.colour import luma_studio
+def images(seed=0, channels=(3, 3), shape=(24, 28)):
+    rng = np.random.default_rng(seed)
+    return tuple(rng.random((c, *shape), dtype=np.float32) for c in channels)
 
-    assert "cunet" in method_names(get_task("depth-sr"))
-    method = resolve_method("cunet", get_task("multispectral-sr"), weights)
+
+def trained(task, channels=(1, 1), out=1, **metadata):
+    torch.manual_seed(1)
+    net = CUNet(channels, out, task.kind, filters=4, kernel_size=3, blocks=1).eval()
+    net.metadata = metadata
+    return net
+
+
+def detail(net, made, n=0):
+    with torch.no_grad():
+        return net(*(torch.from_numpy(np.array(s[n : n + 1])) for s in made.signals)).numpy()[0]
+
+
+# ---------------------------------------------------------------------------- by the front door
+@pytest.mark.parametrize("name", TASKS)
+def test_the_weights_that_come_along_serve_every_task(name):
+    task = get_task(name)
+    assert "cunet" in method_names(task)
+    scene = task.synthetic_pair(0, (48, 48), 5)
+    if task.kind == "fusion":
+        found = fuse([scene.x, scene.y], name, method="cunet")
+        parts = [found.base, found.common, *found.unique]
+    else:
+        small = imresize(scene.target, (12, 12)) if task.factor else scene.x
+        found = restore(small, scene.y, name, method="cunet")
+        parts = [found.base, found.common, found.unique]
+        np.testing.assert_allclose(sum(parts), found.image, atol=1e-5)
+    assert found.method == "cunet"
+    assert found.image.shape == scene.target.shape
+    assert all(part is not None for part in parts)
+    assert (found.gap, found.nonzero, found.lam) == (None, None, None)
+    assert found.converged
+
+
+def test_bands_one_by_one_with_the_luma_of_the_guide(weights):
     rng = np.random.default_rng(0)
-    x, y = rng.random((4, 20, 18)), rng.random((3, 20, 18))
-    found = method(x, y)
+    x, y = imresize(rng.random((4, 5, 4)), 4), rng.random((3, 20, 16))
+    found = restore(x, y, "multispectral-sr", method="cunet", weights=weights)
     net = unfolded.load(weights)
     with torch.no_grad():
         wanted = net(torch.from_numpy(x[2:3])[None], torch.from_numpy(luma_studio(y))[None])
-    np.testing.assert_allclose(found[2], wanted[0, 0].numpy(), atol=1e-12)
+    np.testing.assert_allclose(found.image[2], wanted[0, 0].numpy(), atol=1e-12)
+    assert found.common.shape == (4, 20, 16)
     with pytest.raises(ValueError, match="codes 1 channel of the guide, which has 2"):
-        method(x, y[:2])
+        restore(x, y[:2], "multispectral-sr", method="cunet", weights=weights)
 
 
-def test_other_kind_and_missing_weights_are_refused(weights):
+def test_more_than_two_sources_are_fused_one_after_the_other():
+    x, y, z = (images(seed)[0] for seed in range(3))
+    found = fuse([x, y, z], "multi-focus", method="cunet")
+    first = fuse([x, y], "multi-focus", method="cunet")
+    last = fuse([first.image, z], "multi-focus", method="cunet")
+    np.testing.assert_allclose(found.image, last.image, atol=1e-6)
+    assert len(found.unique) == 3
+    np.testing.assert_allclose(found.unique[0], first.unique[0], atol=1e-6)
+    np.testing.assert_allclose(found.unique[2], last.unique[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("task", ["medical", "multi-exposure", "multi-focus"])
+def test_white_stays_white_beside_grey(task):
+    grey = np.ones((1, 40, 40), np.float32)
+    for sources in ([grey, grey.repeat(3, 0)], [grey.repeat(3, 0), grey]):
+        found = fuse(sources, task, method="cunet").image
+        assert found.shape == (3, 40, 40)
+        np.testing.assert_allclose(found[:, 12:28, 12:28], 1, atol=0.01)
+
+
+def test_other_kind_and_missing_weights_are_refused(weights, tmp_path):
     with pytest.raises(ValueError, match="a network for restoration, multi-focus is a fusion"):
-        resolve_method("cunet", get_task("multi-focus"), weights)
+        find_method("cunet", get_task("multi-focus"), weights=weights)
+    with pytest.raises(FileNotFoundError, match="missing"):
+        find_method("cunet", get_task("depth-sr"), weights=tmp_path / "missing.safetensors")
+
+
+def test_what_the_network_does_not_have_is_refused_in_one_line(tmp_path):
+    scene = get_task("depth-sr").synthetic_pair(0, (32, 32), 5)
+    small = imresize(scene.target, 0.25)
+
+    def refused(message, x=small, **options):
+        with pytest.raises(ValueError, match=message) as caught:
+            restore(x, scene.y, "depth-sr", method="cunet", **options)
+        assert "\n" not in str(caught.value)
+
+    refused("the method cunet has no option lam; it has device, tile", lam=0.1)
+    refused("the method cunet has no option tol; it has device, tile", tol=1e-3)
+    refused("the method cunet has no option mask", mask=np.eye(8))
+    refused("the method cunet takes no dictionary", dictionary=shipped_dictionary("depth-sr"))
+    refused("the network enlarges 4 times, x is 2 times smaller", imresize(scene.target, 0.5))
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeError, match="device='cuda' cannot be used: PyTorch finds no CU"):
+            restore(small, scene.y, "depth-sr", method="cunet", device="cuda")
+
+
+def test_on_the_command_line(tmp_path):
+    from mcsc.images import read_image, write_image
+
+    scene = get_task("depth-sr").synthetic_pair(0, (64, 64), 5)
+    write_image(tmp_path / "small.png", imresize(scene.target, 0.25), 16)
+    write_image(tmp_path / "rgb.png", scene.y)
+    words = ("restore", tmp_path / "small.png", tmp_path / "rgb.png", "--task", "depth-sr")
+    words += ("--method", "cunet", "-o", tmp_path / "o.png")
+    done = run(*words, "--parts", tmp_path / "parts", "--report", tmp_path / "r.html")
+    assert done.exit_code == 0, done.stderr
+    assert sorted(p.name for p in (tmp_path / "parts").iterdir()) == [
+        "1_common.tif", "2_unique_x.tif", "base.tif"
+    ]  # fmt: skip
+    wanted = restore(
+        read_image(tmp_path / "small.png").pixels, read_image(tmp_path / "rgb.png").pixels,
+        "depth-sr", method="cunet",
+    )  # fmt: skip
+    found = read_image(tmp_path / "o.png").pixels
+    np.testing.assert_allclose(found, np.clip(wanted.image, 0, 1), atol=1e-4)
+    done = run(*words, "--lam", 1)
+    assert done.exit_code == 2
+    assert done.stderr == "mcsc: error: the method cunet has no option lam; it has device, tile\n"
 
 
 @pytest.mark.slow
@@ -48,8 +163,87 @@ def test_other_kind_and_missing_weights_are_refused(weights):
 )
 def test_authors_weights_give_the_known_error():
     task = get_task("depth-sr")
-    method = resolve_method("cunet", task, SHARED / "official_weights" / "depth_ks9.pth")
     (scene,) = find_scenes(SHARED / "data" / "depth_sr", task, ["ambush"])
     z, y = scene.read()
-    found = rmse(np.clip(method(task.degrade(z), y), 0, 1), z)
-    assert found == pytest.approx(2.59, abs=0.02)
+    weights = SHARED / "official_weights" / "depth_ks9.pth"
+    found = restore(task.degrade(z), y, task, method="cunet", weights=weights)
+    assert rmse(np.clip(found.image, 0, 1), z) == pytest.approx(2.59, abs=0.02)
+
+
+# --------------------------------------------------------------------- what the network sees
+def test_restoration_adds_to_the_base_and_honours_the_known_image():
+    task = get_task("depth-sr")
+    net = trained(task, base="input", strength=2.0)
+    truth, guide = images(channels=(1, 3))
+    x = task.degrade(truth)
+    found = restore(x, guide, task, method=CUNetMethod(net, task)).image
+    made = prepare_restoration(x, guide, (1, 1), strength=2.0, base="input")
+    plain = x + detail(net, made)
+    assert found.dtype == np.float32
+    again, before = task.degrade(found), task.degrade(plain)
+    assert np.abs(again - x).max() < 0.3 * np.abs(before - x).max()
+
+
+def test_authors_weights_see_the_images_themselves():
+    task = get_task("flash-denoise")
+    net = trained(task, (3, 3), 3)
+    x, y = images()
+    with torch.no_grad():
+        wanted = net(torch.from_numpy(x)[None], torch.from_numpy(y)[None])[0]
+    found = restore(x, y, task, method=CUNetMethod(net, task), sigma=50.0)
+    np.testing.assert_allclose(found.image, wanted, atol=1e-6)
+
+
+def test_noise_of_another_level_is_scaled_to_the_one_trained_for():
+    task = get_task("flash-denoise")
+    method = CUNetMethod(trained(task, (3, 3), 3, base="none", sigma=50.0), task)
+    x, y = images()
+    half = restore(x / 2, y / 2, task, method=method, sigma=25.0)
+    whole = restore(x, y, task, method=method, sigma=50.0)
+    np.testing.assert_allclose(half.image, whole.image / 2, atol=1e-5)
+    np.testing.assert_allclose(half.common, whole.common / 2, atol=1e-5)
+    untold = restore(x, y, task, method=method)
+    np.testing.assert_array_equal(untold.image, whole.image)
+
+
+def test_fused_luma_keeps_the_colours():
+    task = get_task("multi-focus")
+    net = trained(task, base="mean", strength=5.0)
+    method = CUNetMethod(net, task)
+    x, y = images()
+    found = fuse([x, y], task, method=method).image
+    made = prepare_fusion(x, y, (1, 1), strength=5.0, base="mean")
+    np.testing.assert_allclose(made.base, (luma_studio(x) + luma_studio(y)) / 2, atol=1e-6)
+    np.testing.assert_allclose(luma_studio(found), made.base + detail(net, made), atol=1e-4)
+    np.testing.assert_allclose(ycbcr(found)[1:], ycbcr(exposure_fusion((x, y)))[1:], atol=1e-5)
+    grey = fuse([luma_studio(x), luma_studio(y)], task, method=method)
+    assert grey.image.shape == (1, 24, 28)
+
+
+def test_tiles_give_the_same_image():
+    task = get_task("medical")
+    method = CUNetMethod(trained(task, base="low", strength=5.0), task)
+    sources = images(channels=(1, 1))
+    tiled, whole = (fuse(sources, task, method=method, tile=tile) for tile in (9, None))
+    np.testing.assert_allclose(tiled.image, whole.image, atol=1e-6)
+    assert tiled.common is None
+    assert tiled.unique == (None, None)
+
+
+def test_metadata_travel_with_the_weights(tmp_path):
+    net = trained(get_task("depth-sr"), base="input", strength=2.0, data="nothing")
+    net.save(tmp_path / "net.safetensors")
+    assert load(tmp_path / "net.safetensors").metadata == net.metadata
+
+
+@pytest.mark.parametrize("task", RESTORATIONS, ids=lambda t: t.name)
+def test_network_of_a_dictionary_sees_what_the_solver_sees(task):
+    d = shipped_dictionary(task.name)
+    first, second = (3, 3) if task.joint else (1, 3)
+    x, y = images(channels=(first, second))
+    net = CUNet.from_dictionary(d, 0.05, blocks=2)
+    net.metadata = {"base": d.metadata["base"], "strength": d.metadata["strength"]}
+    made = prepare(net, task, x, y)
+    wanted = prepare_for_codes(x, y, d, task)
+    for a, b in zip((*made.signals, made.base), (*wanted.signals, wanted.base), strict=True):
+        np.testing.assert_array_equal(a, b)

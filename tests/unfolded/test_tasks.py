@@ -1,4 +1,4 @@
-"""The six tasks for a network: starts, preparation, use."""
+"""The six tasks for a network: starts, preparation."""
 
 from __future__ import annotations
 
@@ -7,17 +7,12 @@ import pickle
 import numpy as np
 import pytest
 
-from mcsc.baselines.exposure import exposure_fusion
-from mcsc.images import luma_studio, ycbcr
-from mcsc.tasks.preparation import prepare_fusion, prepare_restoration
 from mcsc.tasks.scenes import synthetic_scenes
-from mcsc.tasks.shipped import load_pretrained
+from mcsc.tasks.shipped import shipped_dictionary
 from mcsc.tasks.task import TASKS, get_task
 from tests.unfolded.nets import torch
-from unfolded import CUNet, load, tasks
+from unfolded import CUNet, tasks
 from unfolded.training.data import Patches
-
-RESTORATIONS = [t for t in TASKS.values() if t.kind == "restoration"]
 
 
 def test_scenes_and_patches_go_to_other_processes():
@@ -39,7 +34,7 @@ def test_every_task_starts_from_its_dictionary(name):
     task = get_task(name)
     begin = tasks.start(task, blocks=1)
     configuration = begin.net.configuration
-    d = load_pretrained(name)
+    d = shipped_dictionary(name)
     assert configuration.task == task.kind
     assert configuration.channels == d.channels
     assert configuration.filters == (d.n_common, *d.n_unique)
@@ -118,96 +113,3 @@ def test_fusions_without_targets_cannot_train():
     scenes = tasks.triples(task, [lambda: pair], tasks.start(task).settings)
     with pytest.raises(ValueError, match=r"want a file SCENE_target\.png with each pair"):
         scenes[0]
-
-
-# --------------------------------------------------------------------------------- use
-def images(seed=0, channels=(3, 3), shape=(24, 28)):
-    rng = np.random.default_rng(seed)
-    return tuple(rng.random((c, *shape), dtype=np.float32) for c in channels)
-
-
-def trained(task, channels=(1, 1), out=1, **metadata):
-    torch.manual_seed(1)
-    net = CUNet(channels, out, task.kind, filters=4, kernel_size=3, blocks=1).eval()
-    net.metadata = metadata
-    return net
-
-
-def detail(net, made, n=0):
-    with torch.no_grad():
-        return net(*(torch.from_numpy(np.array(s[n : n + 1])) for s in made.signals)).numpy()[0]
-
-
-def test_restoration_adds_to_the_base_and_honours_the_known_image():
-    task = get_task("depth-sr")
-    net = trained(task, base="input", strength=2.0)
-    truth, guide = images(channels=(1, 3))
-    x = task.degrade(truth)
-    found = tasks.apply(net, task, x, guide)
-    made = prepare_restoration(x, guide, (1, 1), strength=2.0, base="input")
-    plain = x + detail(net, made)
-    assert found.dtype == np.float32
-    again, before = task.degrade(found), task.degrade(plain)
-    assert np.abs(again - x).max() < 0.3 * np.abs(before - x).max()
-
-
-def test_authors_weights_see_the_images_themselves():
-    task = get_task("flash-denoise")
-    net = trained(task, (3, 3), 3)
-    x, y = images()
-    with torch.no_grad():
-        wanted = net(torch.from_numpy(x)[None], torch.from_numpy(y)[None])[0]
-    np.testing.assert_allclose(tasks.apply(net, task, x, y, sigma=50.0), wanted, atol=1e-6)
-
-
-def test_noise_of_another_level_is_scaled_to_the_one_trained_for():
-    task = get_task("flash-denoise")
-    net = trained(task, (3, 3), 3, base="none", sigma=50.0)
-    x, y = images()
-    found = tasks.apply(net, task, x, y, sigma=25.0)
-    np.testing.assert_allclose(
-        found, tasks.apply(net, task, 2 * x, 2 * y, sigma=50.0) / 2, atol=1e-5
-    )
-
-
-def test_fused_luma_keeps_the_colours():
-    task = get_task("multi-focus")
-    net = trained(task, base="mean", strength=5.0)
-    x, y = images()
-    found = tasks.apply(net, task, x, y)
-    made = prepare_fusion(x, y, (1, 1), strength=5.0, base="mean")
-    np.testing.assert_allclose(made.base, (luma_studio(x) + luma_studio(y)) / 2, atol=1e-6)
-    np.testing.assert_allclose(luma_studio(found), made.base + detail(net, made), atol=1e-4)
-    np.testing.assert_allclose(ycbcr(found)[1:], ycbcr(exposure_fusion((x, y)))[1:], atol=1e-5)
-    grey = tasks.apply(net, task, luma_studio(x), luma_studio(y))
-    assert grey.shape == (1, 24, 28)
-
-
-def test_tiles_give_the_same():
-    task = get_task("medical")
-    net = trained(task, base="low", strength=5.0)
-    x, y = images(channels=(1, 1))
-    np.testing.assert_allclose(
-        tasks.apply(net, task, x, y, tile=9), tasks.apply(net, task, x, y), atol=1e-6
-    )
-
-
-def test_metadata_travel_with_the_weights(tmp_path):
-    net = trained(get_task("depth-sr"), base="input", strength=2.0, data="nothing")
-    net.save(tmp_path / "net.safetensors")
-    assert load(tmp_path / "net.safetensors").metadata == net.metadata
-
-
-@pytest.mark.parametrize("task", RESTORATIONS, ids=lambda t: t.name)
-def test_network_of_a_dictionary_sees_what_the_solver_sees(task):
-    d = load_pretrained(task.name)
-    first, second = (3, 3) if task.joint else (1, 3)
-    x, y = images(channels=(first, second))
-    net = CUNet.from_dictionary(d, 0.05, blocks=2)
-    net.metadata = {"base": d.metadata["base"], "strength": d.metadata["strength"]}
-    from mcsc.tasks.restoration import prepare
-
-    made = tasks.prepare(net, task, x, y)
-    wanted = prepare(x, y, d, task)
-    for a, b in zip((*made.signals, made.base), (*wanted.signals, wanted.base), strict=True):
-        np.testing.assert_array_equal(a, b)

@@ -12,9 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mcsc.errors import InvalidTypeError, InvalidValueError
-from mcsc.tasks.folders import SceneFiles
 from mcsc.tasks.learning import TaskScenes, TaskSettings
-from mcsc.tasks.scenes import Reader, Recent
+from mcsc.tasks.scenes import Reader, Recent, SceneFiles
 from mcsc.tasks.task import Task
 from mcsc.types import Floats
 

@@ -10,7 +10,7 @@ import pytest
 from mcsc.images import lowpass_split, luma_studio
 from mcsc.quality.full_reference import rmse
 from mcsc.synthetic import scenes
-from mcsc.tasks.methods import resolve_method
+from mcsc.tasks import fuse, restore
 from mcsc.tasks.task import TASKS
 from tests.unfolded.nets import torch
 from unfolded import CUNet, pretrained
@@ -49,23 +49,22 @@ def test_names():
 @pytest.mark.parametrize("name", ["depth-sr", "multispectral-sr", "flash-denoise"])
 def test_restoration_of_synthetic_scenes_not_seen(name):
     task = TASKS[name]
-    method = resolve_method("cunet", task)
     before, after = [], []
     for number, scene in enumerate(scenes(task.synthetic, 4, (128, 128), 900)):
         x = task.degrade(scene.target, seed=number)
-        image = method(x, scene.y, sigma=task.sigma)
+        found = restore(x, scene.y, task, method="cunet", sigma=task.sigma)
         before.append(rmse(x, scene.target))
-        after.append(rmse(image, scene.target))
+        after.append(rmse(found.image, scene.target))
     assert np.mean(after) < (0.4 if task.sigma else 0.85) * np.mean(before)
 
 
 @pytest.mark.parametrize("name", ["multi-exposure", "multi-focus", "medical"])
 def test_detail_of_fused_synthetic_scenes_is_nearer_to_the_target_than_the_mean(name):
     task = TASKS[name]
-    method, mean = resolve_method("cunet", task), resolve_method("mean", task)
     errors = []
     for scene in scenes(task.synthetic, 4, (128, 128), 900):
-        images = (detail(f(scene.x, scene.y)) for f in (method, mean))
+        sources = (scene.x, scene.y)
+        images = (detail(fuse(sources, task, method=m).image) for m in ("cunet", "mean"))
         errors.append([rmse(image, detail(scene.target)) for image in images])
     own, of_the_mean = np.mean(errors, axis=0)
     assert own < 0.9 * of_the_mean
@@ -79,12 +78,12 @@ def detail(image):
 @pytest.mark.parametrize("name", TASKS)
 def test_codes_are_sparse_and_not_silent(name):
     """Thresholds that silence every code would give the base alone."""
-    from unfolded import tasks
+    from unfolded.method import prepare
 
     task, net = TASKS[name], pretrained(name)
     scene = next(iter(scenes(task.synthetic, 1, (96, 96), 901)))
     x = scene.x if task.kind == "fusion" else task.degrade(scene.target)
-    made = tasks.prepare(net, task, x, scene.y)
+    made = prepare(net, task, x, scene.y)
     with torch.no_grad():
         c, uv = net.codes(*(torch.from_numpy(np.array(s[:1])) for s in made.signals))
     shares = [float((maps != 0).float().mean()) for maps in (c, *uv)]
