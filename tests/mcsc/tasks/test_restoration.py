@@ -191,7 +191,7 @@ def test_lam_may_be_one_a_group_in_metadata_and_as_an_option():
     with pytest.raises(ValueError, match="lam has 2 entries"):
         restore(x, y, "flash-denoise", dictionary=plain, lam=(0.2, 0.1))
     for lam in ("much", {}, [0.1, "b", 0.2]):
-        with pytest.raises(TypeError, match="lam must (be a number or|hold) numbers, found"):
+        with pytest.raises(TypeError, match=r"lam must (be a number or|hold) numbers, found"):
             restore(x, y, "flash-denoise", dictionary=plain, lam=lam)
 
 
