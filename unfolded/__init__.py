@@ -3,7 +3,7 @@
 `CUNet` is the network of Deng and Dragotti (doi:10.1109/TPAMI.2020.2984244); it starts from
 random filters, from a dictionary (`CUNet.from_dictionary`), from a file (`load`), from the
 authors' released weights (`load_official`) or from weights that come along (`pretrained`); `train`
-trains it.
+trains it, `accelerate` makes it ready for a GPU, `export_onnx` writes it for other runtimes.
 
 Names are loaded on first use, so that the command line's help does not wait for PyTorch.
 """
@@ -16,21 +16,29 @@ from typing import TYPE_CHECKING, Any
 from mcsc import __version__
 
 if TYPE_CHECKING:
-    from .network.accelerated import accelerate
-    from .network.cunet import CUNet, Split
+    from .network.accelerated import Accelerated, accelerate
+    from .network.configuration import Configuration
+    from .network.cunet import CUNet
     from .network.lcsc import LCSC
+    from .onnx import export_onnx
     from .starts.official import load_official
     from .starts.weights import load, pretrained
-    from .training.train import Recipe, Trained, train
+    from .training.history import TrainingHistory, TrainingProgress
+    from .training.recipe import Recipe
+    from .training.train import Trained, train
 
 __all__ = [
     "LCSC",
+    "Accelerated",
     "CUNet",
+    "Configuration",
     "Recipe",
-    "Split",
     "Trained",
+    "TrainingHistory",
+    "TrainingProgress",
     "__version__",
     "accelerate",
+    "export_onnx",
     "load",
     "load_official",
     "pretrained",
@@ -38,12 +46,16 @@ __all__ = [
 ]
 
 _HOME = {
-    "network.accelerated": ("accelerate",),
-    "network.cunet": ("CUNet", "Split"),
+    "network.accelerated": ("Accelerated", "accelerate"),
+    "network.configuration": ("Configuration",),
+    "network.cunet": ("CUNet",),
     "network.lcsc": ("LCSC",),
+    "onnx": ("export_onnx",),
     "starts.official": ("load_official",),
-    "training.train": ("Recipe", "Trained", "train"),
     "starts.weights": ("load", "pretrained"),
+    "training.history": ("TrainingHistory", "TrainingProgress"),
+    "training.recipe": ("Recipe",),
+    "training.train": ("Trained", "train"),
 }
 
 

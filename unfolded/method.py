@@ -16,8 +16,7 @@ from mcsc.tasks.task import Task
 from mcsc.types import Device, Floats
 
 from .network.cunet import CUNet
-from .starts.official import load_official
-from .starts.weights import load, pretrained
+from .starts.opening import open_weights
 
 
 def make_method(task: Task, file: str | Path | None) -> CUNetMethod:
@@ -36,10 +35,7 @@ def make_method(task: Task, file: str | Path | None) -> CUNetMethod:
     ValueError
         The network is of the other kind (restoration, fusion) than the task, or for another task.
     """
-    if file is None:
-        net = pretrained(task.name)
-    else:
-        net = load_official(file) if Path(file).suffix == ".pth" else load(file)
+    net = open_weights(task.name if file is None else file)
     if net.configuration.task != task.kind:
         raise InvalidValueError(
             f"{file}: a network for {net.configuration.task}, {task.name} is a {task.kind}"

@@ -5,30 +5,31 @@ from __future__ import annotations
 import json
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mcsc.errors import MissingExtraError
+from mcsc.errors import InvalidTypeError, MissingExtraError
 from mcsc.files import atomic_write
 
 from .network.cunet import CUNet
+from .network.modes import evaluating
 
 
 class _Parts(nn.Module):
-    """The network without its checks, which look at values."""
+    """What the model gives: plain tensors."""
 
     def __init__(self, net: CUNet) -> None:
         super().__init__()
         self.net = net
 
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
-        c, uv = self.net._codes(x, y)
-        layers = self.net.target_unique
-        common = self.net.target_common(c)
-        unique = [g(a) for g, a in zip(layers, uv[: len(layers)], strict=True)]
-        return (sum(unique, common), common, *unique)
+        parts = self.net.split(x, y)
+        return (parts.image, parts.common, *(u for u in parts.unique if u is not None))
 
 
 def export_onnx(net: CUNet, path: str | Path) -> None:
@@ -37,20 +38,25 @@ def export_onnx(net: CUNet, path: str | Path) -> None:
     Parameters
     ----------
     net : CUNet
-        The network, on any device.
+        The network, on any device; left as it is.
     path : str or Path
         File name; ``.onnx`` is appended if it is missing. Written whole or not at all.
 
     Raises
     ------
+    TypeError
+        `net` is something else.
     ModuleNotFoundError
         The packages onnx and onnxscript are not installed.
 
     Notes
     -----
     Inputs are ``x`` and ``y``, outputs ``z`` and its parts ``common``, ``unique_x`` (and
-    ``unique_y`` for fusion). The configuration is in the model's metadata.
+    ``unique_y`` for fusion). The configuration is in the model's metadata. The model does not check
+    its inputs.
     """
+    if not isinstance(net, CUNet):
+        raise InvalidTypeError(f"net must be a CUNet, found {type(net).__name__}")
     try:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
@@ -61,32 +67,42 @@ def export_onnx(net: CUNet, path: str | Path) -> None:
     path = Path(path)
     if path.suffix != ".onnx":
         path = path.with_name(path.name + ".onnx")
+    with evaluating(net), _quiet(), torch.no_grad():
+        model = _model(net)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "configuration", json.dumps(net.configuration.as_dict())
+    with atomic_write(path) as file:
+        file.write(model.SerializeToString())
+
+
+def _model(net: CUNet) -> Any:
     weight = net.target_common.weight
     # An odd and an even side: an example that no two sizes are taken for one from.
     x, y = (weight.new_zeros(2, c, 19, 24) for c in net.configuration.channels)
     axes = {0: "n", 2: "height", 3: "width"}
     names = ["z", "common", "unique_x", "unique_y"][: 2 + len(net.target_unique)]
-    training = net.training
-    # It also logs which operators of torchvision it goes without.
+    program = torch.onnx.export(
+        _Parts(net).eval(),
+        (x, y),
+        input_names=["x", "y"],
+        output_names=names,
+        dynamic_shapes={"x": axes, "y": axes},
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    return program.model_proto
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's own deprecations, and the operators of torchvision it goes without."""
     log = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = log.level
     log.setLevel(logging.ERROR)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations
-        program = torch.onnx.export(
-            _Parts(net).eval(),
-            (x, y),
-            input_names=["x", "y"],
-            output_names=names,
-            dynamic_shapes={"x": axes, "y": axes},
-            dynamo=True,
-            verbose=False,
-        )
-    log.setLevel(level)
-    net.train(training)
-    assert program is not None
-    model = program.model_proto
-    entry = model.metadata_props.add()
-    entry.key, entry.value = "configuration", json.dumps(net.configuration.as_dict())
-    with atomic_write(path) as file:
-        file.write(model.SerializeToString())
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)

@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: E402
 import unfolded  # noqa: E402
 
 OFFICIAL = SHARED / "official_weights"
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def make_net(seed=0, *, dtype=torch.float64, scale=0.6, negative=False, **options):
@@ -40,6 +41,24 @@ def make_images(net, shape=(9, 11), *, samples=2, seed=1):
         torch.rand(samples, c, *shape, generator=generator, dtype=net.target_common.weight.dtype)
         for c in net.configuration.channels
     )
+
+
+def gradients(net, x, y):
+    """Image, gradients in the images and in the parameters of a loss with no symmetry."""
+    net.zero_grad()
+    x, y = (i.clone().requires_grad_() for i in (x, y))
+    z = net(x, y)
+    weight = torch.arange(z.numel(), dtype=z.dtype).reshape(z.shape).cos()
+    (z * weight + z.square()).sum().backward()
+    return [z.detach(), x.grad, y.grad, *(p.grad.clone() for p in net.parameters())]
+
+
+def shrink_tiles(monkeypatch):
+    """Let Triton's kernels work in small tiles: several a row on images that take no time."""
+    from unfolded.engines import gpu
+
+    for name in ("MAPS", "PIXELS", "STEP", "LINES"):
+        monkeypatch.setattr(gpu, name, 16)
 
 
 # --------------------------------------------------------------- the authors' format

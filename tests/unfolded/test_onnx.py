@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import json
+import logging
+import warnings
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 
 from tests.unfolded.nets import make_images, make_net, torch
+from unfolded import export_onnx
 
 
 @pytest.mark.parametrize(
@@ -23,7 +28,7 @@ def test_onnxruntime_agrees(options, tmp_path):
     onnx = pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")
     net = make_net(dtype=torch.float32, **options).train()
-    net.export(tmp_path / "net")
+    export_onnx(net, tmp_path / "net")
     assert net.training
     model = onnx.load(tmp_path / "net.onnx")
     onnx.checker.check_model(model)
@@ -58,5 +63,44 @@ def test_missing_packages_are_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", absent)
     with pytest.raises(ModuleNotFoundError, match=r"exporting needs onnx: pip install 'mcsc\[exp"):
-        make_net().export(tmp_path / "net")
+        export_onnx(make_net(), tmp_path / "net")
     assert not list(tmp_path.iterdir())
+
+
+def modes(net):
+    return [module.training for module in net.modules()]
+
+
+@pytest.mark.parametrize("fails", [True, False], ids=["failed", "done"])
+def test_all_is_left_as_it_was(fails, tmp_path, monkeypatch):
+    """Mode of every module, logger and warnings, also when the exporter fails."""
+    pytest.importorskip("onnxscript")
+    net = make_net(dtype=torch.float32).train()
+    net.common.eval()
+    before = modes(net)
+    log = logging.getLogger("torch.onnx._internal.exporter._registration")
+    monkeypatch.setattr(log, "level", logging.INFO)
+    filters = list(warnings.filters)
+    seen = []
+
+    def export(module, *_, **__):
+        seen.append(modes(module.net))
+        if fails:
+            raise RuntimeError("no such operator")
+        program = MagicMock()
+        program.model_proto.SerializeToString.return_value = b"a model"
+        return program
+
+    monkeypatch.setattr(torch.onnx, "export", export)
+    with pytest.raises(RuntimeError) if fails else contextlib.nullcontext():
+        export_onnx(net, tmp_path / "net")
+    assert not any(seen[0])
+    assert modes(net) == before
+    assert log.level == logging.INFO
+    assert warnings.filters == filters
+    assert [p.name for p in tmp_path.iterdir()] == ([] if fails else ["net.onnx"])
+
+
+def test_other_things_are_refused(tmp_path):
+    with pytest.raises(TypeError, match="net must be a CUNet, found Linear"):
+        export_onnx(torch.nn.Linear(2, 2), tmp_path / "net")

@@ -20,14 +20,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .patches import (
-    Map,
+from mcsc.types import Floats
+
+from .products import (
     analysis_matrix,
     array,
     blank,
@@ -35,12 +36,9 @@ from .patches import (
     crop,
     pad,
     synthesis_matrix,
-    torch_threads,
 )
-
-if TYPE_CHECKING:
-    from ..network.cunet import CUNet
-    from ..network.lcsc import LCSC
+from .steps import NetworkSteps, Steps
+from .threads import Map, torch_threads
 
 PIXELS_PER_TILE = 512
 PIXELS_PER_TILE_IN_BFLOAT16 = 2048  # the products are shorter, the calls are not
@@ -50,36 +48,41 @@ LEAST_PIXELS = 128 * 128
 PIXELS_PER_TASK = 8192
 
 
-def applies(net: CUNet, x: Tensor) -> bool:
-    """Return True if this path is allowed, and faster than the layers themselves."""
+def serves(image: Tensor, *, training: bool) -> bool:
+    """Return True if this engine is allowed, and faster than the layers themselves."""
     return (
-        not net.training
-        and x.shape[-2] * x.shape[-1] >= LEAST_PIXELS
+        not training
+        and image.shape[-2] * image.shape[-1] >= LEAST_PIXELS
         and not torch.is_grad_enabled()
-        and not torch.compiler.is_compiling()
-        and x.device.type == "cpu"
-        and x.dtype == torch.float32
+        and image.device.type == "cpu"
+        and image.dtype == torch.float32
     )
 
 
-def parts(net: CUNet, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Return ``gc * c`` and the unique parts; arguments as in `CUNet.split`, already checked."""
+def parts(steps: NetworkSteps, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Return ``gc * c`` and the unique parts, (N, C_z, H, W) each.
+
+    Parameters
+    ----------
+    steps : NetworkSteps
+        Regular, float32 on the CPU.
+    x, y : tensor (N, C_x, H, W), (N, C_y, H, W)
+        Finite, float32 on the CPU, of one size.
+    """
     half = _in_bfloat16()
     n, _, height, width = x.shape
-    size = net.configuration.kernel_size
-    filters = max(net.configuration.filters)
+    size = steps.size
+    filters = max(module.filters for module in (*steps.unique, steps.common))
     pixels = PIXELS_PER_TILE_IN_BFLOAT16 if half else PIXELS_PER_TILE
     grid = _Grid(height, width, size, pixels)
     buffers = tuple(np.empty(filters * height * width, np.float32) for _ in range(2))
-    weights = [array(layer.weight) for layer in net.explained]  # type: ignore[arg-type]
-    targets = [array(layer.weight) for layer in net.target_unique]  # type: ignore[arg-type]
-    for m in range(len(targets)):
-        weights[m] = np.concatenate((weights[m], targets[m]))
-    unique = [_Module(net.unique[m], weights[m], half) for m in range(2)]  # type: ignore[arg-type]
-    common = _Module(net.common, array(net.target_common.weight), half)
-    c_z = net.configuration.out_channels
-    common_part = np.empty((n, c_z, height, width), np.float32)
-    unique_parts = [np.empty_like(common_part) for _ in targets]
+    unique = [
+        _Matrices(module, array(last), half)
+        for module, last in zip(steps.unique, steps.after_unique(), strict=True)
+    ]
+    common = _Matrices(steps.common, array(steps.target_common), half)
+    common_part = np.empty((n, steps.target_common.shape[0], height, width), np.float32)
+    unique_parts = [np.empty_like(common_part) for _ in steps.target_unique]
     with torch_threads(keep=half) as run:
         for sample in range(n):
             left = []
@@ -88,7 +91,7 @@ def parts(net: CUNet, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
                 made = unique[m].run(grid, signal, buffers, run)
                 channels = signal.shape[0]
                 left.append(signal - made[:channels])
-                if m < len(targets):
+                if m < len(unique_parts):
                     unique_parts[m][sample] = crop(made[channels:], size)
             made = common.run(grid, np.concatenate(left), buffers, run)
             common_part[sample] = crop(made, size)
@@ -117,7 +120,7 @@ class _Tile:
     def pixels(self) -> int:
         return self.rows * self.width
 
-    def of(self, buffer: np.ndarray, maps: int) -> np.ndarray:
+    def of(self, buffer: Floats, maps: int) -> Floats:
         """The tile's maps (K, T): contiguous, as maps are stored tile by tile."""
         start = maps * self.first
         return buffer[start : start + maps * self.pixels].reshape(maps, self.pixels)
@@ -143,7 +146,7 @@ class _Grid:
         step = columns * max(1, PIXELS_PER_TASK // pixels // columns)
         self.tasks = [tiles[i : i + step] for i in range(0, len(tiles), step)]
 
-    def assemble(self, strips: list[np.ndarray]) -> np.ndarray:
+    def assemble(self, strips: list[Floats]) -> Floats:
         """The padded image from the tasks' overlapping strips, zero outside the image again."""
         out = blank(strips[0].shape[0], self.height, self.width, self.size)
         for task, strip in zip(self.tasks, strips, strict=True):
@@ -151,29 +154,22 @@ class _Grid:
         return clear_margin(out, self.size)
 
 
-class _Module:
+class _Matrices:
     """An LCSC module and the filters that its last maps are multiplied with, as matrices."""
 
-    def __init__(self, lcsc: LCSC, last: np.ndarray, half: bool) -> None:
-        steps = lcsc.steps()
-        self.residual = lcsc.residual
-        self.up: list[Any] = [
-            analysis_matrix(array(e.weight)) for e in (lcsc.first, *(up for _, up, _ in steps))
-        ]
-        self.down: list[Any] = [synthesis_matrix(array(down.weight)) for down, _, _ in steps] + [
-            synthesis_matrix(last)
-        ]
-        numbers = [lcsc.thresholds[0], *(number for _, _, number in steps)]
-        self.thresholds = [np.float32(number.item()) for number in numbers]
-        self.maps = len(self.up[0])
+    def __init__(self, steps: Steps, last: Floats, half: bool) -> None:
+        self.residual = steps.residual
+        self.up: list[Any] = [analysis_matrix(array(e)) for e in (steps.first, *steps.up)]
+        self.down: list[Any] = [synthesis_matrix(array(d)) for d in steps.down]
+        self.down.append(synthesis_matrix(last))
+        self.thresholds = list(array(steps.thresholds))
+        self.maps = steps.filters
         self.half = half
         if half:
             self.up = [torch.from_numpy(a).bfloat16() for a in self.up]
             self.down = [torch.from_numpy(a).bfloat16() for a in self.down]
 
-    def run(
-        self, grid: _Grid, signal: np.ndarray, buffers: tuple[np.ndarray, ...], run: Map
-    ) -> np.ndarray:
+    def run(self, grid: _Grid, signal: Floats, buffers: tuple[Floats, ...], run: Map) -> Floats:
         """Return the last filters' image (padded) for a padded signal."""
         image = signal
         for j in range(len(self.up)):
@@ -181,7 +177,7 @@ class _Module:
             image = grid.assemble(run(work, grid.tasks))
         return image
 
-    def _factor(self, image: np.ndarray) -> np.ndarray:
+    def _factor(self, image: Floats) -> Floats:
         """The image as it is multiplied; NumPy has no bfloat16, so its bits are integers there."""
         if not self.half:
             return image
@@ -191,14 +187,14 @@ class _Module:
         self,
         j: int,
         grid: _Grid,
-        image: np.ndarray,
-        buffers: tuple[np.ndarray, ...],
+        image: Floats,
+        buffers: tuple[Floats, ...],
         task: list[_Tile],
-    ) -> np.ndarray:
+    ) -> Floats:
         """Do block j on some tiles: maps from the image before, their image after."""
         from mcsc.backend.cpu_kernels import gather_patches, scatter_patches
 
-        from . import cpu_kernels as kernels
+        from . import pointwise_kernels as kernels
 
         up, down, lam = self.up[j], self.down[j], self.thresholds[j]
         scratch = _Scratch(task, up.shape[1], self.maps, len(down), self.half)
@@ -234,16 +230,14 @@ class _Scratch:
         )
         self._most = most
 
-    def patches(self, pixels: int) -> np.ndarray:
+    def patches(self, pixels: int) -> Floats:
         if self._half:
             buffer = self._bfloat16["patches"].view(torch.int16).numpy()
         else:
             buffer = self._single["patches"]
         return buffer[: len(buffer) // self._most * pixels].reshape(-1, pixels)
 
-    def multiply(
-        self, name: str, matrix: Any, factor: np.ndarray, out: np.ndarray | None = None
-    ) -> np.ndarray:
+    def multiply(self, name: str, matrix: Any, factor: Floats, out: Floats | None = None) -> Floats:
         """``matrix @ factor`` in float32, into a buffer of that name if not into `out`."""
         shape = (len(matrix), factor.shape[1])
         if out is None:

@@ -13,16 +13,16 @@ Samples are summed in their order, so gradients do not depend on the number of t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .patches import (
-    Array,
+from mcsc.types import Floats
+
+from .products import (
     analysis_matrix,
     array,
     blank,
@@ -31,43 +31,34 @@ from .patches import (
     pad,
     synthesis_matrix,
     synthesis_weight,
-    torch_threads,
 )
+from .steps import Steps
+from .threads import torch_threads
 
 
-def applies(module: nn.Module, image: Tensor) -> bool:
-    """Return True if this path is allowed: in training mode, float32 on a CPU, with gradients."""
+def serves(image: Tensor, *, training: bool) -> bool:
+    """Return True if this engine is allowed: in training, float32 on a CPU, with gradients."""
     return (
-        module.training
+        training
         and image.device.type == "cpu"
         and image.dtype == torch.float32
         and torch.is_grad_enabled()
-        and not torch.compiler.is_compiling()
         and not torch.is_autocast_enabled("cpu")
     )
 
 
-def lcsc(
-    image: Tensor, thresholds: Tensor, filters: Sequence[tuple[Tensor, Tensor]], first: Tensor,
-    residual: bool,
-) -> Tensor:  # fmt: skip
-    """Return the maps of an LCSC module, differentiable once.
+def maps(steps: Steps, image: Tensor) -> Tensor:
+    """Return the maps (N, K, H, W) of an LCSC module, differentiable once.
 
     Parameters
     ----------
+    steps : Steps
+        Regular, float32 on the CPU.
     image : tensor (N, C, H, W)
         x.
-    thresholds : tensor (J + 1,)
-        One for each set of maps, also where blocks share it.
-    filters : J pairs of tensors (C, K, s, s), (K, C, s, s)
-        Weights of D and E of each block, as the layers hold them.
-    first : tensor (K, C, s, s)
-        Weights of :math:`E_0`.
-    residual : bool
-        As in `LCSC`.
     """
-    flat = [weight for pair in filters for weight in pair]
-    out: Tensor = _Lcsc.apply(image, thresholds, residual, first, *flat)  # type: ignore[no-untyped-call]
+    flat = [weight for pair in zip(steps.down, steps.up, strict=True) for weight in pair]
+    out: Tensor = _Lcsc.apply(image, steps.thresholds, steps.residual, steps.first, *flat)  # type: ignore[no-untyped-call]
     return out
 
 
@@ -84,13 +75,13 @@ class _Shape:
         self.channels, self.height, self.width, self.size = channels, height, width, size
         self.pixels = height * width
 
-    def gather(self, padded: Array, out: Array) -> Array:
+    def gather(self, padded: Floats, out: Floats) -> Floats:
         from mcsc.backend.cpu_kernels import gather_patches
 
         gather_patches(padded, 0, 0, self.height, self.width, self.size, out)
         return out
 
-    def scatter(self, patches: Array) -> Array:
+    def scatter(self, patches: Floats) -> Floats:
         """The patches' sum as a padded image, zero outside it."""
         from mcsc.backend.cpu_kernels import scatter_patches
 
@@ -98,7 +89,7 @@ class _Shape:
         scatter_patches(patches, self.height, self.width, self.size, 0, 0, image)
         return clear_margin(image, self.size)
 
-    def patches(self) -> Array:
+    def patches(self) -> Floats:
         return np.empty((self.channels * self.size**2, self.pixels), np.float32)
 
 
@@ -107,7 +98,7 @@ class _Lcsc(torch.autograd.Function):
     def forward(
         ctx: Any, image: Tensor, thresholds: Tensor, residual: bool, first: Tensor, *flat: Tensor
     ) -> Tensor:
-        from . import cpu_kernels as kernels
+        from . import pointwise_kernels as kernels
 
         x = array(image)
         n, channels, height, width = x.shape
@@ -143,7 +134,7 @@ class _Lcsc(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        from . import cpu_kernels as kernels
+        from . import pointwise_kernels as kernels
 
         _ = ctx.saved_tensors
         maps, between, up, down, shape, residual = ctx.kept
@@ -210,7 +201,7 @@ class _Lcsc(torch.autograd.Function):
 
 
 def product_synthesis(maps: Tensor, weight: Tensor) -> Tensor:
-    """`layers.synthesise` as matrix products, without gradients."""
+    """`reference.synthesise` as matrix products, without gradients."""
     a = array(maps)
     n, filters, height, width = a.shape
     channels, _, size, _ = weight.shape
@@ -227,13 +218,13 @@ def product_synthesis(maps: Tensor, weight: Tensor) -> Tensor:
 
 
 def product_gradient(maps: Tensor, image: Tensor, size: int) -> Tensor:
-    """`layers.synthesis_gradient` as matrix products."""
+    """`reference.synthesis_gradient` as matrix products."""
     return torch.from_numpy(_synthesis_gradients(array(maps), array(image), size, None)[1])
 
 
 def _synthesis_gradients(
-    maps: Array, image: Array, size: int, matrix: Array | None
-) -> tuple[Array | None, Array]:
+    maps: Floats, image: Floats, size: int, matrix: Floats | None
+) -> tuple[Floats | None, Floats]:
     """Gradients at an image in the maps, if the filters' matrix is given, and in the filters."""
     n, filters, height, width = maps.shape
     shape = _Shape(image.shape[1], height, width, size)

@@ -23,16 +23,17 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from mcsc.errors import InvalidValueError
 
-if TYPE_CHECKING:
-    from ..network.cunet import CUNet
-    from ..network.lcsc import LCSC
+from .steps import NetworkSteps, Steps, margins
+
+Precision = Literal["float32", "tf32", "bfloat16"]
+"""Of products: all 24 bits, 11 bits on tensor cores, 8 bits."""
 
 # Of a program: maps, pixels, numbers of a patch multiplied at a time, and warps. With four warps
 # the compiler spills registers (looked up in the machine code for sm_90).
@@ -52,10 +53,10 @@ _SIDE = 16
 def runs_on(device: torch.device) -> bool:
     """Return True where the kernels run: Triton is installed, and it is a GPU or interpreted."""
     try:
-        from . import gpu_kernels as fused_kernels
+        from . import triton_kernels
     except ImportError:
         return False
-    return device.type == "cuda" or fused_kernels.INTERPRETED
+    return device.type == "cuda" or triton_kernels.INTERPRETED
 
 
 def dot_precision(precision: str, device: torch.device) -> str:
@@ -73,38 +74,36 @@ def dot_precision(precision: str, device: torch.device) -> str:
 
 
 def to_tf32(values: Tensor) -> Tensor:
-    """Round float32 to the 11 bits of TF32, as `fused_kernels.to_tf32` does."""
+    """Round float32 to the 11 bits of TF32, as `triton_kernels.to_tf32` does."""
     return ((values.contiguous().view(torch.int32) + 0x1000) & -0x2000).view(torch.float32)
 
 
 def interpreted() -> bool:
     """Return True where NumPy runs the kernels."""
-    from . import gpu_kernels as fused_kernels
+    from . import triton_kernels
 
-    return fused_kernels.INTERPRETED
+    return triton_kernels.INTERPRETED
 
 
-class Fused:
-    """A network's matrices on a device, and its answer by the kernels of `fused_kernels`.
+class TritonNetwork:
+    """A network's matrices on a device, and its answer by the kernels of `triton_kernels`.
 
     Parameters
     ----------
-    net : CUNet
-        In float32, on the device; its weights are copied.
+    steps : NetworkSteps
+        Regular, float32 on the device; the tensors are copied.
     precision : {"float32", "tf32", "bfloat16"}
         Of the products; with the last, maps are kept in bfloat16 too.
     """
 
-    def __init__(self, net: CUNet, precision: str = "float32") -> None:
+    def __init__(self, steps: NetworkSteps, precision: Precision = "float32") -> None:
         dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-        dot = dot_precision(precision, net.target_common.weight.device)
-        lcscs: list[Any] = list(net.unique)
-        last: list[Any] = [layer.weight for layer in net.explained]
-        targets: list[Any] = [layer.weight for layer in net.target_unique]
-        for m, target in enumerate(targets):
-            last[m] = torch.cat((last[m], target))
-        self._unique = [_Module(lcsc, w, dtype, dot) for lcsc, w in zip(lcscs, last, strict=True)]
-        self._common = _Module(net.common, net.target_common.weight, dtype, dot)
+        dot = dot_precision(precision, steps.target_common.device)
+        self._unique = [
+            _Matrices(module, last, dtype, dot)
+            for module, last in zip(steps.unique, steps.after_unique(), strict=True)
+        ]
+        self._common = _Matrices(steps.common, steps.target_common, dtype, dot)
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the target image of x and y, float32 (N, C_z, H, W)."""
@@ -122,7 +121,7 @@ class Fused:
 
 
 @dataclass(frozen=True)
-class _Step:
+class _Block:
     """A block: maps from the image by `up`, then the next image from the maps by `down`."""
 
     up: Tensor
@@ -130,38 +129,38 @@ class _Step:
     """First and last, exclusive, of the image whose patches `up` takes."""
     threshold: float
     goes_on: bool
-    drive: str
-    """What `lift` does with it: "adds", "keeps", or nothing."""
+    drive: Literal["adds", "keeps", ""]
+    """What `lift` does with it."""
     down: Tensor
     channels: int
 
 
-class _Module:
+class _Matrices:
     """An LCSC module and the filters that its last maps are convolved with."""
 
-    def __init__(self, lcsc: LCSC, last: Tensor, dtype: torch.dtype, dot: str) -> None:
-        self.count, self.channels, self.size = lcsc.first.weight.shape[:3]
+    def __init__(self, steps: Steps, last: Tensor, dtype: torch.dtype, dot: str) -> None:
+        self.count, self.channels, self.size = steps.filters, steps.channels, steps.size
         self.dtype, self.dot = dtype, dot
         channels = self.channels
-        blocks = lcsc.steps()
-        first = lcsc.first.weight.detach()
-        downs = [down.weight.detach() for down, _, _ in blocks] + [last.detach()]
-        self.keeps_drive = lcsc.residual and channels > ANEW and len(blocks) > 0
-        numbers = [lcsc.thresholds[0], *(number for _, _, number in blocks)]
-        kept = "keeps" if self.keeps_drive else ""
-        self.steps = [self._step(first, (0, channels), numbers[0], False, kept, downs[0])]
-        for (_, up, _), number, down in zip(blocks, numbers[1:], downs[1:], strict=True):
-            weight, planes, drive = up.weight.detach(), (channels, 2 * channels), ""
+        first = steps.first.detach()
+        downs = [down.detach() for down in (*steps.down, last)]
+        self.keeps_drive = steps.residual and channels > ANEW and len(steps.up) > 0
+        numbers = steps.thresholds.tolist()
+        kept: Literal["keeps", ""] = "keeps" if self.keeps_drive else ""
+        self.blocks = [self._block(first, (0, channels), numbers[0], False, kept, downs[0])]
+        for up, number, down in zip(steps.up, numbers[1:], downs[1:], strict=True):
+            weight, planes = up.detach(), (channels, 2 * channels)
+            drive: Literal["adds", ""] = ""
             if self.keeps_drive:
                 weight, drive = -weight, "adds"
-            elif lcsc.residual:
+            elif steps.residual:
                 weight, planes = torch.cat((first, -weight), dim=1), (0, 2 * channels)
-            self.steps.append(self._step(weight, planes, number, lcsc.residual, drive, down))
+            self.blocks.append(self._block(weight, planes, number, steps.residual, drive, down))
 
-    def _step(
-        self, up: Tensor, planes: tuple[int, int], threshold: Tensor, goes_on: bool, drive: str,
-        down: Tensor,
-    ) -> _Step:  # fmt: skip
+    def _block(
+        self, up: Tensor, planes: tuple[int, int], threshold: float, goes_on: bool,
+        drive: Literal["adds", "keeps", ""], down: Tensor,
+    ) -> _Block:  # fmt: skip
         matrix = _filled(up.reshape(self.count, -1), MAPS, STEP)
         channels = down.shape[0]
         # From (C, K, dy, dx) to (dx, (dy, C), K).
@@ -169,10 +168,10 @@ class _Module:
         lines = _filled(lines, _lines(lines.shape[1]), STEP)
         if self.dot == "tf32":
             matrix, lines = to_tf32(matrix), to_tf32(lines)
-        return _Step(
+        return _Block(
             matrix.to(self.dtype).contiguous(),
             planes,
-            threshold.item(),
+            threshold,
             goes_on,
             drive,
             lines.to(self.dtype).contiguous(),
@@ -186,50 +185,50 @@ class _Module:
         maps = signal.new_empty((samples, self.count, height, width), dtype=self.dtype)
         # One that is not kept is not looked at.
         drive = torch.empty_like(maps) if self.keeps_drive else maps
-        for step in self.steps[:-1]:
-            self._lift(step, canvas, maps, drive)
-            self._lower(step, maps, canvas)
-        step = self.steps[-1]
-        self._lift(step, canvas, maps, drive)
-        return self._lower(step, maps)
+        for block in self.blocks[:-1]:
+            self._lift(block, canvas, maps, drive)
+            self._lower(block, maps, canvas)
+        block = self.blocks[-1]
+        self._lift(block, canvas, maps, drive)
+        return self._lower(block, maps)
 
-    def _lift(self, step: _Step, canvas: _Canvas, maps: Tensor, drive: Tensor) -> None:
-        from . import gpu_kernels as fused_kernels
+    def _lift(self, block: _Block, canvas: _Canvas, maps: Tensor, drive: Tensor) -> None:
+        from . import triton_kernels
 
         samples, _, height, width = maps.shape
-        lines, taps = step.up.shape
+        lines, taps = block.up.shape
         image = canvas.image
-        fused_kernels.lift[(height * canvas.tiles, lines // MAPS, samples)](
-            image, step.up, canvas.offsets(step.planes, taps), maps, drive, step.threshold,
+        triton_kernels.lift[(height * canvas.tiles, lines // MAPS, samples)](
+            image, block.up, canvas.offsets(block.planes, taps), maps, drive, block.threshold,
             self.count, height, width, canvas.tiles, image.stride(2), image.stride(0),
-            TAPS=taps, GO_ON=step.goes_on, DRIVE=step.drive, PRECISION=self.dot,
+            TAPS=taps, GO_ON=block.goes_on, DRIVE=block.drive, PRECISION=self.dot,
             MAPS=MAPS, PIXELS=PIXELS, STEP=STEP, num_warps=WARPS,
         )  # fmt: skip
 
-    def _lower(self, step: _Step, maps: Tensor, canvas: _Canvas | None = None) -> Tensor:
+    def _lower(self, block: _Block, maps: Tensor, canvas: _Canvas | None = None) -> Tensor:
         """Return ``D * maps``; with a canvas, it is on it, beside the signal."""
-        from . import gpu_kernels as fused_kernels
+        from . import triton_kernels
 
         samples, _, height, width = maps.shape
         if canvas is None:
-            size = (samples, step.channels, height, width)
+            size = (samples, block.channels, height, width)
             image, margin = torch.empty(size, device=maps.device), 0
         else:
             image, margin = canvas.image[:, self.channels :], canvas.margin
         tiles = -(-width // PIXELS)
-        sums = self.size * step.channels
+        sums = self.size * block.channels
         rows = image.new_empty((samples, sums, height, width))
-        _, all_lines, filters = step.down.shape
+        _, all_lines, filters = block.down.shape
         lines = _lines(sums)
-        fused_kernels.reduce_rows[(height * tiles, samples, all_lines // lines)](
-            maps, step.down, rows, self.count, height, width, tiles,
+        triton_kernels.reduce_rows[(height * tiles, samples, all_lines // lines)](
+            maps, block.down, rows, self.count, height, width, tiles,
             SIZE=self.size, SUMS=sums, ALL_LINES=all_lines, FILTERS=filters,
             PRECISION=self.dot, LINES=lines, PIXELS=PIXELS, STEP=STEP, num_warps=WARPS,
         )  # fmt: skip
-        fused_kernels.add_rows[(height * tiles, step.channels, samples)](
+        triton_kernels.add_rows[(height * tiles, block.channels, samples)](
             rows, image, height, width, tiles,
             image.stride(2), image.stride(0), image.stride(1), margin,
-            SIZE=self.size, CHANNELS=step.channels, PIXELS=PIXELS,
+            SIZE=self.size, CHANNELS=block.channels, PIXELS=PIXELS,
             ROUND=self.dot == "tf32" and canvas is not None,
         )  # fmt: skip
         return image
@@ -241,7 +240,7 @@ class _Canvas:
     def __init__(self, signal: Tensor, size: int) -> None:
         samples, channels, height, width = signal.shape
         self.size = size
-        self.margin = margin = (size - 1) // 2
+        self.margin = margin = margins(size)[0]
         self.tiles = -(-width // PIXELS)
         pitch = self.tiles * PIXELS + _SIDE * -(-(size - 1) // _SIDE)
         shape = (samples, 2 * channels, height + size - 1, pitch)

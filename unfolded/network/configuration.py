@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, get_args
 
 from mcsc.checks import check_whole, is_whole
 from mcsc.errors import InvalidTypeError, InvalidValueError
-
-TASKS = ("restoration", "fusion")
+from mcsc.types import Kind
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Configuration:
 
     channels: tuple[int, int]
     out_channels: int
-    task: str
+    task: Kind
     filters: tuple[int, int, int]
     kernel_size: int
     blocks: int
@@ -52,7 +51,7 @@ class Configuration:
         )
         for name, least in (("out_channels", 1), ("kernel_size", 1), ("blocks", 0)):
             object.__setattr__(self, name, check_whole(name, getattr(self, name), least=least))
-        if self.task not in TASKS:
+        if self.task not in get_args(Kind):
             raise InvalidValueError(f"task must be 'restoration' or 'fusion', found {self.task!r}")
         for name in ("residual", "tied"):
             if not isinstance(getattr(self, name), bool):

@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mcsc.errors import InvalidTypeError, InvalidValueError
+from mcsc import Dictionary, Parts
+from mcsc.errors import InvalidValueError
+from mcsc.types import Kind
 
-from ..engines import cpu_inference as fast
+from ..engines import cpu_inference
+from ..engines.steps import NetworkSteps
+from . import bridge
+from .checks import check_images
 from .configuration import Configuration
+from .engine_choice import engine_for, served_by
 from .layers import Synthesis
 from .lcsc import LCSC
-
-Codes = tuple[Tensor, tuple[Tensor, Tensor]]
-
-
-class Split(NamedTuple):
-    """A target image and what it is made of: the Points of Fig. 2.
-
-    Attributes
-    ----------
-    image : tensor (N, C_z, H, W)
-        The target z, sum of the parts (Point 4), Eq. 3 or Eq. 4.
-    common : tensor (N, C_z, H, W)
-        Common reconstruction ``gc * c`` (Point 1).
-    unique : (tensor, tensor or None)
-        Unique reconstructions ``gu * u`` and ``gv * v`` (Points 2 and 3); None for y in
-        restoration, where what is unique to y is discarded.
-    """
-
-    image: Tensor
-    common: Tensor
-    unique: tuple[Tensor, Tensor | None]
+from .refit import Codes, Pairs, refit, target_channels
+from .tiling import tiled
+from .weight_file import WeightFile, write_weights
 
 
+@served_by("cpu_inference")
 class CUNet(nn.Module):
     r"""One pass of the paper's alternating strategy, unrolled.
 
@@ -82,7 +71,7 @@ class CUNet(nn.Module):
         The arguments.
     metadata : dict
         What else is to be kept with the weights, as JSON can hold it: after training, the task and
-        how images are prepared (`unfolded.tasks`).
+        how images are prepared.
 
     Notes
     -----
@@ -90,9 +79,10 @@ class CUNet(nn.Module):
     for restoration: Table 7. Images are float tensors of shape (N, C, H, W); PyTorch's own rules
     hold for devices, autocast and gradients.
 
-    In evaluation mode without gradients, float32 images on a CPU take the path of
+    In evaluation mode without gradients, large float32 images on a CPU are served by
     `unfolded.engines.cpu_inference`: the same function to rounding, with a fraction of the memory.
-    Under ``torch.autocast("cpu", torch.bfloat16)`` it multiplies in bfloat16.
+    Under ``torch.autocast("cpu", torch.bfloat16)`` it multiplies in bfloat16. A subclass, and a
+    network with hooks, parametrisations or layers that were replaced, runs its layers.
 
     References
     ----------
@@ -117,7 +107,7 @@ class CUNet(nn.Module):
         self,
         channels: tuple[int, int] = (1, 1),
         out_channels: int = 1,
-        task: str = "restoration",
+        task: Kind = "restoration",
         filters: int | tuple[int, int, int] = 64,
         kernel_size: int = 8,
         blocks: int = 4,
@@ -137,14 +127,15 @@ class CUNet(nn.Module):
             tied,
         )
         k_common, *k_unique = wanted.filters
+        size, blocks, z = wanted.kernel_size, wanted.blocks, wanted.out_channels
         switches: dict[str, Any] = {"residual": residual, "tied": tied}
         pairs = list(zip(wanted.channels, k_unique, strict=True))
-        self.unique = nn.ModuleList(LCSC(m, k, kernel_size, blocks, **switches) for m, k in pairs)
-        self.explained = nn.ModuleList(Synthesis(k, m, kernel_size) for m, k in pairs)
-        self.common = LCSC(sum(wanted.channels), k_common, kernel_size, blocks, **switches)
-        self.target_common = Synthesis(k_common, out_channels, kernel_size)
+        self.unique = nn.ModuleList(LCSC(m, k, size, blocks, **switches) for m, k in pairs)
+        self.explained = nn.ModuleList(Synthesis(k, m, size) for m, k in pairs)
+        self.common = LCSC(sum(wanted.channels), k_common, size, blocks, **switches)
+        self.target_common = Synthesis(k_common, z, size)
         parts = k_unique if task == "fusion" else k_unique[:1]
-        self.target_unique = nn.ModuleList(Synthesis(k, out_channels, kernel_size) for k in parts)
+        self.target_unique = nn.ModuleList(Synthesis(k, z, size) for k in parts)
 
     # ---------------------------------------------------------------- inference
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
@@ -159,9 +150,10 @@ class CUNet(nn.Module):
         -------
         tensor (N, C_z, H, W)
         """
-        return self.split(x, y).image
+        image, _, _ = self._parts(x, y)
+        return image
 
-    def split(self, x: Tensor, y: Tensor) -> Split:
+    def split(self, x: Tensor, y: Tensor) -> Parts:
         """Return the target image and its common and unique parts.
 
         Parameters
@@ -171,8 +163,9 @@ class CUNet(nn.Module):
 
         Returns
         -------
-        Split
-            Points 4, 1, (2, 3) of Fig. 2, in the dtype of the images.
+        mcsc.Parts
+            Points 4, 1, (2, 3) of Fig. 2, tensors (N, C_z, H, W) in the dtype of the images.
+            ``unique[1]`` is None in restoration, where what is unique to y is discarded.
 
         Raises
         ------
@@ -181,9 +174,13 @@ class CUNet(nn.Module):
         ValueError
             Channels, batch or image sizes do not fit, or a value is NaN or infinite.
         """
-        self._check(x, y)
-        if fast.applies(self, x):
-            common, unique = fast.parts(self, x, y)
+        image, common, unique = self._parts(x, y)
+        return Parts(image, common, (unique[0], unique[1] if len(unique) > 1 else None))
+
+    def _parts(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        self.check(x, y)
+        if engine_for(self, x) == "cpu_inference":
+            common, unique = cpu_inference.parts(self.steps(), x, y)
         else:
             c, uv = self._codes(x, y)
             common = self.target_common(c).to(x.dtype)
@@ -191,7 +188,7 @@ class CUNet(nn.Module):
         image = common
         for part in unique:
             image = image + part
-        return Split(image, common, (unique[0], unique[1] if len(unique) > 1 else None))
+        return image, common, unique
 
     def codes(self, x: Tensor, y: Tensor) -> Codes:
         """Return the feature maps ``(c, (u, v))``, each of shape (N, K, H, W).
@@ -201,7 +198,7 @@ class CUNet(nn.Module):
         x, y : tensor (N, C_x, H, W), (N, C_y, H, W)
             As in `forward`.
         """
-        self._check(x, y)
+        self.check(x, y)
         return self._codes(x, y)
 
     def tiled(self, x: Tensor, y: Tensor, tile: int = 512) -> Tensor:
@@ -215,88 +212,155 @@ class CUNet(nn.Module):
             Side of the square of output pixels computed at a time. The overlap on each side,
             `unfolded.network.tiling.radius`, is exact and comes on top.
         """
-        from .tiling import tiled
-
-        self._check(x, y)
-        return tiled(self, x, y, tile)
+        self.check(x, y)
+        return tiled(self, self.configuration, x, y, tile)
 
     def _codes(self, x: Tensor, y: Tensor) -> Codes:
         u, v = self.unique[0](x), self.unique[1](y)
         left = torch.cat((x - self.explained[0](u), y - self.explained[1](v)), dim=1)
         return self.common(left), (u, v)
 
-    def _check(self, x: Tensor, y: Tensor) -> None:
+    def check(self, x: Tensor, y: Tensor) -> None:
+        """Refuse images that do not fit the network; see `split` for the errors."""
+        # On a GPU, looking at values would have every step wait for the device.
+        values = not (self.training and x.is_cuda) if isinstance(x, Tensor) else False
         weight = self.target_common.weight
-        for name, image, wanted in zip("xy", (x, y), self.configuration.channels, strict=True):
-            if not isinstance(image, Tensor):
-                raise InvalidTypeError(
-                    f"{name} must be a torch tensor, found {type(image).__name__}"
-                )
-            if image.dtype != weight.dtype:
-                raise InvalidTypeError(
-                    f"{name} has dtype {image.dtype}, the network {weight.dtype}: convert one of "
-                    "them (integer images are to be scaled to 0..1)"
-                )
-            if image.dim() != 4 or image.shape[1] != wanted or 0 in image.shape:
-                raise InvalidValueError(
-                    f"{name} has shape {tuple(image.shape)}: wanted (N, {wanted}, H, W), as the "
-                    f"network has channels={self.configuration.channels}"
-                )
-            if image.device != weight.device:
-                raise InvalidValueError(
-                    f"{name} is on {image.device}, the network on {weight.device}"
-                )
-        if x.shape[0] != y.shape[0] or x.shape[2:] != y.shape[2:]:
-            raise InvalidValueError(
-                "x and y must be registered images of one size: found shapes "
-                f"{tuple(x.shape)} and {tuple(y.shape)}"
-            )
-        if torch.compiler.is_compiling() or (self.training and x.is_cuda):
-            return  # values are not there yet, or looking at them would stall the device
-        for name, image in (("x", x), ("y", y)):
-            if not bool(image.isfinite().all()):
-                raise InvalidValueError(f"{name} holds NaN or Inf")
+        check_images(x, y, self.configuration.channels, weight, values=values)
+
+    def steps(self) -> NetworkSteps:
+        """Return what it computes with, for an engine."""
+        unique: Any = self.unique
+        explained: Any = self.explained
+        targets: Any = self.target_unique
+        return NetworkSteps(
+            unique=(unique[0].steps(), unique[1].steps()),
+            explained=(explained[0].weight, explained[1].weight),
+            common=self.common.steps(),
+            target_common=self.target_common.weight,
+            target_unique=tuple(layer.weight for layer in targets),
+        )
 
     # ------------------------------------------------------------ making, files
     @classmethod
     def from_dictionary(
         cls,
-        dictionary: Any,
+        dictionary: Dictionary,
         lam: float | Sequence[float],
         *,
         blocks: int = 4,
-        task: str = "restoration",
+        task: Kind = "restoration",
         balanced: bool = False,
-        pairs: Any = None,
+        pairs: Pairs | None = None,
         ridge: float = 1e-3,
     ) -> CUNet:
-        """Make a network that does, untrained, what the alternating solver does in one sweep.
+        r"""Make a network that does, untrained, what the alternating solver does in one sweep.
 
-        See `unfolded.starts.from_dictionary.from_dictionary`, which this is.
+        Its codes are those of ``mcsc.solve((x, y), dictionary, lam, method="alternating",
+        max_iter=1, inner_steps=blocks + 1, boundary="zero")``, to rounding.
+
+        Parameters
+        ----------
+        dictionary : mcsc.Dictionary
+            Common and unique filters of two signals. Without target filters the target is x itself
+            (``gc = dc``, ``gu = du``), unless `pairs` say what it is.
+        lam : float, or one entry a code group, or one number a map
+            The lambda of Eq. 5, as `mcsc.solve` takes it. A network has one threshold a group, so
+            maps of a group must share theirs.
+        blocks : int
+            LCSC blocks J: J + 1 ISTA steps.
+        task : {"restoration", "fusion"}
+            What the target is made of.
+        balanced : bool
+            Scale codes and filters as `unfolded.network.bridge` says. The images are the same, the
+            codes larger by :math:`\sqrt L` of their group.
+        pairs : iterable of (x, y, z), optional
+            Training images with their targets, tensors (N, C, H, W). The target filters are then
+            fitted to the network's own codes by `unfolded.network.refit.refit`.
+        ridge : float
+            Weight of the penalty in that fit, relative to the mean energy of the codes.
+
+        Returns
+        -------
+        CUNet
+            In double precision if a filter bank is, else in single; in evaluation mode.
+
+        Raises
+        ------
+        TypeError
+            `dictionary` is something else, or lam holds no numbers.
+        ValueError
+            The dictionary is not one of two signals with common and unique filters each, lam is not
+            positive or differs within a group, or there is no target for the task.
         """
-        from ..starts.from_dictionary import from_dictionary
+        pairs = None if pairs is None else list(pairs)
+        configuration, state = bridge.weights_of(
+            dictionary, lam, blocks=blocks, task=task,
+            out_channels=None if pairs is None else target_channels(pairs),
+        )  # fmt: skip
+        net = cls.from_state(configuration, state)
+        if pairs is not None:
+            refit(net, pairs, ridge=ridge)
+        if balanced:
+            net.load_state_dict(bridge.balanced(net.state_dict(), dictionary))
+        return net if bridge.is_double(dictionary) else net.float()
 
-        return from_dictionary(
-            dictionary, lam, blocks=blocks, task=task, balanced=balanced, pairs=pairs, ridge=ridge
-        )
+    @classmethod
+    def from_state(cls, configuration: Configuration, state: Mapping[str, Tensor]) -> CUNet:
+        """Make a network of its weights.
+
+        Parameters
+        ----------
+        configuration : Configuration
+            What it is.
+        state : mapping of str to tensor
+            Names and weights, as ``net.state_dict()`` has them, all of one floating-point type.
+            They become the network's own: they are not copied.
+
+        Returns
+        -------
+        CUNet
+            In the weights' type and in evaluation mode. No random number is drawn.
+
+        Raises
+        ------
+        ValueError
+            Weights are missing, left over, of another shape or type, or not finite; the message
+            says which.
+        """
+        # On no device first: a configuration that asks for terabytes must cost nothing to refuse.
+        with torch.device("meta"):
+            net = cls(**configuration.as_dict())
+        wanted = {k: tuple(v.shape) for k, v in net.state_dict().items()}
+        found = {k: tuple(v.shape) for k, v in state.items()}
+        if found != wanted:
+            wrong = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
+            raise InvalidValueError(
+                f"its weights do not fit its configuration, first at {wrong[0]} (found "
+                f"{found.get(wrong[0], 'nothing')}, wanted {wanted.get(wrong[0], 'nothing')})"
+            )
+        types = {v.dtype for v in state.values()}
+        if len(types) != 1 or not next(iter(types)).is_floating_point:
+            raise InvalidValueError(f"its weights have dtypes {sorted(map(str, types))}")
+        for key, value in state.items():
+            if not bool(value.isfinite().all()):
+                raise InvalidValueError(f"{key} holds NaN or Inf")
+        net.load_state_dict(state, assign=True)
+        return net.requires_grad_().eval()
 
     def save(self, path: str | Path) -> None:
-        """Write weights and configuration to a safetensors file, whole or not at all.
+        """Write weights, configuration and metadata to a safetensors file, whole or not at all.
 
         Parameters
         ----------
         path : str or Path
             File name; ``.safetensors`` is appended if it is missing.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A weight is NaN or infinite, or the metadata hold what JSON cannot.
         """
-        from ..starts.weights import save
-
-        save(self, path)
-
-    def export(self, path: str | Path) -> None:
-        """Write the network as an ONNX model for images of any size; see `unfolded.onnx`."""
-        from ..onnx import export_onnx
-
-        export_onnx(self, path)
+        write_weights(path, WeightFile(self.configuration, self.metadata, self.state_dict()))
 
     def extra_repr(self) -> str:
         """Return the configuration for `repr`."""

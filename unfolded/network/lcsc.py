@@ -5,13 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..engines import cpu_training as fast_training
-from .layers import Analysis, Synthesis, soft_threshold
+from ..engines import cpu_training, reference
+from ..engines.steps import Steps
+from .engine_choice import engine_for, served_by
+from .layers import Analysis, Synthesis
 
 START = 0.01
 """Thresholds before training, as in the authors' released code."""
 
 
+@served_by("cpu_training")
 class LCSC(nn.Module):
     r"""J unrolled steps of convolutional ISTA (Eqs. 8, 10, 13; Appendix A, Eq. 18).
 
@@ -78,23 +81,28 @@ class LCSC(nn.Module):
         )
         self.thresholds = nn.Parameter(torch.full((1 if tied else blocks + 1,), START))
 
-    def steps(self) -> list[tuple[Synthesis, Analysis, Tensor]]:
+    def layers(self) -> list[tuple[Synthesis, Analysis, Tensor]]:
         """Return D, E and threshold of each block."""
         if self.tied:
             shared = self.thresholds[0]
             return [(self.down[0], self.first, shared) for _ in range(self.blocks)]  # type: ignore[misc]
         return list(zip(self.down, self.up, self.thresholds[1:], strict=True))  # type: ignore[arg-type]
 
+    def steps(self) -> Steps:
+        """Return what it computes with, for an engine."""
+        layers = self.layers()
+        return Steps(
+            first=self.first.weight,
+            down=tuple(down.weight for down, _, _ in layers),
+            up=tuple(up.weight for _, up, _ in layers),
+            thresholds=self.thresholds.expand(self.blocks + 1) if self.tied else self.thresholds,
+            residual=self.residual,
+        )
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the maps (N, K, H, W) of an image (N, C, H, W)."""
-        if fast_training.applies(self, x):
-            steps = self.steps()
-            numbers = torch.stack([self.thresholds[0], *(number for _, _, number in steps)])
-            filters = [(down.weight, up.weight) for down, up, _ in steps]
-            return fast_training.lcsc(x, numbers, filters, self.first.weight, self.residual)
-        drive = self.first(x)
-        maps = soft_threshold(drive, self.thresholds[0])
-        for down, up, threshold in self.steps():
-            change = up(down(maps))
-            maps = soft_threshold(maps - change + drive if self.residual else change, threshold)
-        return maps
+        if engine_for(self, x) == "cpu_training":
+            return cpu_training.maps(self.steps(), x)
+        return reference.unroll(
+            x, self.first, self.thresholds[0], self.layers(), residual=self.residual
+        )

@@ -12,16 +12,13 @@ image does, gives the untiled result.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from torch import Tensor
 
 from mcsc.checks import check_whole
 
-if TYPE_CHECKING:
-    from .accelerated import Accelerated
-    from .configuration import Configuration
-    from .cunet import CUNet
+from .configuration import Configuration
 
 
 def radius(configuration: Configuration) -> int:
@@ -29,13 +26,18 @@ def radius(configuration: Configuration) -> int:
     return 2 * (configuration.blocks + 1) * (configuration.kernel_size - 1)
 
 
-def tiled(net: CUNet | Accelerated, x: Tensor, y: Tensor, tile: int) -> Tensor:
+def tiled(
+    net: Callable[[Tensor, Tensor], Tensor], configuration: Configuration, x: Tensor, y: Tensor,
+    tile: int,
+) -> Tensor:  # fmt: skip
     """Return ``net(x, y)`` computed tile by tile; see `CUNet.tiled`.
 
     Parameters
     ----------
-    net : CUNet or Accelerated
+    net : callable
         The network.
+    configuration : Configuration
+        What it is: how far it looks.
     x, y : tensor (N, C_x, H, W), (N, C_y, H, W)
         Images.
     tile : int
@@ -47,9 +49,9 @@ def tiled(net: CUNet | Accelerated, x: Tensor, y: Tensor, tile: int) -> Tensor:
         `tile` is no whole number >= 1.
     """
     tile = check_whole("tile", tile)
-    reach = radius(net.configuration)
+    reach = radius(configuration)
     n, _, height, width = x.shape
-    image = x.new_empty((n, net.configuration.out_channels, height, width))
+    image = x.new_empty((n, configuration.out_channels, height, width))
     for top in range(0, height, tile):
         for left in range(0, width, tile):
             bottom, right = min(top + tile, height), min(left + tile, width)

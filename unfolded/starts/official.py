@@ -65,7 +65,7 @@ def load_official(path: str | Path) -> CUNet:
     Notes
     -----
     Read with ``weights_only=True``: nothing in the file is run. A few learned thresholds are
-    negative; the network keeps them (see `unfolded.network.layers.soft_threshold`).
+    negative; the network keeps them (see `unfolded.engines.reference.soft_threshold`).
     """
     path = Path(path)
     if not path.is_file():
@@ -150,5 +150,5 @@ def _renamed(state: dict[str, Tensor], blocks: int, path: Path) -> dict[str, Ten
     return out
 
 
-def _refusal(path: Path, why: str) -> ValueError:
-    return ValueError(f"{path} does not hold the released CU-Net's weights: {why}")
+def _refusal(path: Path, why: str) -> InvalidValueError:
+    return InvalidValueError(f"{path} does not hold the released CU-Net's weights: {why}")

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from ..network.cunet import CUNet
-from .data import as_tensors
+from ..network.modes import evaluating
+from .scenes import as_tensors
 
 
 def rmse(net: CUNet, scenes: Sequence[Any]) -> float:
@@ -17,17 +18,14 @@ def rmse(net: CUNet, scenes: Sequence[Any]) -> float:
     Parameters
     ----------
     net : CUNet
-        On any device; left in the mode it is in.
+        On any device; left in the mode it is in, also when a scene is refused.
     scenes : sequence of (x, y, z)
         As `unfolded.train` takes them.
     """
     weight = net.target_common.weight
-    training = net.training
-    net.eval()
     errors = []
-    with torch.inference_mode():
+    with evaluating(net), torch.inference_mode():
         for i in range(len(scenes)):
             x, y, z = (t.to(weight) for t in as_tensors(scenes[i], f"scene {i}", net.configuration))
             errors.append(255 * float((net(x, y) - z).square().mean().sqrt()))
-    net.train(training)
     return sum(errors) / len(errors)

@@ -1,14 +1,11 @@
-"""The network as Lightning wants it, and what is recorded on the way.
+"""The network as Lightning wants it.
 
 Apart from `unfolded.training.train`, so that Lightning is imported only when something is trained.
 """
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-import time
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
@@ -16,10 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mcsc.errors import InvalidValueError
-
 from ..network.cunet import CUNet
-from .train import Recipe, TrainingHistory
+from .recipe import Recipe
 
 
 class Module(lightning.LightningModule):
@@ -69,118 +64,3 @@ class Module(lightning.LightningModule):
             "optimizer": adam,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
-
-
-class Recorder(lightning.Callback):
-    """Fills the history; it travels in the checkpoint."""
-
-    def __init__(self) -> None:
-        self.history = TrainingHistory()
-        self._seconds = 0.0
-        self._losses: list[Tensor] = []
-        self._started = 0.0
-
-    def on_train_epoch_start(self, *_: Any) -> None:
-        """Start the clock."""
-        self._started = time.perf_counter()
-
-    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
-        """Keep the loss and the time since the last step."""
-        loss = outputs["loss"].detach()
-        # On a GPU a look at the value would wait for it at every step.
-        if loss.device.type == "cpu":
-            _check_finite(loss, trainer.global_step)
-        self._losses.append(loss)
-        now = time.perf_counter()
-        self._seconds += now - self._started
-        self._started = now
-
-    def on_validation_end(self, *_: Any) -> None:
-        """Leave validation out of the time."""
-        self._started = time.perf_counter()
-
-    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        """Write the round's entry; validation was before."""
-        _check_finite(torch.stack(self._losses).sum(), trainer.global_step)
-        history = self.history
-        history.step.append(trainer.global_step)
-        history.seconds.append(self._seconds)
-        history.loss.append(float(torch.stack(self._losses).mean()))
-        self._losses = []
-        if "val_rmse" in trainer.callback_metrics:
-            history.validation.append(float(trainer.callback_metrics["val_rmse"]))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what the checkpoint keeps."""
-        return {
-            "history": dataclasses.asdict(self.history),
-            "seconds": self._seconds,
-            "losses": [float(loss) for loss in self._losses],
-        }
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        self.history.__dict__.update(state_dict["history"])
-        self._seconds = state_dict["seconds"]
-        self._losses = [torch.tensor(loss) for loss in state_dict["losses"]]
-
-
-class Checkpoints(lightning.Callback):
-    """Saves the state every so many steps, and when a round and its validation are over.
-
-    In the last step of a round it waits for that: a run that goes on from there begins a round.
-    """
-
-    def __init__(self, path: Path, every: int) -> None:
-        self._path, self._every = path, every
-
-    def on_train_batch_end(self, trainer: Any, module: Any, *_: Any) -> None:
-        """Save in the middle of a round."""
-        step = trainer.global_step
-        if step % self._every == 0 and step % module.per_epoch:
-            trainer.save_checkpoint(self._path)
-
-    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        """Save at its end; the last of the callbacks, when the others have their numbers."""
-        trainer.save_checkpoint(self._path)
-
-
-def _check_finite(loss: Tensor, step: int) -> None:
-    if not bool(loss.isfinite()):
-        raise InvalidValueError(
-            f"the training diverged at step {step}: lower the learning rate, or clip gradients"
-        )
-
-
-class Best(lightning.Callback):
-    """Keeps the weights of the best round, and stops when none was better for a while."""
-
-    def __init__(self, patience: int) -> None:
-        self.patience = patience
-        self._error = float("inf")
-        self._since = 0
-        self._weights: dict[str, Tensor] | None = None
-
-    def on_validation_end(self, trainer: Any, module: Any) -> None:
-        """Compare."""
-        error = float(trainer.callback_metrics["val_rmse"])
-        self._since += 1
-        if error < self._error:
-            self._error, self._since = error, 0
-            self._weights = copy.deepcopy(module.net.state_dict())
-        if self._since >= self.patience:
-            trainer.should_stop = True
-
-    def restore(self, net: CUNet) -> None:
-        """Give the network the best weights."""
-        if self._weights is not None:
-            net.load_state_dict(self._weights)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what the checkpoint keeps."""
-        return {"error": self._error, "since": self._since, "weights": self._weights}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        self._error, self._since = state_dict["error"], state_dict["since"]
-        self._weights = state_dict["weights"]

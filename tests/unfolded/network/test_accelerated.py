@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 
-from tests.unfolded.nets import make_images, make_net, torch
+from tests.unfolded.nets import DEVICE, make_images, make_net, shrink_tiles, torch
 from unfolded import accelerate
+from unfolded.engines import gpu
+from unfolded.network import accelerated
 
+needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 SHAPES = ((21, 17), (30, 40))
 
 
@@ -43,10 +48,14 @@ def test_refusals():
     net = make_net(dtype=torch.float32)
     with pytest.raises(ValueError, match="precision must be one of float32, tf32, bfloat16; fo"):
         accelerate(net, "cpu", precision="fp8")
-    with pytest.raises(ValueError, match="kernels must be one of auto, fused, compiled, layers; f"):
+    with pytest.raises(
+        ValueError, match="kernels must be one of auto, triton, compiled, layers; f"
+    ):
         accelerate(net, "cpu", kernels="cuda")
     with pytest.raises(ValueError, match="tf32 is of NVIDIA GPUs, the device is 'cpu'"):
         accelerate(net, "cpu", precision="tf32")
+    with pytest.raises(ValueError, match="device must be such as 'cpu', 'cuda' or 'cuda:1'; found"):
+        accelerate(net, "gpu")
     with pytest.raises(TypeError, match=r"call net\.float\(\) first"):
         accelerate(net.double(), "cpu")
     net = accelerate(make_net(dtype=torch.float32), "cpu")
@@ -61,13 +70,78 @@ def test_without_a_gpu_it_says_so():
         accelerate(make_net(dtype=torch.float32))
 
 
+@needs_triton
+def test_triton_kernels_in_tiles(monkeypatch):
+    shrink_tiles(monkeypatch)
+    net = make_net(dtype=torch.float32, filters=3, kernel_size=2, blocks=0).to(DEVICE)
+    x, y = (i.to(DEVICE) for i in make_images(net, (1, 20), samples=1))
+    fast = accelerate(net, DEVICE, kernels="triton")
+    assert not fast(x, y).requires_grad
+    torch.testing.assert_close(fast.tiled(x, y, 12), fast(x, y), rtol=1e-6, atol=1e-6)
+
+
+@needs_triton
+def test_triton_kernels_are_not_for_networks_that_were_changed():
+    net = make_net(dtype=torch.float32, kernel_size=3)
+    net.common.register_forward_hook(lambda *_: None)
+    with pytest.raises(TypeError, match="Triton kernels compute CUNet itself; this network is a"):
+        accelerate(net, DEVICE, kernels="triton")
+    assert accelerated._choose(net, "float32", torch.device("cuda")) == "layers"
+
+
+@needs_triton
+def test_kernels_are_compared_with_the_layers(monkeypatch):
+    shrink_tiles(monkeypatch)
+    net = make_net(dtype=torch.float32, filters=3, kernel_size=3, blocks=1).to(DEVICE)
+    for precision, least, most in (("float32", 0, 1e-5), ("tf32", 1e-5, 3e-3)):
+        error = accelerated.disagreement(net, precision, ((1, 2, 17),))
+        assert least <= error < most
+    with monkeypatch.context() as patch:
+        patch.setattr(gpu.TritonNetwork, "__call__", lambda _, x, y: x * float("nan"))
+        assert accelerated.disagreement(net, "float32", ((1, 2, 17),)) == float("inf")
+
+
+@needs_triton
+def test_by_themselves_where_they_agree_and_not_where_they_are_wrong(monkeypatch):
+    """On a GPU "auto" asks; here its choice alone is tested."""
+    net = make_net(dtype=torch.float32, filters=3, kernel_size=3, blocks=1)
+    place = torch.device("cuda")
+    monkeypatch.setattr(accelerated, "disagreement", lambda *_: 1e-6)
+    assert accelerated._choose(net, "float32", place) == "triton"
+    monkeypatch.setattr(accelerated, "disagreement", lambda *_: 0.5)
+    with pytest.warns(RuntimeWarning, match=r"off by 0\.5 .*; kernels='compiled' is used instead"):
+        assert accelerated._choose(net, "float32", place) == "compiled"
+
+    def fails(*_):
+        raise OSError("no compiler")
+
+    monkeypatch.setattr(accelerated, "disagreement", fails)
+    with pytest.warns(RuntimeWarning, match=r"fail here \(OSError: no compiler\); .*'layers'"):
+        assert accelerated._choose(net, "float32", place) == "layers"
+    monkeypatch.setattr(gpu, "runs_on", lambda _: False)
+    assert accelerated._choose(net, "float32", place) == "compiled"
+    assert accelerated._choose(net, "float32", torch.device("cpu")) == "layers"
+    monkeypatch.setattr(accelerated, "find_spec", lambda _: None)
+    assert accelerated._choose(net, "float32", place) == "layers"
+
+
+@needs_triton
+@pytest.mark.skipif(DEVICE == "cuda", reason="they run on the GPU that is here")
+def test_refused_where_they_do_not_run(monkeypatch):
+    from unfolded.engines import triton_kernels
+
+    monkeypatch.setattr(triton_kernels, "INTERPRETED", False)
+    with pytest.raises(RuntimeError, match="device 'cpu': Triton kernels need Triton and a GPU"):
+        accelerate(make_net(dtype=torch.float32), "cpu", kernels="triton")
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize(
     ("precision", "limit"), [("float32", 1e-5), ("tf32", 1e-3), ("bfloat16", 3e-2)]
 )
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("kernels", ["fused", "compiled", "layers"])
+@pytest.mark.parametrize("kernels", ["triton", "compiled", "layers"])
 def test_on_a_gpu(kernels, precision, limit, channels):
     options = {"channels": (channels, channels), "out_channels": channels, "filters": 64}
     net = make_net(dtype=torch.float32, kernel_size=8, blocks=4, scale=0.7, **options)

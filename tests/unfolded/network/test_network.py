@@ -10,7 +10,8 @@ import pytest
 
 from tests.helpers import convolve, correlate, soft
 from tests.unfolded.nets import make_images, make_net, torch, unfolded
-from unfolded.network.layers import Analysis, Synthesis, soft_threshold, synthesis_gradient
+from unfolded.engines.reference import soft_threshold, synthesis_gradient
+from unfolded.network.layers import Analysis, Synthesis
 
 
 # ---------------------------------------------------------------------------- layers

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.unfolded.nets import make_images, make_net, torch, unfolded
+from unfolded.network.weight_file import KIND
 from unfolded.starts import weights
 
 
@@ -19,7 +20,7 @@ def write(path, state, metadata):
 
 def metadata(net, **changes):
     return {
-        "kind": weights.KIND,
+        "kind": KIND,
         "format": "1",
         "written_by": "0",
         "configuration": json.dumps(net.configuration.as_dict()),

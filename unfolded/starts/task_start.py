@@ -1,8 +1,7 @@
-"""The six tasks for a network: what it starts from, what it sees, and its use on images."""
+"""What a network for a task starts from, and what is kept with it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,17 @@ import torch
 from mcsc import Dictionary
 from mcsc.errors import InvalidValueError
 from mcsc.tasks.learning import TaskSettings
-from mcsc.tasks.scenes import Reader
 from mcsc.tasks.shipped import shipped_dictionary
 from mcsc.tasks.task import Task
 
-from .network.cunet import CUNet
-from .starts.weights import load
-from .training.data import Patches, TaskTriples
+from ..network.cunet import CUNet
+from ..network.weight_file import SUFFIX
+from .weights import load
 
 STARTS = ("dictionary", "xavier")
-FITTED_PATCHES = 48
-"""Patches that target filters are fitted to at the start; their codes are all in memory."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Start:
     """An untrained network, and how images are prepared for it."""
 
@@ -63,14 +59,14 @@ def start(
     sigma : float, optional
         Denoising: standard deviation of the noise, of 255.
     seed : int
-        Of random filters.
+        Of random filters. PyTorch's global random state is neither used nor changed.
 
     Raises
     ------
     FileNotFoundError, ValueError
         There is no such start, or it does not fit the task.
     """
-    if isinstance(what, (str, Path)) and str(what).endswith(".safetensors"):
+    if isinstance(what, (str, Path)) and str(what).endswith(SUFFIX):
         net = load(what)
         if net.configuration.task != task.kind:
             raise InvalidValueError(
@@ -82,19 +78,40 @@ def start(
         settings = TaskSettings().complete(task)
         x = 3 if settings.joint else 1
         y = x if task.kind == "fusion" else 3 if settings.colour_guide else 1
-        torch.manual_seed(seed)
-        net = CUNet((x, y), x, task.kind, filters, kernel_size, blocks)
+        net = _random((x, y), x, task, filters, kernel_size, blocks, seed)
         words, metadata = "random filters (Xavier)", {}
     else:
         dictionary, words = _dictionary(task, what)
         metadata = dict(dictionary.metadata)
-        lam = float(metadata.get("lam", task.lam))
+        lam = metadata.get("lam", task.lam)
         if dictionary.target_common is None and task.kind == "fusion":
             dictionary = _without_targets(dictionary)
         net = CUNet.from_dictionary(
             dictionary, lam, blocks=blocks, task=task.kind, balanced=True
         ).float()
     return Start(net, _settings(task, net, metadata, base, sigma, seed), words)
+
+
+def describe(net: CUNet, task: Task, settings: TaskSettings, **more: Any) -> None:
+    """Write into the network's metadata how images are to be prepared for it."""
+    net.metadata = {
+        "task": task.name,
+        "strength": settings.strength,
+        "base": settings.base,
+        "sigma": settings.sigma,
+        "weights": True,
+        **more,
+    }
+
+
+def _random(
+    channels: tuple[int, int], out_channels: int, task: Task, filters: int, kernel_size: int,
+    blocks: int, seed: int,
+) -> CUNet:  # fmt: skip
+    # Layers draw from the global generator, which is the caller's: it is put back.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return CUNet(channels, out_channels, task.kind, filters, kernel_size, blocks)
 
 
 def _settings(
@@ -135,31 +152,3 @@ def _without_targets(dictionary: Dictionary) -> Dictionary:
     dc, hc = dictionary.common
     du, hv = dictionary.unique
     return replace(dictionary, target_common=(dc + hc) / 2, target_unique=(du / 2, hv / 2))  # type: ignore[operator]
-
-
-def fit_targets(net: CUNet, scenes: TaskTriples, seed: int = 0, side: int = 64) -> int:
-    """Fit the target filters to the network's own codes on some patches."""
-    from .starts.refit import refit
-
-    patches = Patches(scenes, side, seed, net.configuration)
-    drawn = [patches[i] for i in range(FITTED_PATCHES)]
-    x, y, z = (torch.stack(images) for images in zip(*drawn, strict=True))
-    # Training goes on from here: a rough fit will do.
-    return refit(net, [(x, y, z)], tol=1e-3, max_iter=30)
-
-
-def triples(task: Task, readers: Sequence[Reader], settings: TaskSettings) -> TaskTriples:
-    """Return scenes as the network sees them."""
-    return TaskTriples(task, readers, settings)
-
-
-def describe(net: CUNet, task: Task, settings: TaskSettings, **more: Any) -> None:
-    """Write into the network's metadata how images are to be prepared for it."""
-    net.metadata = {
-        "task": task.name,
-        "strength": settings.strength,
-        "base": settings.base,
-        "sigma": settings.sigma,
-        "weights": True,
-        **more,
-    }

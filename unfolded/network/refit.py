@@ -3,23 +3,50 @@ r"""Target filters by ridge regression on a network's codes."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mcsc.errors import InvalidValueError
 
-from ..engines.cpu_training import product_gradient, product_synthesis
-from ..network.layers import Synthesis, synthesis_gradient, synthesise
+from .engine_choice import synthesis_for
+from .layers import Synthesis
 
-if TYPE_CHECKING:
-    from ..network.cunet import CUNet
+Codes = tuple[Tensor, tuple[Tensor, Tensor]]
+Pairs = Iterable[tuple[Tensor, Tensor, Tensor]]
+
+
+class Coding(Protocol):
+    """A network, as far as it is needed here: its codes and the filters of its target."""
+
+    target_common: Synthesis
+    target_unique: nn.ModuleList
+
+    def codes(self, x: Tensor, y: Tensor) -> Codes:
+        """Return ``(c, (u, v))``."""
+        ...
+
+
+def target_channels(pairs: Any) -> int:
+    """Return the channels of the targets of a sequence of (x, y, z).
+
+    Raises
+    ------
+    ValueError
+        It holds other things, or nothing.
+    """
+    try:
+        return int(pairs[0][2].shape[1])
+    except (IndexError, TypeError, AttributeError) as error:
+        raise InvalidValueError(
+            "pairs must hold (x, y, z) of tensors (N, C, H, W), at least one of them"
+        ) from error
 
 
 def refit(
-    net: CUNet,
-    pairs: Iterable[tuple[Tensor, Tensor, Tensor]],
+    net: Coding,
+    pairs: Pairs,
     *,
     ridge: float = 1e-3,
     tol: float = 1e-6,
@@ -67,7 +94,7 @@ def refit(
     """
     if not ridge > 0:
         raise InvalidValueError(f"ridge must be > 0, found {ridge!r}")
-    layers: list[Synthesis] = [net.target_common, *net.target_unique]
+    layers: list[Any] = [net.target_common, *net.target_unique]
     weight = layers[0].weight
     codes: list[Tensor] = []
     targets: list[Tensor] = []
@@ -101,10 +128,7 @@ def _solve(
 ) -> tuple[Tensor, int]:
     """Preconditioned conjugate gradients for the change of the filters from `start`."""
     size = start.shape[-1]
-    forward: Any = synthesise
-    adjoint: Any = synthesis_gradient
-    if start.device.type == "cpu" and start.dtype == torch.float32:
-        forward, adjoint = product_synthesis, product_gradient
+    forward, adjoint = synthesis_for(start)
 
     def correlate(images: list[Tensor]) -> Tensor:
         pairs = zip(codes, images, strict=True)

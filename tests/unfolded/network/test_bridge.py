@@ -10,8 +10,8 @@ import pytest
 import mcsc
 from tests.helpers import make_dictionary, make_signals
 from tests.unfolded.nets import torch, unfolded
-from unfolded.network.layers import synthesise
-from unfolded.starts.refit import refit
+from unfolded.engines.reference import synthesise
+from unfolded.network.refit import refit
 
 FORMS = [
     {"channels": (1, 1), "size": 3},
@@ -232,16 +232,52 @@ def test_refused_dictionaries(dictionary, says):
         ((0.1, -1.0, 0.1), "lam must be finite and > 0"),
         (float("nan"), "lam must be finite and > 0"),
         ((0.1, 0.1), "lam has 2 entries"),
-        (np.full(7, 0.1), "lam has 7 entries: .* no thresholds of single maps"),
-        (((0.1, 0.1), 0.1, 0.1), "lam must hold a number for each"),
-        ("0.1", "lam must be a number or three"),
-        (True, "lam must be a number or three"),
-        (None, "lam must be a number or three"),
+        (np.linspace(0.1, 0.2, 7), "lam differs among the maps of group .*one threshold a group"),
+        (((0.1, 0.2, 0.1), 0.1, 0.1), "lam differs among the maps of group "),
+        (((0.1, 0.1), 0.1, 0.1), "lam of group .* has shape"),
+        (np.full(6, 0.1), r"lam has \(6,\) entries: give one number"),
+        ("0.1", "lam must be a number or numbers"),
+        (True, "lam must be a number or numbers"),
+        (None, "lam must be a number or numbers"),
     ],
 )
 def test_refused_lam(lam, says):
     with pytest.raises((TypeError, ValueError), match=says):
         unfolded.CUNet.from_dictionary(make_dictionary(), lam)
+
+
+@pytest.mark.parametrize(
+    "lam",
+    [
+        np.float32(0.125), np.array(0.125), [0.125] * 3, np.full(3, 0.125), np.full(7, 0.125),
+        [[0.125] * 3, 0.125, np.full(2, 0.125)], (np.float64(0.125), np.float32(0.125), 0.125),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_lam_is_given_as_to_the_solver(lam):
+    """Any kind of number, one a group, or one a map if a group's are the same."""
+    dictionary = make_dictionary(common=3, unique=2)
+    signals = make_signals(0, shape=(9, 9))
+    one_sweep(signals, dictionary, lam, 1)  # the solver takes it
+    net = unfolded.CUNet.from_dictionary(dictionary, lam, blocks=1)
+    wanted = unfolded.CUNet.from_dictionary(dictionary, 0.125, blocks=1)
+    for module, other in zip(
+        (net.common, *net.unique), (wanted.common, *wanted.unique), strict=True
+    ):
+        assert torch.equal(module.thresholds, other.thresholds)
+
+
+def test_no_random_number_is_drawn():
+    before = torch.get_rng_state()
+    unfolded.CUNet.from_dictionary(make_dictionary(), 0.1)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_subclass_makes_its_own():
+    class Mine(unfolded.CUNet):
+        pass
+
+    assert type(Mine.from_dictionary(make_dictionary(), 0.1, blocks=0)) is Mine
 
 
 def test_refused_targets_and_pairs(pairs):

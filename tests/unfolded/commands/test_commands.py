@@ -131,23 +131,21 @@ def test_scenes_must_be_as_large_as_a_patch(folder, tmp_path):
 @pytest.mark.slow
 def test_two_processes_train_as_one_of_twice_the_batch(folder, tmp_path):
     """DDP as several GPUs have it, on the CPU; one process speaks and writes."""
-    options = [*SHORT, "--accelerator", "cpu", "--epochs", "2", "--patches", "16"]
-    command = [sys.executable, "-m", "mcsc", "train", folder / "depth-sr", "--task", "depth-sr"]
-    printed = {}
-    for devices, batch in ((1, 4), (2, 2)):
-        more = ["--devices", devices, "--batch-size", batch]
-        out = ["-o", tmp_path / f"net{devices}.safetensors"]
-        done = subprocess.run(
-            [str(word) for word in (*command, *options, *more, *out)],
-            env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        printed[devices] = done.stdout
-    assert len(printed[1].splitlines()) == len(printed[2].splitlines()) == 3
+    options = [*SHORT, "--device", "cpu", "--epochs", "2", "--patches", "16"]
+    given = [folder / "depth-sr", "--task", "depth-sr", *options]
+    paths = [tmp_path / f"net{n}.safetensors" for n in (1, 2)]
+    one = invoke(train, *given, "--devices", 1, "--batch-size", 4, "-o", paths[0])
+    command = [sys.executable, "-m", "mcsc", "train", *given]
+    two = subprocess.run(
+        [str(word) for word in (*command, "--devices", 2, "--batch-size", 2, "-o", paths[1])],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert two.returncode == 0, two.stderr
+    assert len(one.output.splitlines()) == len(two.stdout.splitlines()) == 3
     assert "8 steps of 2 x 2 patches" in (tmp_path / "net2.md").read_text()
-    one, two = (load(tmp_path / f"net{n}.safetensors").state_dict() for n in (1, 2))
-    for name, weight in one.items():
-        torch.testing.assert_close(weight, two[name], rtol=1e-4, atol=1e-6)
+    first, second = (load(path).state_dict() for path in paths)
+    for name, weight in first.items():
+        torch.testing.assert_close(weight, second[name], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from mcsc import __version__
 from mcsc.files import atomic_write
 from mcsc.tasks.task import Task
 
-from ..training.train import Trained
+from .train import Trained
 
 
 def write_card(

@@ -1,0 +1,145 @@
+"""Every engine computes what the layers compute in double precision: one test for all of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unfolded.nets import DEVICE, gradients, make_images, make_net, shrink_tiles, torch
+from unfolded.engines import cpu_inference, gpu
+from unfolded.network.engine_choice import engine_for
+
+CASES = {
+    "1+1, odd": {"kernel_size": 3},
+    "1+1, even, many maps": {"kernel_size": 4, "filters": (3, 20, 5), "blocks": 1},
+    "1+1, one pixel": {"kernel_size": 1, "negative": True},
+    "1+1, large filters": {"kernel_size": 8, "filters": (7, 5, 6), "blocks": 1},
+    "1+1, tied, odd": {"kernel_size": 5, "filters": 3, "blocks": 1, "tied": True},
+    "1+1, tied, even": {"kernel_size": 4, "blocks": 3, "tied": True, "negative": True},
+    "1+1, no blocks": {"kernel_size": 4, "filters": 3, "blocks": 0},
+    "1+1, no residuals": {
+        "kernel_size": 4, "filters": 3, "blocks": 1, "residual": False, "scale": 2.0,
+    },
+    "1+3, odd": {"kernel_size": 3, "channels": (1, 3), "filters": 3, "blocks": 1},
+    "1+3, even": {"kernel_size": 4, "channels": (1, 3), "out_channels": 2, "negative": True},
+    "3+1, fusion": {"kernel_size": 3, "channels": (3, 1), "task": "fusion", "out_channels": 2},
+    "3+3, fusion, odd": {
+        "kernel_size": 3, "channels": (3, 3), "task": "fusion", "out_channels": 3,
+        "negative": True,
+    },
+    "3+3, fusion, even": {
+        "kernel_size": 4, "channels": (3, 3), "task": "fusion", "out_channels": 3, "filters": 3,
+        "blocks": 1,
+    },
+    "3+3, no residuals": {
+        "kernel_size": 3, "channels": (3, 3), "out_channels": 3, "residual": False, "scale": 1.1,
+    },
+}  # fmt: skip
+
+# What Triton's interpreter runs at every time; it takes a second for what a GPU does in none.
+INTERPRETED = {
+    "1+1, even, many maps", "1+1, tied, odd", "1+1, no blocks", "1+1, no residuals", "1+3, odd",
+    "3+3, fusion, even",
+}  # fmt: skip
+
+
+def values(parts):
+    """Image, common part, unique parts."""
+    found = (parts.image, parts.common, *parts.unique)
+    return [part.detach() for part in found if part is not None]
+
+
+def by_layers(net, x, y):
+    """What the modules' own layers give: no engine knows doubles."""
+    net = net.double()
+    assert engine_for(net, x.double()) == "reference"
+    parts = net.split(x.double(), y.double())
+    net.float()
+    return values(parts)
+
+
+def reference(net, x, y, precision):
+    dtype = getattr(torch, precision)
+    with torch.no_grad():
+        assert engine_for(net, x) == "reference"
+        parts = net.to(dtype).split(x.to(dtype), y.to(dtype))
+    return values(parts)
+
+
+def inference(net, x, y, precision):
+    half = precision == "bfloat16"
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+        common, unique = cpu_inference.parts(net.steps(), x, y)
+    return [sum(unique, common), common, *unique]
+
+
+def training(net, x, y, _):
+    net.train()
+    assert engine_for(net.unique[0], x) == "cpu_training"
+    assert engine_for(net.target_common, net.common(torch.cat((x, y), 1))) == "cpu_training"
+    return values(net.split(x, y))
+
+
+def kernels(net, x, y, precision):
+    run = gpu.TritonNetwork(net.to(DEVICE).steps(), precision)
+    return [run(x.to(DEVICE), y.to(DEVICE)).cpu()]
+
+
+# Each engine and precision, and its largest relative error (root mean square: where a threshold is
+# negative, a value that is rounded across zero jumps by twice as much).
+ENGINES = {
+    ("reference", "float64"): (reference, 1e-13),
+    ("reference", "float32"): (reference, 2e-6),
+    ("reference", "bfloat16"): (reference, 5e-2),
+    ("cpu_inference", "float32"): (inference, 2e-6),
+    ("cpu_inference", "bfloat16"): (inference, 5e-2),
+    ("cpu_training", "float32"): (training, 2e-6),
+    ("gpu", "float32"): (kernels, 2e-6),
+    ("gpu", "tf32"): (kernels, 5e-3),
+    ("gpu", "bfloat16"): (kernels, 5e-2),
+}
+
+
+def each():
+    for engine, precision in ENGINES:
+        for case in CASES:
+            quick = case in INTERPRETED and precision == "float32"
+            slow = engine == "gpu" and DEVICE == "cpu" and not quick
+            name = f"{engine}-{precision}-{case}"
+            marks = [pytest.mark.slow] if slow else []
+            yield pytest.param((engine, precision), case, id=name, marks=marks)
+
+
+@pytest.mark.parametrize(("engine", "case"), list(each()))
+def test_values_are_those_of_the_layers(engine, case, monkeypatch):
+    run, limit = ENGINES[engine]
+    shape, samples = (13, 10), 2
+    if run is kernels:
+        pytest.importorskip("triton", reason="Triton is not installed")
+        shrink_tiles(monkeypatch)
+        # Several tiles a row, of which the last is not full; one case in a batch of two.
+        shape, samples = (2, 20), 2 if "many maps" in case else 1
+    net = make_net(dtype=torch.float32, **CASES[case])
+    x, y = make_images(net, shape, samples=samples)
+    wanted = by_layers(net, x, y)
+    if run is kernels and engine[1] == "bfloat16" and DEVICE == "cpu":
+        # NumPy, which interprets the kernels, has no bfloat16.
+        monkeypatch.setattr(torch, "bfloat16", torch.float16)
+    found = run(net, x, y, engine[1])
+    assert len(found) == (1 if run is kernels else len(wanted))
+    for a, b in zip(found, wanted, strict=False):
+        assert b.abs().max() > 0.01
+        assert (a - b).norm() <= limit * b.norm()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_are_those_of_the_layers(case):
+    """Of the engine that has any, in the images and in all weights."""
+    net = make_net(dtype=torch.float64, **CASES[case]).train()
+    x, y = make_images(net, (13, 10))
+    assert engine_for(net.unique[0], x) == "reference"
+    wanted = gradients(net, x, y)
+    net, x, y = net.float(), x.float(), y.float()
+    assert engine_for(net.unique[0], x) == "cpu_training"
+    for a, b in zip(gradients(net, x, y), wanted, strict=True):
+        assert a.dtype == torch.float32
+        assert (a - b).abs().max() <= 2e-5 * b.abs().max()

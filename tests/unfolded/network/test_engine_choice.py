@@ -1,0 +1,243 @@
+"""An engine serves a module only if that is exactly what its class says, and nothing looks on."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+from torch.nn.utils import parametrizations, prune
+
+from tests.unfolded.nets import make_images, make_net, torch, unfolded
+from unfolded.network import lcsc
+from unfolded.network.engine_choice import engine_for, is_as_written
+from unfolded.network.layers import Analysis, Synthesis
+
+
+class Negative(unfolded.CUNet):
+    """A subclass with another answer."""
+
+    def forward(self, x, y):
+        return -super().forward(x, y)
+
+
+class Louder(unfolded.CUNet):
+    """A subclass with other codes."""
+
+    def codes(self, x, y):
+        c, uv = super().codes(x, y)
+        return 2 * c, uv
+
+    def split(self, x, y):
+        c, (u, _) = self.codes(x, y)
+        parts = super().split(x, y)
+        image = self.target_common(c) + self.target_unique[0](u)
+        return type(parts)(image, parts.common, parts.unique)
+
+    def forward(self, x, y):
+        return self.split(x, y).image
+
+
+class LouderMaps(lcsc.LCSC):
+    """A subclass of a module."""
+
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class DoubledFilters(Synthesis):
+    def forward(self, maps):
+        return 2 * super().forward(maps)
+
+
+class Doubled(torch.nn.Module):
+    def forward(self, weight):
+        return 2 * weight
+
+
+def twice(*arguments):
+    """A hook: whatever it is given last, twice."""
+    result = arguments[-1]
+    return tuple(2 * a for a in result) if isinstance(result, tuple) else 2 * result
+
+
+def with_the_class_of(cls):
+    def change(net, _):
+        net.__class__ = cls
+
+    return change
+
+
+def module_of_a_subclass(net, _):
+    net.unique[0].__class__ = LouderMaps
+
+
+def hook_inside(net, _):
+    net.unique[0].down[0].register_forward_hook(twice)
+
+
+def hook_before(net, _):
+    net.common.up[1].register_forward_pre_hook(twice)
+
+
+def hook_on_the_target(net, _):
+    net.target_common.register_forward_hook(twice)
+
+
+def hook_on_a_module(net, _):
+    net.common.register_forward_hook(twice)
+
+
+def hook_everywhere(net, request):
+    handle = torch.nn.modules.module.register_module_forward_hook(
+        lambda module, _, out: 2 * out if isinstance(module, Analysis) else None
+    )
+    request.addfinalizer(handle.remove)
+
+
+def parametrisation(net, _):
+    torch.nn.utils.parametrize.register_parametrization(net.common.down[0], "weight", Doubled())
+
+
+def weight_norm(net, _):
+    parametrizations.weight_norm(net.common.down[0])
+    with torch.no_grad():
+        net.common.down[0].parametrizations.weight.original0.mul_(2)
+
+
+def pruned(net, _):
+    prune.l1_unstructured(net.unique[1].first, "weight", 0.5)
+
+
+def replaced_layer(net, _):
+    weight = net.common.down[0].weight
+    net.common.down[0] = DoubledFilters(weight.shape[1], weight.shape[0], weight.shape[2]).to(
+        weight
+    )
+
+
+def replaced_by_other_sizes(net, _):
+    """The layers can do it; an engine could not."""
+    torch.manual_seed(3)
+    net.common.down[0] = Synthesis(5, 2, 7).to(net.common.down[0].weight)
+
+
+def patched_instance(net, _):
+    plain = net.common.forward
+    net.common.forward = lambda image: 2 * plain(image)
+
+
+def patched_class(net, request):
+    plain = Analysis.forward
+    patch = pytest.MonkeyPatch()
+    patch.setattr(Analysis, "forward", lambda self, image: 2 * plain(self, image))
+    request.addfinalizer(patch.undo)
+
+
+CHANGES = [
+    with_the_class_of(Negative), with_the_class_of(Louder), module_of_a_subclass, hook_inside,
+    hook_before, hook_on_the_target, hook_on_a_module, hook_everywhere, parametrisation,
+    weight_norm, pruned, replaced_layer, replaced_by_other_sizes, patched_instance, patched_class,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_was_changed_is_heard(change, request):
+    """On images that an engine would serve: as the layers do it, not as the class was written."""
+    net = make_net(dtype=torch.float32)
+    x, y = make_images(net, (128, 128), samples=1)
+    assert is_as_written(net)
+    with torch.no_grad():
+        before = net(x, y)
+    change(net, request)
+    assert not (is_as_written(net) and net.steps().takes(x))
+    with torch.no_grad():
+        found = net(x, y)
+        wanted = net.double()(x.double(), y.double())
+        net.float()
+    assert (found - before).abs().max() > 1e-2
+    torch.testing.assert_close(found.double(), wanted, rtol=0, atol=1e-4)
+    trained = net.train()(x, y)
+    torch.testing.assert_close(trained.double(), wanted, rtol=0, atol=1e-4)
+
+
+def test_hooks_that_only_look_on_are_called():
+    net = make_net(dtype=torch.float32).train()
+    x, y = make_images(net)
+    seen = []
+    net.common.up[0].register_full_backward_hook(lambda *_: seen.append("gradient"))
+    net.unique[0].first.register_forward_hook(lambda *_: seen.append("maps"))
+    net(x, y).sum().backward()
+    assert sorted(seen) == ["gradient", "maps"]
+
+
+def test_they_serve_again_when_all_is_as_it_was():
+    net = make_net(dtype=torch.float32)
+    x, _ = make_images(net, (128, 128))
+    with torch.no_grad():
+        handle = net.register_forward_hook(twice)
+        assert engine_for(net, x) == "reference"
+        handle.remove()
+        assert engine_for(net, x) == "cpu_inference"
+
+
+def test_inference_engine():
+    net = make_net(dtype=torch.float32)
+    x, _ = make_images(net, (128, 128))
+    assert engine_for(net, x) == "reference"  # gradients
+    with torch.no_grad():
+        assert engine_for(net, x) == "cpu_inference"
+        assert engine_for(net, x[..., :-1]) == "reference"  # small
+        assert engine_for(net, x.double()) == "reference"
+        assert engine_for(net, x.to("meta")) == "reference"
+        assert engine_for(net, x.as_subclass(Subclass)) == "reference"
+        assert engine_for(net.train(), x) == "reference"
+    with torch.inference_mode():
+        assert engine_for(net.eval(), x) == "cpu_inference"
+        net.common.train()  # a part's mode changes nothing
+        assert engine_for(net, x) == "cpu_inference"
+
+
+class Subclass(torch.Tensor):
+    pass
+
+
+def test_training_engine():
+    net = make_net(dtype=torch.float32)
+    x, _ = make_images(net)
+    module = net.unique[0]
+    assert engine_for(module, x) == "reference"
+    net.train()
+    assert engine_for(module, x) == "cpu_training"
+    assert engine_for(module, x[0]) == "reference"  # no batch
+    assert engine_for(module, torch.cat((x, x), dim=1)) == "reference"  # other channels
+    with torch.no_grad():
+        assert engine_for(module, x) == "reference"
+    with torch.autocast("cpu", torch.bfloat16):
+        assert engine_for(module, x) == "reference"
+    assert engine_for(module.double(), x.double()) == "reference"
+    assert engine_for(module, x) == "reference"  # mixed precisions are PyTorch's to refuse
+
+
+def test_an_image_without_a_batch_is_taken_in_training():
+    module = lcsc.LCSC(1, 3, 3, 1).train()
+    x = torch.rand(2, 1, 9, 9)
+    torch.testing.assert_close(module(x[0]), module(x)[0])
+
+
+def test_parameters_that_are_put_in_for_a_call_are_used():
+    net = make_net(dtype=torch.float32).train()
+    x, y = make_images(net)
+    state = {name: 2 * p.detach() for name, p in net.named_parameters()}
+    found = torch.func.functional_call(net, state, (x, y))
+    net.load_state_dict(state)
+    torch.testing.assert_close(found, net(x, y))
+
+
+def test_a_traced_network_is_not_frozen_to_its_example():
+    """An engine's image would be a constant to whoever records what PyTorch does."""
+    net = make_net(dtype=torch.float32)
+    x, y = make_images(net, (128, 128), samples=1)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing is deprecated
+        traced = torch.jit.trace(net, (x, y), check_trace=False)
+        torch.testing.assert_close(traced(y, x), net(y, x), rtol=0, atol=1e-5)

@@ -1,0 +1,105 @@
+"""What a network for a task starts from."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mcsc.tasks.scenes import synthetic_scenes
+from mcsc.tasks.shipped import shipped_dictionary
+from mcsc.tasks.task import TASKS, get_task
+from tests.helpers import make_dictionary
+from tests.unfolded.nets import torch
+from unfolded import CUNet
+from unfolded.starts.task_start import describe, start
+from unfolded.training.scenes import TaskTriples
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_starts_from_its_dictionary(name):
+    task = get_task(name)
+    begin = start(task, blocks=1)
+    configuration = begin.net.configuration
+    d = shipped_dictionary(name)
+    assert configuration.task == task.kind
+    assert configuration.channels == d.channels
+    assert configuration.filters == (d.n_common, *d.n_unique)
+    scenes = TaskTriples(task, synthetic_scenes(task, 1, (64, 64), seed=3), begin.settings)
+    x, y, z = scenes[0]
+    assert (x.shape[1], y.shape[1]) == configuration.channels
+    assert z.shape[1] == configuration.out_channels
+    assert len(x) == len(y) == len(z)
+    found = begin.net(*(torch.from_numpy(np.array(i)) for i in (x, y)))
+    assert found.shape == z.shape
+
+
+def test_random_starts_differ_by_seed_and_take_the_task_s_channels():
+    flash = get_task("flash-denoise")
+    options = {"filters": 4, "kernel_size": 3, "blocks": 1}
+    a, b, c = (start(flash, "xavier", seed=s, **options).net for s in (0, 0, 1))
+    assert a.configuration.channels == (3, 3)
+    assert a.configuration.out_channels == 3
+    assert torch.equal(a.target_common.weight, b.target_common.weight)
+    assert not torch.equal(a.target_common.weight, c.target_common.weight)
+    assert start(get_task("medical"), "xavier", **options).net.configuration.channels == (
+        1,
+        1,
+    )
+
+
+def test_a_trained_network_goes_on_with_its_preparation(tmp_path):
+    task = get_task("multi-focus")
+    begin = start(task, "xavier", filters=4, kernel_size=3, blocks=1, base="none")
+    describe(begin.net, task, begin.settings)
+    begin.net.save(tmp_path / "net.safetensors")
+    again = start(get_task("medical"), tmp_path / "net.safetensors")
+    assert again.settings.base == "none"
+    assert start(task).settings.base == "mean"
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "words"),
+    [
+        ("depth-sr", "dct", "starts from dictionary, xavier, a file .npz or .safetensors; found"),
+        ("depth-sr", "missing.safetensors", "no weight file at missing.safetensors"),
+    ],
+)
+def test_refused_starts(name, what, words):
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        start(get_task(name), what)
+
+
+def test_a_start_of_the_other_kind_is_refused(tmp_path):
+    CUNet(filters=2, kernel_size=3, blocks=0).save(tmp_path / "net.safetensors")
+    with pytest.raises(ValueError, match="network for restoration, medical is a fusion"):
+        start(get_task("medical"), tmp_path / "net.safetensors")
+
+
+def test_the_caller_s_random_numbers_are_left_alone():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    options = {"filters": 4, "kernel_size": 3, "blocks": 1}
+    first = start(get_task("depth-sr"), "xavier", seed=3, **options).net
+    start(get_task("multi-focus"), blocks=1)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(7)
+    second = start(get_task("depth-sr"), "xavier", seed=3, **options).net
+    torch.manual_seed(3)  # the same as a network that is made by hand
+    third = CUNet((1, 1), 1, "restoration", **options)
+    for name, weight in first.state_dict().items():
+        assert torch.equal(weight, second.state_dict()[name])
+        assert torch.equal(weight, third.state_dict()[name])
+
+
+@pytest.mark.parametrize("lam", [0.02, [0.02, 0.03, 0.04]])
+def test_lam_of_a_dictionary_may_be_one_a_group(lam):
+    """As `mcsc.learn` keeps it."""
+    task = get_task("depth-sr")
+    made = make_dictionary(common=3, unique=2)
+    dictionary = dataclasses.replace(made, metadata={"lam": lam})
+    net = start(task, dictionary, blocks=1).net
+    wanted = CUNet.from_dictionary(dictionary, lam, blocks=1, balanced=True).float()
+    for name, weight in net.state_dict().items():
+        assert torch.equal(weight, wanted.state_dict()[name])

@@ -1,0 +1,153 @@
+"""`mcsc train`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from mcsc.commands.options import Sectioned
+from mcsc.commands.sources import Sources, read_sources, source_options
+from mcsc.errors import InvalidValueError
+
+from .extras import need
+from .train_options import SECTIONS, TrainOptions, train_options
+
+if TYPE_CHECKING:
+    from mcsc.tasks.task import Task
+
+
+@click.command(cls=Sectioned, sections=SECTIONS)
+@source_options
+@train_options
+def train(**given: Any) -> None:
+    """Train CU-Net for a task on the scenes in DIR, on synthetic ones, or both.
+
+    DIR holds files as for `mcsc learn`; scenes of a fusion also SCENE_target.png. The recipe is the
+    paper's: 200 rounds are for a GPU. On a CPU, for half an hour:
+
+    \b
+    mcsc train --task depth-sr --synthetic 200 --epochs 10 --patches 1600 --batch-size 8 \\
+        --schedule cosine --learning-rate 2e-4 --clip-norm 0.1 -o depth.safetensors
+    """  # noqa: D301  (click wants the backspace itself)
+    from mcsc.tasks.task import get_task
+
+    asked = TrainOptions(**given)
+    task = get_task(asked.task_name)
+    _refuse(asked, task)
+    sources = read_sources(
+        task, asked.folder, asked.scenes, asked.synthetic, asked.seed,
+        held_out=asked.validation, truth=True,
+    )  # fmt: skip
+    _check_start(asked.start_from)
+    need("torch", "safetensors", "lightning", extra="train")
+    if not _run(asked, task, sources):
+        click.get_current_context().exit(130)
+
+
+def _refuse(asked: TrainOptions, task: Task) -> None:
+    """Refuse what is cheap to refuse: Torch and Lightning take seconds to load."""
+    if asked.sigma is not None and task.sigma is None:
+        raise click.UsageError(f"--sigma is for flash-denoise, not for {task.name}")
+    for name, value in (("soften", asked.soften), ("noise", asked.noise)):
+        if value and task.kind != "fusion":
+            raise click.UsageError(f"--{name} is for fusions; {task.name} makes its own input")
+    if asked.patience is not None and asked.validation == 0:
+        raise click.UsageError("--patience needs scenes to validate on")
+    out = asked.out
+    if out.suffix != ".safetensors":
+        raise InvalidValueError(f"--out {out}: want a name that ends in .safetensors")
+    if not out.resolve().parent.is_dir():
+        raise InvalidValueError(f"{out}: there is no folder {out.resolve().parent}")
+    devices = asked.devices
+    if devices != "auto" and not (devices.isdecimal() and int(devices) >= 1):
+        raise click.UsageError(f"--devices must be auto or a number >= 1, found {devices!r}")
+
+
+def _check_start(start_from: str) -> None:
+    """Refuse sizes of a network that has its own."""
+    weights = start_from.endswith(".safetensors")
+    for name in ("filters", "kernel_size", *(("blocks",) if weights else ())):
+        source = click.get_current_context().get_parameter_source(name)
+        if start_from != "xavier" and source is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} is for a new network: --start {start_from} has its own"
+            )
+
+
+def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
+    """Train, write weights and card; False if it was interrupted."""
+    from lightning.pytorch.utilities import rank_zero_only
+
+    from ..starts.task_start import describe, start
+    from ..training.card import write_card
+    from ..training.checkpoints import find_checkpoint
+    from ..training.evaluation import rmse
+    from ..training.scenes import TaskTriples
+    from ..training.target_filters import fit_targets
+    from ..training.train import train
+
+    # Of several devices each has a process that runs all of this: one of them speaks and writes.
+    say = rank_zero_only(click.echo)
+    out, resume = asked.out, asked.resume
+    logs = asked.log_folder or out.with_name(out.stem + "-training")
+    if not find_checkpoint(logs, resume=resume).exists() and resume:
+        say(f"There is no checkpoint in {logs} yet: training from the start.")
+
+    begin = start(
+        task, asked.start_from, filters=asked.filters, kernel_size=asked.kernel_size,
+        blocks=asked.blocks, base=asked.base, sigma=asked.sigma, seed=asked.seed,
+    )  # fmt: skip
+    net, settings = begin.net, begin.settings
+    seen = TaskTriples(task, sources.readers, settings)
+    # Other noise than that of the scenes that are trained on.
+    apart = replace(settings, seed=settings.seed + 1_000_003)
+    held_out = TaskTriples(task, sources.held_out, apart)
+    seen.check(asked.patch, net.configuration)
+    held_out.check(1, net.configuration)
+    say(f"Training on {sources.words}, from {begin.words}.")
+    if asked.start_from != "xavier" and not asked.start_from.endswith(".safetensors"):
+        fit_targets(net, seen, asked.seed, min(asked.patch, 64))
+    before = rmse(net, held_out) if len(held_out) else None
+    if before is not None:
+        say(f"Error on {len(held_out)} scenes held out, of 255: {before:.3f}")
+    trained = train(
+        net,
+        seen,
+        validation=held_out,
+        recipe=asked.recipe(),
+        folder=logs,
+        resume=resume,
+        checkpoint_every=asked.checkpoint_every,
+        identity={
+            "task": task.name,
+            "data": sources.words,
+            "start": begin.words,
+            "validation": asked.validation,
+            **asdict(settings),
+        },
+        patience=asked.patience,
+        device=asked.device,
+        devices=asked.n_devices,
+        precision=asked.precision,
+        workers=asked.workers,
+        progress=sys.stderr.isatty(),
+    )
+    if getattr(rank_zero_only, "rank", 0):
+        return True
+    history = trained.history
+    describe(net, task, settings, data=sources.words, start=begin.words)
+    net.save(out)
+    write_card(
+        out.with_suffix(".md"), trained, task, data=sources.words, start=begin.words,
+        command=shlex.join(["mcsc", *sys.argv[1:]]), before=before,
+    )  # fmt: skip
+    error = "" if trained.error is None else f", error {trained.error:.3f}"
+    steps = history.step[-1] if history.step else 0
+    spent = history.seconds[-1] if history.seconds else 0
+    click.echo(f"{out}: {steps} steps, {spent:.0f} s{error}")
+    return trained.completed

@@ -1,0 +1,275 @@
+"""The options of `mcsc train`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+import click
+
+from mcsc.commands import options
+from mcsc.types import Device
+
+from ..training.recipe import Arithmetic, Recipe, Schedule
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SECTIONS = {
+    "Data": ["task_name", "scenes", "synthetic", "sigma", "soften", "noise", "validation"],
+    "Network": ["start_from", "filters", "kernel_size", "blocks", "base"],
+    "Training": [
+        "epochs", "patches", "patch", "batch_size", "learning_rate", "schedule", "clip_norm",
+        "patience", "seed",
+    ],
+    "Machine": ["device", "devices", "precision", "workers"],
+    "Files": ["out", "log_folder", "resume", "checkpoint_every"],
+}  # fmt: skip
+"""Names of the options by heading; see `mcsc.commands.options.Sectioned`."""
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What was asked for, by the options' names."""
+
+    folder: Path | None
+    task_name: str
+    scenes: str | None
+    synthetic: int
+    sigma: float | None
+    soften: float
+    noise: float
+    validation: float
+    start_from: str
+    filters: int
+    kernel_size: int
+    blocks: int
+    base: str | None
+    epochs: int
+    patches: int
+    patch: int
+    batch_size: int
+    learning_rate: float
+    schedule: Schedule
+    clip_norm: float | None
+    patience: int | None
+    seed: int
+    device: Device
+    devices: str
+    precision: Arithmetic
+    workers: int
+    out: Path
+    log_folder: Path | None
+    resume: bool
+    checkpoint_every: int
+
+    @property
+    def n_devices(self) -> int | Literal["auto"]:
+        """How many devices."""
+        return "auto" if self.devices == "auto" else int(self.devices)
+
+    def recipe(self) -> Recipe:
+        """Return the numbers of the training."""
+        return Recipe(
+            epochs=self.epochs,
+            patches_per_epoch=self.patches,
+            patch=self.patch,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            schedule=self.schedule,
+            seed=self.seed,
+            clip_norm=self.clip_norm,
+            soften=self.soften,
+            noise=self.noise,
+        )
+
+
+OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        required=True,
+        type=click.Path(path_type=Path),
+        help="Weights to write, FILE.safetensors; a model card, FILE.md, goes with them.",
+    ),
+    click.option(
+        "--start",
+        "start_from",
+        metavar="WHAT",
+        default="dictionary",
+        show_default=True,
+        help="What the network starts from: dictionary (the task's, which comes with mcsc), xavier "
+        "(random filters), a dictionary FILE.npz, or weights FILE.safetensors.",
+    ),
+    click.option(
+        "--filters",
+        metavar="K",
+        type=click.IntRange(min=1),
+        default=64,
+        show_default=True,
+        help="Filters of each module, if they are random.",
+    ),
+    click.option(
+        "--kernel-size",
+        metavar="S",
+        type=click.IntRange(min=1),
+        default=8,
+        show_default=True,
+        help="Side of the filters, if they are random.",
+    ),
+    click.option(
+        "--blocks",
+        metavar="J",
+        type=click.IntRange(min=0),
+        default=4,
+        show_default=True,
+        help="Blocks of each module; weights have their own.",
+    ),
+    click.option(
+        "--base",
+        type=click.Choice(["none", "input", "low", "mean"]),
+        help="What the network's answer is added to: nothing (it sees the images as they are), x, "
+        "the low-pass part, or the mean of both images.  [default: the task's]",
+    ),
+    options.sigma,
+    click.option(
+        "--epochs",
+        metavar="N",
+        type=click.IntRange(min=1),
+        default=Recipe.epochs,
+        show_default=True,
+        help="Rounds of patches.",
+    ),
+    click.option(
+        "--patches",
+        metavar="N",
+        type=click.IntRange(min=1),
+        default=Recipe.patches_per_epoch,
+        show_default=True,
+        help="Patches a round.",
+    ),
+    click.option(
+        "--patch",
+        metavar="SIDE",
+        type=click.IntRange(min=1),
+        default=Recipe.patch,
+        show_default=True,
+        help="Side of a patch, pixels.",
+    ),
+    click.option(
+        "--batch-size",
+        metavar="N",
+        type=click.IntRange(min=1),
+        default=Recipe.batch_size,
+        show_default=True,
+        help="Patches a step, on each device.",
+    ),
+    click.option(
+        "--learning-rate",
+        metavar="NUMBER",
+        type=click.FloatRange(min=0, min_open=True),
+        default=Recipe.learning_rate,
+        show_default=True,
+        help="Of Adam.",
+    ),
+    click.option(
+        "--schedule",
+        type=click.Choice(get_args(Schedule)),
+        default=Recipe.schedule,
+        show_default=True,
+        help="Of the rate: times 0.9 every 50 rounds, or a cosine down to nothing: for few rounds.",
+    ),
+    click.option(
+        "--clip-norm",
+        metavar="NUMBER",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Shorten gradients of a larger norm.",
+    ),
+    click.option(
+        "--soften",
+        metavar="PIXELS",
+        type=click.FloatRange(min=0),
+        default=0.0,
+        show_default=True,
+        help="Fusion: blur sources and target of a patch alike, by a Gaussian of 0 to so many "
+        "pixels: photographs are softer than synthetic scenes.",
+    ),
+    click.option(
+        "--noise",
+        metavar="LEVELS",
+        type=click.FloatRange(min=0),
+        default=0.0,
+        show_default=True,
+        help="Fusion: add noise of 0 to so many grey levels of 255 to the sources: photographs "
+        "were compressed.",
+    ),
+    click.option(
+        "--validation",
+        metavar="SHARE",
+        type=click.FloatRange(0, 0.9),
+        default=0.1,
+        show_default=True,
+        help="Share of the scenes that are held out, at least one of a folder; 0: none.",
+    ),
+    click.option(
+        "--patience",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="Stop when the validation error did not fall for N rounds; keep the best.",
+    ),
+    options.seed("Of scenes, filters and patches."),
+    click.option(
+        "--folder",
+        "log_folder",
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        help="For checkpoints and logs (CSV, TensorBoard).  [default: FILE-training]",
+    ),
+    click.option("--resume", is_flag=True, help="Go on from the folder's checkpoint."),
+    click.option(
+        "--checkpoint-every",
+        metavar="N",
+        type=click.IntRange(min=1),
+        default=200,
+        show_default=True,
+        help="Steps between checkpoints.",
+    ),
+    click.option(
+        "--device",
+        type=click.Choice(get_args(Device)),
+        default="auto",
+        show_default=True,
+        help="What to train on; auto: a GPU, if there is one.",
+    ),
+    click.option(
+        "--devices",
+        metavar="N",
+        default="auto",
+        show_default=True,
+        help="How many GPUs; several train together (DDP).",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(get_args(Arithmetic)),
+        default="32-true",
+        show_default=True,
+        help="Of the arithmetic.",
+    ),
+    click.option(
+        "--workers",
+        metavar="N",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Processes that cut patches.",
+    ),
+)
+
+
+def train_options(command: F) -> F:
+    """Add the options, all but those of `mcsc.commands.sources.source_options`."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command

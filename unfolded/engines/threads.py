@@ -1,0 +1,61 @@
+"""Threads of the CPU engines, also in a process that was forked.
+
+After ``fork`` no thread of the parent is there: neither those of this module nor those of PyTorch
+(OpenMP), whose next parallel loop in the child would wait for them for ever. So a forked child
+starts with one thread, as PyTorch gives those of its `DataLoader`; `torch.set_num_threads` in the
+child is the caller's own risk. Processes that are spawned have all threads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from mcsc.backend.threads import single_threaded_blas
+
+Map = Callable[[Callable[[Any], Any], list[Any]], list[Any]]
+
+# Threads that stay, by their number: a training step calls for them a dozen times.
+_pools: dict[int, ThreadPoolExecutor] = {}
+
+
+def _after_fork_in_child() -> None:
+    _pools.clear()
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+@contextmanager
+def torch_threads(*, keep: bool = False) -> Iterator[Map]:
+    """As many threads as PyTorch has, each multiplying on its own.
+
+    With `keep`, the tasks call PyTorch, which then must not start threads of its own in them.
+    """
+    count = torch.get_num_threads()
+    with single_threaded_blas():
+        if count == 1:
+            yield lambda function, items: [function(item) for item in items]
+            return
+        if not keep:
+            pool = _pools.get(count) or _pools.setdefault(
+                count, ThreadPoolExecutor(count, "unfolded")
+            )
+            yield lambda function, items: list(pool.map(function, items))
+            return
+        # PyTorch's number of threads belongs to the calling thread, but what it was set to last
+        # is what threads that come later begin with: it is put back.
+        try:
+            with ThreadPoolExecutor(
+                count, "unfolded", initializer=torch.set_num_threads, initargs=(1,)
+            ) as pool:
+                yield lambda function, items: list(pool.map(function, items))
+        finally:
+            torch.set_num_threads(count)

@@ -1,0 +1,64 @@
+"""Checkpoints of a training: where they are, and whether a run may go on from one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mcsc.errors import InvalidValueError
+
+from .recipe import Recipe
+
+LAST = "last.ckpt"
+
+
+def find_checkpoint(folder: Path, *, resume: bool) -> Path:
+    """Return where a folder's checkpoint is, or will be.
+
+    Raises
+    ------
+    ValueError
+        There is one already, and the run is not to be resumed.
+    """
+    path = folder / LAST
+    if path.exists() and not resume:
+        raise InvalidValueError(f"{path} is there already: resume from it, or give another folder")
+    return path
+
+
+def check_checkpoint(path: Path, wanted: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint that is damaged or of another run, before any work.
+
+    Parameters
+    ----------
+    path : Path
+        Of the checkpoint.
+    wanted : mapping
+        What the run is known by: recipe, identity, configuration.
+
+    Raises
+    ------
+    ValueError
+        The message says what differs.
+    """
+    damaged = f"{path} is not a checkpoint of mcsc train, or it is damaged"
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        found = saved["hyper_parameters"]
+    except Exception as error:  # pickle, zipfile and PyTorch raise each their own
+        raise InvalidValueError(damaged) from error
+    if found.keys() != wanted.keys():
+        raise InvalidValueError(damaged)
+    # A checkpoint of before there was a field was made as its default says.
+    defaults = {f.name: f.default for f in fields(Recipe)}
+    for part in wanted:
+        for key, value in wanted[part].items():
+            before = found[part].get(key, defaults.get(key))
+            if before != value:
+                raise InvalidValueError(
+                    f"{path} is of another run: {key} was {before!r}, now it is {value!r}"
+                )

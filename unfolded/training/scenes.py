@@ -1,0 +1,142 @@
+"""What a network is trained on: scenes as it sees them, images and what is to be made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mcsc.errors import InvalidTypeError, InvalidValueError
+from mcsc.tasks.learning import TaskScenes, TaskSettings
+from mcsc.tasks.scenes import Reader, SceneFiles
+from mcsc.tasks.task import Task
+from mcsc.types import Floats
+
+from ..network.configuration import Configuration
+
+Triple = tuple[Floats, Floats, Floats]
+"""x, y and what is to be made of them, (N, C, H, W) each."""
+
+_PART = 64
+
+
+class TaskTriples(Sequence[Triple]):
+    """Scenes of a task as a network sees them: x, y and what is to be made, (N, C, H, W).
+
+    Parameters
+    ----------
+    task : Task
+        Degradation and preparation.
+    readers : sequence of callables
+        Of the scenes; see `mcsc.tasks.scenes`.
+    settings : TaskSettings
+        Of the preparation, complete.
+
+    Raises
+    ------
+    ValueError
+        When a scene is read: it is a fusion without a target.
+    """
+
+    def __init__(self, task: Task, readers: Sequence[Reader], settings: TaskSettings) -> None:
+        self._scenes = TaskScenes(task, readers, settings)
+        self._readers = readers
+        self._task = task
+
+    def __len__(self) -> int:
+        return len(self._scenes)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._triple(*self._scenes.scene(index))
+
+    def name(self, index: int) -> str:
+        """Return what to call a scene in a message."""
+        return self._scenes.name(index)
+
+    def check(self, side: int, configuration: Configuration) -> None:
+        """Read every scene that is a file: all must be what patches for a network are cut from.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A file is damaged, images of a scene differ in size or are smaller than a patch, or
+            their channels are not the network's. The message names the scene.
+        """
+        for index, reader in enumerate(self._readers):
+            if not isinstance(reader, SceneFiles):
+                continue
+            images = reader()
+            factor = self._task.factor or 1
+            height, width = (n - n % factor for n in images[0].shape[1:])
+            check_size(reader.name, height, width, side)
+            # A small part is prepared as the whole would be, in no time.
+            part = tuple(image[:, :_PART, :_PART] for image in images)
+            try:
+                made = self._triple(*self._scenes.make(part, index))
+            except InvalidValueError as error:
+                raise InvalidValueError(f"{reader.name}: {error}") from error
+            as_tensors(made, reader.name, configuration)
+
+    def _triple(self, pair: tuple[Floats, ...], target: Floats | None) -> Triple:
+        if target is None:
+            raise InvalidValueError(
+                f"{self._task.name} is learned from scenes whose result is known: want a file "
+                "SCENE_target.png with each pair, or synthetic scenes"
+            )
+        return pair[0], pair[1], target
+
+
+def scene_name(scenes: Sequence[Any], number: int) -> str:
+    """Return what to call a scene in a message."""
+    return scenes.name(number) if isinstance(scenes, TaskTriples) else f"scene {number}"
+
+
+def check_size(name: str, height: int, width: int, side: int) -> None:
+    """Refuse a scene that is smaller than a patch."""
+    if min(height, width) < side:
+        raise InvalidValueError(
+            f"{name} is {height} x {width}: smaller than patches of {side} x {side}"
+        )
+
+
+def as_tensors(
+    triple: Any, name: str, configuration: Configuration | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (x, y, z) as float32 tensors (N, C, H, W).
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is no triple of images of one size, of the channels of the configuration, or a value is
+        not finite.
+    """
+    if not isinstance(triple, (tuple, list)) or len(triple) != 3:
+        raise InvalidTypeError(f"{name} must be a triple of images (x, y, z)")
+    out = []
+    for word, image in zip("xyz", triple, strict=True):
+        # A copy: read-only arrays are no tensors.
+        tensor = image if isinstance(image, Tensor) else torch.from_numpy(np.array(image))
+        if tensor.dim() not in (3, 4) or not tensor.is_floating_point():
+            raise InvalidTypeError(
+                f"{word} of {name} has shape {tuple(tensor.shape)} and dtype {tensor.dtype}: want "
+                "floats of shape (C, H, W) or (N, C, H, W)"
+            )
+        tensor = tensor.to(torch.float32)
+        if not bool(tensor.isfinite().all()):
+            raise InvalidValueError(f"{word} of {name} holds NaN or Inf")
+        out.append(tensor[None] if tensor.dim() == 3 else tensor)
+    x, y, z = out
+    if len({(len(t), *t.shape[2:]) for t in out}) != 1:
+        shapes = ", ".join(str(tuple(t.shape)) for t in out)
+        raise InvalidValueError(f"images of {name} differ in size or number: {shapes}")
+    if configuration is not None:
+        found = (x.shape[1], y.shape[1], z.shape[1])
+        wanted = (*configuration.channels, configuration.out_channels)
+        if found != wanted:
+            raise InvalidValueError(
+                f"{name} has {found} channels of x, y, z; the network has {wanted}"
+            )
+    return x, y, z

@@ -1,0 +1,39 @@
+"""Target filters, fitted before a training."""
+
+from __future__ import annotations
+
+import torch
+
+from ..network.cunet import CUNet
+from ..network.refit import refit
+from .patches import Patches
+from .scenes import TaskTriples
+
+FITTED_PATCHES = 48
+"""Patches that target filters are fitted to; their codes are all in memory."""
+
+
+def fit_targets(net: CUNet, scenes: TaskTriples, seed: int = 0, side: int = 64) -> int:
+    """Fit the target filters to the network's own codes on some patches.
+
+    Parameters
+    ----------
+    net : CUNet
+        Its target filters are overwritten.
+    scenes : TaskTriples
+        Where patches are drawn.
+    seed : int
+        Of the patches.
+    side : int
+        Of the patches, pixels.
+
+    Returns
+    -------
+    int
+        Iterations of `unfolded.network.refit.refit`.
+    """
+    patches = Patches(scenes, side, seed, net.configuration)
+    drawn = [patches[i] for i in range(FITTED_PATCHES)]
+    x, y, z = (torch.stack(images) for images in zip(*drawn, strict=True))
+    # Training goes on from here: a rough fit will do.
+    return refit(net, [(x, y, z)], tol=1e-3, max_iter=30)
