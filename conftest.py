@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--benchmark-kernels",
-        choices=("auto", "fused", "compiled", "layers"),
+        choices=("auto", "triton", "compiled", "layers"),
         help="of the networks on a GPU, as unfolded.accelerate takes them (auto)",
     )
     group.addoption("--benchmark-threads", type=int, metavar="N", help="threads (all cores)")

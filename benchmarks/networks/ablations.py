@@ -205,7 +205,7 @@ def _train(
         epochs=1, patches_per_epoch=steps * batch, patch=PATCH, batch_size=batch,
         learning_rate=1e-3, schedule="cosine", seed=seed, clip_norm=0.05,
     )  # fmt: skip
-    unfolded.train(net, training, recipe=recipe, accelerator="cpu")
+    unfolded.train(net, training, recipe=recipe, device="cpu")
 
 
 def _one(

@@ -27,8 +27,10 @@ import unfolded
 from mcsc.quality import full_reference
 from mcsc.tasks import find_scenes, get_task, restore, synthetic_scenes
 from mcsc.tasks.learning import TASK_OPTIONS, TaskSettings, learn_task
-from unfolded import tasks
 from unfolded.method import CUNetMethod
+from unfolded.starts.task_start import Start, describe, start
+from unfolded.training.scenes import TaskTriples
+from unfolded.training.target_filters import fit_targets
 
 from ..common.problems import DATA
 from ..common.results import Data, command, number, table
@@ -68,22 +70,22 @@ def measure(arguments: argparse.Namespace) -> Data:
             TASK, readers, n_common=filters, n_unique=filters, filter_size=size, passes=2,
             window=min(96, *shape), seed=1, options=replace(TASK_OPTIONS, max_windows=windows),
         )  # fmt: skip
-        begin = tasks.start(TASK, learned.dictionary)
-        scenes = tasks.triples(TASK, readers, begin.settings)
-        tasks.fit_targets(begin.net, scenes, seed=1, side=patch)
+        begin = start(TASK, learned.dictionary)
+        scenes = TaskTriples(TASK, readers, begin.settings)
+        fit_targets(begin.net, scenes, seed=1, side=patch)
         preparation = time.perf_counter() - before
-        validation = [tasks.triples(TASK, apart, begin.settings)[i] for i in range(held_out)]
+        validation = [TaskTriples(TASK, apart, begin.settings)[i] for i in range(held_out)]
         print(f"dictionary and target filters: {preparation:.0f} s", flush=True)
-        random = tasks.start(TASK, "xavier", filters=filters, kernel_size=size, blocks=4, seed=1)
+        random = start(TASK, "xavier", filters=filters, kernel_size=size, blocks=4, seed=1)
         runs: list[Data] = []
-        starts: list[tuple[str, Any, float, float]] = [
+        starts: list[tuple[str, Start, float, float]] = [
             ("dictionary", begin, arguments.rate, preparation),
             *(("Xavier", random, rate, 0.0) for rate in rates),
         ]
         for steps in budgets:
-            for name, start, rate, offset in starts:
+            for name, first, rate, offset in starts:
                 runs.append(
-                    _run(name, start, rate, offset, steps, arguments.batch, patch, scenes,
+                    _run(name, first, rate, offset, steps, arguments.batch, patch, scenes,
                          validation, settings, quick=arguments.quick)
                 )  # fmt: skip
                 print(_progress(runs[-1]), flush=True)
@@ -97,16 +99,16 @@ def measure(arguments: argparse.Namespace) -> Data:
 
 
 def _run(
-    name: str, start: Any, rate: float, offset: float, steps: int, batch: int, patch: int,
+    name: str, first: Start, rate: float, offset: float, steps: int, batch: int, patch: int,
     scenes: Any, validation: Sequence[Any], settings: TaskSettings, *, quick: bool,
 ) -> Data:  # fmt: skip
-    net = copy.deepcopy(start.net)
+    net = copy.deepcopy(first.net)
     rounds = min(6, steps)
     recipe = unfolded.Recipe(
         epochs=rounds, patches_per_epoch=steps * batch // rounds, patch=patch, batch_size=batch,
         learning_rate=rate, schedule="cosine", seed=1,
     )  # fmt: skip
-    trained = unfolded.train(net, scenes, validation=validation, recipe=recipe, accelerator="cpu")
+    trained = unfolded.train(net, scenes, validation=validation, recipe=recipe, device="cpu")
     history = trained.history
     return {
         "start": name, "rate": rate, "steps": steps, "offset": offset,
@@ -131,7 +133,7 @@ def _net_errors(
 
     errors = {"synthetic": rmse(net, validation)}
     net = copy.deepcopy(net)
-    tasks.describe(net, TASK, settings)
+    describe(net, TASK, settings)
     for name, pairs in _real(quick=quick).items():
         method = CUNetMethod(net, TASK)
         found = [

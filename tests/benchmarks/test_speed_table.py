@@ -108,12 +108,12 @@ def test_the_table_of_a_gpu_says_what_computed_and_how_exactly():
     }  # fmt: skip
     row = {
         "kind": "network", "task": "depth-sr", "width": 1320, "height": 1080, "channels": 1,
-        "published": 0.85, "weights": "dictionary", "extra": 2**20, "kernels": "fused",
+        "published": 0.85, "weights": "dictionary", "extra": 2**20, "kernels": "triton",
     }  # fmt: skip
     rows = [row | {"seconds": [0.007, 0.008, 0.011], "error": e} for e in (1e-4, 3e-4)]
     text = speed_table.summary(about | {"rows": rows})
     assert "on a GPU, device events, tf32" in text
-    assert "Kernels: fused." in text
+    assert "Kernels: triton." in text
     assert "on the whole images: 0.0003." in text
     assert "| 0.00941 " in text  # here / paper, whatever the factor is
 

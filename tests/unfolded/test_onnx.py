@@ -19,9 +19,10 @@ from unfolded import export_onnx
 @pytest.mark.parametrize(
     "options",
     [
-        {"kernel_size": 4, "channels": (1, 3)},
-        {"kernel_size": 3, "task": "fusion", "channels": (3, 3), "out_channels": 3},
+        {"kernel_size": 4, "task": "fusion", "channels": (1, 3), "out_channels": 3, "tied": True},
+        pytest.param({"kernel_size": 3, "channels": (3, 1)}, marks=pytest.mark.slow),
     ],
+    ids=["fusion", "restoration"],
 )
 def test_onnxruntime_agrees(options, tmp_path):
     pytest.importorskip("onnxscript")

@@ -187,7 +187,7 @@ def accelerate(
             )
     made = copy.deepcopy(net).to(place).eval().requires_grad_(False)
     if kernels == "auto":
-        kernels = _choose(made, precision, place)
+        kernels = choose_kernels(made, precision, place)
     if place.type == "cuda" and kernels != "triton":
         made = made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Accelerated(made, precision, kernels, backend)
@@ -197,8 +197,8 @@ def _may_be_replaced(net: CUNet) -> bool:
     return is_as_written(net) and net.steps().is_regular()
 
 
-def _choose(net: CUNet, precision: Precision, place: torch.device) -> Kernels:
-    """What "auto" is."""
+def choose_kernels(net: CUNet, precision: Precision, place: torch.device) -> Kernels:
+    """Return what "auto" is for a network on a device; see `accelerate`."""
     # On a GPU torch.compile needs Triton, too.
     if place.type != "cuda" or find_spec("triton") is None or not _may_be_replaced(net):
         return "layers"

@@ -79,7 +79,7 @@ def engine_for(module: Servable, image: Tensor) -> Engine:
         and image.dim() == 4
         and image.numel() > 0
         and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()  # type: ignore[attr-defined]
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     )
     if written is None or not usual:
         return "reference"

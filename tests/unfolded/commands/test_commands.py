@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from unittest.mock import create_autospec
 
 import click
 import numpy as np
@@ -19,7 +20,7 @@ from mcsc.images import write_image
 from mcsc.tasks.scenes import synthetic_scenes
 from mcsc.tasks.task import get_task
 from tests.unfolded.nets import torch
-from unfolded import CUNet, load
+from unfolded import CUNet, load, onnx
 from unfolded.commands import export, train
 
 pytest.importorskip("lightning")
@@ -182,12 +183,16 @@ def test_a_wrong_name_is_refused_before_any_work(tmp_path):
     assert "there is no folder" in said(result)
 
 
-def test_export(tmp_path):
+def test_export(tmp_path, monkeypatch):
     pytest.importorskip("onnx")
     CUNet(filters=2, kernel_size=3, blocks=1).save(tmp_path / "net.safetensors")
+    # The model itself is tested with `export_onnx`.
+    export_onnx = create_autospec(onnx.export_onnx, side_effect=lambda _, p: p.write_bytes(b"it"))
+    monkeypatch.setattr(onnx, "export_onnx", export_onnx)
     result = invoke(export, tmp_path / "net.safetensors", "-o", tmp_path / "net.onnx")
     assert result.exit_code == 0, said(result)
     assert (tmp_path / "net.onnx").stat().st_size > 0
+    assert export_onnx.call_args.args[0].configuration.filters == (2, 2, 2)
     for arguments, words in (
         (["missing.safetensors", "-o", tmp_path / "a.onnx"], "no weight file at missing"),
         ([tmp_path / "net.safetensors", "-o", tmp_path / "a.pt"], "ends in .onnx"),

@@ -15,10 +15,11 @@ needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is
 SHAPES = ((21, 17), (30, 40))
 
 
-@pytest.mark.parametrize("options", [{}, {"task": "fusion", "channels": (3, 3), "out_channels": 3}])
 @pytest.mark.parametrize("kernels", ["auto", "layers", "compiled"])
-def test_the_same_images(options, kernels):
-    net = make_net(dtype=torch.float32, **options).train()
+def test_the_same_images(kernels):
+    net = make_net(
+        dtype=torch.float32, task="fusion", channels=(3, 3), out_channels=3, blocks=1
+    ).train()
     fast = accelerate(net, "cpu", kernels=kernels, backend="eager")
     assert fast.kernels == ("compiled" if kernels == "compiled" else "layers")
     assert net.training  # the caller's network is left as it is
@@ -86,16 +87,14 @@ def test_triton_kernels_are_not_for_networks_that_were_changed():
     net.common.register_forward_hook(lambda *_: None)
     with pytest.raises(TypeError, match="Triton kernels compute CUNet itself; this network is a"):
         accelerate(net, DEVICE, kernels="triton")
-    assert accelerated._choose(net, "float32", torch.device("cuda")) == "layers"
+    assert accelerated.choose_kernels(net, "float32", torch.device("cuda")) == "layers"
 
 
 @needs_triton
 def test_kernels_are_compared_with_the_layers(monkeypatch):
     shrink_tiles(monkeypatch)
-    net = make_net(dtype=torch.float32, filters=3, kernel_size=3, blocks=1).to(DEVICE)
-    for precision, least, most in (("float32", 0, 1e-5), ("tf32", 1e-5, 3e-3)):
-        error = accelerated.disagreement(net, precision, ((1, 2, 17),))
-        assert least <= error < most
+    net = make_net(dtype=torch.float32, filters=3, kernel_size=3, blocks=0).to(DEVICE)
+    assert 1e-5 < accelerated.disagreement(net, "tf32", ((1, 2, 17),)) < 3e-3
     with monkeypatch.context() as patch:
         patch.setattr(gpu.TritonNetwork, "__call__", lambda _, x, y: x * float("nan"))
         assert accelerated.disagreement(net, "float32", ((1, 2, 17),)) == float("inf")
@@ -107,22 +106,22 @@ def test_by_themselves_where_they_agree_and_not_where_they_are_wrong(monkeypatch
     net = make_net(dtype=torch.float32, filters=3, kernel_size=3, blocks=1)
     place = torch.device("cuda")
     monkeypatch.setattr(accelerated, "disagreement", lambda *_: 1e-6)
-    assert accelerated._choose(net, "float32", place) == "triton"
+    assert accelerated.choose_kernels(net, "float32", place) == "triton"
     monkeypatch.setattr(accelerated, "disagreement", lambda *_: 0.5)
     with pytest.warns(RuntimeWarning, match=r"off by 0\.5 .*; kernels='compiled' is used instead"):
-        assert accelerated._choose(net, "float32", place) == "compiled"
+        assert accelerated.choose_kernels(net, "float32", place) == "compiled"
 
     def fails(*_):
         raise OSError("no compiler")
 
     monkeypatch.setattr(accelerated, "disagreement", fails)
     with pytest.warns(RuntimeWarning, match=r"fail here \(OSError: no compiler\); .*'layers'"):
-        assert accelerated._choose(net, "float32", place) == "layers"
+        assert accelerated.choose_kernels(net, "float32", place) == "layers"
     monkeypatch.setattr(gpu, "runs_on", lambda _: False)
-    assert accelerated._choose(net, "float32", place) == "compiled"
-    assert accelerated._choose(net, "float32", torch.device("cpu")) == "layers"
+    assert accelerated.choose_kernels(net, "float32", place) == "compiled"
+    assert accelerated.choose_kernels(net, "float32", torch.device("cpu")) == "layers"
     monkeypatch.setattr(accelerated, "find_spec", lambda _: None)
-    assert accelerated._choose(net, "float32", place) == "layers"
+    assert accelerated.choose_kernels(net, "float32", place) == "layers"
 
 
 @needs_triton

@@ -141,7 +141,7 @@ def test_tied_blocks_share():
     "options",
     [
         {"task": "fusion"},
-        {"channels": (2, 1), "kernel_size": 4},
+        {"channels": (2, 1), "kernel_size": 2},
         {"tied": True},
         {"residual": False},
     ],

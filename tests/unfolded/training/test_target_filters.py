@@ -8,11 +8,13 @@ from mcsc.tasks.scenes import synthetic_scenes
 from mcsc.tasks.task import get_task
 from tests.unfolded.nets import torch
 from unfolded.starts.task_start import start
+from unfolded.training import target_filters
 from unfolded.training.scenes import TaskTriples
 from unfolded.training.target_filters import fit_targets
 
 
-def test_fitted_targets_are_better_than_none():
+def test_fitted_targets_are_better_than_none(monkeypatch):
+    monkeypatch.setattr(target_filters, "FITTED_PATCHES", 16)
     task = get_task("multi-focus")
     begin = start(task, blocks=1)
     scenes = TaskTriples(task, synthetic_scenes(task, 2, (64, 64), seed=3), begin.settings)
