@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from tests.unfolded.nets import make_images, make_net, torch, unfolded
@@ -55,6 +56,24 @@ def test_round_trip(options, dtype, tmp_path):
     x, y = make_images(net)
     assert torch.equal(net.eval()(x, y), again(x, y))
     assert [p.name for p in tmp_path.iterdir()] == ["net.safetensors"]
+
+
+def test_metadata_travel_with_the_weights(tmp_path):
+    net = make_net()
+    net.metadata = {"task": "depth-sr", "lam": [0.1, 0.2], "sigma": None}
+    net.save(tmp_path / "net.safetensors")
+    before = torch.get_rng_state()
+    assert unfolded.load(tmp_path / "net.safetensors").metadata == net.metadata
+    assert torch.equal(torch.get_rng_state(), before)  # loading draws nothing
+
+
+@pytest.mark.parametrize("value", [float("inf"), {1, 2}, np.float32(0.5)], ids=repr)
+def test_metadata_that_json_cannot_hold_are_refused(value, tmp_path):
+    net = make_net()
+    net.metadata = {"lam": value}
+    with pytest.raises(TypeError, match="metadata must be such as JSON can hold"):
+        net.save(tmp_path / "net.safetensors")
+    assert not list(tmp_path.iterdir())
 
 
 def test_suffix_is_appended(tmp_path):
