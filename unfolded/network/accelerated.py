@@ -144,7 +144,7 @@ def accelerate(
     RuntimeError
         There is no such device here, or Triton kernels were asked for where they do not run.
     TypeError
-        The network is not in float32; or Triton kernels were asked for, and it is a subclass of
+        `net` is something else or not in float32; or Triton kernels were asked for, and it is a subclass of
         `CUNet`, or has hooks, parametrisations or layers that were replaced.
     ValueError
         There is no such precision, it is "tf32" on another device than a GPU, or there are no such
@@ -163,6 +163,8 @@ def accelerate(
     >>> tuple(net(torch.rand(1, 1, 20, 30), torch.rand(1, 1, 20, 30)).shape)
     (1, 1, 20, 30)
     """
+    if not isinstance(net, CUNet):
+        raise InvalidTypeError(f"net must be a CUNet, found {type(net).__name__}")
     for word, value, type_ in (("precision", precision, Precision), ("kernels", kernels, Kernels)):
         known = get_args(type_)
         if value not in known:

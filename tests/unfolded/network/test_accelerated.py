@@ -59,6 +59,8 @@ def test_refusals():
         accelerate(net, "gpu")
     with pytest.raises(TypeError, match=r"call net\.float\(\) first"):
         accelerate(net.double(), "cpu")
+    with pytest.raises(TypeError, match="net must be a CUNet, found Linear"):
+        accelerate(torch.nn.Linear(2, 2), "cpu")
     net = accelerate(make_net(dtype=torch.float32), "cpu")
     x, y = make_images(net.net)
     with pytest.raises(ValueError, match="x holds NaN or Inf"):
