@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from mcsc.checks import check_whole
+from mcsc.checks import check_number, check_whole
 from mcsc.errors import InvalidValueError
 
 Schedule = Literal["paper", "cosine"]
@@ -64,16 +64,12 @@ class Recipe:
             ("epochs", 1), ("patches_per_epoch", 1), ("patch", 1), ("batch_size", 1), ("seed", 0),
         ):  # fmt: skip
             object.__setattr__(self, name, check_whole(name, getattr(self, name), least=least))
-        if not (isinstance(self.learning_rate, (int, float)) and 0 < self.learning_rate < math.inf):
-            raise InvalidValueError(
-                f"learning_rate must be a number > 0, found {self.learning_rate!r}"
-            )
-        if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
-            raise InvalidValueError(f"clip_norm must be a number > 0, found {self.clip_norm!r}")
-        for name in ("soften", "noise"):
+        for name, zero in (
+            ("learning_rate", False), ("clip_norm", False), ("soften", True), ("noise", True),
+        ):  # fmt: skip
             value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and 0 <= value < math.inf):
-                raise InvalidValueError(f"{name} must be a number >= 0, found {value!r}")
+            if not (name == "clip_norm" and value is None):
+                object.__setattr__(self, name, check_number(name, value, zero=zero))
         known = get_args(Schedule)
         if self.schedule not in known:
             raise InvalidValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from unfolded import Recipe
@@ -36,13 +37,22 @@ def test_cosine_rises_and_falls():
     [
         ({"epochs": 0}, "epochs must be a whole number >= 1, found 0"),
         ({"batch_size": 2.0}, "batch_size must be a whole number"),
-        ({"learning_rate": 0.0}, "learning_rate must be a number > 0"),
-        ({"noise": float("inf")}, "noise must be a number >= 0, found inf"),
-        ({"soften": -1.0}, "soften must be a number >= 0, found -1.0"),
-        ({"clip_norm": -1.0}, "clip_norm must be a number > 0, found -1.0"),
+        ({"learning_rate": 0.0}, "learning_rate must be a finite number > 0, found 0.0"),
+        ({"noise": float("inf")}, "noise must be a finite number >= 0, found inf"),
+        ({"learning_rate": True}, "learning_rate must be a finite number > 0, found True"),
+        ({"soften": -1.0}, "soften must be a finite number >= 0, found -1.0"),
+        ({"clip_norm": -1.0}, "clip_norm must be a finite number > 0, found -1.0"),
         ({"schedule": "linear"}, "schedule must be one of paper, cosine; found 'linear'"),
     ],
 )
 def test_refused_recipes(options, words):
     with pytest.raises(ValueError, match=words):
         Recipe(**options)
+
+
+def test_numbers_of_numpy_become_python_s():
+    """They are compared with those of a checkpoint, and written into it."""
+    recipe = Recipe(epochs=np.int64(3), learning_rate=np.float32(0.5), clip_norm=np.float64(2))
+    assert [type(v) for v in (recipe.epochs, recipe.learning_rate, recipe.clip_norm)] == [
+        int, float, float,
+    ]  # fmt: skip
