@@ -144,8 +144,8 @@ def accelerate(
     RuntimeError
         There is no such device here, or Triton kernels were asked for where they do not run.
     TypeError
-        `net` is something else or not in float32; or Triton kernels were asked for, and it is a subclass of
-        `CUNet`, or has hooks, parametrisations or layers that were replaced.
+        `net` is something else, or not in float32; or Triton kernels were asked for, and it is a
+        subclass of `CUNet`, or has hooks, parametrisations or layers that were replaced.
     ValueError
         There is no such precision, it is "tf32" on another device than a GPU, or there are no such
         kernels or no such kind of device.
