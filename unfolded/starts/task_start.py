@@ -83,7 +83,7 @@ def start(
     else:
         dictionary, words = _dictionary(task, what)
         metadata = dict(dictionary.metadata)
-        lam = metadata.get("lam", task.lam)
+        lam: Any = task.lam if dictionary.lam is None else dictionary.lam
         if dictionary.target_common is None and task.kind == "fusion":
             dictionary = _without_targets(dictionary)
         net = CUNet.from_dictionary(
