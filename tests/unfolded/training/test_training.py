@@ -58,6 +58,15 @@ def test_the_same_arguments_give_the_same_weights():
     assert not torch.equal(weights(first), weights(third))
 
 
+def test_workers_do_not_change_the_weights(keep_torch_threads):
+    torch.set_num_threads(2)
+    recipe = Recipe(epochs=2, patches_per_epoch=20, patch=16, batch_size=4)
+    nets = [small(), small()]
+    for net, workers in zip(nets, (0, 2), strict=True):
+        train(net, make_scenes(), recipe=recipe, workers=workers)
+    assert torch.equal(weights(nets[0]), weights(nets[1]))
+
+
 def test_random_numbers_of_the_caller_are_neither_used_nor_changed():
     recipe = Recipe(epochs=1, patches_per_epoch=8, patch=16, batch_size=4)
     nets = []
