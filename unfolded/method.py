@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mcsc.errors import InvalidValueError, UnavailableError
+from mcsc.errors import InvalidValueError
 from mcsc.images.enlarging import back_project
 from mcsc.tasks.preparation import Prepared, coloured, prepare_fusion, prepare_restoration
 from mcsc.tasks.protocol import MethodResult
@@ -16,6 +16,7 @@ from mcsc.tasks.task import Task
 from mcsc.types import Device, Floats
 
 from .network.cunet import CUNet
+from .network.devices import torch_device
 from .starts.opening import open_weights
 
 
@@ -86,10 +87,8 @@ class CUNetMethod:
         RuntimeError
             ``device="cuda"`` and PyTorch finds none.
         """
-        if device == "cuda" and not torch.cuda.is_available():
-            raise UnavailableError("device='cuda' cannot be used: PyTorch finds no CUDA device")
         if device != "auto":
-            self.net.to(device)
+            self.net.to(torch_device(device))
         if self.task.kind == "restoration":
             if factor != self.task.factor:
                 raise InvalidValueError(

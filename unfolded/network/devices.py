@@ -25,7 +25,7 @@ def torch_device(device: str | torch.device) -> torch.device:
         ) from error
     if found.type == "cuda" and not torch.cuda.is_available():
         raise UnavailableError(
-            f"device {device!r}: PyTorch {torch.__version__} finds no CUDA device here; use "
+            f"device={str(device)!r} cannot be used: PyTorch finds no CUDA device here; use "
             "device='cpu'"
         )
     return found

@@ -54,8 +54,8 @@ def start(
     filters, kernel_size, blocks : int
         K, s and J of random filters; of a dictionary's network, `blocks` counts.
     base : {"none", "input", "low", "mean"}, optional
-        What the network's answer is added to; see `mcsc.tasks.preparation`. Default: as the
-        dictionary was learned; the mean of the sources in multi-focus fusion.
+        What the network's answer is added to; see `mcsc.tasks.preparation`. Default: the task's
+        `network_base`, if it has one and `what` is no trained network; else that of `what`.
     sigma : float, optional
         Denoising: standard deviation of the noise, of 255.
     seed : int
