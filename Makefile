@@ -26,8 +26,11 @@ help: ## list the targets
 demo: $(CORE) ## decompose a sample pair of images; pictures go to demo_output/
 	@$(VENV)/bin/mcsc demo --out demo_output
 
+# One process a core, up to eight; whoever is idle takes tests from the others.
+PARALLEL := -n auto --maxprocesses 8 --dist worksteal
+
 test: $(TEST) ## run the tests and the docstrings' examples, all but the slow ones
-	@$(PY) -m pytest -m "not slow" --doctest-modules --doctest-ignore-import-errors tests $(PACKAGES)
+	@$(PY) -m pytest $(PARALLEL) -m "not slow" --doctest-modules --doctest-ignore-import-errors tests $(PACKAGES)
 
 test-slow: $(TEST) ## run the slow tests
 	@$(PY) -m pytest -m slow --collect-only -q >/dev/null 2>&1; \

@@ -6,9 +6,16 @@ The flag is pytest's own way in; what is underneath is pytest-benchmark, whose o
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Several processes share the cores: one thread each, set before NumPy and PyTorch are loaded.
+    # Tests of threads say how many they want.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MCSC_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
 
 BENCHMARKS = Path(__file__).resolve().parent / "benchmarks"
 
