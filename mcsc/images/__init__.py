@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .colour import luma_full, luma_studio, rgb, studio_to_full, ycbcr
+    from .colour import luma_full, luma_studio, rgb, ycbcr
     from .files import Image, ImageFileError, read_image, write_image
     from .resize import degrade, imresize
     from .samples import Pair, motorcycle
@@ -29,13 +29,12 @@ __all__ = [
     "motorcycle",
     "read_image",
     "rgb",
-    "studio_to_full",
     "write_image",
     "ycbcr",
 ]
 
 _HOME = {
-    "colour": ("luma_full", "luma_studio", "rgb", "studio_to_full", "ycbcr"),
+    "colour": ("luma_full", "luma_studio", "rgb", "ycbcr"),
     "files": ("Image", "ImageFileError", "read_image", "write_image"),
     "resize": ("degrade", "imresize"),
     "samples": ("Pair", "motorcycle"),

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ..checks import check_floats
 from ..errors import InvalidValueError
 
-__all__ = ["luma_full", "luma_studio", "rgb", "studio_to_full", "ycbcr"]
+__all__ = ["luma_full", "luma_studio", "rgb", "ycbcr"]
 
 _F = TypeVar("_F", bound=np.floating[Any])
 
@@ -94,31 +94,6 @@ def luma_studio(image: NDArray[_F]) -> NDArray[_F]:
     _check("image", image, (3, 1))
     weights = _MATRIX[:1] if image.shape[-3] == 3 else _MATRIX[:1].sum(axis=1, keepdims=True)
     return _transform(weights, image, _OFFSET[:1])
-
-
-def studio_to_full(luma: NDArray[_F]) -> NDArray[_F]:
-    """Stretch studio-range luma to full range: 16/255 to 0, 235/255 to 1.
-
-    Parameters
-    ----------
-    luma : array of floats, shape (..., 1, H, W)
-        As :func:`luma_studio` gives it.
-
-    Returns
-    -------
-    array, shape (..., 1, H, W)
-        As :func:`luma_full` gives it; of the dtype of `luma`. Not clipped.
-
-    Raises
-    ------
-    TypeError
-        `luma` is not an array of floats.
-    ValueError
-        `luma` does not have 1 channel.
-    """
-    _check("luma", luma, (1,))
-    scale = 1 / (_WHITE - _BLACK)
-    return _transform(np.array([[scale]]), luma, -_BLACK * scale)
 
 
 def ycbcr(rgb: NDArray[_F]) -> NDArray[_F]:

@@ -5,7 +5,7 @@ import pytest
 import skimage.color
 import skimage.data
 
-from mcsc.images import luma_full, luma_studio, rgb, studio_to_full, ycbcr
+from mcsc.images import luma_full, luma_studio, rgb, ycbcr
 
 
 def photograph(dtype=np.float64):
@@ -64,16 +64,6 @@ def test_a_grey_image_counts_as_one_of_three_equal_channels(luma):
 def test_a_grey_image_is_its_own_full_range_luma():
     grey = photograph(np.float32)[:1]
     np.testing.assert_array_equal(luma_full(grey), grey)
-
-
-def test_studio_range_is_stretched_to_full_range():
-    image = photograph()
-    np.testing.assert_allclose(
-        studio_to_full(luma_studio(image)), luma_full(image), rtol=0, atol=1e-14
-    )
-    assert studio_to_full(photograph(np.float32)[:1]).dtype == np.float32
-    with pytest.raises(ValueError, match=r"luma has shape \(3, 64, 96\); want \(\.\.\., 1, H, W\)"):
-        studio_to_full(image)
 
 
 @pytest.mark.parametrize("function", [luma_full, luma_studio, ycbcr, rgb])
