@@ -83,6 +83,7 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
     """Train, write weights and card; False if it was interrupted."""
     from lightning.pytorch.utilities import rank_zero_only
 
+    from ..network.devices import torch_device
     from ..starts.task_start import describe, start
     from ..training.card import write_card
     from ..training.checkpoints import find_checkpoint
@@ -91,6 +92,8 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
     from ..training.target_filters import fit_targets
     from ..training.train import train
 
+    if asked.device == "cuda":
+        torch_device("cuda")
     # Of several devices each has a process that runs all of this: one of them speaks and writes.
     say = rank_zero_only(click.echo)
     out, resume = asked.out, asked.resume

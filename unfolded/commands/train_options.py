@@ -109,7 +109,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.IntRange(min=1),
         default=64,
         show_default=True,
-        help="Filters of each module, if they are random.",
+        help="Number of filters of each module, if they are random.",
     ),
     click.option(
         "--kernel-size",
@@ -125,7 +125,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.IntRange(min=0),
         default=4,
         show_default=True,
-        help="Blocks of each module; weights have their own.",
+        help="Number of blocks of each module; weights have their own.",
     ),
     click.option(
         "--base",
@@ -140,7 +140,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.IntRange(min=1),
         default=Recipe.epochs,
         show_default=True,
-        help="Rounds of patches.",
+        help="Number of rounds; after each the network is measured.",
     ),
     click.option(
         "--patches",
@@ -148,7 +148,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.IntRange(min=1),
         default=Recipe.patches_per_epoch,
         show_default=True,
-        help="Patches a round.",
+        help="Number of patches drawn in a round.",
     ),
     click.option(
         "--patch",
@@ -164,7 +164,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.IntRange(min=1),
         default=Recipe.batch_size,
         show_default=True,
-        help="Patches a step, on each device.",
+        help="Number of patches in a step, on each device.",
     ),
     click.option(
         "--learning-rate",
@@ -172,20 +172,21 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.FloatRange(min=0, min_open=True),
         default=Recipe.learning_rate,
         show_default=True,
-        help="Of Adam.",
+        help="Learning rate of Adam at the start.",
     ),
     click.option(
         "--schedule",
         type=click.Choice(get_args(Schedule)),
         default=Recipe.schedule,
         show_default=True,
-        help="Of the rate: times 0.9 every 50 rounds, or a cosine down to nothing: for few rounds.",
+        help="Course of the learning rate: times 0.9 every 50 rounds, or a cosine down to nothing, "
+        "which is better for few rounds.",
     ),
     click.option(
         "--clip-norm",
         metavar="NUMBER",
         type=click.FloatRange(min=0, min_open=True),
-        help="Shorten gradients of a larger norm.",
+        help="Shorten gradients of a larger norm than this.  [default: none]",
     ),
     click.option(
         "--soften",
@@ -211,21 +212,22 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.FloatRange(0, 0.9),
         default=0.1,
         show_default=True,
-        help="Share of the scenes that are held out, at least one of a folder; 0: none.",
+        help="Share of the scenes to hold out and measure on, at least one of a folder; 0: none.",
     ),
     click.option(
         "--patience",
         metavar="N",
         type=click.IntRange(min=1),
-        help="Stop when the validation error did not fall for N rounds; keep the best.",
+        help="Stop when the validation error has not fallen for N rounds, and keep the weights of "
+        "the best.  [default: never]",
     ),
-    options.seed("Of scenes, filters and patches."),
+    options.seed("Seed of scenes, random filters and patches."),
     click.option(
         "--folder",
         "log_folder",
         metavar="DIR",
         type=click.Path(path_type=Path),
-        help="For checkpoints and logs (CSV, TensorBoard).  [default: FILE-training]",
+        help="Folder for checkpoints and logs (CSV, TensorBoard).  [default: FILE-training]",
     ),
     click.option("--resume", is_flag=True, help="Go on from the folder's checkpoint."),
     click.option(
@@ -234,7 +236,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.IntRange(min=1),
         default=200,
         show_default=True,
-        help="Steps between checkpoints.",
+        help="Number of steps between checkpoints; there is one after every round, too.",
     ),
     click.option(
         "--device",
@@ -248,14 +250,14 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         metavar="N",
         default="auto",
         show_default=True,
-        help="How many GPUs; several train together (DDP).",
+        help="Number of devices; several train together (DDP), each in a process of its own.",
     ),
     click.option(
         "--precision",
         type=click.Choice(get_args(Arithmetic)),
         default="32-true",
         show_default=True,
-        help="Of the arithmetic.",
+        help="Precision of the arithmetic.",
     ),
     click.option(
         "--workers",
@@ -263,7 +265,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.IntRange(min=0),
         default=0,
         show_default=True,
-        help="Processes that cut patches.",
+        help="Number of processes that cut patches; 0: none but the one that trains.",
     ),
 )
 

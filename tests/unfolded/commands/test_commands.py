@@ -175,6 +175,16 @@ def test_refusals(arguments, words, tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_missing_gpu_is_refused_before_any_work(tmp_path):
+    out = tmp_path / "net.safetensors"
+    given = ["--task", "depth-sr", "--synthetic", "2", "-o", out, *SHORT, "--device", "cuda"]
+    result = invoke(train, *given)
+    assert "device='cuda' cannot be used: PyTorch finds no CUDA device here" in said(result)
+    assert "Training on" not in result.output
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_wrong_name_is_refused_before_any_work(tmp_path):
     result = invoke(train, "--task", "depth-sr", "--synthetic", "2", "-o", tmp_path / "net.pt")
     assert "want a name that ends in .safetensors" in said(result)
