@@ -14,7 +14,7 @@ from benchmarks.common.results import load, machine_slug, number, table
 from benchmarks.common.timing import Schedule, Stop, Trace
 from benchmarks.pages import report, tasks_page
 
-NAMES = [section.name for section in report.SECTIONS if not section.run_by]
+MODULES = {s.name: s.summary.__module__ for s in report.SECTIONS if not s.run_by}
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +23,10 @@ def results(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODULES)
 def test_quick(name, results, capsys, keep_threads):
     pytest.importorskip("numexpr")
-    module = importlib.import_module(f"benchmarks.{name}")
+    module = importlib.import_module(MODULES[name])
     data = module.main(["--quick", "--threads", "1", "--out", str(results)])
     (record,) = load(name, results)
     # What is printed can be made again from the file alone.
@@ -38,7 +38,7 @@ def test_quick(name, results, capsys, keep_threads):
 
 @pytest.mark.slow
 def test_page(results, tmp_path):
-    measured = [name for name in NAMES if load(name, results)]
+    measured = [name for name in MODULES if load(name, results)]
     text = report.main(["--results", str(results), "--docs", str(tmp_path)]).read_text()
     for section in report.SECTIONS:
         assert f"## {section.title}\n" in text
