@@ -317,9 +317,12 @@ def make_operator(
     On NumPy a direct product costs ``4 s^2`` flops a pair and pixel, nearly all at the peak of the
     matrix units; two FFTs cost a nearly fixed time. Measured in ``benchmarks/exact/operators.py``.
     """
-    size = groups[0].bank.shape[2]
-    if backend.name == "NumPy":
-        if size <= LARGEST_DIRECT_FILTER:
-            return DirectOperator(groups, shape, boundary, backend, dtype)
-        return FourierOperator(groups, shape, boundary, backend, dtype, slab=16)
-    return FourierOperator(groups, shape, boundary, backend, dtype)
+    if not needs_spectra(backend, groups[0].bank.shape[2]):
+        return DirectOperator(groups, shape, boundary, backend, dtype)
+    slab = 16 if backend.name == "NumPy" else None
+    return FourierOperator(groups, shape, boundary, backend, dtype, slab=slab)
+
+
+def needs_spectra(backend: Backend, size: int) -> bool:
+    """True if `make_operator` works in the Fourier domain, holding the filters' spectra."""
+    return backend.name != "NumPy" or size > LARGEST_DIRECT_FILTER
