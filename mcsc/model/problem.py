@@ -21,6 +21,7 @@ from .convolution import (
     Operator,
     adjoint,
     make_operator,
+    needs_spectra,
 )
 from .dictionary import Dictionary
 from .lam import lam_per_map
@@ -166,12 +167,12 @@ class Problem:
         On NumPy always in space: spectra of all maps in float64 would be the largest arrays of a
         solver that holds nonzeros alone.
         """
-        xp, groups = self.backend.xp, self.dictionary.groups
-        in_space = self.backend.name == "NumPy"
-        if self.dtype == xp.float64 and isinstance(self.operator, DirectOperator) == in_space:
+        d, backend = self.dictionary, self.backend
+        in_space = backend.name == "NumPy"
+        if self.itemsize == 8 and needs_spectra(backend, d.filter_size) != in_space:
             return self.operator
         kind = DirectOperator if in_space else FourierOperator
-        return kind(groups, self.shape, self.boundary, self.backend, xp.float64)
+        return kind(d.groups, self.shape, self.boundary, backend, backend.xp.float64)
 
     @cached_property
     def gram_kernel(self) -> np.ndarray:

@@ -16,6 +16,7 @@ from ..model.codes import Codes
 from ..model.convolution import Operator, forward, make_operator
 from ..model.dictionary import Group
 from ..model.problem import Problem
+from ..model.spectra import supremum_memory
 from .base import DenseSolver
 
 
@@ -82,6 +83,14 @@ class Alternating(DenseSolver):
             padded[g.maps] = thresholds
             self._blocks.append((g, operator, step, padded))
             self._images.append(forward(operator, self._backend, self._x[:, g.maps, ...]))
+
+    @classmethod
+    def memory(cls, problem: Problem) -> int:
+        """As the other dense solvers, or what the bounds of `Dictionary.lipschitz` take."""
+        bounds = max(supremum_memory(g.bank) for g in problem.dictionary.groups)
+        h, w = problem.shape
+        codes = problem.n_samples * problem.dictionary.n_maps * h * w * problem.itemsize
+        return max(super().memory(problem), codes + bounds)
 
     def maps(self) -> Array:
         """Return the current codes, stacked."""

@@ -8,8 +8,9 @@ from typing import ClassVar
 from ..backend import Array
 from ..model.certificate import Certificate, Evaluation
 from ..model.codes import Codes
-from ..model.convolution import needs_spectra
+from ..model.convolution import DirectOperator, operator_memory, padded_grid
 from ..model.problem import Problem
+from ..types import Boundary
 
 __all__ = ["DenseSolver", "Solver"]
 
@@ -124,24 +125,22 @@ class DenseSolver(Solver):
     @classmethod
     def memory(cls, problem: Problem) -> int:
         """Peak bytes on top of the caller's arrays: `code_arrays` of all maps, and images."""
-        h, w = problem.shape
-        return cls._memory(problem, h * w)
+        return cls._memory(problem, problem.shape, problem.boundary)
 
     @classmethod
-    def _memory(cls, problem: Problem, pixels: int) -> int:
-        """The same for maps of so many pixels."""
-        d, n = problem.dictionary, problem.n_samples
-        item = problem.itemsize
-        h, w = problem.shape
-        s, channels = d.filter_size, sum(d.channels)
-        padded = (h + s - 1) * (w + s - 1) if problem.boundary == "zero" else h * w
-        codes = cls.code_arrays * n * d.n_maps * pixels * item
-        # Signals in both precisions, residuals and images, about twelve of them.
-        signals = 12 * n * channels * padded * 8
-        gram = 4 * channels * channels * padded * 8
-        filters = 0
-        if needs_spectra(problem.backend, s):
-            pairs = sum(g.bank.shape[0] * g.bank.shape[1] for g in d.groups)
-            exact = 8 if item == 4 and problem.backend.name != "NumPy" else 0
-            filters = pairs * padded * (item + exact)
-        return int(codes + signals + gram + filters)
+    def _memory(cls, problem: Problem, grid: tuple[int, int], boundary: Boundary) -> int:
+        """The same for maps on a grid of their own."""
+        groups, n, item = problem.dictionary.groups, problem.n_samples, problem.itemsize
+        backend, channels = problem.backend, sum(problem.dictionary.channels)
+        h, w = grid if boundary == "periodic" else padded_grid(grid, problem.dictionary.filter_size)
+        codes = cls.code_arrays * n * problem.dictionary.n_maps * grid[0] * grid[1] * item
+        held, sweep = operator_memory(groups, n, grid, boundary, backend, item)
+        if backend.name == "NumPy":
+            exact = DirectOperator.memory(groups, n, problem.shape, 8)
+        else:
+            also, exact = operator_memory(groups, n, problem.shape, problem.boundary, backend, 8)
+            held += also if item == 4 else 0
+        # Signals in both precisions, residuals and images, about four each.
+        images = (4 * 8 + 4 * item) * n * channels * h * w
+        gram = 3 * channels * channels * h * w * 8
+        return int(codes + held + max(sweep, exact) + images + gram)

@@ -24,6 +24,7 @@ from ..backend import get_num_threads
 from ..backend.threads import single_threaded_blas
 from ..model.certificate import Certificate, Evaluation
 from ..model.codes import Codes
+from ..model.convolution import DirectOperator
 from ..model.problem import Problem
 from ..sparse.tiles import TileGrid
 from .base import Solver
@@ -80,9 +81,9 @@ class WorkingSet(Solver):
         threads, patch = get_num_threads(), channels * s * s
         tile = threads * TileGrid(n, (h, w), s, cls.tile_side).largest
         scan = item * (2 * padded + tile * (patch + maps + 6))
-        # An image, residuals, and a strip of rows for each thread.
-        strip = threads * max(1024, w)
-        certificate = 8 * ((3 + 2 * masked) * image + padded + strip * (patch + 2 * maps))
+        # An image and residuals, and the operator's strips.
+        certificate = 8 * ((2 + 2 * masked) * image + padded)
+        certificate += DirectOperator.memory(d.groups, n, (h, w), 8, synthesise=False)
         # Places, values, and copies while coefficients are merged.
         active = 150 * _expected_support(problem)
         return int(held + max(scan, certificate) + active)

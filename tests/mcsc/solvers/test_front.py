@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tracemalloc
-
 import numpy as np
 import pytest
 
 import mcsc
-from mcsc.backend.numpy_backend import NumpyBackend
 from mcsc.solvers import SOLVERS
-from tests.helpers import make_problem, solve, solve_unconverged
+from tests.helpers import make_problem, solve
 
 
 @pytest.mark.parametrize(
@@ -85,52 +82,3 @@ def test_auto_says_what_it_took_and_why(boundary, masks, library):
     assert result.method in SOLVERS.names
     assert f"; method 'auto' took '{result.method}': " in result.message
     assert "auto" not in solve(problem, method=result.method, tol=1e-2).message
-
-
-# --------------------------------------------------------------------------- memory
-@pytest.mark.parametrize("method", ["auto", *SOLVERS.names])
-def test_too_large_a_problem_is_refused_before_it_is_begun(method, monkeypatch):
-    problem = make_problem(samples=2, channels=(1, 3))
-    needed = problem.memory_estimate(method)
-    assert isinstance(needed, int)
-    monkeypatch.setattr(NumpyBackend, "available_memory", lambda self: needed - 1)
-    name = method if method != "auto" else r"[a-z-]+"
-    message = rf"method '{name}' needs about \d+\.\d GiB for 2x7 maps of 8x7, and \d+\.\d GiB are"
-    with pytest.raises(MemoryError, match=message):
-        solve(problem, method=method)
-    monkeypatch.setattr(NumpyBackend, "available_memory", lambda self: needed)
-    assert solve(problem, method=method).converged
-    monkeypatch.setattr(NumpyBackend, "available_memory", lambda self: None)
-    assert solve(problem, method=method).converged
-
-
-@pytest.mark.parametrize("method", SOLVERS.names)
-def test_estimate_grows_with_the_problem(method):
-    def estimate(**options):
-        return make_problem(**({"shape": (24, 24), "lam": 0.5} | options)).memory_estimate(method)
-
-    base = estimate()
-    assert estimate(shape=(48, 48)) > 1.5 * base
-    assert estimate(samples=4) > 1.5 * base
-    assert estimate(common=40, unique=40) > base
-    assert estimate(channels=(3, 3)) > base
-    assert estimate(dtype="float32") < base
-
-
-@pytest.mark.parametrize("method", SOLVERS.names)
-@pytest.mark.parametrize("boundary", ["zero", "periodic"])
-def test_no_solver_takes_more_than_its_estimate(method, boundary):
-    """Measured, for maps that outweigh what every call needs."""
-    options = {"boundary": boundary, "common": 12, "unique": 12, "lam": 0.5, "size": 5}
-    solve_unconverged(make_problem(shape=(9, 9), **options), method=method, max_iter=1)
-    problem = make_problem(shape=(120, 110), **options)
-    problem.lipschitz, problem.lambda_max()
-    estimate = problem.memory_estimate(method)
-    tracemalloc.start()
-    try:
-        solve_unconverged(problem, method=method, max_iter=2, tol=1e-3)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak <= 1.1 * estimate
-    assert estimate <= 8 * peak
