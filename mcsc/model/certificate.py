@@ -88,13 +88,12 @@ class Certificate:
         image, (penalty,) = self._operator.sweep(None, read, samples=self._samples)
         return image, float(penalty)
 
-    def weighted_residual(self, maps: Array) -> Array:
-        """Return ``w^2 (s - D a)``, whose adjoint image is minus the gradient."""
-        return self._weighted(self._weighted(self._signal - self.image(maps)[0]))
+    def weighted_residual(self, image: Array) -> Array:
+        """Return ``w^2 (s - image)``, whose adjoint image is minus the gradient at ``D a = image``."""
+        return self._weighted(self._weighted(self._signal - image))
 
-    def objective(self, maps: Array) -> float:
-        """Value of Eq. 5."""
-        image, penalty = self.image(maps)
+    def objective(self, image: Array, penalty: float) -> float:
+        """Value of Eq. 5 from ``D a`` and ``sum lam |a|``, in float64."""
         r = self._weighted(self._signal - image)
         return 0.5 * float(self._xp.sum(r * r)) + penalty
 

@@ -213,23 +213,35 @@ class Problem:
 
     def objective(self, codes: Codes) -> float:
         """Value of Eq. 5 at `codes`, evaluated in float64."""
-        self.check_codes(codes)
-        return self.certificate().objective(codes.stacked(self.dictionary))
+        certificate = self.certificate()
+        return certificate.objective(*self._image(codes, certificate))
 
     def gap(self, codes: Codes) -> float:
         """Relative duality gap at `codes`: certified, (objective - dual bound) / objective."""
-        self.check_codes(codes)
-        return self.certificate().evaluate(codes.stacked(self.dictionary)).gap
+        certificate = self.certificate()
+        return certificate.evaluate_image(*self._image(codes, certificate)).gap
 
     def gradient(self, codes: Codes) -> tuple[Array | None, tuple[Array | None, ...]]:
         """Gradient ``-D^T w^2 (s - D a)`` of the quadratic part, as dense (common, unique)."""
-        self.check_codes(codes)
-        residual = self.certificate().weighted_residual(codes.stacked(self.dictionary))
+        certificate = self.certificate()
+        residual = certificate.weighted_residual(self._image(codes, certificate)[0])
         maps = -adjoint(self.exact_operator, self.backend, residual)
         maps = self.backend.xp.astype(maps, self.dtype)
         parts = {g.name: maps[:, g.maps, ...] for g in self.dictionary.groups}
         unique = tuple(parts.get(f"unique[{m}]") for m in range(self.dictionary.n_signals))
         return parts.get("common"), unique
+
+    def _image(self, codes: Codes, certificate: Certificate) -> tuple[Array, float]:
+        """``D a`` and ``sum lam |a|`` in float64; with NumPy from the nonzeros alone."""
+        self.check_codes(codes)
+        if self.backend.name != "NumPy":
+            return certificate.image(codes.stacked(self.dictionary))
+        image, penalty = np.zeros(self.stacked.shape), 0.0
+        for g, maps in zip(self.dictionary.groups, codes.present, strict=True):
+            image[:, g.channels] += maps.image(g.bank, self.boundary)
+            lam = self.lam_maps[g.maps][maps.coordinates().map]
+            penalty += float(np.dot(lam, np.abs(maps.value)))
+        return image, penalty
 
     def lambda_max(self) -> float:
         """Smallest number lam whose solution is zero: ``max |D^T w^2 s|``, in float64."""

@@ -88,6 +88,22 @@ def test_an_estimate_allocates_nothing(method, size):
     assert peak < x.nbytes / 4
 
 
+@pytest.mark.parametrize("boundary", ["zero", "periodic"])
+def test_objective_and_gap_make_no_map_dense(boundary):
+    problem = make_problem(shape=(120, 110), common=40, unique=40, boundary=boundary, lam=0.9)
+    result = solve(problem, method="working-set", tol=1e-2)
+    problem.gap(result.codes)  # loads what every call needs
+    tracemalloc.start()
+    try:
+        objective, gap = problem.objective(result.codes), problem.gap(result.codes)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert objective == pytest.approx(result.objective, rel=1e-12)
+    assert gap == pytest.approx(result.gap, rel=1e-6)
+    assert peak < result.codes.size * 8 / 3
+
+
 # ------------------------------------------------------- resident memory, in processes of their own
 SCRIPT = """
 import ctypes, gc, json, re, sys
