@@ -89,7 +89,7 @@ class Certificate:
         return image, float(penalty)
 
     def weighted_residual(self, image: Array) -> Array:
-        """Return ``w^2 (s - image)``, whose adjoint image is minus the gradient at ``D a = image``."""
+        """Return ``w^2 (s - image)``; minus the gradient is the adjoint image of it."""
         return self._weighted(self._weighted(self._signal - image))
 
     def objective(self, image: Array, penalty: float) -> float:
