@@ -6,7 +6,7 @@ import math
 import numbers
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +25,7 @@ from .result import ConvergenceWarning, Result, warn_unless_converged
 
 _MOST_SOLVES = 60
 _SMALLEST = 1e-4  # of lambda_max
+_TIGHTEN = 10.0
 
 
 def solve_path(
@@ -93,7 +94,8 @@ def solve_path(
     start = init
     with deferred_interrupt() as interrupt:
         for lam in values:
-            result = solve_problem(problem.with_lam(lam), options, start, title=f", lam {lam:.3g}")
+            problem = problem.with_lam(lam)  # from the last, with all that it has computed
+            result = solve_problem(problem, options, start, title=f", lam {lam:.3g}")
             warn_unless_converged(result)
             results.append(bring_home(result) if moved else result)
             if interrupt.asked or result.stopped in ("callback", "interrupted"):
@@ -176,6 +178,11 @@ def solve_discrepancy(
     MemoryError, RuntimeError
         As in `mcsc.solve`.
 
+    Notes
+    -----
+    A solution of relative gap g leaves a residual that is right to about :math:`\sqrt g`. Where
+    that turns out too vague for `rtol`, the search goes on with a tenth and a hundredth of `tol`.
+
     References
     ----------
     V. A. Morozov, Methods for Solving Incorrectly Posed Problems, 1984.
@@ -190,19 +197,27 @@ def solve_discrepancy(
             f"the signals' root mean square {math.sqrt(energy / known):.3g} is below the noise's "
             f"{math.sqrt(target / known):.3g}: zero codes already leave less than asked for"
         )
-    search = _Search(problem.lambda_max(), energy, target)
+    search = _Search(problem.lambda_max(), energy, target, rtol)
     result: Result | None = None
+    finest = tol / _TIGHTEN**2
     with deferred_interrupt() as interrupt:
         for _ in range(_MOST_SOLVES):
             lam = search.lam
+            problem = problem.with_lam(lam)
             start = init if result is None else result
-            result = solve_problem(problem.with_lam(lam), options, start, title=f", lam {lam:.3g}")
+            result = solve_problem(problem, options, start, title=f", lam {lam:.3g}")
             left = 2.0 * (result.objective - lam * _l1(result.codes))
             reached = abs(math.sqrt(max(left, 0.0) / target) - 1.0) <= rtol
             stopped = interrupt.asked or result.stopped in ("callback", "interrupted")
-            if reached or stopped or not search.narrow(left):
+            if reached or stopped:
                 break
-            if search.lam < _SMALLEST * search.top:
+            if not search.narrow(left):
+                # Solutions of this gap leave residuals that are too vague for rtol.
+                if options.tol <= finest or not result.converged:
+                    break
+                options = replace(options, tol=options.tol / _TIGHTEN)
+                search.reopen()
+            elif search.lam < _SMALLEST * search.top:
                 raise InvalidValueError(
                     f"the residual stays at {math.sqrt(left / known):.3g} however small lam is; "
                     f"the noise asks for {math.sqrt(target / known):.3g}"
@@ -225,14 +240,20 @@ def solve_discrepancy(
 class _Search:
     """A bracket of lam: the energy of the residual is close to a power of it."""
 
-    def __init__(self, top: float, energy: float, target: float) -> None:
+    def __init__(self, top: float, energy: float, target: float, rtol: float) -> None:
         self.top = top
         self.lam = top / 2
-        self._target = target
-        self._above, self._below = (top, energy), (0.0, 0.0)  # (lam, energy of the residual)
+        self._energy, self._target = energy, target
+        # The residual changes by less than lam does, both relatively.
+        self._narrowest = 0.1 * rtol
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Forget what was found; `lam` stays."""
+        self._above, self._below = (self.top, self._energy), (0.0, 0.0)  # (lam, its energy)
 
     def narrow(self, left: float) -> bool:
-        """Choose the next lam, after this one left so much; False if there is none in between."""
+        """Choose the next lam after this one left so much; False if the bracket should hold it."""
         if left > self._target:
             self._above = (self.lam, left)
         else:
@@ -242,7 +263,7 @@ class _Search:
             self.lam /= 2
             return True
         ratio = math.log(high / low)
-        if ratio < 1e-9:
+        if ratio < self._narrowest:
             return False
         # Interpolated in logarithms, away from the ends; where rounding left nothing, halfway.
         share = 0.5
