@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -32,8 +32,6 @@ from .dictionary import Group
 from .spectra import wrap
 
 LARGEST_DIRECT_FILTER = 11
-
-BOUNDARIES: tuple[Boundary, ...] = get_args(Boundary)
 
 # What a sweep calls on every tile: it gets D^T w there (None without w; it may be overwritten) and
 # returns the codes to be synthesised (None where the caller asked for no synthesis) and a tuple of

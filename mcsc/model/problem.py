@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, Backend, backend_for, namespace
+from ..checks import check_choice
 from ..errors import InvalidTypeError, InvalidValueError
 from ..types import Boundary
 from .certificate import Certificate
 from .codes import Codes
 from .convolution import (
-    BOUNDARIES,
     DirectOperator,
     FourierOperator,
     Operator,
@@ -91,10 +91,7 @@ class Problem:
             raise InvalidTypeError(
                 f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}"
             )
-        if self.boundary not in BOUNDARIES:
-            raise InvalidValueError(
-                f"boundary must be 'zero' or 'periodic', found {self.boundary!r}"
-            )
+        check_choice("boundary", self.boundary, Boundary)
         lam_maps = lam_per_map(self.lam, _maps_of(dictionary))
         arrays = check_signals(signals, dictionary.channels)
         xp = namespace(*arrays)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import Array, backend_for, to_numpy
+from ..checks import check_choice
 from ..errors import InvalidTypeError, InvalidValueError
-from ..types import Boundary
+from ..types import Boundary, Kind
 from .codes import Codes
-from .convolution import BOUNDARIES, forward, make_operator
+from .convolution import forward, make_operator
 from .dictionary import Dictionary, Group
 from .sparse_maps import SparseMaps
 
@@ -35,7 +36,7 @@ class Parts:
 
 
 def reconstruct(
-    codes: Codes, dictionary: Dictionary, task: str = "restoration", *, boundary: Boundary = "zero"
+    codes: Codes, dictionary: Dictionary, task: Kind = "restoration", *, boundary: Boundary = "zero"
 ) -> Parts:
     r"""Reconstruct the target image from codes.
 
@@ -75,10 +76,8 @@ def reconstruct(
         raise InvalidTypeError(
             f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}"
         )
-    if task not in ("restoration", "fusion"):
-        raise InvalidValueError(f"task must be 'restoration' or 'fusion', found {task!r}")
-    if boundary not in BOUNDARIES:
-        raise InvalidValueError(f"boundary must be 'zero' or 'periodic', found {boundary!r}")
+    check_choice("task", task, Kind)
+    check_choice("boundary", boundary, Boundary)
     common_maps, unique_maps = codes.maps_for(dictionary)
     gc, gu = dictionary.target_common, dictionary.target_unique
     if gc is None and gu is None:
@@ -132,8 +131,7 @@ def signal_parts(
     ValueError
         `boundary` is unknown, or codes and dictionary do not fit.
     """
-    if boundary not in BOUNDARIES:
-        raise InvalidValueError(f"boundary must be 'zero' or 'periodic', found {boundary!r}")
+    check_choice("boundary", boundary, Boundary)
     common_maps, unique_maps = codes.maps_for(dictionary)
     parts = []
     for m in range(dictionary.n_signals):

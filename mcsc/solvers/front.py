@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from ..backend import Array, is_array, move_to_cuda
-from ..checks import check_number, check_whole, is_number
+from ..checks import check_choice, check_number, check_whole, is_number
 from ..errors import InvalidTypeError, InvalidValueError, OutOfMemoryError
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
@@ -83,8 +83,7 @@ def prepare(
 
     What is no array is left to `Problem` to refuse.
     """
-    if device not in get_args(Device):
-        raise InvalidValueError(f"device must be 'auto', 'cpu' or 'cuda', found {device!r}")
+    check_choice("device", device, Device)
 
     def each(arrays: Any) -> Any:
         if is_array(arrays) or not isinstance(arrays, Sequence):
