@@ -77,5 +77,5 @@ def test_what_is_no_choice(given):
 
 
 def test_choices_are_listed():
-    with pytest.raises(ValueError, match="^word must be 'a', 'b' or 'c', found 'd'$"):
+    with pytest.raises(ValueError, match=r"^word must be 'a', 'b' or 'c', found 'd'$"):
         check_choice("word", "d", Literal["a", "b", "c"])
