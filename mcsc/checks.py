@@ -10,12 +10,12 @@ from typing import Any, get_args
 import numpy as np
 
 from .errors import InvalidTypeError, InvalidValueError
-from .types import Floats, Kind
+from .types import Floats
 
 __all__ = [
+    "check_choice",
     "check_floats",
     "check_image",
-    "check_kind",
     "check_number",
     "check_sources",
     "check_whole",
@@ -56,10 +56,12 @@ def check_number(name: str, given: Any, *, zero: bool = False) -> float:
     )
 
 
-def check_kind(name: str, given: Any) -> None:
-    """Refuse what is not a kind of task."""
-    if given not in get_args(Kind):
-        raise InvalidValueError(f"{name} must be 'restoration' or 'fusion', found {given!r}")
+def check_choice(name: str, given: Any, literal: Any) -> None:
+    """Refuse what is none of the words of a `Literal`, such as `mcsc.types.Boundary`."""
+    words = get_args(literal)
+    if not (isinstance(given, str) and given in words):
+        *others, last = map(repr, words)
+        raise InvalidValueError(f"{name} must be {', '.join(others)} or {last}, found {given!r}")
 
 
 def check_floats(name: str, given: Any) -> None:

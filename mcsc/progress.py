@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 from types import TracebackType
 from typing import Any, Self
@@ -55,6 +56,15 @@ class _Display:
 _display = _Display()
 
 
+def _after_fork_in_child() -> None:
+    global _display
+    _display = _Display()  # the thread that draws the parent's is not there
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
 class ProgressBar:
     """A bar of what is done of a total, for a ``with`` statement; bars within bars are more lines.
 
@@ -89,7 +99,8 @@ class ProgressBar:
 
     def __enter__(self) -> Self:
         if self._shown:
-            self._line = _display.add(self._title, self._total)
+            self._display = _display
+            self._line = self._display.add(self._title, self._total)
             self.update(0)
         return self
 
@@ -100,7 +111,7 @@ class ProgressBar:
         trace: TracebackType | None,
     ) -> None:
         if self._line is not None:
-            _display.remove(self._line)
+            self._display.remove(self._line)
             self._line = None
 
     def update(
@@ -115,7 +126,7 @@ class ProgressBar:
         if self._counted:
             count = f"{done:g}" if self._total is None else f"{done:g}/{self._total:g}"
             note = f"{count}  {note}" if note else count
-        _display.update(
+        self._display.update(
             self._line, completed=done, total=self._total, description=self._title, state=note
         )
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import mcsc
-from mcsc.model.certificate import Certificate, Evaluation
+from mcsc.model.certificate import Evaluation
 
 from .problems import ROOT, Setting, from_signals
 
@@ -63,7 +63,7 @@ class Judge:
     def __init__(self, problem: mcsc.Problem, *, gap: bool = False) -> None:
         self.problem = problem
         self.gap = gap
-        self._certificate = Certificate(problem)
+        self._certificate = problem.certificate()
 
     def __call__(self, codes: mcsc.Codes) -> tuple[float, float]:
         """Objective, and the dual value (-inf unless it is asked for)."""
@@ -148,23 +148,10 @@ class Stop:
 
 def make_solver(problem: mcsc.Problem, method: str, inner_steps: int = 10) -> Any:
     """One of this package's solvers, started from zero; `inner_steps` are of "alternating"."""
-    from mcsc.solvers.admm import Admm
-    from mcsc.solvers.alternating import Alternating
-    from mcsc.solvers.proximal import Fista, Ista
-    from mcsc.solvers.working_set import WorkingSet
+    from mcsc.solvers import SOLVERS
 
-    if method == "working-set":
-        return WorkingSet(problem, None)
-    shape = (problem.n_samples, problem.dictionary.n_maps, *problem.shape)
-    zeros = np.zeros(shape, dtype=problem.dtype)
-    if method == "alternating":
-        return Alternating(problem, zeros, inner_steps, None)
-    kinds: dict[str, Callable[[mcsc.Problem, np.ndarray], Any]] = {
-        "admm": Admm,
-        "fista": Fista,
-        "ista": Ista,
-    }
-    return kinds[method](problem, zeros)
+    options = {"inner_steps": inner_steps} if method == "alternating" else {}
+    return SOLVERS[method](problem, None, **options)
 
 
 def trace_own(

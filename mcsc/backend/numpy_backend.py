@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import array_api_compat.numpy as xp
@@ -12,6 +11,7 @@ import scipy.fft
 from ..types import Array
 from . import cpu_kernels as kernels
 from .base import Backend, Tile
+from .limits import available_memory
 from .threads import get_num_threads
 
 
@@ -94,15 +94,5 @@ class NumpyBackend(Backend):
         )
 
     def available_memory(self) -> int | None:
-        """Bytes of physical memory that the system says are available."""
-        try:
-            with open("/proc/meminfo", encoding="ascii") as handle:
-                for line in handle:
-                    if line.startswith("MemAvailable:"):
-                        return int(line.split()[1]) * 1024
-        except OSError:
-            pass
-        try:
-            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        except (ValueError, OSError, AttributeError):
-            return None
+        """Bytes that the system and a container's limit leave."""
+        return available_memory()

@@ -1,4 +1,9 @@
-"""Threads: one pool, single-threaded BLAS inside its tasks."""
+"""Threads: one pool, single-threaded BLAS inside its tasks, and both anew in a forked process.
+
+``fork`` copies the thread that calls it and no other: the child's pool would wait for threads that
+are not there, its locks might be held by them, and BLAS might be left at one thread. So whoever
+forks waits until this module's state is whole, and the child begins with a fresh one.
+"""
 
 from __future__ import annotations
 
@@ -11,55 +16,67 @@ from typing import Any, TypeVar
 
 from ..checks import check_whole
 from ..errors import InvalidValueError
+from .limits import usable_cores
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_lock = threading.Lock()
-_threads: int | None = None
-_pool: ThreadPoolExecutor | None = None
+
+class _State:
+    """What the threads of one process share; `lock` guards the rest."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        # A signal handler may fork while its own thread holds the lock.
+        self.lock = threading.RLock()
+        self.threads = threads
+        self.pool: ThreadPoolExecutor | None = None
+        self.blas_users = 0
+        self.blas_limit: Any = None
+
+
+_state = _State()
 _controller: Any = None
-_blas_users = 0
-_blas_limit: Any = None
 
 
 def get_num_threads() -> int:
     """Number of threads that the CPU solvers use.
 
     As `set_num_threads` set it, else the environment's ``MCSC_NUM_THREADS``, else the number of
-    cores that this process may run on.
+    cores that this process may use: its affinity, or a container's quota if that is less.
     """
-    global _threads
-    if _threads is None:
+    if _state.threads is None:
         asked = os.environ.get("MCSC_NUM_THREADS", "")
         if asked and not (asked.isdecimal() and int(asked) >= 1):
             raise InvalidValueError(
                 f"MCSC_NUM_THREADS must be a whole number >= 1, found {asked!r}"
             )
-        if asked:
-            _threads = int(asked)
-        elif hasattr(os, "sched_getaffinity"):
-            _threads = len(os.sched_getaffinity(0))
-        else:
-            _threads = os.cpu_count() or 1
-    return _threads
+        _state.threads = int(asked) if asked else usable_cores()
+    return _state.threads
 
 
 def set_num_threads(n: int) -> None:
     """Set the number of threads that the CPU solvers use from now on (n >= 1)."""
-    global _threads, _pool
     n = check_whole("the number of threads", n)
-    with _lock:
-        _threads = n
-        _pool = None
+    with _state.lock:
+        _state.threads = n
+        _state.pool = None
 
 
 def _executor() -> ThreadPoolExecutor:
-    global _pool
-    with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(get_num_threads(), thread_name_prefix="mcsc")
-        return _pool
+    with _state.lock:
+        if _state.pool is None:
+            _state.pool = ThreadPoolExecutor(get_num_threads(), thread_name_prefix="mcsc")
+        return _state.pool
+
+
+def _blas() -> Any:
+    """Return what limits BLAS; made once, since it looks through all loaded libraries."""
+    global _controller
+    if _controller is None:
+        from threadpoolctl import ThreadpoolController
+
+        _controller = ThreadpoolController()
+    return _controller
 
 
 @contextmanager
@@ -69,22 +86,42 @@ def single_threaded_blas() -> Iterator[None]:
     The setting is the process's own, so overlapping users share one limit, and the last one out
     puts back what was found.
     """
-    global _controller, _blas_users, _blas_limit
-    with _lock:
-        if _controller is None:
-            from threadpoolctl import ThreadpoolController
-
-            _controller = ThreadpoolController()
-        if _blas_users == 0:
-            _blas_limit = _controller.limit(limits=1, user_api="blas")
-        _blas_users += 1
+    controller, state = _blas(), _state
+    with state.lock:
+        if state.blas_users == 0:
+            state.blas_limit = controller.limit(limits=1, user_api="blas")
+        state.blas_users += 1
     try:
         yield
     finally:
-        with _lock:
-            _blas_users -= 1
-            if _blas_users == 0:
-                _blas_limit.restore_original_limits()
+        if state is _state:  # not in a child, which was given all of BLAS when it was forked
+            with state.lock:
+                state.blas_users -= 1
+                if state.blas_users == 0:
+                    state.blas_limit.restore_original_limits()
+
+
+def _before_fork() -> None:
+    _state.lock.acquire()
+
+
+def _after_fork_in_parent() -> None:
+    _state.lock.release()
+
+
+def _after_fork_in_child() -> None:
+    global _state
+    old, _state = _state, _State(_state.threads)
+    if old.blas_users:
+        old.blas_limit.restore_original_limits()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
 
 
 def map_in_threads(function: Callable[[T], R], items: Sequence[T]) -> list[R]:

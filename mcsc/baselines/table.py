@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..checks import check_kind
+from ..checks import check_choice
 from ..tables import Table
 from ..types import Floats, Kind
 from .bilateral import joint_bilateral
@@ -44,7 +44,7 @@ class Baseline:
 
     def __post_init__(self) -> None:
         """Refuse a kind that no task has."""
-        check_kind("kind of a baseline", self.kind)
+        check_choice("kind of a baseline", self.kind, Kind)
 
     def serves(self, kind: Kind, factor: int | None) -> bool:
         """Return whether it is for a task of that kind and factor."""

@@ -74,8 +74,9 @@ def _blas() -> str:
 
 
 def _cores() -> str:
-    total = os.cpu_count() or 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else total
+    from ..backend.limits import usable_cores
+
+    total, usable = os.cpu_count() or 1, usable_cores()
     return str(total) if usable == total else f"{usable} of {total}"
 
 

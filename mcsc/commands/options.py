@@ -11,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..errors import InvalidTypeError
-from ..solvers.front import METHODS
+from ..solvers import SOLVERS
 from ..tasks.protocol import TOL
 from ..tasks.task import TASKS
 from ..types import Kind, Lam
@@ -140,7 +140,7 @@ class Sectioned(click.Command):
 
 method = click.option(
     "--method",
-    type=click.Choice(["auto", *METHODS]),
+    type=click.Choice(["auto", *SOLVERS.names]),
     default="auto",
     show_default=True,
     help="Solver; all reach the same optimum, in different times.",

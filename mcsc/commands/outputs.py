@@ -159,7 +159,7 @@ def show_table(signals: list[Signal], found: Decomposition) -> None:
         "objective": f"{result.objective:.6g}",
         "certified\ngap": f"{result.gap:.1e}" if result.gap else "0",
     }
-    if result.codes._common is not None:
+    if result.codes.sparse_common is not None:
         cells["nonzeros\ncommon"] = str(result.codes.nnz_common)
     for signal, count in zip(signals, result.codes.nnz_unique, strict=False):
         cells[f"nonzeros\nof {signal.symbol}"] = str(count)

@@ -12,7 +12,6 @@ from ..backend import to_numpy
 from ..errors import InvalidTypeError
 from ..model.codes import Codes, Coordinates
 from ..model.dictionary import Dictionary, embed
-from ..model.reconstruction import fitting_maps
 from ..types import Floats
 from .drawing import TITLE_SIZE, Sheet
 
@@ -172,7 +171,7 @@ def check_codes(codes: Any, dictionary: Any) -> None:
     if not isinstance(codes, Codes):
         raise InvalidTypeError(f"codes must be mcsc.Codes, found {type(codes).__name__}")
     check_dictionary(dictionary)
-    fitting_maps(codes, dictionary)
+    codes.maps_for(dictionary)
 
 
 def check_dictionary(dictionary: Any) -> None:

@@ -12,7 +12,8 @@ from ..model.problem import Problem
 from ..solvers.front import solve
 from ..solvers.result import ConvergenceWarning, Result
 from ..solvers.working_set import WorkingSet
-from ..sparse.active_set import ActiveSet, TileGrid
+from ..sparse.active_set import ActiveSet
+from ..sparse.tiles import TileGrid
 from ..types import Boundary
 from .images import Batch
 

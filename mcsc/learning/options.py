@@ -11,9 +11,8 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from ..backend import is_array
-from ..checks import check_number, check_whole
+from ..checks import check_choice, check_number, check_whole
 from ..errors import InvalidTypeError, InvalidValueError
-from ..model.convolution import BOUNDARIES
 from ..model.dictionary import Dictionary
 from ..model.lam import lam_per_map, plain_lam
 from ..types import Boundary, Kind
@@ -87,12 +86,8 @@ class LearnOptions:
     ridge: float | Sequence[float] | None = None
 
     def __post_init__(self) -> None:
-        for name, words in (("task", get_args(Kind)), ("boundary", BOUNDARIES)):
-            value = getattr(self, name)
-            if not (isinstance(value, str) and value in words):
-                raise InvalidValueError(
-                    f"{name} must be {' or '.join(map(repr, words))}, found {value!r}"
-                )
+        check_choice("task", self.task, Kind)
+        check_choice("boundary", self.boundary, Boundary)
         if not isinstance(self.zero_mean, bool | np.bool_):
             raise InvalidTypeError(f"zero_mean must be True or False, found {self.zero_mean!r}")
         known = isinstance(self.init, str) and self.init in get_args(Init)

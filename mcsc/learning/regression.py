@@ -10,7 +10,8 @@ import numpy as np
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
 from ..sparse.active_set import ActiveSet
-from ..sparse.operator import CodesOperator, FilterLayout
+from ..sparse.filters import FilterLayout
+from ..sparse.operator import CodesOperator
 from ..types import Kind
 from .coding import Coder
 from .images import Batch

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..sparse.active_set import ActiveSet
-from ..sparse.operator import CodesOperator, FilterLayout
+from ..sparse.operator import CodesOperator
 
 
 class FilterUpdate:
@@ -33,7 +33,7 @@ class FilterUpdate:
     def __init__(self, batches: Sequence[ActiveSet]) -> None:
         self._batches = batches
         channels = batches[0].signal.shape[1]
-        self._operators = [CodesOperator(a, FilterLayout.of(a), channels) for a in batches]
+        self._operators = [CodesOperator(a, a.table.layout, channels) for a in batches]
         maps = batches[0].problem.dictionary.n_maps
         self.energy = np.sum([op.energy(maps) for op in self._operators], axis=0)
 

@@ -17,9 +17,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ..backend import Array
+from ..backend import Array, namespace
 from ..backend.base import Tile
-from .problem import Problem
+from .convolution import Operator
 
 
 @dataclass(frozen=True)
@@ -43,19 +43,36 @@ def relative_gap(objective: float, dual: float) -> float:
 
 
 class Certificate:
-    """Evaluates a problem's objective and dual value in float64.
+    """Evaluates objective and dual value of one problem in float64.
 
-    Cost of an evaluation: one synthesis and one analysis in float64, about two iterations of a
-    solver that works in float32. The correlations are reduced tile by tile.
+    `Problem.certificate` makes it.
+
+    Parameters
+    ----------
+    operator : Operator
+        ``D`` and its adjoint, float64.
+    signal : array (N, C, H, W)
+        ``s``, all signals stacked, float64.
+    weights : array (N, C, H, W) or None
+        ``w``, float64; None: all one.
+    lam : array (K,)
+        lambda of each map, float64.
+
+    Notes
+    -----
+    An evaluation costs one synthesis and one analysis in float64, about two iterations of a solver
+    that works in float32. The correlations are reduced tile by tile, and never exist whole.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self._xp = xp = problem.backend.xp
-        self._operator = problem.exact_operator
-        self._signal = xp.astype(problem.stacked, xp.float64)
-        self._weights = None if problem.weights is None else xp.astype(problem.weights, xp.float64)
-        self._lam = xp.reshape(xp.asarray(problem.lam_maps, dtype=xp.float64), (1, -1, 1, 1))
+    def __init__(
+        self, operator: Operator, signal: Array, weights: Array | None, lam: Array
+    ) -> None:
+        self._xp = xp = namespace(signal)
+        self._operator = operator
+        self._signal = signal
+        self._weights = weights
+        self._lam = xp.reshape(lam, (1, -1, 1, 1))
+        self._samples = int(signal.shape[0])
 
     def _weighted(self, signal: Array) -> Array:
         return signal if self._weights is None else self._weights * signal
@@ -68,29 +85,28 @@ class Certificate:
             a = xp.astype(tile.of(maps), xp.float64)
             return a, (xp.sum(self._lam[:, tile.maps, ...] * xp.abs(a)),)
 
-        image, (penalty,) = self._operator.sweep(None, read, samples=self.problem.n_samples)
+        image, (penalty,) = self._operator.sweep(None, read, samples=self._samples)
         return image, float(penalty)
 
-    def weighted_residual(self, maps: Array) -> Array:
-        """Return ``w^2 (s - D a)``, whose adjoint image is minus the gradient."""
-        return self._weighted(self._weighted(self._signal - self.image(maps)[0]))
+    def weighted_residual(self, image: Array) -> Array:
+        """Return ``w^2 (s - image)``; minus the gradient is the adjoint image of it."""
+        return self._weighted(self._weighted(self._signal - image))
 
-    def objective(self, maps: Array) -> float:
-        """Value of Eq. 5."""
-        image, penalty = self.image(maps)
+    def objective(self, image: Array, penalty: float) -> float:
+        """Value of Eq. 5 from ``D a`` and ``sum lam |a|``, in float64."""
         r = self._weighted(self._signal - image)
         return 0.5 * float(self._xp.sum(r * r)) + penalty
 
     def _largest(self, signal: Array, scale: Array) -> Array:
         """Largest ``|D^T signal| / scale`` of each sample, shape (N,)."""
         xp = self._xp
-        n = self.problem.n_samples
+        n = self._samples
         found: list[tuple[slice, Array]] = []  # list.append is atomic: tiles come from threads
 
         def visit(tile: Tile, g: Array) -> tuple[None, None]:
-            found.append(
-                (tile.samples, xp.max(xp.abs(g) / scale[:, tile.maps, ...], axis=(1, 2, 3)))
-            )
+            ratio = xp.abs(g)
+            ratio /= scale[:, tile.maps, ...]
+            found.append((tile.samples, xp.max(ratio, axis=(1, 2, 3))))
             return None, None
 
         self._operator.sweep(signal, visit, samples=n, synthesise=False)

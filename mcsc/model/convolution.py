@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -32,8 +32,6 @@ from .dictionary import Group
 from .spectra import wrap
 
 LARGEST_DIRECT_FILTER = 11
-
-BOUNDARIES: tuple[Boundary, ...] = get_args(Boundary)
 
 # What a sweep calls on every tile: it gets D^T w there (None without w; it may be overwritten) and
 # returns the codes to be synthesised (None where the caller asked for no synthesis) and a tuple of
@@ -114,8 +112,6 @@ class FourierOperator:
         dtype: Any,
         slab: int | None = None,
     ) -> None:
-        import scipy.fft
-
         xp = backend.xp
         self.backend = backend
         self.shape = shape
@@ -124,13 +120,7 @@ class FourierOperator:
         self.n_channels = max(g.channels.stop for g in groups)
         size = groups[0].bank.shape[2]
         self._origin = (size - 1) // 2
-        if boundary == "zero":
-            self._grid: tuple[int, int] = (
-                scipy.fft.next_fast_len(shape[0] + size - 1, real=True),
-                scipy.fft.next_fast_len(shape[1] + size - 1, real=True),
-            )
-        else:
-            self._grid = shape
+        self._grid = shape if boundary == "periodic" else padded_grid(shape, size)
         self._slabs: list[tuple[Tile, slice, Array]] = []
         for g in groups:
             step = slab or len(g.bank)
@@ -139,6 +129,23 @@ class FourierOperator:
                 first = g.maps.start + start
                 tile = Tile(slice(None), slice(first, first + len(bank)), slice(None))
                 self._slabs.append((tile, g.channels, self._spectra(bank, xp)))
+
+    @staticmethod
+    def memory(
+        groups: Sequence[Group],
+        samples: int,
+        shape: tuple[int, int],
+        boundary: Boundary,
+        itemsize: int,
+        slab: int | None = None,
+    ) -> tuple[int, int]:
+        """Bytes that such an operator holds, and what its sweeps take on top."""
+        h, w = shape if boundary == "periodic" else padded_grid(shape, groups[0].bank.shape[2])
+        pairs = sum(g.bank.shape[0] * g.bank.shape[1] for g in groups)
+        channels = max(g.channels.stop for g in groups)
+        maps = min(slab or max(len(g.bank) for g in groups), max(len(g.bank) for g in groups))
+        # Of a slab the maps and their spectra, on the way there and back; of the signals likewise.
+        return pairs * h * w * itemsize, 4 * samples * (maps + channels) * h * w * itemsize
 
     def _spectra(self, bank: np.ndarray, xp: Any) -> Array:
         grid = wrap(bank, self._grid, self._origin)
@@ -214,7 +221,34 @@ class DirectOperator:
             matrix = np.ascontiguousarray(g.bank.reshape(len(g.bank), -1), dtype=self.dtype)
             patch_rows = slice(g.channels.start * size * size, g.channels.stop * size * size)
             self.matrices.append((g.maps, g.channels.start, patch_rows, matrix))
-        self._rows = max(1, min(shape[0], round(self.pixels_per_tile / shape[1])))
+        self._rows = self._rows_of_a_strip(shape)
+
+    @classmethod
+    def memory(
+        cls,
+        groups: Sequence[Group],
+        samples: int,
+        shape: tuple[int, int],
+        itemsize: int,
+        *,
+        synthesise: bool = True,
+    ) -> int:
+        """Bytes that sweeps of such an operator take: a strip for each thread, and images."""
+        h, w = shape
+        size, channels = groups[0].bank.shape[2], max(g.channels.stop for g in groups)
+        maps = sum(len(g.bank) for g in groups)
+        rows = cls._rows_of_a_strip(shape)
+        # Patches (on the way back, too), maps, and as much again for what is made of these.
+        strip = ((1 + synthesise) * channels * size * size + 2 * maps) * rows * w
+        image = channels * samples * (h + size - 1) * (w + size - 1)
+        strips = 0
+        if synthesise:  # all strips of images, which overlap by s - 1 rows
+            strips = channels * samples * -(-h // rows) * (rows + size - 1) * (w + size - 1)
+        return int(itemsize * (get_num_threads() * strip + image + strips))
+
+    @classmethod
+    def _rows_of_a_strip(cls, shape: tuple[int, int]) -> int:
+        return max(1, min(shape[0], round(cls.pixels_per_tile / shape[1])))
 
     def pad(self, signal: np.ndarray) -> np.ndarray:
         """Return the signal with s - 1 more rows and columns: every pixel's patch, whole."""
@@ -237,8 +271,12 @@ class DirectOperator:
         def chunk(items: list[tuple[int, int]]) -> list[tuple[Any, Any]]:
             # One set of buffers a task: fresh megabyte arrays for every tile would page-fault.
             tall = self._rows
-            largest = max(len(m[3][0]) for m in self.matrices)
-            heights = (self.n_channels * size * size, self.n_maps, largest)
+            largest = max(matrix.shape[1] for *_, matrix in self.matrices)
+            heights = (
+                self.n_channels * size * size if padded is not None else 0,
+                self.n_maps if padded is not None else 0,
+                largest if synthesise else 0,
+            )
             buffers = [np.empty(height * tall * w, self.dtype) for height in heights]
             results = []
             for n, top in items:
@@ -317,9 +355,40 @@ def make_operator(
     On NumPy a direct product costs ``4 s^2`` flops a pair and pixel, nearly all at the peak of the
     matrix units; two FFTs cost a nearly fixed time. Measured in ``benchmarks/exact/operators.py``.
     """
-    size = groups[0].bank.shape[2]
-    if backend.name == "NumPy":
-        if size <= LARGEST_DIRECT_FILTER:
-            return DirectOperator(groups, shape, boundary, backend, dtype)
-        return FourierOperator(groups, shape, boundary, backend, dtype, slab=16)
-    return FourierOperator(groups, shape, boundary, backend, dtype)
+    if not needs_spectra(backend, groups[0].bank.shape[2]):
+        return DirectOperator(groups, shape, boundary, backend, dtype)
+    slab = _slab(backend)
+    return FourierOperator(groups, shape, boundary, backend, dtype, slab=slab)
+
+
+def operator_memory(
+    groups: Sequence[Group],
+    samples: int,
+    shape: tuple[int, int],
+    boundary: Boundary,
+    backend: Backend,
+    itemsize: int,
+) -> tuple[int, int]:
+    """Bytes that `make_operator` would hold, and what sweeps take on top; nothing is made."""
+    if needs_spectra(backend, groups[0].bank.shape[2]):
+        slab = _slab(backend)
+        return FourierOperator.memory(groups, samples, shape, boundary, itemsize, slab)
+    return 0, DirectOperator.memory(groups, samples, shape, itemsize)
+
+
+def _slab(backend: Backend) -> int | None:
+    """Maps that are transformed at a time: on a GPU all of a group, in few launches."""
+    return 16 if backend.name == "NumPy" else None
+
+
+def padded_grid(shape: tuple[int, int], size: int) -> tuple[int, int]:
+    """The next fast grid on which filters of this size do not wrap around an image."""
+    import scipy.fft
+
+    h, w = (scipy.fft.next_fast_len(length + size - 1, real=True) for length in shape)
+    return h, w
+
+
+def needs_spectra(backend: Backend, size: int) -> bool:
+    """True if `make_operator` works in the Fourier domain, holding the filters' spectra."""
+    return backend.name != "NumPy" or size > LARGEST_DIRECT_FILTER

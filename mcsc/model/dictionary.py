@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, is_array, namespace, to_numpy
-from ..checks import check_number
+from ..backend import Array, namespace, to_numpy
 from ..errors import InvalidTypeError, InvalidValueError
 from ..files import read_npz, write_npz
+from .banks import check_analysis, check_target, check_weights
 from .lam import stored_lam
 from .spectra import supremum
 
@@ -94,95 +94,20 @@ class Dictionary:
     _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        common = _banks("common", self.common)
-        unique = _banks("unique", self.unique)
-        present = [b for b in (*(common or ()), *(unique or ())) if b is not None]
-        if not present:
-            raise InvalidValueError("Dictionary has no filters: give common, unique or both")
-        if common is not None and any(b is None for b in common):
-            raise InvalidValueError("common must hold one bank for every signal; found None in it")
-        if common is not None and unique is not None and len(common) != len(unique):
-            raise InvalidValueError(
-                f"common has {len(common)} banks and unique has {len(unique)}: "
-                "both must hold one for every signal"
-            )
-        if common is not None:
-            _same_filter_count("common", [b for b in common if b is not None])
-        signals = len(common) if common is not None else len(unique or ())
-        for m in range(signals):
-            pair = [b[m] for b in (common, unique) if b is not None and b[m] is not None]
-            if not pair:
-                raise InvalidValueError(
-                    f"signal {m} has no filters: common and unique[{m}] are None"
-                )
-            if len({b.shape[1] for b in pair}) > 1:  # type: ignore[union-attr]
-                raise InvalidValueError(
-                    f"channels of signal {m} differ: common[{m}] has shape "
-                    f"{tuple(pair[0].shape)}, unique[{m}] has shape "  # type: ignore[union-attr]
-                    f"{tuple(pair[1].shape)}; axis 1 is channels"  # type: ignore[union-attr]
-                )
+        common, unique = check_analysis(self.common, self.unique)
         object.__setattr__(self, "common", common)
         object.__setattr__(self, "unique", unique)
-        self._check_target()
-        self._check_extras()
-        namespace(*present, *self._targets())
-
-    def _targets(self) -> list[Array]:
-        return [b for b in (self.target_common, *(self.target_unique or ())) if b is not None]
-
-    def _check_target(self) -> None:
-        gc = self.target_common
-        if gc is not None:
-            if self.common is None:
-                raise InvalidValueError("target_common needs common filters, and common is None")
-            gc = _bank("target_common", gc, zero_filters=True)
-            if gc.shape[0] != self.common[0].shape[0]:
-                raise InvalidValueError(
-                    f"target_common has {gc.shape[0]} filters, common has "
-                    f"{self.common[0].shape[0]}: they share one code"
-                )
-            object.__setattr__(self, "target_common", gc)
-        if self.target_unique is not None:
-            gu = _banks("target_unique", self.target_unique, zero_filters=True) or ()
-            if self.unique is None or len(gu) != len(self.unique):
-                found = 0 if self.unique is None else len(self.unique)
-                raise InvalidValueError(
-                    f"target_unique has {len(gu)} banks, unique has {found}: give one for each "
-                    "(None where the target has no such part)"
-                )
-            for m, (g, d) in enumerate(zip(gu, self.unique, strict=True)):
-                if g is not None and (d is None or d.shape[0] != g.shape[0]):
-                    raise InvalidValueError(
-                        f"target_unique[{m}] has {g.shape[0]} filters, unique[{m}] has "
-                        f"{0 if d is None else d.shape[0]}: they share one code"
-                    )
-            object.__setattr__(self, "target_unique", gu)
-        channels = {int(b.shape[1]) for b in self._targets()}
-        if len(channels) > 1:
-            raise InvalidValueError(
-                f"target filters disagree about the target's channels: {channels}"
-            )
-
-    def _check_extras(self) -> None:
-        weights = self.signal_weights
-        if weights is not None:
-            if isinstance(weights, str) or not isinstance(weights, Sequence):
-                raise InvalidTypeError(
-                    "signal_weights must hold a number for every signal, found "
-                    f"{type(weights).__name__}"
-                )
-            if len(weights) != self.n_signals:
-                raise InvalidValueError(
-                    f"signal_weights has {len(weights)} entries for {self.n_signals} signals"
-                )
-            for m, w in enumerate(weights):
-                check_number(f"signal_weights[{m}]", w)
-            object.__setattr__(self, "signal_weights", tuple(float(w) for w in weights))
+        gc, gu = check_target(self.target_common, self.target_unique, common, unique)
+        object.__setattr__(self, "target_common", gc)
+        object.__setattr__(self, "target_unique", gu)
+        weights = check_weights(self.signal_weights, self.n_signals)
+        object.__setattr__(self, "signal_weights", weights)
         try:
             # A copy, and a proof that it can be written.
             object.__setattr__(self, "metadata", json.loads(json.dumps(dict(self.metadata))))
         except (TypeError, ValueError) as error:
             raise InvalidTypeError(f"metadata must hold what JSON can: {error}") from error
+        namespace(*self._analysis_banks(), *self._target_banks())
 
     # ------------------------------------------------------------------ shape
     @property
@@ -234,6 +159,9 @@ class Dictionary:
     def _analysis_banks(self) -> list[Array]:
         return [b for b in (*(self.common or ()), *(self.unique or ())) if b is not None]
 
+    def _target_banks(self) -> list[Array]:
+        return [b for b in (self.target_common, *(self.target_unique or ())) if b is not None]
+
     @cached_property
     def groups(self) -> tuple[Group, ...]:
         """The code groups in their order (common, unique of x, unique of y, ...), float64, NumPy.
@@ -270,7 +198,7 @@ class Dictionary:
             )
 
         text = f"Dictionary(common={shapes(self.common)}, unique={shapes(self.unique)}"
-        if self._targets():
+        if self._target_banks():
             gc = None if self.target_common is None else tuple(self.target_common.shape)
             text += f", target_common={gc}, target_unique={shapes(self.target_unique)}"
         if self.signal_weights is not None:
@@ -442,53 +370,3 @@ def embed(bank: np.ndarray, size: int) -> np.ndarray:
     before = (size - 1) // 2 - (s - 1) // 2
     pad = (before, size - s - before)
     return np.pad(np.asarray(bank, dtype=np.float64), ((0, 0), (0, 0), pad, pad))
-
-
-def _same_filter_count(name: str, banks: list[Array]) -> None:
-    counts = [int(b.shape[0]) for b in banks]
-    if len(set(counts)) > 1:
-        raise InvalidValueError(
-            f"{name} banks hold {', '.join(map(str, counts))} filters: a common code needs as "
-            "many filters in every signal"
-        )
-
-
-def _banks(name: str, banks: Any, *, zero_filters: bool = False) -> tuple[Array | None, ...] | None:
-    if banks is None:
-        return None
-    if is_array(banks) or not isinstance(banks, Sequence):
-        raise InvalidTypeError(
-            f"{name} must be a tuple with one filter bank (K, C, s, s) for every signal, "
-            f"found {type(banks).__name__}; for one signal write ({name},)"
-        )
-    if len(banks) == 0:
-        raise InvalidValueError(
-            f"{name} is an empty tuple: give one bank for every signal, or None"
-        )
-    return tuple(
-        None if b is None else _bank(f"{name}[{m}]", b, zero_filters=zero_filters)
-        for m, b in enumerate(banks)
-    )
-
-
-def _bank(name: str, bank: Any, *, zero_filters: bool) -> Array:
-    if not is_array(bank):
-        raise InvalidTypeError(f"{name} must be an array, found {type(bank).__name__}")
-    xp = namespace(bank)
-    shape = tuple(int(n) for n in bank.shape)
-    if bank.dtype not in (xp.float32, xp.float64):
-        raise InvalidTypeError(f"{name} has dtype {bank.dtype}: filters are float32 or float64")
-    if len(shape) != 4 or shape[2] != shape[3]:
-        raise InvalidValueError(f"{name} has shape {shape}: filters are (K, C, s, s)")
-    if 0 in shape:
-        raise InvalidValueError(f"{name} is empty: shape {shape}")
-    if not bool(xp.all(xp.isfinite(bank))):
-        raise InvalidValueError(f"{name} holds NaN or Inf")
-    if not zero_filters:
-        zero = to_numpy(xp.all(xp.reshape(bank, (shape[0], -1)) == 0, axis=1))
-        if zero.any():
-            raise InvalidValueError(
-                f"{name} has a zero filter, number {int(np.argmax(zero))}: its code would be "
-                "arbitrary; remove it"
-            )
-    return bank

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..backend import Array, Backend, backend_for, is_array, namespace
+from ..backend import Array, Backend, backend_for, namespace
+from ..checks import check_choice
 from ..errors import InvalidTypeError, InvalidValueError
 from ..types import Boundary
+from .certificate import Certificate
 from .codes import Codes
-from .convolution import BOUNDARIES, Operator, adjoint, make_operator
+from .convolution import (
+    DirectOperator,
+    FourierOperator,
+    Operator,
+    adjoint,
+    make_operator,
+    needs_spectra,
+)
 from .dictionary import Dictionary
 from .lam import lam_per_map
+from .registry import SOLVERS
+from .signals import check_masks, check_signals, stack_signals
 from .spectra import autocorrelation, gram_spectrum, hermitian_norm
 
 
@@ -80,43 +91,37 @@ class Problem:
             raise InvalidTypeError(
                 f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}"
             )
-        if self.boundary not in BOUNDARIES:
-            raise InvalidValueError(
-                f"boundary must be 'zero' or 'periodic', found {self.boundary!r}"
-            )
-        lam_maps = lam_per_map(self.lam, {g.name: len(g.bank) for g in dictionary.groups})
-        arrays = _check_signals(signals, dictionary)
+        check_choice("boundary", self.boundary, Boundary)
+        lam_maps = lam_per_map(self.lam, _maps_of(dictionary))
+        arrays = check_signals(signals, dictionary.channels)
         xp = namespace(*arrays)
         backend_for(arrays[0])
-        dtype = xp.result_type(*arrays)
-        masks = _check_masks(self.masks, arrays)
+        masks = check_masks(self.masks, arrays)
         h, w = (int(n) for n in arrays[0].shape[2:])
         if dictionary.filter_size > min(h, w):
             s = dictionary.filter_size
             raise InvalidValueError(
                 f"filters are larger than the image: filters {s}x{s}, image {h}x{w}"
             )
-        stacked, weights = [], []
-        for m, x in enumerate(arrays):
-            weight = None if masks is None or masks[m] is None else masks[m]
-            if weight is not None:
-                weight = xp.broadcast_to(xp.astype(weight, dtype), x.shape)
-                x = xp.where(weight > 0, x, xp.zeros((), dtype=x.dtype))
-            finite = xp.all(xp.isfinite(x))
-            if not bool(finite):
-                raise InvalidValueError(
-                    f"signals[{m}] holds NaN or Inf: replace them, or give masks with 0 there"
-                )
-            x = xp.astype(x, dtype)
-            if dictionary.signal_weights is not None:
-                # The dictionary's groups carry the same factor: ||w x - (w D) a||^2.
-                x = x * xp.asarray(dictionary.signal_weights[m], dtype=dtype)
-            stacked.append(x)
-            weights.append(weight if weight is not None else xp.ones(x.shape, dtype=dtype))
-        object.__setattr__(self, "stacked", xp.concat(stacked, axis=1))
-        masked = masks is not None and any(w is not None for w in masks)
-        object.__setattr__(self, "weights", xp.concat(weights, axis=1) if masked else None)
+        # The dictionary's groups carry the same factors: ||w x - (w D) a||^2.
+        stacked, weights = stack_signals(
+            arrays, masks, dictionary.signal_weights, xp.result_type(*arrays)
+        )
+        object.__setattr__(self, "stacked", stacked)
+        object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "lam_maps", lam_maps)
+
+    def with_lam(self, lam: Any) -> Problem:
+        """Return this problem with another lam; arrays and what was computed are shared."""
+        lam_maps = lam_per_map(lam, _maps_of(self.dictionary))
+        # What is cached (operators, constants, lambda_max) does not depend on lam.
+        other = object.__new__(Problem)
+        other.__dict__.update(self.__dict__ | {"lam": lam, "lam_maps": lam_maps})
+        return other
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what the problem is made from: operators hold modules, and are made anew."""
+        return Problem, (self.signals, self.dictionary, self.lam, self.masks, self.boundary)
 
     # ------------------------------------------------------------------- shape
     @property
@@ -134,6 +139,11 @@ class Problem:
         """Working precision."""
         return self.stacked.dtype
 
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number in the working precision."""
+        return int(self.backend.xp.finfo(self.dtype).bits) // 8
+
     @cached_property
     def backend(self) -> Backend:
         """Array library with its kernels."""
@@ -143,16 +153,23 @@ class Problem:
     @cached_property
     def operator(self) -> Operator:
         """``D`` and its adjoint in the working precision."""
-        return self._operator(self.dtype)
+        return make_operator(
+            self.dictionary.groups, self.shape, self.boundary, self.backend, self.dtype
+        )
 
     @cached_property
     def exact_operator(self) -> Operator:
-        """``D`` and its adjoint in float64, for certificates."""
-        xp = self.backend.xp
-        return self.operator if self.dtype == xp.float64 else self._operator(xp.float64)
+        """``D`` and its adjoint in float64, for certificates.
 
-    def _operator(self, dtype: Any) -> Operator:
-        return make_operator(self.dictionary.groups, self.shape, self.boundary, self.backend, dtype)
+        On NumPy always in space: spectra of all maps in float64 would be the largest arrays of a
+        solver that holds nonzeros alone.
+        """
+        d, backend = self.dictionary, self.backend
+        in_space = backend.name == "NumPy"
+        if self.itemsize == 8 and needs_spectra(backend, d.filter_size) != in_space:
+            return self.operator
+        kind = DirectOperator if in_space else FourierOperator
+        return kind(d.groups, self.shape, self.boundary, backend, backend.xp.float64)
 
     @cached_property
     def gram_kernel(self) -> np.ndarray:
@@ -184,28 +201,44 @@ class Problem:
         return 1.0 if self.weights is None else float(self.backend.xp.max(self.weights))
 
     # -------------------------------------------------------------- evaluation
+    def certificate(self) -> Certificate:
+        """Return what evaluates objective and dual value in float64; it copies the signals."""
+        xp = self.backend.xp
+        weights = None if self.weights is None else xp.astype(self.weights, xp.float64)
+        lam = xp.asarray(self.lam_maps, dtype=xp.float64)
+        return Certificate(self.exact_operator, xp.astype(self.stacked, xp.float64), weights, lam)
+
     def objective(self, codes: Codes) -> float:
         """Value of Eq. 5 at `codes`, evaluated in float64."""
-        from .certificate import Certificate
-
-        return Certificate(self).objective(self._maps(codes))
+        certificate = self.certificate()
+        return certificate.objective(*self._image(codes, certificate))
 
     def gap(self, codes: Codes) -> float:
         """Relative duality gap at `codes`: certified, (objective - dual bound) / objective."""
-        from .certificate import Certificate
-
-        return Certificate(self).evaluate(self._maps(codes)).gap
+        certificate = self.certificate()
+        return certificate.evaluate_image(*self._image(codes, certificate)).gap
 
     def gradient(self, codes: Codes) -> tuple[Array | None, tuple[Array | None, ...]]:
         """Gradient ``-D^T w^2 (s - D a)`` of the quadratic part, as dense (common, unique)."""
-        from .certificate import Certificate
-
-        residual = Certificate(self).weighted_residual(self._maps(codes))
+        certificate = self.certificate()
+        residual = certificate.weighted_residual(self._image(codes, certificate)[0])
         maps = -adjoint(self.exact_operator, self.backend, residual)
         maps = self.backend.xp.astype(maps, self.dtype)
         parts = {g.name: maps[:, g.maps, ...] for g in self.dictionary.groups}
         unique = tuple(parts.get(f"unique[{m}]") for m in range(self.dictionary.n_signals))
         return parts.get("common"), unique
+
+    def _image(self, codes: Codes, certificate: Certificate) -> tuple[Array, float]:
+        """``D a`` and ``sum lam |a|`` in float64; with NumPy from the nonzeros alone."""
+        self.check_codes(codes)
+        if self.backend.name != "NumPy":
+            return certificate.image(codes.stacked(self.dictionary))
+        image, penalty = np.zeros(self.stacked.shape), 0.0
+        for g, maps in zip(self.dictionary.groups, codes.present, strict=True):
+            image[:, g.channels] += maps.image(g.bank, self.boundary)
+            lam = self.lam_maps[g.maps][maps.coordinates().map]
+            penalty += float(np.dot(lam, np.abs(maps.value)))
+        return image, penalty
 
     def lambda_max(self) -> float:
         """Smallest number lam whose solution is zero: ``max |D^T w^2 s|``, in float64."""
@@ -213,13 +246,7 @@ class Problem:
 
     @cached_property
     def _lambda_max(self) -> float:
-        from .certificate import Certificate
-
-        return Certificate(self).largest_correlation()
-
-    def _maps(self, codes: Codes) -> Array:
-        self.check_codes(codes)
-        return codes.stacked(self.dictionary)
+        return self.certificate().largest_correlation()
 
     def check_codes(self, codes: Codes) -> None:
         """Raise ValueError or TypeError if `codes` are not codes of this problem."""
@@ -228,13 +255,8 @@ class Problem:
             raise InvalidValueError(
                 f"codes lie on a grid (N, H, W) = {codes.grid}, the signals on {expected}"
             )
-        d = self.dictionary
-        unique = codes._unique or (None,) * d.n_signals
-        found = [0 if g is None else g.shape[1] for g in (codes._common, *unique)]
-        wanted = [d.n_common, *d.n_unique]
-        if found != wanted:
-            raise InvalidValueError(f"codes have {found} maps a group, the dictionary has {wanted}")
-        namespace(codes._groups()[0].value, self.stacked)
+        codes.maps_for(self.dictionary)
+        namespace(codes.present[0].value, self.stacked)
 
     # ------------------------------------------------------------------ memory
     def memory_estimate(self, method: str) -> int:
@@ -244,10 +266,17 @@ class Problem:
         ----------
         method : str
             As in `mcsc.solve` ("auto" included).
-        """
-        from ..solvers.memory import estimate
 
-        return estimate(self, method)
+        Raises
+        ------
+        ValueError
+            There is no such method, or it does not take these arrays.
+
+        Notes
+        -----
+        Costs a look at the signals' pixels at most, and allocates nothing of their size.
+        """
+        return int(SOLVERS.resolve(method, self).memory(self))
 
 
 def lambda_max(
@@ -274,93 +303,5 @@ def lambda_max(
     return Problem(signals, dictionary, 1.0, masks, boundary).lambda_max()  # type: ignore[arg-type]
 
 
-# ---------------------------------------------------------------------- checks
-def _check_signals(signals: Any, dictionary: Dictionary) -> list[Array]:
-    if is_array(signals) or not isinstance(signals, Sequence):
-        raise InvalidTypeError(
-            f"signals must be a tuple of arrays, one for each image, found "
-            f"{type(signals).__name__}; for one image write (x,)"
-        )
-    if len(signals) != dictionary.n_signals:
-        raise InvalidValueError(
-            f"the dictionary is for {dictionary.n_signals} signals, found {len(signals)}"
-        )
-    arrays = []
-    for m, (x, channels) in enumerate(zip(signals, dictionary.channels, strict=True)):
-        if not is_array(x):
-            raise InvalidTypeError(
-                f"signals[{m}] must be a NumPy or CuPy array, found {type(x).__name__}"
-            )
-        xp = namespace(x)
-        if x.dtype not in (xp.float32, xp.float64):
-            raise InvalidTypeError(
-                f"signals[{m}] has dtype {x.dtype}: signals are float32 or float64; "
-                "mcsc.images.read_image scales integer images to [0, 1]"
-            )
-        shape = tuple(int(n) for n in x.shape)
-        if x.ndim not in (2, 3, 4):
-            raise InvalidValueError(
-                f"signals[{m}] has shape {shape}: a signal is (H, W), (C, H, W) or (N, C, H, W)"
-            )
-        if 0 in shape:
-            raise InvalidValueError(f"signals[{m}] is empty: shape {shape}")
-        x = xp.reshape(x, (1,) * (4 - x.ndim) + shape)
-        if x.shape[1] != channels:
-            hint = ""
-            if len(shape) == 3 and shape[2] == channels:
-                hint = "; axes are (C, H, W): move the channels to the front"
-            raise InvalidValueError(
-                f"signals[{m}] has shape {shape}, so {int(x.shape[1])} channels; the dictionary's "
-                f"filters of that signal have {channels}{hint}"
-            )
-        arrays.append(x)
-    namespace(*arrays)
-    for m, x in enumerate(arrays[1:], start=1):
-        if x.shape[2:] != arrays[0].shape[2:] or x.shape[0] != arrays[0].shape[0]:
-            raise InvalidValueError(
-                f"signals lie on different grids: signals[0] has shape "
-                f"{tuple(signals[0].shape)}, signals[{m}] has shape {tuple(signals[m].shape)}"
-            )
-    return arrays
-
-
-def _check_masks(masks: Any, arrays: list[Array]) -> list[Array | None] | None:
-    if masks is None:
-        return None
-    if is_array(masks) or not isinstance(masks, Sequence):
-        raise InvalidTypeError(
-            "masks must be a tuple with an array or None for each signal, found "
-            f"{type(masks).__name__}"
-        )
-    if len(masks) != len(arrays):
-        raise InvalidValueError(f"found {len(masks)} masks for {len(arrays)} signals")
-    out: list[Array | None] = []
-    for m, (mask, x) in enumerate(zip(masks, arrays, strict=True)):
-        if mask is None:
-            out.append(None)
-            continue
-        if not is_array(mask):
-            raise InvalidTypeError(f"masks[{m}] must be an array, found {type(mask).__name__}")
-        xp = namespace(mask, x)
-        if not xp.isdtype(mask.dtype, ("bool", "integral", "real floating")):
-            raise InvalidTypeError(f"masks[{m}] has dtype {mask.dtype}: weights are real numbers")
-        shape = tuple(int(n) for n in mask.shape)
-        full = (1,) * (4 - len(shape)) + shape
-        fits = len(shape) in (2, 3, 4) and all(
-            a in (1, int(b)) for a, b in zip(full[:2], x.shape[:2], strict=True)
-        )
-        if not fits or full[2:] != tuple(x.shape[2:]):
-            raise InvalidValueError(
-                f"masks[{m}] has shape {shape}, its signal has shape {tuple(x.shape)}: a mask is "
-                "(H, W) or has the signal's shape"
-            )
-        if xp.isdtype(mask.dtype, "integral") and bool(xp.any((mask != 0) & (mask != 1))):
-            raise InvalidValueError(
-                f"masks[{m}] holds integers other than 0 and 1: weights are not scaled; for a mask "
-                "image write mask > 0"
-            )
-        weight = xp.astype(xp.reshape(mask, full), x.dtype)
-        if not bool(xp.all(xp.isfinite(weight))) or bool(xp.any(weight < 0)):
-            raise InvalidValueError(f"masks[{m}] must be finite weights >= 0")
-        out.append(weight)
-    return out
+def _maps_of(dictionary: Dictionary) -> Mapping[str, int]:
+    return {g.name: len(g.bank) for g in dictionary.groups}

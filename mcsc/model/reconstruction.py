@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ..backend import Array, backend_for, to_numpy
+from ..checks import check_choice
 from ..errors import InvalidTypeError, InvalidValueError
-from ..types import Boundary
+from ..types import Boundary, Kind
 from .codes import Codes
-from .convolution import BOUNDARIES, fold, forward, make_operator
+from .convolution import forward, make_operator
 from .dictionary import Dictionary, Group
+from .sparse_maps import SparseMaps
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Parts:
 
 
 def reconstruct(
-    codes: Codes, dictionary: Dictionary, task: str = "restoration", *, boundary: Boundary = "zero"
+    codes: Codes, dictionary: Dictionary, task: Kind = "restoration", *, boundary: Boundary = "zero"
 ) -> Parts:
     r"""Reconstruct the target image from codes.
 
@@ -75,11 +76,9 @@ def reconstruct(
         raise InvalidTypeError(
             f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}"
         )
-    if task not in ("restoration", "fusion"):
-        raise InvalidValueError(f"task must be 'restoration' or 'fusion', found {task!r}")
-    if boundary not in BOUNDARIES:
-        raise InvalidValueError(f"boundary must be 'zero' or 'periodic', found {boundary!r}")
-    common_maps, unique_maps = fitting_maps(codes, dictionary)
+    check_choice("task", task, Kind)
+    check_choice("boundary", boundary, Boundary)
+    common_maps, unique_maps = codes.maps_for(dictionary)
     gc, gu = dictionary.target_common, dictionary.target_unique
     if gc is None and gu is None:
         if task == "fusion":
@@ -132,9 +131,8 @@ def signal_parts(
     ValueError
         `boundary` is unknown, or codes and dictionary do not fit.
     """
-    if boundary not in BOUNDARIES:
-        raise InvalidValueError(f"boundary must be 'zero' or 'periodic', found {boundary!r}")
-    common_maps, unique_maps = fitting_maps(codes, dictionary)
+    check_choice("boundary", boundary, Boundary)
+    common_maps, unique_maps = codes.maps_for(dictionary)
     parts = []
     for m in range(dictionary.n_signals):
         dc = None if dictionary.common is None else dictionary.common[m]
@@ -147,17 +145,9 @@ def signal_parts(
     return tuple(parts)
 
 
-def fitting_maps(codes: Codes, dictionary: Dictionary) -> tuple[Any, tuple[Any, ...]]:
-    """Sparse common and unique maps; refuse others than the dictionary has filters for."""
-    unique = codes._unique or (None,) * dictionary.n_signals
-    found = [0 if maps is None else maps.shape[1] for maps in (codes._common, *unique)]
-    wanted = [dictionary.n_common, *dictionary.n_unique]
-    if found != wanted:
-        raise InvalidValueError(f"codes have {found} maps a group, the dictionary has {wanted}")
-    return codes._common, unique
-
-
-def _synthesise(maps: Any, bank: Array | None, name: str, boundary: Boundary) -> Array | None:
+def _synthesise(
+    maps: SparseMaps | None, bank: Array | None, name: str, boundary: Boundary
+) -> Array | None:
     """``sum_k bank_k * maps_k`` as an image (N, C, H, W), from sparse maps."""
     if maps is None or bank is None:
         return None
@@ -171,25 +161,7 @@ def _synthesise(maps: Any, bank: Array | None, name: str, boundary: Boundary) ->
         )
     backend = backend_for(maps.value)
     if backend.name == "NumPy":
-        return _from_nonzeros(maps, filters, boundary)
+        return maps.image(filters, boundary).astype(maps.value.dtype)
     group = Group(name, slice(0, filters.shape[0]), slice(0, filters.shape[1]), filters)
     operator = make_operator([group], shape, boundary, backend, maps.value.dtype)
     return forward(operator, backend, maps.dense())
-
-
-def _from_nonzeros(maps: Any, filters: np.ndarray, boundary: Boundary) -> np.ndarray:
-    """The same from the nonzeros alone, at C s s additions each: no map is made dense."""
-    n, _, h, w = maps.shape
-    _, channels, size, _ = filters.shape
-    tall, wide = h + size - 1, w + size - 1
-    image = np.zeros((channels, n * tall * wide))
-    sample, number, row, column = np.unravel_index(maps.index, maps.shape)
-    corner = (sample * tall + row) * wide + column
-    for i, j in np.ndindex(size, size):
-        place = corner + i * wide + j
-        for c in range(channels):
-            weights = maps.value * filters[number, c, i, j]
-            image[c] += np.bincount(place, weights, image.shape[1])
-    padded = np.ascontiguousarray(image.reshape(channels, n, tall, wide).swapaxes(0, 1))
-    folded = fold(padded, (h, w), (size - 1) // 2, boundary)
-    return folded.astype(maps.value.dtype)

@@ -50,9 +50,19 @@ def hermitian_norm(gram: np.ndarray) -> float:
 
 def supremum(bank: np.ndarray) -> float:
     """Upper bound on the squared norm of a bank's operator, see `Dictionary.lipschitz`."""
-    s = bank.shape[2]
-    n = (32 if min(bank.shape[:2]) <= 8 else 8) * s
+    s, n = bank.shape[2], _sampling(bank)
     if bank.shape[0] < bank.shape[1]:  # fewer maps than channels: the smaller Gram matrix
         bank = np.swapaxes(bank, 0, 1)
     sampled = hermitian_norm(gram_spectrum(autocorrelation(bank), (n, n)))
     return sampled / float(np.cos(np.pi * (s - 1) / n)) ** 2
+
+
+def supremum_memory(bank: np.ndarray) -> int:
+    """Bytes that `supremum` takes: the Gram matrices on its grid, their spectra and norms."""
+    matrices = min(bank.shape[:2]) ** 2
+    return int(_sampling(bank) ** 2 * 24 * matrices)
+
+
+def _sampling(bank: np.ndarray) -> int:
+    """Frequencies of an axis at which the Gram matrix is looked at."""
+    return int((32 if min(bank.shape[:2]) <= 8 else 8) * bank.shape[2])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..checks import check_kind
+from ..checks import check_choice
 from ..tables import Table
 from ..types import Floats, Kind
 from . import full_reference, no_reference
@@ -30,7 +30,7 @@ class Measure:
 
     def __post_init__(self) -> None:
         """Refuse a kind that no task has."""
-        check_kind(f"kind of the measure {self.name}", self.kind)
+        check_choice(f"kind of the measure {self.name}", self.kind, Kind)
 
 
 MEASURES: Table[Measure] = Table("measure", group="mcsc.measures")

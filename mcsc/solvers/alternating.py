@@ -12,10 +12,12 @@ from dataclasses import replace
 
 from ..backend import Array
 from ..backend.base import Tile
+from ..model.codes import Codes
 from ..model.convolution import Operator, forward, make_operator
 from ..model.dictionary import Group
 from ..model.problem import Problem
-from .driver import DenseSolver
+from ..model.spectra import supremum_memory
+from .base import DenseSolver
 
 
 class Alternating(DenseSolver):
@@ -25,11 +27,11 @@ class Alternating(DenseSolver):
     ----------
     problem : Problem
         What to solve.
-    start : array (N, K, H, W)
-        First codes; overwritten.
-    inner_steps : int or None
-        ISTA steps on a block before the next; None: until `inner_tol`.
-    inner_tol : float or None
+    start : Codes or None
+        First codes; None: zero.
+    inner_steps : int, optional
+        ISTA steps on a block before the next. By default as many as `inner_tol` takes, or 10.
+    inner_tol : float, optional
         Leave a block when its image changes by less than this, relative to its norm.
 
     Notes
@@ -39,14 +41,21 @@ class Alternating(DenseSolver):
     """
 
     name = "alternating"
+    max_iter = 2_000  # sweeps over all blocks
+    options = frozenset({"inner_steps", "inner_tol"})
 
     def __init__(
-        self, problem: Problem, start: Array, inner_steps: int | None, inner_tol: float | None
+        self,
+        problem: Problem,
+        start: Codes | None,
+        inner_steps: int | None = None,
+        inner_tol: float | None = None,
     ) -> None:
-        super().__init__(problem)
+        super().__init__(problem, start)
+        if inner_steps is None and inner_tol is None:
+            inner_steps = 10
         xp = problem.backend.xp
-        self._backend = problem.backend
-        self._x = start
+        self._x = self.first_maps(start)
         self._inner_steps = inner_steps
         self._inner_tol = inner_tol
         self.check_every = max(1, round(self.check_every / (inner_steps or 10)))
@@ -70,10 +79,18 @@ class Alternating(DenseSolver):
             )
             thresholds = xp.asarray(problem.lam_maps[g.maps] * step, dtype=problem.dtype)
             # Thresholds are addressed by a map's place among all maps.
-            padded = xp.zeros((start.shape[1],), dtype=problem.dtype)
+            padded = xp.zeros((self._x.shape[1],), dtype=problem.dtype)
             padded[g.maps] = thresholds
             self._blocks.append((g, operator, step, padded))
-            self._images.append(forward(operator, self._backend, start[:, g.maps, ...]))
+            self._images.append(forward(operator, self._backend, self._x[:, g.maps, ...]))
+
+    @classmethod
+    def memory(cls, problem: Problem) -> int:
+        """As the other dense solvers, or what the bounds of `Dictionary.lipschitz` take."""
+        bounds = max(supremum_memory(g.bank) for g in problem.dictionary.groups)
+        h, w = problem.shape
+        codes = problem.n_samples * problem.dictionary.n_maps * h * w * problem.itemsize
+        return max(super().memory(problem), codes + bounds)
 
     def maps(self) -> Array:
         """Return the current codes, stacked."""

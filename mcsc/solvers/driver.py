@@ -6,69 +6,18 @@ import math
 import signal as signals
 import threading
 import time
-import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, TypeAlias
 
-from ..backend import Array
-from ..model.certificate import Certificate, Evaluation, relative_gap
-from ..model.codes import Codes
+from ..model.certificate import relative_gap
 from ..model.problem import Problem
-from .progress import ProgressBar
-from .result import ConvergenceWarning, History, Progress, Result
+from ..progress import GapBar
+from .base import Solver
+from .result import History, Progress, Result, Stop
 
-Callback = Callable[[Progress], Any]
-Stop = Literal["converged", "max_iter", "callback", "interrupted", "overflow"]
-
-
-class Solver(Protocol):
-    """A small state machine: `step` iterates, the rest looks at the state."""
-
-    name: str
-
-    def step(self) -> None:
-        """Do one iteration."""
-        ...
-
-    def due(self, iteration: int, tol: float) -> bool:
-        """True if a certificate is worth its cost now; all of them stay under 10 % of the run."""
-        ...
-
-    def evaluate(self, certificate: Certificate) -> Evaluation:
-        """Evaluate objective and dual value at the codes that `codes` would return."""
-        ...
-
-    def codes(self) -> Codes:
-        """Return the current codes."""
-        ...
-
-
-class DenseSolver(ABC):
-    """What the solvers share that hold all maps, (N, K, H, W), as one dense array."""
-
-    check_every = 25
-
-    def __init__(self, problem: Problem) -> None:
-        self._problem = problem
-
-    @abstractmethod
-    def maps(self) -> Array:
-        """Return the current codes, stacked."""
-
-    def due(self, iteration: int, tol: float) -> bool:
-        """Evaluate after every `check_every` iterations."""
-        return iteration % self.check_every == 0
-
-    def evaluate(self, certificate: Certificate) -> Evaluation:
-        """Evaluate the dense codes: one synthesis and one analysis in float64."""
-        return certificate.evaluate(self.maps())
-
-    def codes(self) -> Codes:
-        """Return the codes, made sparse."""
-        return Codes.from_stacked(self.maps(), self._problem.dictionary)
+Callback: TypeAlias = Callable[[Progress], Any]
 
 
 @dataclass
@@ -131,10 +80,14 @@ def run(
     max_iter: int,
     callback: Callback | None,
     progress: bool,
+    title: str,
     note: str = "",
 ) -> Result:
-    """Iterate `solver` until the certified gap is at most `tol`, or something stops it."""
-    certificate = Certificate(problem)
+    """Iterate `solver` until the certified gap is at most `tol`, or something stops it.
+
+    `title` is shown beside the progress bar, `note` is appended to the result's message.
+    """
+    certificate = problem.certificate()
     history = History()
     best_dual = 0.0  # theta = 0 is always feasible
     iteration = 0
@@ -154,13 +107,13 @@ def run(
         history.gap.append(gap)
 
     def report() -> bool:
-        bar.update(gap, iteration)
+        bar.show(gap, iteration)
         if callback is None:
             return False
         state = Progress(solver.name, iteration, history.seconds[-1], objective, gap)
         return asks_to_stop(callback, state)
 
-    with deferred_interrupt() as interrupt, ProgressBar(solver.name, tol, shown=progress) as bar:
+    with deferred_interrupt() as interrupt, GapBar(title, tol, shown=progress) as bar:
         evaluated = False
         try:
             evaluate()
@@ -177,7 +130,7 @@ def run(
                 while not evaluated:
                     solver.step()
                     iteration += 1
-                    bar.update(gap, iteration)
+                    bar.show(gap, iteration)
                     if interrupt.asked or iteration >= max_iter or solver.due(iteration, tol):
                         break
                 evaluate()
@@ -193,7 +146,7 @@ def run(
                 else:
                     stopped = "max_iter"
         except KeyboardInterrupt:
-            if interrupt.depth:  # the second Ctrl-C: the loop around this one ends at once, too
+            if interrupt.depth and interrupt.asked:  # the second: the loop around this one ends too
                 raise
             # From the callback, or outside the main thread: what is there is still certified.
             stopped = "interrupted"
@@ -213,7 +166,6 @@ def run(
         message = (
             f"not converged ({reasons[stopped]}): certified relative gap {gap:.2g}, wanted {tol:g}"
         )
-        warnings.warn(f"{solver.name} {message}", ConvergenceWarning, stacklevel=3)
     return Result(
         codes=solver.codes(),
         objective=objective,

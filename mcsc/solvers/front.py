@@ -3,60 +3,145 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ..backend import Array, is_array, move_to_cuda, to_numpy
-from ..checks import check_number, check_whole, is_number
-from ..errors import InvalidTypeError, InvalidValueError
+import numpy as np
+
+from ..backend import Array, is_array, move_to_cuda
+from ..checks import check_choice, check_number, check_whole, is_number
+from ..errors import InvalidTypeError, InvalidValueError, OutOfMemoryError
 from ..model.codes import Codes
+from ..model.dictionary import Dictionary
 from ..model.problem import Problem
-from ..types import Boundary
-from .admm import Admm
-from .alternating import Alternating
-from .driver import Callback, Solver, run
-from .memory import refuse_if_too_large
-from .proximal import Fista, Ista
-from .result import Result
-
-METHODS = ("ista", "fista", "admm", "alternating", "working-set")
-_MAX_ITER = {
-    "ista": 20_000,
-    "fista": 10_000,
-    "admm": 5_000,
-    "alternating": 2_000,
-    "working-set": 1_000,
-}
+from ..model.registry import SOLVERS
+from ..types import Boundary, Device
+from .base import Solver
+from .driver import Callback, run
+from .result import Result, warn_unless_converged
 
 
-def choose(problem: Problem) -> tuple[str, str]:
-    """Return the method that "auto" takes for this problem, and why.
+@dataclass(frozen=True)
+class Options:
+    """How to solve, checked; the fields are arguments of `solve`."""
 
-    On a CPU no lam was found at which an FFT method arrives first
-    (``benchmarks/exact/crossover.py``, two EPYC cores, 128x128, 3 x 64 filters of 8x8, gap 1e-3,
-    either boundary): at 10 % of lambda_max the working set takes 0.2-0.3 s against 12 s or more, at
-    0.1 % 8 s against 30 s, and at 0.03 % it is the only one to arrive within 40 s. The support is
-    bounded by the number of pixels and channels, so that with 192 maps it stays below 1.1 %. With 1
-    to 8 filters a group, where up to half of all coefficients are nonzero, it was the first to
-    arrive too; where no method arrived (0.1 % of lambda_max and less) their gaps were of one size.
+    method: str = "auto"
+    tol: float = 1e-4
+    max_iter: int | None = None
+    callback: Callback | None = None
+    progress: bool = False
+    inner_steps: int | None = None
+    inner_tol: float | None = None
 
-    On a GPU, ADMM: it takes the fewest iterations. That is not measured yet.
+    def __post_init__(self) -> None:
+        if self.method != "auto":
+            self._refuse_options_of_others(SOLVERS[self.method])
+        check_number("tol", self.tol)
+        for name in ("max_iter", "inner_steps"):
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name))
+        share = self.inner_tol
+        if share is not None and not (is_number(share) and 0 < share < 1):
+            raise InvalidValueError(f"inner_tol must be between 0 and 1, found {share!r}")
+        if self.callback is not None and not callable(self.callback):
+            raise InvalidTypeError(
+                f"callback must be callable, found {type(self.callback).__name__}"
+            )
+
+    def _own(self) -> dict[str, Any]:
+        """The given ones of the options that only some solvers have."""
+        named = {"inner_steps": self.inner_steps, "inner_tol": self.inner_tol}
+        return {name: value for name, value in named.items() if value is not None}
+
+    def _refuse_options_of_others(self, solver: type[Solver]) -> None:
+        for name in self._own():
+            if name not in solver.options:
+                owners = [n for n in SOLVERS.names if name in SOLVERS[n].options]
+                raise InvalidValueError(
+                    f"{name} is for method={' or '.join(map(repr, owners))}, "
+                    f"not for {solver.name!r}"
+                )
+
+    def solver(self, problem: Problem) -> tuple[type[Solver], str]:
+        """Return the class of the solver, and a note if it was chosen here."""
+        found: type[Solver] = SOLVERS.resolve(self.method, problem)
+        self._refuse_options_of_others(found)
+        if self.method != "auto":
+            return found, ""
+        return found, f"; method 'auto' took {found.name!r}: {found.merit}"
+
+    def make(self, solver: type[Solver], problem: Problem, start: Codes | None) -> Solver:
+        """Return the solver at its start."""
+        return solver(problem, start, **self._own())
+
+
+def prepare(
+    signals: Any, dictionary: Any, lam: Any, masks: Any, boundary: Boundary, device: Device
+) -> tuple[Problem, bool]:
+    """Return the problem on the device that was asked for, and whether its arrays were moved.
+
+    What is no array is left to `Problem` to refuse.
     """
-    if problem.backend.name == "NumPy":
-        return "working-set", "the fastest on a CPU at every lam that was measured"
-    return "admm", "on a GPU it takes the fewest iterations"
+    check_choice("device", device, Device)
+
+    def each(arrays: Any) -> Any:
+        if is_array(arrays) or not isinstance(arrays, Sequence):
+            return arrays
+        return tuple(move_to_cuda(a) if is_array(a) else a for a in arrays)
+
+    given = [a for a in signals if is_array(a)] if isinstance(signals, Sequence) else []
+    on_gpu = any(type(a).__module__.startswith("cupy") for a in given)
+    if device == "cpu" and on_gpu:
+        raise InvalidValueError(
+            "device='cpu' was asked for, but signals are CuPy arrays: use .get() first"
+        )
+    moved = device == "cuda" and bool(given)
+    if moved:
+        signals, masks = each(signals), each(masks)
+    return Problem(signals, dictionary, lam, masks, boundary), moved and not on_gpu
+
+
+def solve_problem(
+    problem: Problem,
+    options: Options,
+    init: Result | Codes | None = None,
+    *,
+    started: float | None = None,
+    title: str = "",
+) -> Result:
+    """Solve a problem where its arrays are; nothing is said if it does not converge."""
+    started = time.perf_counter() if started is None else started
+    chosen, note = options.solver(problem)
+    _refuse_if_too_large(problem, chosen)
+    return run(
+        problem,
+        options.make(chosen, problem, _start(problem, init)),
+        started=started,
+        tol=options.tol,
+        max_iter=chosen.max_iter if options.max_iter is None else options.max_iter,
+        callback=options.callback,
+        progress=options.progress,
+        title=f"{chosen.name}{title}",
+        note=note,
+    )
+
+
+def bring_home(result: Result) -> Result:
+    """Return a result with its codes as NumPy arrays; the nonzeros move, no map is made dense."""
+    return replace(result, codes=result.codes.to(np.zeros(0)))
 
 
 def solve(
     signals: Sequence[Array],
-    dictionary: Any,
+    dictionary: Dictionary,
     lam: Any,
     *,
     method: str = "auto",
     boundary: Boundary = "zero",
     tol: float = 1e-4,
     masks: Sequence[Array | None] | None = None,
-    device: str = "auto",
+    device: Device = "auto",
     init: Result | Codes | None = None,
     max_iter: int | None = None,
     inner_steps: int | None = None,
@@ -80,9 +165,10 @@ def solve(
         Filters for M signals of those channels.
     lam : float, or one entry a code group, or one number a map
         Weight of the l1 norm, > 0; see `Problem`. Nothing is rescaled.
-    method : {"auto", "ista", "fista", "admm", "alternating", "working-set"}
+    method : {"auto", "working-set", "admm", "fista", "alternating", "ista"}
         All reach the same optimum. "auto" takes the working set for NumPy arrays and ADMM for
-        CuPy arrays (see Notes); the result says which.
+        CuPy arrays (see Notes); the result says which. `mcsc.solvers.SOLVERS` holds them, and
+        those that others have registered.
     boundary : {"zero", "periodic"}
         Codes are zero outside the image ("same" convolution), or circular.
     tol : float
@@ -92,9 +178,10 @@ def solve(
     masks : tuple of M (array or None), optional
         Weights w >= 0 in ``1/2 ||w (x - ...)||^2``; 0 marks unknown pixels.
     device : {"auto", "cpu", "cuda"}
-        "cuda" moves NumPy arrays to the GPU once, and the codes back.
+        "cuda" moves NumPy arrays to the GPU once, and the nonzero codes back.
     init : Result or Codes, optional
-        Warm start on the same grid and dictionary.
+        Warm start on the same grid and dictionary. Of another array library, its nonzeros are
+        moved.
     max_iter : int, optional
         Iterations at most (sweeps over all blocks for "alternating").
     inner_steps : int, optional
@@ -152,73 +239,11 @@ def solve(
     (True, (1, 4, 32, 32))
     """
     started = time.perf_counter()
-    _check_options(method, tol, device, max_iter, inner_steps, inner_tol, callback)
-    signals, masks, came_from_numpy = _on_device(signals, masks, device)
-    problem = Problem(signals, dictionary, lam, masks, boundary)  # type: ignore[arg-type]
-    note = ""
-    if method == "working-set" and problem.backend.name != "NumPy":
-        raise InvalidValueError("method='working-set' runs on the CPU: pass NumPy arrays")
-    if method == "auto":
-        method, why = choose(problem)
-        note = f"; method 'auto' took {method!r}: {why}"
-    refuse_if_too_large(problem, method)
-    solver = _make(problem, method, _start(problem, init), inner_steps, inner_tol)
-    result = run(
-        problem,
-        solver,
-        started=started,
-        tol=tol,
-        max_iter=_MAX_ITER[method] if max_iter is None else max_iter,
-        callback=callback,
-        progress=progress,
-        note=note,
-    )
-    if came_from_numpy:
-        result = _on_host(result)
-    return result
-
-
-def _on_device(signals: Any, masks: Any, device: str) -> tuple[Any, Any, bool]:
-    """Move NumPy arrays to the GPU where that was asked for; what is no array is refused later."""
-
-    def each(arrays: Any, convert: Callable[[Array], Array]) -> Any:
-        if is_array(arrays) or not isinstance(arrays, Sequence):
-            return arrays
-        return tuple(convert(a) if is_array(a) else a for a in arrays)
-
-    given = [a for a in signals if is_array(a)] if isinstance(signals, Sequence) else []
-    on_gpu = any(type(a).__module__.startswith("cupy") for a in given)
-    if device == "cpu" and on_gpu:
-        raise InvalidValueError(
-            "device='cpu' was asked for, but signals are CuPy arrays: use .get() first"
-        )
-    if device == "cuda" and given:
-        return each(signals, move_to_cuda), each(masks, move_to_cuda), not on_gpu
-    return signals, masks, False
-
-
-def _make(
-    problem: Problem,
-    method: str,
-    init: Codes | None,
-    inner_steps: int | None,
-    inner_tol: float | None,
-) -> Solver:
-    if method == "working-set":
-        # Numba and its kernels are loaded only when they are needed.
-        from .working_set import WorkingSet
-
-        return WorkingSet(problem, init)
-    start = _dense(problem, init)
-    if method == "ista":
-        return Ista(problem, start)
-    if method == "fista":
-        return Fista(problem, start)
-    if method == "admm":
-        return Admm(problem, start)
-    if inner_steps is None and inner_tol is None:
-        inner_steps = 10
-    return Alternating(problem, start, inner_steps, inner_tol)
+    options = Options(method, tol, max_iter, callback, progress, inner_steps, inner_tol)
+    problem, moved = prepare(signals, dictionary, lam, masks, boundary, device)
+    result = solve_problem(problem, options, init, started=started)
+    warn_unless_converged(result)
+    return bring_home(result) if moved else result
 
 
 def _start(problem: Problem, init: Result | Codes | None) -> Codes | None:
@@ -227,48 +252,20 @@ def _start(problem: Problem, init: Result | Codes | None) -> Codes | None:
     codes = init.codes if isinstance(init, Result) else init
     if not isinstance(codes, Codes):
         raise InvalidTypeError(f"init must be a Result or Codes, found {type(init).__name__}")
+    codes = codes.to(problem.stacked)
     problem.check_codes(codes)
     return codes
 
 
-def _dense(problem: Problem, init: Codes | None) -> Array:
-    xp = problem.backend.xp
-    if init is None:
-        shape = (problem.n_samples, problem.dictionary.n_maps, *problem.shape)
-        return xp.zeros(shape, dtype=problem.dtype)
-    return xp.astype(init.stacked(problem.dictionary), problem.dtype)
-
-
-def _on_host(result: Result) -> Result:
-    from dataclasses import replace
-
-    dense = [
-        None if g is None else to_numpy(g) for g in (result.codes.common, *result.codes.unique)
-    ]
-    return replace(result, codes=Codes.from_dense(dense[0], dense[1:]))
-
-
-def _check_options(
-    method: str,
-    tol: float,
-    device: str,
-    max_iter: int | None,
-    inner_steps: int | None,
-    inner_tol: float | None,
-    callback: Any,
-) -> None:
-    if method not in ("auto", *METHODS):
-        names = ", ".join(repr(m) for m in ("auto", *METHODS))
-        raise InvalidValueError(f"method must be one of {names}, found {method!r}")
-    if device not in ("auto", "cpu", "cuda"):
-        raise InvalidValueError(f"device must be 'auto', 'cpu' or 'cuda', found {device!r}")
-    check_number("tol", tol)
-    for name, value in (("max_iter", max_iter), ("inner_steps", inner_steps)):
-        if value is not None:
-            check_whole(name, value)
-    if inner_tol is not None and not (is_number(inner_tol) and 0 < inner_tol < 1):
-        raise InvalidValueError(f"inner_tol must be between 0 and 1, found {inner_tol!r}")
-    if method != "alternating" and (inner_steps is not None or inner_tol is not None):
-        raise InvalidValueError("inner_steps and inner_tol are for method='alternating'")
-    if callback is not None and not callable(callback):
-        raise InvalidTypeError(f"callback must be callable, found {type(callback).__name__}")
+def _refuse_if_too_large(problem: Problem, solver: type[Solver]) -> None:
+    """Raise MemoryError, with both numbers, if the estimate exceeds what is available."""
+    available = problem.backend.available_memory()
+    needed = solver.memory(problem)
+    if available is not None and needed > available:
+        n, k = problem.n_samples, problem.dictionary.n_maps
+        h, w = problem.shape
+        raise OutOfMemoryError(
+            f"method {solver.name!r} needs about {needed / 2**30:.1f} GiB for {n}x{k} maps of "
+            f"{h}x{w}, and {available / 2**30:.1f} GiB are free: solve in tiles, in float32, or "
+            "use fewer filters"
+        )

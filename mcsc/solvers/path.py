@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import math
+import numbers
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from ..backend import Array
-from ..errors import InvalidValueError
+from ..backend import Array, is_array, namespace, to_numpy
+from ..checks import check_number
+from ..errors import InvalidTypeError, InvalidValueError
+from ..model.codes import Codes
 from ..model.dictionary import Dictionary
 from ..model.problem import Problem
-from ..types import Boundary
-from .front import solve
-from .result import Result
+from ..types import Boundary, Device
+from .driver import Callback, deferred_interrupt
+from .front import Options, bring_home, prepare, solve_problem
+from .result import ConvergenceWarning, Result, warn_unless_converged
+
+_MOST_SOLVES = 60
+_SMALLEST = 1e-4  # of lambda_max
+_TIGHTEN = 10.0
 
 
 def solve_path(
@@ -28,54 +37,70 @@ def solve_path(
     boundary: Boundary = "zero",
     tol: float = 1e-4,
     masks: Sequence[Array | None] | None = None,
-    device: str = "auto",
+    device: Device = "auto",
+    init: Result | Codes | None = None,
+    max_iter: int | None = None,
+    callback: Callback | None = None,
     progress: bool = False,
 ) -> list[Result]:
     """Solve Eq. 5 for a decreasing sequence of lam, each started from the last.
 
     Parameters
     ----------
-    signals, dictionary, method, boundary, tol, masks, device, progress
+    signals, dictionary
         As in `mcsc.solve`.
     lams : sequence of float
         Decreasing and > 0.
+    method, boundary, tol, masks, device, progress
+        As in `mcsc.solve`.
+    init : Result or Codes, optional
+        Warm start of the first.
+    max_iter : int, optional
+        Iterations at most, for each lam.
+    callback : callable, optional
+        As in `mcsc.solve`; to stop means to stop the whole path.
 
     Returns
     -------
     list of Result
-        In the order of `lams`, each certified on its own.
+        In the order of `lams`, each certified on its own. Ctrl-C or the callback end the list with
+        the lam that was in work.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Once for each lam whose gap did not reach `tol`.
 
     Raises
     ------
-    ValueError
-        `lams` is empty or does not decrease.
+    TypeError, ValueError
+        `lams` is empty or does not decrease, or what `mcsc.solve` refuses.
+    MemoryError, RuntimeError
+        As in `mcsc.solve`.
 
     Notes
     -----
     The working-set solver gains most: the support grows along the path, and what is already active
-    is not searched again.
+    is not searched again. Signals are checked, stacked and moved to a device once.
     """
-    values = [float(lam) for lam in lams]
+    options = Options(method, tol, max_iter, callback, progress)
+    values = _numbers("lams", lams)
     if not values:
         raise InvalidValueError("lams is empty")
     if any(b >= a for a, b in pairwise(values)):
         raise InvalidValueError("lams must decrease: a warm start needs the smaller support first")
+    problem, moved = prepare(signals, dictionary, values[0], masks, boundary, device)
     results: list[Result] = []
-    for lam in values:
-        results.append(
-            solve(
-                signals,
-                dictionary,
-                lam,
-                method=method,
-                boundary=boundary,
-                tol=tol,
-                masks=masks,
-                device=device,
-                init=results[-1] if results else None,
-                progress=progress,
-            )
-        )
+    start = init
+    with deferred_interrupt() as interrupt:
+        for lam in values:
+            problem = problem.with_lam(lam)  # from the last, with all that it has computed
+            result = solve_problem(problem, options, start, title=f", lam {lam:.3g}")
+            warn_unless_converged(result)
+            results.append(bring_home(result) if moved else result)
+            if interrupt.asked or result.stopped in ("callback", "interrupted"):
+                break
+            start = result
     return results
 
 
@@ -89,6 +114,8 @@ class Discrepancy:
     """Root mean square of the weighted residual over all known pixels."""
     target: float
     """What the noise standard deviation asks for."""
+    reached: bool
+    """True if the residual is within `rtol` of the target."""
 
 
 def solve_discrepancy(
@@ -101,110 +128,184 @@ def solve_discrepancy(
     boundary: Boundary = "zero",
     tol: float = 1e-3,
     masks: Sequence[Array | None] | None = None,
-    device: str = "auto",
+    device: Device = "auto",
+    init: Result | Codes | None = None,
+    max_iter: int | None = None,
+    callback: Callback | None = None,
+    progress: bool = False,
 ) -> Discrepancy:
     r"""Choose lam by the discrepancy principle and solve Eq. 5.
 
     Finds lam with :math:`\sum_m \|w_m (x_m - D_m a(\lambda))\|^2 = \sum_m \sigma_m^2 \|w_m\|^2`:
-    what is left unexplained is as large as the noise. The left side grows with lam, from which
+    what is left unexplained is as large as the noise. The weights w are those of the data term, a
+    mask times the dictionary's weight of the signal. The left side grows with lam, from which
     follows a bracketing search along a path of warm starts.
 
     Parameters
     ----------
-    signals, dictionary, method, boundary, tol, masks, device
+    signals, dictionary
         As in `mcsc.solve`.
     noise : float or one for each signal
         Standard deviation of the noise in the signals' unit, > 0.
     rtol : float
-        Relative tolerance on the residual.
+        Relative tolerance on the root mean square of the residual, > 0.
+    method, boundary, tol, masks, device, progress
+        As in `mcsc.solve`.
+    init : Result or Codes, optional
+        Warm start of the first lam that is tried.
+    max_iter : int, optional
+        Iterations at most, for each lam.
+    callback : callable, optional
+        As in `mcsc.solve`; to stop means to stop the search.
 
     Returns
     -------
     Discrepancy
-        lam, the solution there, residual and target.
+        lam, the solution there, residual and target, and whether it is within `rtol`. Ctrl-C
+        returns what there is.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The residual did not come within `rtol`, or the solution's gap did not reach `tol`.
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         `noise` is not > 0; the signals are smaller than the noise, so that every lam leaves less
-        than asked for; or no lam down to 1e-4 of `lambda_max` leaves so little.
+        than asked for; no lam down to 1e-4 of `lambda_max` leaves so little; or what `mcsc.solve`
+        refuses.
+    MemoryError, RuntimeError
+        As in `mcsc.solve`.
+
+    Notes
+    -----
+    A solution of relative gap g leaves a residual that is right to about :math:`\sqrt g`. Where
+    that turns out too vague for `rtol`, the search goes on with a tenth and a hundredth of `tol`.
 
     References
     ----------
     V. A. Morozov, Methods for Solving Incorrectly Posed Problems, 1984.
     """
-    problem = Problem(tuple(signals), dictionary, 1.0, _masks(masks), boundary)
-    sigmas = [noise] * len(problem.signals) if isinstance(noise, (int, float)) else list(noise)
-    if len(sigmas) != len(problem.signals) or not all(0 < s < math.inf for s in sigmas):
-        raise InvalidValueError(
-            f"noise must be one number > 0, or one for each signal, found {noise!r}"
-        )
-    energy, target, known = _energies(problem, [float(s) for s in sigmas])
+    options = Options(method, tol, max_iter, callback, progress)
+    check_number("rtol", rtol)
+    problem, moved = prepare(signals, dictionary, 1.0, masks, boundary, device)
+    sigmas = _noise(noise, len(problem.signals))
+    energy, target, known = _energies(problem, sigmas)
     if energy <= target:
         raise InvalidValueError(
             f"the signals' root mean square {math.sqrt(energy / known):.3g} is below the noise's "
             f"{math.sqrt(target / known):.3g}: zero codes already leave less than asked for"
         )
-    top = problem.lambda_max()
+    search = _Search(problem.lambda_max(), energy, target, rtol)
     result: Result | None = None
-    above, below = (top, energy), (0.0, 0.0)  # (lam, energy of the residual)
-    lam = top / 2
-    for _ in range(60):
-        result = solve(
-            signals,
-            dictionary,
-            lam,
-            method=method,
-            boundary=boundary,
-            tol=tol,
-            masks=masks,
-            device=device,
-            init=result,
-        )
-        left = 2.0 * (result.objective - lam * _l1(result))
-        if abs(math.sqrt(left / target) - 1.0) <= rtol:
-            break
-        if left > target:
-            above = (lam, left)
-        else:
-            below = (lam, left)
-        if below[0] == 0.0:
-            lam /= 2
-            if lam < 1e-4 * top:
+    finest = tol / _TIGHTEN**2
+    with deferred_interrupt() as interrupt:
+        for _ in range(_MOST_SOLVES):
+            lam = search.lam
+            problem = problem.with_lam(lam)
+            start = init if result is None else result
+            result = solve_problem(problem, options, start, title=f", lam {lam:.3g}")
+            left = 2.0 * (result.objective - lam * _l1(result.codes))
+            reached = abs(math.sqrt(max(left, 0.0) / target) - 1.0) <= rtol
+            stopped = interrupt.asked or result.stopped in ("callback", "interrupted")
+            if reached or stopped:
+                break
+            if not search.narrow(left):
+                # Solutions of this gap leave residuals that are too vague for rtol.
+                if options.tol <= finest or not result.converged:
+                    break
+                options = replace(options, tol=options.tol / _TIGHTEN)
+                search.reopen()
+            elif search.lam < _SMALLEST * search.top:
                 raise InvalidValueError(
                     f"the residual stays at {math.sqrt(left / known):.3g} however small lam is; "
                     f"the noise asks for {math.sqrt(target / known):.3g}"
                 )
-        else:
-            # The energy is close to a power of lam: interpolate in logarithms, away from the ends.
-            slope = math.log(above[1] / below[1]) / math.log(above[0] / below[0])
-            share = math.log(target / below[1]) / slope / math.log(above[0] / below[0])
-            share = min(max(share, 0.1), 0.9)
-            lam = below[0] * (above[0] / below[0]) ** share
     assert result is not None
-    return Discrepancy(lam, result, math.sqrt(left / known), math.sqrt(target / known))
+    residual, wanted = math.sqrt(max(left, 0.0) / known), math.sqrt(target / known)
+    if reached:
+        warn_unless_converged(result)
+    else:
+        why = f" ({result.message})" if not result.converged else "; a smaller tol may help"
+        warnings.warn(
+            f"solve_discrepancy left a residual of {residual:.4g}, not within {rtol:g} of "
+            f"{wanted:.4g}{why}",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    return Discrepancy(lam, bring_home(result) if moved else result, residual, wanted, reached)
 
 
-def _masks(masks: Sequence[Array | None] | None) -> Any:
-    return masks if masks is None else tuple(masks)
+class _Search:
+    """A bracket of lam: the energy of the residual is close to a power of it."""
+
+    def __init__(self, top: float, energy: float, target: float, rtol: float) -> None:
+        self.top = top
+        self.lam = top / 2
+        self._energy, self._target = energy, target
+        # The residual changes by less than lam does, both relatively.
+        self._narrowest = 0.1 * rtol
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Forget what was found; `lam` stays."""
+        self._above, self._below = (self.top, self._energy), (0.0, 0.0)  # (lam, its energy)
+
+    def narrow(self, left: float) -> bool:
+        """Choose the next lam after this one left so much; False if the bracket should hold it."""
+        if left > self._target:
+            self._above = (self.lam, left)
+        else:
+            self._below = (self.lam, left)
+        (high, more), (low, less) = self._above, self._below
+        if low == 0.0:
+            self.lam /= 2
+            return True
+        ratio = math.log(high / low)
+        if ratio < self._narrowest:
+            return False
+        # Interpolated in logarithms, away from the ends; where rounding left nothing, halfway.
+        share = 0.5
+        if more > less > 0.0:
+            share = math.log(self._target / less) / math.log(more / less)
+        self.lam = low * math.exp(ratio * min(max(share, 0.1), 0.9))
+        return True
 
 
-def _l1(result: Result) -> float:
-    common, unique = result.codes.coordinates()
-    total = 0.0
-    for c in (common, *unique):
-        if c is not None:
-            total += float(abs(c.value.astype(np.float64)).sum())
-    return total
+def _numbers(name: str, given: Any) -> list[float]:
+    """Return numbers > 0 that are given as a sequence or a 1-D array."""
+    values = list(to_numpy(given)) if is_array(given) and given.ndim == 1 else given
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise InvalidTypeError(f"{name} must be a sequence of numbers, found {given!r}")
+    return [check_number(f"{name}[{index}]", value) for index, value in enumerate(values)]
+
+
+def _noise(noise: Any, signals: int) -> list[float]:
+    if isinstance(noise, numbers.Real):
+        return [check_number("noise", noise)] * signals
+    sigmas = _numbers("noise", noise)
+    if len(sigmas) != signals:
+        raise InvalidValueError(
+            f"noise must be one number, or one for each of the {signals} signals, found {noise!r}"
+        )
+    return sigmas
+
+
+def _l1(codes: Codes) -> float:
+    xp = namespace(codes.present[0].value)
+    return sum(float(xp.sum(xp.abs(xp.astype(g.value, xp.float64)))) for g in codes.present)
 
 
 def _energies(problem: Problem, sigmas: list[float]) -> tuple[float, float, float]:
-    """Energy of the weighted signals, of the noise in them, and the number of known values."""
+    """Energy of the weighted signals, of the noise in them, and the sum of squared weights."""
     xp = problem.backend.xp
     s = xp.astype(problem.stacked, xp.float64)
     w = xp.ones_like(s) if problem.weights is None else xp.astype(problem.weights, xp.float64)
     energy = float(xp.sum((w * s) ** 2))
-    channels = np.repeat(np.asarray(sigmas) ** 2, problem.dictionary.channels)
-    square = w * w
-    target = sum(float(xp.sum(square[:, c, ...])) * v for c, v in enumerate(channels))
-    return energy, target, float(xp.sum(square))
+    # The stacked signals carry the dictionary's weights of the signals, and the masks do not.
+    d = problem.dictionary
+    factors = np.repeat(np.asarray(d.signal_weights or (1.0,) * d.n_signals) ** 2, d.channels)
+    variances = np.repeat(np.asarray(sigmas) ** 2, d.channels)
+    known = [f * float(xp.sum(w[:, c, ...] ** 2)) for c, f in enumerate(factors)]
+    return energy, float(np.dot(known, variances)), float(np.sum(known))

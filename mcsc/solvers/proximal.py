@@ -16,22 +16,22 @@ from typing import Any
 
 from ..backend import Array
 from ..backend.base import Tile
+from ..model.codes import Codes
 from ..model.convolution import forward
 from ..model.problem import Problem
-from .driver import DenseSolver
+from .base import DenseSolver
 
 
 class _Proximal(DenseSolver):
-    def __init__(self, problem: Problem, start: Array) -> None:
-        super().__init__(problem)
+    def __init__(self, problem: Problem, start: Codes | None) -> None:
+        super().__init__(problem, start)
         xp = problem.backend.xp
-        self._backend = problem.backend
         self._operator = problem.operator
         # Filters may all vanish on an image's grid of frequencies, or every weight be zero.
         self._step = 1.0 / max(problem.lipschitz, 1e-12)
         self._thresholds = xp.asarray(problem.lam_maps * self._step, dtype=problem.dtype)
-        self._x = start
-        self._image = forward(self._operator, self._backend, start)
+        self._x = self.first_maps(start)
+        self._image = forward(self._operator, self._backend, self._x)
 
     def maps(self) -> Array:
         """Return the current codes, stacked."""
@@ -48,6 +48,7 @@ class Ista(_Proximal):
     """Iterative shrinkage-thresholding; the objective never rises. One sweep an iteration."""
 
     name = "ista"
+    max_iter = 20_000
 
     def step(self) -> None:
         """Do one iteration."""
@@ -70,11 +71,13 @@ class Fista(_Proximal):
     """
 
     name = "fista"
+    max_iter = 10_000
+    code_arrays = 2.0
 
-    def __init__(self, problem: Problem, start: Array) -> None:
+    def __init__(self, problem: Problem, start: Codes | None) -> None:
         super().__init__(problem, start)
         xp = self._backend.xp
-        self._previous = xp.asarray(start, copy=True)
+        self._previous = xp.asarray(self._x, copy=True)
         self._previous_image = self._image
         # Kept as 0-d arrays: on a GPU no step waits for the restart test.
         self._t: Any = xp.ones((), dtype=problem.dtype)

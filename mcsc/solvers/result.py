@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from ..model.codes import Codes
+
+Stop: TypeAlias = Literal["converged", "max_iter", "callback", "interrupted", "overflow"]
 
 
 class ConvergenceWarning(UserWarning):
@@ -50,8 +53,14 @@ class Result:
     method: str
     iterations: int
     seconds: float
-    stopped: Literal["converged", "max_iter", "callback", "interrupted", "overflow"]
+    stopped: Stop
     """Why the solver stopped."""
     message: str
     """Why the solver stopped, with what `method="auto"` chose and why."""
     history: History = field(repr=False)
+
+
+def warn_unless_converged(result: Result) -> None:
+    """Say, at the line that called this function's caller, that a solver stopped too early."""
+    if not result.converged:
+        warnings.warn(f"{result.method} {result.message}", ConvergenceWarning, stacklevel=3)

@@ -13,80 +13,8 @@ from ..backend import get_num_threads, sparse_kernels
 from ..backend.threads import map_in_threads
 from ..model.codes import Codes
 from ..model.problem import Problem
-
-
-class TileGrid:
-    """Tiles of about `side` pixels, coloured so that tiles of one colour touch no common pixel.
-
-    Patches reach s - 1 pixels beyond a tile, so tiles must be at least that wide, and on a
-    periodic grid their number along an axis must be even (or one).
-    """
-
-    def __init__(self, samples: int, shape: tuple[int, int], filter_size: int, side: int) -> None:
-        self.samples = samples
-        self.shape = shape
-        side = max(side, filter_size)
-        self.edges = []
-        for length in shape:
-            count = 2 * (length // (2 * side)) if length >= 2 * side else 1
-            self.edges.append(np.linspace(0, length, count + 1).astype(np.int64))
-        rows, cols = (len(e) - 1 for e in self.edges)
-        self.rows, self.cols = rows, cols
-        self.count = samples * rows * cols
-        index = np.arange(self.count)
-        colour = 2 * ((index // cols) % rows % 2) + (index % cols) % 2
-        self.colours = [index[colour == c] for c in range(4) if np.any(colour == c)]
-        # Row and column of pixels to row and column of tiles.
-        self._row_of = np.searchsorted(self.edges[0], np.arange(shape[0]), side="right") - 1
-        self._col_of = np.searchsorted(self.edges[1], np.arange(shape[1]), side="right") - 1
-
-    def of(self, n: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        """Tile of every pixel."""
-        tile: np.ndarray = (n * self.rows + self._row_of[i]) * self.cols + self._col_of[j]
-        return tile
-
-    def with_neighbours(self, tiles: np.ndarray) -> np.ndarray:
-        """Return the tiles and those around them (across the edges too), sorted."""
-        n, rest = np.divmod(tiles, self.rows * self.cols)
-        r, c = np.divmod(rest, self.cols)
-        found = [
-            (n * self.rows + (r + dr) % self.rows) * self.cols + (c + dc) % self.cols
-            for dr in (-1, 0, 1)
-            for dc in (-1, 0, 1)
-        ]
-        return np.unique(np.concatenate(found))
-
-    def window(self, tile: int) -> tuple[int, int, int, int, int]:
-        """Sample, top, left, bottom, right of a tile."""
-        n, rest = divmod(tile, self.rows * self.cols)
-        r, c = divmod(rest, self.cols)
-        rows, cols = self.edges
-        return n, int(rows[r]), int(cols[c]), int(rows[r + 1]), int(cols[c + 1])
-
-
-class FilterTable:
-    """Filters laid one after the other, each with its own channels only."""
-
-    def __init__(self, problem: Problem, dtype: Any) -> None:
-        groups = problem.dictionary.groups
-        s = problem.dictionary.filter_size
-        flat, channel, channels = [], [], []
-        for g in groups:
-            flat.append(g.bank.reshape(-1))
-            channel += [g.channels.start] * len(g.bank)
-            channels += [g.channels.stop - g.channels.start] * len(g.bank)
-        self.filters = np.concatenate(flat).astype(dtype)
-        self.channel = np.asarray(channel, dtype=np.int64)
-        self.channels = np.asarray(channels, dtype=np.int64)
-        sizes = self.channels * s * s
-        self.first = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
-        self.norms = (problem.dictionary.filter_norms() ** 2).astype(dtype)
-        self.lam = problem.lam_maps.astype(dtype)
-
-    @property
-    def arguments(self) -> tuple[np.ndarray, ...]:
-        """What every kernel takes."""
-        return self.filters, self.first, self.channel, self.channels
+from .filters import FilterTable
+from .tiles import TileGrid
 
 
 class ActiveSet:
@@ -103,9 +31,10 @@ class ActiveSet:
         self.grid = grid
         self.dtype = np.dtype(dtype)
         self.tiles = np.arange(grid.count)
-        self.table = FilterTable(problem, dtype)
+        self.table = FilterTable(problem.dictionary, problem.lam_maps, dtype)
         s = problem.dictionary.filter_size
-        self._rows = (0,) * s  # carries the filter size into the kernels' types
+        self.filter_rows = (0,) * s
+        """Carries the filter size into the kernels' types."""
         h, w = problem.shape
         o = (s - 1) // 2
         self._periodic = problem.boundary == "periodic"
@@ -125,7 +54,7 @@ class ActiveSet:
         self._flat_weights = self.weights.reshape(-1)
         never = 4 * max(self.shape)
         period = problem.shape if self._periodic else (never, never)
-        self._extent = (self.signal.shape[1], *self.shape, *period)
+        self.extent = (self.signal.shape[1], *self.shape, *period)
         self._key = np.zeros(0, dtype=np.int64)
         self.n = np.zeros(0, dtype=np.int32)
         self.k = np.zeros(0, dtype=np.int32)
@@ -151,6 +80,11 @@ class ActiveSet:
     def j(self) -> np.ndarray:
         """Column of each coefficient on the grid of the codes."""
         return self._j + self._shift
+
+    @property
+    def places(self) -> tuple[np.ndarray, ...]:
+        """What every kernel takes: sample, map, row and column where the patch begins, kind."""
+        return self.n, self.k, self._i, self._j, self.kind
 
     def pad(self, image: np.ndarray) -> np.ndarray:
         """Return an image (N, C, H, W) in this class's layout and precision."""
@@ -189,8 +123,8 @@ class ActiveSet:
 
         def measure(part: slice) -> None:
             sparse_kernels.measure(
-                self._rows,
-                self._flat_weights, self._extent, *self.table.arguments, self.table.norms,
+                self.filter_rows,
+                self._flat_weights, self.extent, *self.table.arguments, self.table.norms,
                 n[part], k[part], i[part], j[part], kind[part], curvature[part],
             )  # fmt: skip
 
@@ -272,7 +206,8 @@ class ActiveSet:
         return other
 
     # ---------------------------------------------------------------- operators
-    def _by_colour(self, work: Callable[[np.ndarray], Any]) -> list[Any]:
+    def by_colour(self, work: Callable[[np.ndarray], Any]) -> list[Any]:
+        """Call `work` on parts of the tiles, colour by colour: what runs at once is disjoint."""
         return [r for parts in self._schedule for r in map_in_threads(work, parts)]
 
     def descend(self, residual: np.ndarray, sweeps: int) -> float:
@@ -282,14 +217,14 @@ class ActiveSet:
 
         def work(tiles: np.ndarray) -> float:
             worst: float = sparse_kernels.descend(
-                self._rows,
-                tiles, self.bounds, sweeps, flat, self._flat_weights, self._extent,
+                self.filter_rows,
+                tiles, self.bounds, sweeps, flat, self._flat_weights, self.extent,
                 *t.arguments, t.lam,
-                self.n, self.k, self._i, self._j, self.kind, self.curvature, self.value,
+                *self.places, self.curvature, self.value,
             )  # fmt: skip
             return worst
 
-        return max(self._by_colour(work), default=0.0)
+        return max(self.by_colour(work), default=0.0)
 
     def synthesise(self, value: np.ndarray, image: np.ndarray) -> np.ndarray:
         """``image += D value``, in place (what lies off the image is meaningless)."""
@@ -297,12 +232,12 @@ class ActiveSet:
 
         def work(tiles: np.ndarray) -> None:
             sparse_kernels.add(
-                self._rows,
-                tiles, self.bounds, flat, self._extent, *self.table.arguments,
-                self.n, self.k, self._i, self._j, self.kind, value,
+                self.filter_rows,
+                tiles, self.bounds, flat, self.extent, *self.table.arguments,
+                *self.places, value,
             )  # fmt: skip
 
-        self._by_colour(work)
+        self.by_colour(work)
         return image
 
     def correlate(self, image: np.ndarray) -> np.ndarray:
@@ -312,10 +247,10 @@ class ActiveSet:
 
         def work(part: slice) -> None:
             sparse_kernels.correlate(
-                self._rows,
-                part.start, part.stop, flat, self._flat_weights, self._extent,
+                self.filter_rows,
+                part.start, part.stop, flat, self._flat_weights, self.extent,
                 *self.table.arguments,
-                self.n, self.k, self._i, self._j, self.kind, out,
+                *self.places, out,
             )  # fmt: skip
 
         map_in_threads(work, _parts(self.size))
@@ -325,10 +260,26 @@ class ActiveSet:
         """``s - D value``, from scratch."""
         return self.synthesise(-self.value, self.signal.copy())
 
-    def penalty(self) -> float:
-        """``sum lam |value|`` in float64."""
+    def penalty(self, value: np.ndarray | None = None) -> float:
+        """``sum lam |value|`` in float64, of other values if some are given."""
+        value = self.value if value is None else value
         lam = self.problem.lam_maps[self.k]
-        return float(np.dot(lam, np.abs(self.value).astype(np.float64)))
+        return float(np.dot(lam, np.abs(value).astype(np.float64)))
+
+    def exact_image(self, value: np.ndarray) -> np.ndarray:
+        """``D value`` in float64 on the signals' grid, whatever the precision of the set."""
+        table = FilterTable(self.problem.dictionary, self.problem.lam_maps, np.float64)
+        image = np.zeros(self.signal.shape)
+        flat, value = image.reshape(-1), value.astype(np.float64, copy=False)
+
+        def work(tiles: np.ndarray) -> None:
+            sparse_kernels.add(
+                self.filter_rows,
+                tiles, self.bounds, flat, self.extent, *table.arguments, *self.places, value,
+            )  # fmt: skip
+
+        self.by_colour(work)
+        return self.crop(image)
 
 
 # Below this many coefficients handing work to another thread costs more than it saves.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -10,34 +9,11 @@ import numpy as np
 from ..backend import sparse_kernels
 from ..backend.threads import map_in_threads
 from .active_set import ActiveSet
+from .filters import FilterLayout
 
 # Sums over coefficients are cut into this many parts whatever the number of threads, so that the
 # result does not depend on it.
 _PARTS = 16
-
-
-@dataclass(frozen=True)
-class FilterLayout:
-    """Where each map's filter lies in a vector, and which channels it acts on."""
-
-    first: np.ndarray
-    channel: np.ndarray
-    channels: np.ndarray
-    length: int
-
-    @classmethod
-    def of(cls, active: ActiveSet) -> FilterLayout:
-        """That of a dictionary's own filters."""
-        t = active.table
-        return cls(t.first, t.channel, t.channels, len(t.filters))
-
-    @classmethod
-    def of_target(cls, maps: int, used: np.ndarray, channels: int, size: int) -> FilterLayout:
-        """That of target filters for the maps in `used`; all act on every channel."""
-        length = channels * size * size
-        first = np.zeros(maps, dtype=np.int64)
-        first[used] = np.arange(len(used)) * length
-        return cls(first, np.zeros_like(first), np.full(maps, channels), len(used) * length)
 
 
 class CodesOperator:
@@ -61,23 +37,23 @@ class CodesOperator:
         self.channels = channels
         n = active.signal.shape[0]
         self.image_shape = (n, channels, *active.shape)
-        _, *rest = active._extent
+        _, *rest = active.extent
         self._extent = (channels, *rest)
 
     def image(self, filters: np.ndarray) -> np.ndarray:
         """``sum_k filter_k * a_k``, padded as the active set's images."""
         a = self._active
         out = np.zeros(self.image_shape, dtype=a.dtype)
-        flat, where = out.reshape(-1), self._where
+        flat, where = out.reshape(-1), self._layout.arrays
         given = filters.astype(a.dtype, copy=False)
 
         def work(tiles: np.ndarray) -> None:
             sparse_kernels.add(
-                a._rows, tiles, a.bounds, flat, self._extent, given, *where,
-                a.n, a.k, a._i, a._j, a.kind, a.value,
+                a.filter_rows, tiles, a.bounds, flat, self._extent, given, *where,
+                *a.places, a.value,
             )  # fmt: skip
 
-        a._by_colour(work)
+        a.by_colour(work)
         return out
 
     def transpose(self, image: np.ndarray) -> np.ndarray:
@@ -90,16 +66,12 @@ class CodesOperator:
         def work(part: slice) -> np.ndarray:
             out = np.zeros(self._layout.length, dtype=a.dtype)
             sparse_kernels.take(
-                a._rows, part.start, part.stop, flat, self._extent, *self._where,
-                a.n, a.k, a._i, a._j, a.value, out,
+                a.filter_rows, part.start, part.stop, flat, self._extent, *self._layout.arrays,
+                *a.places[:4], a.value, out,
             )  # fmt: skip
             return out
 
         return np.asarray(np.sum(map_in_threads(work, parts), axis=0, dtype=np.float64))
-
-    @property
-    def _where(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self._layout.first, self._layout.channel, self._layout.channels
 
     def energy(self, maps: int) -> np.ndarray:
         """Sum of squares of each map's codes, (maps,), float64."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from ..checks import check_kind
+from ..checks import check_choice
 from ..errors import InvalidTypeError, InvalidValueError
 from ..tables import Table
 from ..types import Floats, Kind
@@ -100,7 +100,7 @@ class Task:
 
     def __post_init__(self) -> None:
         """Refuse what could not be a task."""
-        check_kind(f"kind of the task {self.name}", self.kind)
+        check_choice(f"kind of the task {self.name}", self.kind, Kind)
         if self.kind == "fusion" and (self.factor is not None or self.sigma is not None):
             raise InvalidValueError(
                 f"{self.name} is a fusion: its inputs are not made from a target, so it has "

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 import pytest
 
-from mcsc.checks import check_image, check_number, check_whole, is_number, is_whole
+from mcsc.checks import check_choice, check_image, check_number, check_whole, is_number, is_whole
 from mcsc.errors import Refusal
 
 
@@ -63,3 +65,17 @@ def test_channels_are_asked_for_before_pixels():
     check_image("x", np.zeros((4, 4)), channels=(1, 3))
     with pytest.raises(ValueError, match=r"x has shape \(2, 4, 4\); want 1 or 3 channels: pick"):
         check_image("x", np.full((2, 4, 4), np.nan), channels=(1, 3))
+
+
+@pytest.mark.parametrize("given", ["c", "", None, 1, ["a"], "ab"])
+def test_what_is_no_choice(given):
+    check_choice("word", "b", Literal["a", "b"])
+    with pytest.raises(
+        ValueError, match=f"^word must be 'a' or 'b', found {re.escape(repr(given))}$"
+    ):
+        check_choice("word", given, Literal["a", "b"])
+
+
+def test_choices_are_listed():
+    with pytest.raises(ValueError, match=r"^word must be 'a', 'b' or 'c', found 'd'$"):
+        check_choice("word", "d", Literal["a", "b", "c"])

@@ -13,7 +13,7 @@ import threadpoolctl
 import mcsc
 from mcsc.backend import threads
 from mcsc.backend.threads import map_in_threads, single_threaded_blas
-from mcsc.solvers.front import METHODS
+from mcsc.solvers import SOLVERS
 from tests.helpers import make_problem, solve, solve_unconverged
 
 pytestmark = pytest.mark.usefixtures("keep_threads")
@@ -36,7 +36,7 @@ def test_refused_numbers(n):
 
 def test_environment(monkeypatch):
     def fresh(value):
-        monkeypatch.setattr(threads, "_threads", None)
+        monkeypatch.setattr(threads._state, "threads", None)
         monkeypatch.setenv("MCSC_NUM_THREADS", value)
         return mcsc.get_num_threads()
 
@@ -117,7 +117,7 @@ def test_blas_is_single_threaded_inside_and_put_back(n):
 
 
 # ------------------------------------------------------------------------ solvers
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SOLVERS.names)
 def test_results_do_not_depend_on_the_number_of_threads(method):
     """To rounding, after as many iterations; several strips of rows for each thread."""
     problem = make_problem(shape=(60, 70), common=2, unique=1, masks="binary", lam=0.3)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import mcsc
-from mcsc.model.certificate import Certificate, Evaluation
+from mcsc.model.certificate import Evaluation
 from tests.helpers import correlate, dense_optimum, dense_systems, make_problem, solve
 
 
@@ -15,7 +15,7 @@ def evaluations(problem):
     rng = np.random.default_rng(7)
     shape = (problem.n_samples, problem.dictionary.n_maps, *problem.shape)
     solution = solve(problem, method="fista", tol=1e-8).codes.stacked(problem.dictionary)
-    certificate = Certificate(problem)
+    certificate = problem.certificate()
     for maps in (
         np.zeros(shape),
         solution,
@@ -71,14 +71,12 @@ def test_samples_of_a_batch_are_scaled_independently():
         (3, problem.dictionary.n_maps, *problem.shape)
     )
     alone = [
-        Certificate(
-            mcsc.Problem(
-                tuple(x[n : n + 1] for x in problem.signals), problem.dictionary, problem.lam
-            )
-        ).evaluate(maps[n : n + 1])
+        mcsc.Problem(tuple(x[n : n + 1] for x in problem.signals), problem.dictionary, problem.lam)
+        .certificate()
+        .evaluate(maps[n : n + 1])
         for n in range(3)
     ]
-    found = Certificate(problem).evaluate(maps)
+    found = problem.certificate().evaluate(maps)
     assert found.objective == pytest.approx(sum(e.objective for e in alone), rel=1e-12)
     assert found.dual == pytest.approx(sum(e.dual for e in alone), rel=1e-12)
 
@@ -98,7 +96,7 @@ def test_the_largest_correlation_may_lie_in_any_strip(bright):
     ]
     largest = max(np.abs(c).max() for c in correlations)
     assert problem.lambda_max() == pytest.approx(largest, rel=1e-12)
-    found = Certificate(problem).evaluate(np.zeros((1, d.n_maps, 90, 40)))
+    found = problem.certificate().evaluate(np.zeros((1, d.n_maps, 90, 40)))
     energy = sum(np.sum(x**2) for x in signals)
     assert largest > 1
     assert found.dual == pytest.approx(energy * (1 / largest - 0.5 / largest**2), rel=1e-12)
@@ -115,7 +113,7 @@ def test_gap_of_a_problem_is_the_certificate_s():
     result = solve(problem, tol=1e-3)
     assert problem.gap(result.codes) == pytest.approx(
         1
-        - Certificate(problem).evaluate(result.codes.stacked(problem.dictionary)).dual
+        - problem.certificate().evaluate(result.codes.stacked(problem.dictionary)).dual
         / problem.objective(result.codes),
         abs=1e-12,
     )
@@ -126,12 +124,12 @@ def test_gap_of_a_problem_is_the_certificate_s():
 def test_zero_is_certified_where_it_is_optimal(lam):
     problem = make_problem(lam=lam, masks="fractional")
     maps = np.zeros((1, problem.dictionary.n_maps, *problem.shape))
-    assert Certificate(problem).evaluate(maps).gap <= 1e-14
+    assert problem.certificate().evaluate(maps).gap <= 1e-14
 
 
 def test_evaluating_leaves_the_codes_alone():
     problem = make_problem()
     maps = np.random.default_rng(0).standard_normal((1, problem.dictionary.n_maps, 8, 7))
     before = maps.copy()
-    Certificate(problem).evaluate(maps)
+    problem.certificate().evaluate(maps)
     np.testing.assert_array_equal(maps, before)

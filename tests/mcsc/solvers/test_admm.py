@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import mcsc
 from mcsc.solvers.admm import Admm, RhoPolicy
 from tests.helpers import explicit_matrix, make_problem, soft
 
@@ -40,7 +41,7 @@ def test_iterates_are_those_of_the_dense_method(name, monkeypatch):
     problem = make_problem(lam=0.1, shape=(7, 6), **PROBLEMS[name])
     start = np.zeros((1, problem.dictionary.n_maps, *problem.shape))
     start[:, :, 2, 3] = 0.5
-    solver = Admm(problem, start.copy())
+    solver = Admm(problem, mcsc.Codes.from_stacked(start, problem.dictionary))
     matrix, target, lam = padded_system(problem, solver._grid)
     h, w = problem.shape
 

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 import mcsc
-from mcsc.solvers.front import METHODS
+from mcsc.solvers import SOLVERS
 from tests.helpers import make_problem, solve, solve_unconverged
 
 TIGHT = {"tol": 1e-15, "max_iter": 10**9}
 
 
-@pytest.fixture(params=METHODS)
+@pytest.fixture(params=SOLVERS.names)
 def method(request):
     return request.param
 

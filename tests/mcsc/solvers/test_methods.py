@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import mcsc
-from mcsc.solvers.front import METHODS
+from mcsc.solvers import SOLVERS
 from tests.helpers import make_masks, make_problem, solve, solve_unconverged, stacked
 
-pytestmark = pytest.mark.parametrize("method", METHODS)
+pytestmark = pytest.mark.parametrize("method", SOLVERS.names)
 
 BOUNDARIES = pytest.mark.parametrize("boundary", ["zero", "periodic"])
 

@@ -14,7 +14,8 @@ import mcsc
 from mcsc.backend import set_num_threads
 from mcsc.images.split import lowpass_split
 from mcsc.solvers.working_set import WorkingSet
-from mcsc.sparse.active_set import ActiveSet, TileGrid
+from mcsc.sparse.active_set import ActiveSet
+from mcsc.sparse.tiles import TileGrid
 from tests.helpers import explicit_matrix, make_problem, stacked
 
 
@@ -227,14 +228,12 @@ def test_neighbours_cross_the_edges():
 
 
 def test_estimate_is_close_to_the_certificate(natural):
-    from mcsc.model.certificate import Certificate
-
     signals, dictionary = natural
     problem = mcsc.Problem(signals, dictionary, 0.05 * mcsc.lambda_max(signals, dictionary))
     solver = WorkingSet(problem, None)
     for _ in range(4):
         solver.step()
-    gap = solver.evaluate(Certificate(problem)).gap
+    gap = solver.evaluate(problem.certificate()).gap
     assert solver.estimate == pytest.approx(gap, rel=1e-2)
 
 

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from mcsc.sparse.active_set import ActiveSet, TileGrid
-from mcsc.sparse.operator import CodesOperator, FilterLayout
+from mcsc.sparse.active_set import ActiveSet
+from mcsc.sparse.filters import FilterLayout
+from mcsc.sparse.operator import CodesOperator
+from mcsc.sparse.tiles import TileGrid
 from tests import helpers
 
 
@@ -26,7 +28,7 @@ def flat(problem):
 
 def test_image_of_the_dictionary_is_the_model(coded):
     problem, codes, active = coded
-    operator = CodesOperator(active, FilterLayout.of(active), problem.stacked.shape[1])
+    operator = CodesOperator(active, active.table.layout, problem.stacked.shape[1])
     image = active.crop(operator.image(flat(problem)))
     residual = problem.stacked - image
     value = 0.5 * np.sum(residual**2) + active.penalty()
@@ -35,7 +37,7 @@ def test_image_of_the_dictionary_is_the_model(coded):
 
 def test_transpose_is_the_adjoint(coded):
     problem, _, active = coded
-    operator = CodesOperator(active, FilterLayout.of(active), problem.stacked.shape[1])
+    operator = CodesOperator(active, active.table.layout, problem.stacked.shape[1])
     rng = np.random.default_rng(0)
     filters = rng.standard_normal(len(flat(problem)))
     image = active.pad(rng.standard_normal(problem.stacked.shape))
@@ -66,7 +68,7 @@ def test_result_does_not_depend_on_threads(coded, keep_threads):
     import mcsc
 
     problem, _, active = coded
-    operator = CodesOperator(active, FilterLayout.of(active), problem.stacked.shape[1])
+    operator = CodesOperator(active, active.table.layout, problem.stacked.shape[1])
     image = active.pad(problem.stacked)
     found = []
     for count in (1, 2):

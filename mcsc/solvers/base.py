@@ -1,0 +1,146 @@
+"""What a solver is: a small state machine, and what its class says about it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from ..backend import Array
+from ..model.certificate import Certificate, Evaluation
+from ..model.codes import Codes
+from ..model.convolution import DirectOperator, operator_memory, padded_grid
+from ..model.problem import Problem
+from ..types import Boundary
+
+__all__ = ["DenseSolver", "Solver"]
+
+
+class Solver(ABC):
+    """A state machine: `step` iterates, the rest looks at the state.
+
+    `SOLVERS.register` makes `mcsc.solve` and the command line know a class.
+
+    Parameters
+    ----------
+    problem : Problem
+        What to solve; `supports` has said yes to it.
+    start : Codes or None
+        First codes, of this problem and in its array library; None: zero.
+    **options
+        Those of the arguments of `mcsc.solve` that `options` names, where they were given.
+
+    Attributes
+    ----------
+    name : str
+        What `method` calls it.
+    max_iter : int
+        Iterations at most, unless the caller says otherwise.
+    merit : str
+        Why "auto" takes it, which takes the first registered solver that supports a problem.
+    libraries : tuple of str, or None
+        Names of the backends whose arrays it takes; None: all.
+    options : frozenset of str
+        Arguments of `mcsc.solve` that are for this solver.
+    """
+
+    name: ClassVar[str]
+    max_iter: ClassVar[int]
+    merit: ClassVar[str] = "the first that takes these arrays"
+    libraries: ClassVar[tuple[str, ...] | None] = None
+    options: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def __init__(self, problem: Problem, start: Codes | None) -> None: ...
+
+    @classmethod
+    def supports(cls, problem: Problem) -> bool:
+        """True if it takes the problem's arrays."""
+        return cls.libraries is None or problem.backend.name in cls.libraries
+
+    @classmethod
+    @abstractmethod
+    def memory(cls, problem: Problem) -> int:
+        """Peak bytes on top of the caller's arrays; allocates nothing of an image's size."""
+
+    @abstractmethod
+    def step(self) -> None:
+        """Do one iteration."""
+
+    @abstractmethod
+    def due(self, iteration: int, tol: float) -> bool:
+        """True if a certificate is worth its cost now; all of them stay under 10 % of the run."""
+
+    @abstractmethod
+    def evaluate(self, certificate: Certificate) -> Evaluation:
+        """Evaluate objective and dual value at the codes that `codes` would return."""
+
+    @abstractmethod
+    def codes(self) -> Codes:
+        """Return the current codes."""
+
+
+class DenseSolver(Solver):
+    """What the solvers share that hold all maps, (N, K, H, W), as dense arrays.
+
+    Attributes
+    ----------
+    check_every : int
+        Iterations from one certificate to the next.
+    code_arrays : float
+        Arrays of all maps that are held at the peak, which is the evaluation or the making of the
+        result: the state, and its thresholded or sparse copy.
+    """
+
+    check_every: int = 25
+    code_arrays: ClassVar[float] = 1.0
+
+    def __init__(self, problem: Problem, start: Codes | None) -> None:
+        self._problem = problem
+        self._backend = problem.backend
+
+    def first_maps(self, start: Codes | None) -> Array:
+        """Return the first codes as a new dense array (N, K, H, W) in the working precision."""
+        problem, xp = self._problem, self._backend.xp
+        if start is None:
+            shape = (problem.n_samples, problem.dictionary.n_maps, *problem.shape)
+            return xp.zeros(shape, dtype=problem.dtype)
+        return xp.astype(start.stacked(problem.dictionary), problem.dtype)
+
+    @abstractmethod
+    def maps(self) -> Array:
+        """Return the current codes, stacked."""
+
+    def due(self, iteration: int, tol: float) -> bool:
+        """Evaluate after every `check_every` iterations."""
+        return iteration % self.check_every == 0
+
+    def evaluate(self, certificate: Certificate) -> Evaluation:
+        """Evaluate the dense codes: one synthesis and one analysis in float64."""
+        return certificate.evaluate(self.maps())
+
+    def codes(self) -> Codes:
+        """Return the codes, made sparse."""
+        return Codes.from_stacked(self.maps(), self._problem.dictionary)
+
+    @classmethod
+    def memory(cls, problem: Problem) -> int:
+        """Peak bytes on top of the caller's arrays: `code_arrays` of all maps, and images."""
+        return cls._memory(problem, problem.shape, problem.boundary)
+
+    @classmethod
+    def _memory(cls, problem: Problem, grid: tuple[int, int], boundary: Boundary) -> int:
+        """The same for maps on a grid of their own."""
+        groups, n, item = problem.dictionary.groups, problem.n_samples, problem.itemsize
+        backend, channels = problem.backend, sum(problem.dictionary.channels)
+        h, w = grid if boundary == "periodic" else padded_grid(grid, problem.dictionary.filter_size)
+        codes = cls.code_arrays * n * problem.dictionary.n_maps * grid[0] * grid[1] * item
+        held, sweep = operator_memory(groups, n, grid, boundary, backend, item)
+        if backend.name == "NumPy":
+            exact = DirectOperator.memory(groups, n, problem.shape, 8)
+        else:
+            also, exact = operator_memory(groups, n, problem.shape, problem.boundary, backend, 8)
+            held += also if item == 4 else 0
+        # Signals in both precisions, residuals and images, about four each.
+        images = (4 * 8 + 4 * item) * n * channels * h * w
+        gram = 3 * channels * channels * h * w * 8
+        return int(codes + held + max(sweep, exact) + images + gram)
