@@ -140,7 +140,7 @@ class Sectioned(click.Command):
 
 method = click.option(
     "--method",
-    type=click.Choice(["auto", *SOLVERS.names]),
+    type=click.Choice(["auto", *SOLVERS]),
     default="auto",
     show_default=True,
     help="Solver; all reach the same optimum, in different times.",

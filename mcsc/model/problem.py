@@ -25,8 +25,8 @@ from .convolution import (
 )
 from .dictionary import Dictionary
 from .lam import lam_per_map
-from .registry import SOLVERS
 from .signals import check_masks, check_signals, stack_signals
+from .solver_table import SOLVERS
 from .spectra import autocorrelation, gram_spectrum, hermitian_norm
 
 

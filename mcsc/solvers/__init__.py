@@ -5,7 +5,7 @@ A solver from outside derives from `Solver` or `DenseSolver` and calls ``SOLVERS
 
 from __future__ import annotations
 
-from ..model.registry import SOLVERS
+from ..model.solver_table import SOLVERS
 from .admm import Admm
 from .alternating import Alternating
 from .base import DenseSolver, Solver

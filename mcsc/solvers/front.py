@@ -15,7 +15,7 @@ from ..errors import InvalidTypeError, InvalidValueError, OutOfMemoryError
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
 from ..model.problem import Problem
-from ..model.registry import SOLVERS
+from ..model.solver_table import SOLVERS
 from ..types import Boundary, Device
 from .base import Solver
 from .driver import Callback, run
@@ -36,7 +36,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.method != "auto":
-            self._refuse_options_of_others(SOLVERS[self.method])
+            self._refuse_options_of_others(SOLVERS.find(self.method))
         check_number("tol", self.tol)
         for name in ("max_iter", "inner_steps"):
             if getattr(self, name) is not None:
@@ -57,7 +57,7 @@ class Options:
     def _refuse_options_of_others(self, solver: type[Solver]) -> None:
         for name in self._own():
             if name not in solver.options:
-                owners = [n for n in SOLVERS.names if name in SOLVERS[n].options]
+                owners = [n for n, s in SOLVERS.items() if name in s.options]
                 raise InvalidValueError(
                     f"{name} is for method={' or '.join(map(repr, owners))}, "
                     f"not for {solver.name!r}"

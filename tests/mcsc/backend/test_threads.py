@@ -117,7 +117,7 @@ def test_blas_is_single_threaded_inside_and_put_back(n):
 
 
 # ------------------------------------------------------------------------ solvers
-@pytest.mark.parametrize("method", SOLVERS.names)
+@pytest.mark.parametrize("method", SOLVERS)
 def test_results_do_not_depend_on_the_number_of_threads(method):
     """To rounding, after as many iterations; several strips of rows for each thread."""
     problem = make_problem(shape=(60, 70), common=2, unique=1, masks="binary", lam=0.3)

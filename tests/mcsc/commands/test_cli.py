@@ -190,7 +190,7 @@ def test_lam_is_that_of_the_objective(folder, tmp_path):
     assert done.exit_code == 0, done.output
 
 
-@pytest.mark.parametrize("method", SOLVERS.names)
+@pytest.mark.parametrize("method", SOLVERS)
 def test_every_method(folder, tmp_path, method):
     done = solve(folder, tmp_path, "--method", method, "--tol", "1e-2", "--lam-relative", 0.5)
     assert done.exit_code == 0, done.output

@@ -20,7 +20,7 @@ from tests.helpers import make_problem, solve, solve_unconverged
 TIGHT = {"tol": 1e-15, "max_iter": 10**9}
 
 
-@pytest.fixture(params=SOLVERS.names)
+@pytest.fixture(params=SOLVERS)
 def method(request):
     return request.param
 

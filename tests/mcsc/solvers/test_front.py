@@ -46,7 +46,7 @@ def test_refused_options(options, error, message):
         mcsc.solve(problem.signals, problem.dictionary, problem.lam, **options)
 
 
-@pytest.mark.parametrize("method", ["auto", *(m for m in SOLVERS.names if m != "alternating")])
+@pytest.mark.parametrize("method", ["auto", *(m for m in SOLVERS if m != "alternating")])
 @pytest.mark.parametrize("option", [{"inner_steps": 3}, {"inner_tol": 0.1}], ids=str)
 def test_options_of_the_alternation_are_its_own(method, option):
     message = f"^{next(iter(option))} is for method='alternating', not for "
@@ -79,6 +79,6 @@ def test_auto_says_what_it_took_and_why(boundary, masks, library):
         problem = mcsc.Problem(given, problem.dictionary, problem.lam, weights, boundary)
     result = solve(problem, tol=1e-2)
     assert result.converged
-    assert result.method in SOLVERS.names
+    assert result.method in SOLVERS
     assert f"; method 'auto' took '{result.method}': " in result.message
     assert "auto" not in solve(problem, method=result.method, tol=1e-2).message

@@ -39,7 +39,7 @@ def moved(problem, xp):
     return signals, mcsc.Dictionary(*banks), lam, masks
 
 
-@pytest.mark.parametrize("method", SOLVERS.names)
+@pytest.mark.parametrize("method", SOLVERS)
 @pytest.mark.parametrize("name", CASES)
 def test_every_library_gives_the_optimum_in_its_own_arrays(xp, method, name):
     problem, optimum = case(name)
@@ -92,7 +92,7 @@ def test_inputs_are_the_same_afterwards(xp):
     signals, d, lam, masks = moved(problem, xp)
     arrays = [*signals, *masks, *d.common, *d.unique, lam]
     before = [xp.to_numpy(a).copy() for a in arrays]
-    for method in SOLVERS.names:
+    for method in SOLVERS:
         if method != "working-set" or xp.fused:
             mcsc.solve(signals, d, lam, masks=masks, method=method, tol=1e-2)
     for array, copy in zip(arrays, before, strict=True):

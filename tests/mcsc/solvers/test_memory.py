@@ -18,7 +18,7 @@ from mcsc.solvers import SOLVERS
 from tests.helpers import make_problem, make_signals, solve, solve_unconverged
 
 
-@pytest.mark.parametrize("method", ["auto", *SOLVERS.names])
+@pytest.mark.parametrize("method", ["auto", *SOLVERS])
 def test_too_large_a_problem_is_refused_before_it_is_begun(method, monkeypatch):
     problem = make_problem(samples=2, channels=(1, 3))
     needed = problem.memory_estimate(method)
@@ -34,7 +34,7 @@ def test_too_large_a_problem_is_refused_before_it_is_begun(method, monkeypatch):
     assert solve(problem, method=method).converged
 
 
-@pytest.mark.parametrize("method", SOLVERS.names)
+@pytest.mark.parametrize("method", SOLVERS)
 def test_estimate_grows_with_the_problem(method):
     def estimate(**options):
         return make_problem(**({"shape": (64, 64), "lam": 0.5} | options)).memory_estimate(method)
@@ -47,7 +47,7 @@ def test_estimate_grows_with_the_problem(method):
     assert estimate(dtype="float32") < base
 
 
-@pytest.mark.parametrize("method", SOLVERS.names)
+@pytest.mark.parametrize("method", SOLVERS)
 @pytest.mark.parametrize(
     ("size", "boundary", "dtype"),
     [(5, "zero", "float64"), (12, "zero", "float32"), (12, "periodic", "float64")],
@@ -69,7 +69,7 @@ def test_no_solver_takes_more_than_its_estimate(method, size, boundary, dtype):
     assert estimate <= 1.6 * peak
 
 
-@pytest.mark.parametrize("method", SOLVERS.names)
+@pytest.mark.parametrize("method", SOLVERS)
 @pytest.mark.parametrize("size", [8, 12])
 def test_an_estimate_allocates_nothing(method, size):
     """Neither spectra nor correlations nor copies of the signals."""

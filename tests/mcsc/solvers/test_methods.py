@@ -9,7 +9,7 @@ import mcsc
 from mcsc.solvers import SOLVERS
 from tests.helpers import make_masks, make_problem, solve, solve_unconverged, stacked
 
-pytestmark = pytest.mark.parametrize("method", SOLVERS.names)
+pytestmark = pytest.mark.parametrize("method", SOLVERS)
 
 BOUNDARIES = pytest.mark.parametrize("boundary", ["zero", "periodic"])
 

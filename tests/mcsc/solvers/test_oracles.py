@@ -47,7 +47,7 @@ def case(name, boundary, dtype="float64"):
     return problem, dense_optimum(problem)
 
 
-@pytest.mark.parametrize("method", SOLVERS.names)
+@pytest.mark.parametrize("method", SOLVERS)
 @pytest.mark.parametrize("boundary", ["zero", "periodic"])
 @pytest.mark.parametrize("name", CASES)
 def test_least_objective(method, boundary, name):
@@ -68,7 +68,7 @@ def test_least_objective(method, boundary, name):
     assert result.objective == pytest.approx(value, rel=1e-10)
 
 
-@pytest.mark.parametrize("method", SOLVERS.names)
+@pytest.mark.parametrize("method", SOLVERS)
 @pytest.mark.parametrize("boundary", ["zero", "periodic"])
 @pytest.mark.parametrize("name", ["one and three channels", "fractional weights"])
 def test_least_objective_in_float32(method, boundary, name):
@@ -79,7 +79,7 @@ def test_least_objective_in_float32(method, boundary, name):
     assert abs(result.objective - optimum) <= OBJECTIVE_RTOL["float32"] * optimum
 
 
-@pytest.mark.parametrize("method", SOLVERS.names)
+@pytest.mark.parametrize("method", SOLVERS)
 @pytest.mark.parametrize("boundary", ["zero", "periodic"])
 def test_optimality_conditions(method, boundary):
     """``|D^T r| <= lam``, and ``D^T r = lam sign(a)`` where a is not zero."""
@@ -138,7 +138,7 @@ def test_sporco_s_objective_is_ours(channels, size):
     assert ours == pytest.approx(objective, rel=1e-7)
 
 
-@pytest.mark.parametrize("method", SOLVERS.names)
+@pytest.mark.parametrize("method", SOLVERS)
 @pytest.mark.parametrize("size", [3, 4])
 @pytest.mark.parametrize("channels", [(1, 1), (1, 3)], ids=str)
 def test_sporco_finds_the_same_optimum(method, channels, size):

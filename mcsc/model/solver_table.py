@@ -1,0 +1,83 @@
+"""The table of solvers, from which `method` chooses.
+
+It stands below the solvers, which enter it when `mcsc.solvers` is imported: a problem can ask for
+a solver's memory, and the command line for the names, without knowing any of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, TypeVar
+
+from ..errors import InvalidValueError
+from ..tables import Table
+
+__all__ = ["SOLVERS", "SolverClass", "SolverTable"]
+
+
+class SolverClass(Protocol):
+    """What the table knows of a solver's class; `mcsc.solvers.Solver` is the whole contract."""
+
+    name: str
+    merit: str
+    libraries: tuple[str, ...] | None
+
+    # The argument is a Problem, which imports this module.
+    def supports(self, problem: Any, /) -> bool:
+        """True if the solver can take a problem's arrays."""
+        ...
+
+    def memory(self, problem: Any, /) -> int:
+        """Peak bytes on top of the caller's arrays."""
+        ...
+
+
+S = TypeVar("S", bound=SolverClass)
+
+
+class SolverTable(Table[Any]):
+    """Solvers' classes by their names, in the order of preference."""
+
+    def __init__(self) -> None:
+        super().__init__("solver")
+
+    def register(self, solver: S) -> S:
+        """Add a solver under its `name`, behind all others; returns it, as a decorator does.
+
+        Raises
+        ------
+        ValueError
+            The name is taken.
+        """
+        if solver.name == "auto":
+            raise InvalidValueError("a solver cannot be named 'auto', which chooses among them")
+        self.add(solver.name, solver)
+        return solver
+
+    def find(self, name: str) -> Any:
+        """Return the class of that name; refuse one that is not there, listing those that are."""
+        if not isinstance(name, str) or name not in self:
+            names = ", ".join(map(repr, ("auto", *self)))
+            raise InvalidValueError(f"method must be one of {names}, found {name!r}")
+        return self[name]
+
+    def resolve(self, method: str, problem: Any) -> Any:
+        """Return the class of that name; for "auto", the first that supports the problem.
+
+        Raises
+        ------
+        ValueError
+            There is no such method, or it does not take the problem's arrays.
+        """
+        if method == "auto":
+            return next(s for s in self.values() if s.supports(problem))
+        found = self.find(method)
+        if not found.supports(problem):
+            raise InvalidValueError(
+                f"method={method!r} works on {' and '.join(found.libraries)} arrays, and these are "
+                f"{problem.backend.name} arrays: take another method or device"
+            )
+        return found
+
+
+SOLVERS = SolverTable()
+"""The table of this process."""
