@@ -5,6 +5,7 @@ All are taken on images in [0, 1] and given in grey levels of 255 and in pixels.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from mcsc.images.colour import luma
+from mcsc.images.colour import luma_studio
 
 Image = NDArray[Any]
 Pair = tuple[Image, Image]
@@ -22,7 +23,7 @@ Pair = tuple[Image, Image]
 LEVELS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 """Edges of the bins of gradients and contrasts; what is beyond has bins of its own."""
 WIDTHS = (1.2, 1.6, 2.0, 2.5, 3.0, 4.0, 5.0)
-AREAS = (16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0)
+SHARES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3)
 _EDGE, _STEP, _REACH = 10.0, 3.0, 6
 
 
@@ -63,7 +64,7 @@ class Statistic:
 
 def grey(image: Image) -> Image:
     """Luma or the one channel, (H, W), in grey levels."""
-    plane: Image = 255 * (luma(image) if len(image) == 3 else image)[0].astype(np.float64)
+    plane: Image = 255 * (luma_studio(image) if len(image) == 3 else image)[0].astype(np.float64)
     return plane
 
 
@@ -83,7 +84,7 @@ def spectral_slope(plane: Image) -> Image:
     edges = np.geomspace(0.03, 0.35, 9)
     rings = [
         (np.sqrt(a * b), power[inside].mean())
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        for a, b in itertools.pairwise(edges)
         if (inside := (radius >= a) & (radius < b)).any()
     ]
     middle, mean = np.array(rings).T
@@ -121,10 +122,10 @@ def edge_widths(plane: Image, threshold: float = 20.0) -> Image:
 
 
 def region_areas(depth: Image) -> Image:
-    """Pixels of the connected regions between steps of depth."""
-    smooth = np.pad(gradient(depth) < _STEP, ((1, 0), (1, 0)), constant_values=True)
+    """Sizes of the connected regions between steps of depth, over that of the image."""
+    smooth = np.pad(gradient(depth) < _STEP, ((1, 0), (1, 0)), mode="edge")
     labels, _ = scipy.ndimage.label(smooth)
-    areas: Image = np.bincount(labels.ravel())[1:]
+    areas: Image = np.bincount(labels.ravel())[1:] / labels.size
     return areas
 
 
@@ -173,7 +174,7 @@ COMMON = (
 STATISTICS: dict[str, tuple[Statistic, ...]] = {
     "depth": (
         *COMMON,
-        Statistic("sizes of regions of depth", lambda p: region_areas(grey(p[1])), AREAS, True),
+        Statistic("sizes of regions of depth", lambda p: region_areas(grey(p[1])), SHARES, True),
         Statistic("heights of steps of depth", lambda p: steps(grey(p[1])), LEVELS[2:]),
         Statistic("share of pixels at a step", lambda p: gradient(grey(p[1])) >= _STEP),
         Statistic(

@@ -22,9 +22,9 @@ import numpy as np
 import scipy.ndimage
 
 import unfolded
-from mcsc.quality import metrics
+from mcsc.quality import full_reference
 from mcsc.tasks.folders import find_scenes
-from mcsc.tasks.scenes import Reader, synthetic_scenes
+from mcsc.tasks.scenes import synthetic_scenes
 from mcsc.tasks.task import Task, get_task
 from unfolded import tasks
 
@@ -53,6 +53,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", nargs="+", choices=tuple(JUDGES), default=tuple(JUDGES))
     parser.add_argument("--scenes", type=int, default=12, help="synthetic scenes a set")
     parser.add_argument("--seed", type=int, default=71, help="of the synthetic scenes")
+    parser.add_argument("--photographs", type=Path, help="folder for textures and pictures")
     parser.add_argument("--side", type=int, default=384, help="of the cuts of real scenes")
     parser.add_argument("--sets", nargs="+", choices=tuple(SETS), default=tuple(SETS))
     parser.add_argument("--ours", type=Path, help="weights to judge by the side of the authors'")
@@ -70,7 +71,9 @@ def measure(arguments: argparse.Namespace) -> Data:
             rows: dict[str, Any] = {}
             statistics: dict[str, list[list[float]]] = {}
             for label, (side, cut) in sets.items():
-                readers = synthetic_scenes(task, count, (side, side), arguments.seed)
+                readers = synthetic_scenes(
+                    task, count, (side, side), arguments.seed, arguments.photographs or True
+                )
                 pairs = [_cut(reader(), cut) for reader in readers]
                 _add(rows, statistics, label, task, judge, ours, pairs)
             real, reason = _real(task, 64 if arguments.quick else arguments.side)
@@ -121,7 +124,7 @@ def _add(
     rows: dict[str, Any], statistics: dict[str, Any], label: str, task: Task, judge: Any,
     ours: Any, pairs: Sequence[tuple[Any, ...]],
 ) -> None:  # fmt: skip
-    error = metrics.rmse if task.factor else metrics.psnr
+    error = full_reference.rmse if task.factor else full_reference.psnr
     errors = []
     for n, (target, guide) in enumerate(pairs):
         x = task.degrade(target, seed=n)
@@ -131,8 +134,7 @@ def _add(
         errors.append([float(error(image.astype(target.dtype), target)) for image in images])
     rows[label] = errors
     statistics[label] = [
-        s.measure([(guide, target) for target, guide in pairs])
-        for s in STATISTICS[task.synthetic]
+        s.measure([(guide, target) for target, guide in pairs]) for s in STATISTICS[task.synthetic]
     ]
     print(f"{task.name}, {label}: {np.round(np.mean(errors, axis=0), 3)}", flush=True)
 
