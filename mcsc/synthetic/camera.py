@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.ndimage
+from numpy.typing import NDArray
 
 from ..types import Floats
 
@@ -41,13 +42,15 @@ class Camera:
         grain = rng.standard_normal(linear.shape, dtype=np.float32)
         # Photons' noise grows with the root of light, which encoding undoes nearly.
         encoded = self.develop(linear) + np.float32(self.noise / 255) * grain
-        levels = np.rint(255 * np.clip(encoded, 0, 1))
+        levels = np.rint(255 * np.clip(encoded, 0, 1)).astype(np.uint8)
         if self.quality:
-            levels = _compressed(levels.astype(np.uint8), self.quality)
-        return levels.astype(np.float32) / np.float32(255)
+            levels = _compressed(levels, self.quality)
+        out: Floats = levels.astype(np.float32) / np.float32(255)
+        return out
 
 
-def _compressed(levels: np.ndarray, quality: int) -> np.ndarray:
+def _compressed(levels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """Samples (3, H, W) as they come back from a JPEG file."""
     import PIL.Image
 
     file = io.BytesIO()

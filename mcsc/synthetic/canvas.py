@@ -21,7 +21,7 @@ RELIEF = 0.45
 
 _LAYERS = 7
 _MOST_OBJECTS = 400
-_THICKETS = 0.2
+_THICKETS = 0.3
 # Depth over which one surface dives under another, so that they meet in a smooth line.
 _CONTACT = 0.006
 # A surface no deeper than this, over its unit of inverse depth, is one to a quantised depth map.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.ndimage
@@ -66,20 +67,20 @@ def invent_relief(rng: np.random.Generator, linear: Floats, unit: float) -> Reli
     seeds[rng.integers(0, shape[0], count), rng.integers(0, shape[1], count)] = np.arange(
         1, count + 1
     )
-    region = (watershed(np.sqrt(strength), seeds) - 1).astype(np.int32)
+    basins: Any = watershed(np.sqrt(strength), seeds)  # type: ignore[no-untyped-call]
+    region = (basins - 1).astype(np.int32)
     flat = region.ravel()
     size = np.maximum(np.bincount(flat, minlength=count), 1)
 
     def mean(plane: Floats) -> NDArray[np.float64]:
-        total: NDArray[np.float64] = np.bincount(flat, plane.ravel(), minlength=count)
-        return total / size
+        return np.asarray(np.bincount(flat, plane.ravel(), minlength=count) / size)
 
     direction = rng.standard_normal(3)
-    place = sum(w * mean(plane) for w, plane in zip(direction, encoded, strict=True))
+    place = direction @ np.stack([mean(plane) for plane in encoded])
     weight = size / size.sum()
     middle = float(np.sum(weight * place))
-    spread_ = float(np.sqrt(np.sum(weight * (place - middle) ** 2)))
-    place = (place - middle) / max(spread_, 0.02)
+    deviation = float(np.sqrt(np.sum(weight * (place - middle) ** 2)))
+    place = (place - middle) / max(deviation, 0.02)
     place = place + rng.uniform(0.0, 0.3) * mean(power_noise(rng, shape, 1.8))
     # Between groups of colours: through the midst of one, a step would show nowhere.
     order = np.argsort(place)

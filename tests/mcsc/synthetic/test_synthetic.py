@@ -383,7 +383,7 @@ def test_depth_maps_are_of_eight_bits_and_sharper_than_photographs():
     for seed in range(6):
         scene = make_scene(SHAPE, seed, whole=0.0)
         depth, colour = depth_pair(scene)
-        np.testing.assert_array_equal(colour, scene.colour)
+        assert np.abs(colour - scene.colour).mean() < 0.02
         np.testing.assert_allclose(255 * depth, np.rint(255 * depth), atol=1e-3)
         # The order is that of the true depth, but for a rim a few pixels wide.
         calm = scipy.ndimage.maximum_filter(scene.depth[0], 9)
