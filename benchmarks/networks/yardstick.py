@@ -6,7 +6,7 @@ same share of the input's error as on real ones (depth x4), and are as far ahead
 choices may be made on, and how far statistics of the synthetic scenes are from those of the real
 ones: of histograms the share of samples that lie in other bins, of numbers the difference.
 
-Sets: scenes of 128x128; cuts of 256x256 out of scenes of 512x512 and 1024x1024; cuts of real ones
+Sets: scenes of 128x128 and 256x256; cuts of 256x256 out of scenes of 512x512 and 1024x1024; cuts of real ones
 around their middles. Real scenes lie in ../shared/data beside the repository, the authors' weights
 in ../shared/official_weights; what is not there is left out, and the table says why.
 """
@@ -45,7 +45,7 @@ SCENES = {
     ),
 }  # fmt: skip
 HOLES = ("wood2", "cloth3")
-SETS = {"128": (128, 128), "256 of 512": (512, 256), "256 of 1024": (1024, 256)}
+SETS = {"128": (128, 128), "256": (256, 256), "256 of 512": (512, 256), "256 of 1024": (1024, 256)}
 QUICK_SETS = {"64": (64, 64), "48 of 64": (64, 48)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def flash_pair(scene: Scene) -> tuple[Floats, Floats]:
         Ambient light comes from aside, is coloured and uneven; the flash is white, comes from
         beside the lens, falls off with the square of distance, is mirrored by glossy materials and
         throws narrow shadows of its own. Each is exposed for its light, often with burnt-out parts,
-        and taken by one camera: as soft as its lens, with the little noise of a long exposure.
+        and taken by one camera: as soft as its lens, with a little noise, half of them compressed.
     """
     rng = scene.rng(3)
     lamp = random_lamp(rng)
@@ -54,8 +55,11 @@ def flash_pair(scene: Scene) -> tuple[Floats, Floats]:
     flash = lit + np.float32(rng.uniform(0.02, 0.25)) * ambient * np.float32(lit.mean()) / max(
         float(ambient.mean()), 1e-6
     )
-    gains = np.exp(rng.normal(0.3, 0.35, 2)).astype(np.float32)
+    quality = int(rng.integers(85, 99)) if rng.random() < 0.5 else 0
+    softness = scene.camera.softness * np.exp(rng.normal(0, 0.15, 2))
+    cameras = [replace(scene.camera, softness=float(s), quality=quality) for s in softness]
+    gains = np.exp(rng.normal((0.15, 0.2), 0.4)).astype(np.float32)
     return (
-        scene.camera.photograph(rng, ambient * exposure(ambient) * gains[0]),
-        scene.camera.photograph(rng, flash * exposure(flash) * gains[1]),
+        cameras[0].photograph(rng, ambient * exposure(ambient) * gains[0]),
+        cameras[1].photograph(rng, flash * exposure(flash) * gains[1]),
     )

@@ -96,7 +96,7 @@ def invent_relief(rng: np.random.Generator, linear: Floats, unit: float) -> Reli
     surface = smooth_field(rng, shape, unit) * np.float32(rng.uniform(0.05, 0.35))
     depth = np.clip(np.float32(0.1) + np.float32(0.7) * depth + surface, 0, 1)
     relief = np.float32(RELIEF * unit)
-    bump = smooth.mean(axis=0) * np.float32(rng.uniform(0.0, 8.0))
+    bump = smooth.mean(axis=0) * np.float32(rng.uniform(0.0, 12.0))
     slopes = np.stack([np.gradient(surface * relief + bump, axis=axis) for axis in (0, 1)]).astype(
         np.float32
     )

@@ -196,10 +196,10 @@ def _photographed(
         radiance, unit = panorama_view(rng, picture, shape)
         linear = radiance * exposure(radiance)
     else:
-        # Of two pieces the one with more to see: much of a landscape is sky.
+        # Of two pieces the one with more to see: much of a landscape is sky, or out of focus.
         picture = found.pictures[int(rng.integers(len(found.pictures)))]
         pieces = [photograph_piece(rng, picture, *shape) for _ in range(2)]
-        linear = max(pieces, key=lambda piece: float(encode(piece[:, ::4, ::4]).std()))
+        linear = max(pieces, key=_detail)
     gain = np.exp(rng.normal(0, 0.3) + rng.normal(0, 0.1, (3, 1, 1))).astype(np.float32)
     light = linear * gain
     albedo = reflectance(light)
@@ -222,6 +222,11 @@ def _photographed(
         shade=np.ones_like(light),
         layers=sheets(light, relief) if layered else (),
     )
+
+
+def _detail(linear: Floats) -> float:
+    """Mean difference of neighbours, as one sees them."""
+    return float(np.abs(np.diff(encode(linear[1]), axis=1)).mean())
 
 
 def check_shape(shape: Any) -> tuple[int, int]:
