@@ -22,6 +22,7 @@ Pair = tuple[Image, Image]
 
 LEVELS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 """Edges of the bins of gradients and contrasts; what is beyond has bins of its own."""
+BRIGHTNESS = (8.0, 16.0, 32.0, 64.0, 128.0, 192.0, 224.0, 250.0)
 WIDTHS = (1.2, 1.6, 2.0, 2.5, 3.0, 4.0, 5.0)
 SHARES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3)
 _EDGE, _STEP, _REACH = 10.0, 3.0, 6
@@ -162,18 +163,37 @@ def _alike(pair: Pair) -> Image:
     return out
 
 
-COMMON = (
-    Statistic("gradients of the guide", lambda p: gradient(grey(p[0])), LEVELS),
-    Statistic("gradients of the target", lambda p: gradient(grey(p[1])), LEVELS),
-    Statistic("contrast of the guide, blocks of 16", lambda p: contrasts(grey(p[0])), LEVELS),
-    Statistic("widths of the guide's edges", lambda p: edge_widths(grey(p[0])), WIDTHS),
-    Statistic("spectral slope of the guide", lambda p: spectral_slope(grey(p[0]))),
-    Statistic("spectral slope of the target", lambda p: spectral_slope(grey(p[1]))),
-)
+def _blockiness(image: Image) -> Image:
+    """Mean step over the borders of JPEG's blocks of 8, over that of the columns between."""
+    size = np.abs(np.diff(grey(image), axis=1)).mean(axis=0)
+    border = np.arange(len(size)) % 8 == 7
+    return np.array([size[border].mean() / max(size[~border].mean(), 1e-6)])
+
+
+def _grain(image: Image) -> Image:
+    """Noise of the calmest tenth of the blocks of 8, standard deviation in grey levels."""
+    fine = grey(image)
+    fine = (fine[1:, 1:] - fine[:-1, 1:] - fine[1:, :-1] + fine[:-1, :-1]) / 2
+    blocks = np.sort(contrasts(fine, 8).ravel())
+    return blocks[: max(len(blocks) // 10, 1)]
+
+
+def _of_each(first: str, second: str) -> tuple[Statistic, ...]:
+    return (
+        Statistic(f"gradients of the {first}", lambda p: gradient(grey(p[0])), LEVELS),
+        Statistic(f"gradients of the {second}", lambda p: gradient(grey(p[1])), LEVELS),
+        Statistic(
+            f"contrast of the {first}, blocks of 16", lambda p: contrasts(grey(p[0])), LEVELS
+        ),
+        Statistic(f"widths of the {first}'s edges", lambda p: edge_widths(grey(p[0])), WIDTHS),
+        Statistic(f"spectral slope of the {first}", lambda p: spectral_slope(grey(p[0]))),
+        Statistic(f"spectral slope of the {second}", lambda p: spectral_slope(grey(p[1]))),
+    )
+
 
 STATISTICS: dict[str, tuple[Statistic, ...]] = {
     "depth": (
-        *COMMON,
+        *_of_each("guide", "target"),
         Statistic("sizes of regions of depth", lambda p: region_areas(grey(p[1])), SHARES, True),
         Statistic("heights of steps of depth", lambda p: steps(grey(p[1])), LEVELS[2:]),
         Statistic("share of pixels at a step", lambda p: gradient(grey(p[1])) >= _STEP),
@@ -187,11 +207,26 @@ STATISTICS: dict[str, tuple[Statistic, ...]] = {
         ),
     ),
     "flash": (
-        *COMMON,
+        *_of_each("guide", "target"),
         Statistic("widths of the target's edges", lambda p: edge_widths(grey(p[1])), WIDTHS),
         Statistic("likeness of gradients, blocks of 16", _alike, (-0.5, 0, 0.25, 0.5, 0.75, 0.9)),
         Statistic("burnt out in the flash image", lambda p: p[0].max(axis=0) > 0.99),
         Statistic("mean of the target", lambda p: grey(p[1])),
         Statistic("mean of the guide", lambda p: grey(p[0])),
     ),
+    "multispectral": (
+        *_of_each("guide", "target"),
+        Statistic("likeness of gradients, blocks of 16", _alike, (-0.5, 0, 0.25, 0.5, 0.75, 0.9)),
+        Statistic("levels of the target", lambda p: grey(p[1]), (2, 4, 8, 16, 32, 64, 128)),
+    ),
+    "exposure": (
+        *_of_each("long exposure", "short exposure"),
+        Statistic("levels of the long exposure", lambda p: grey(p[0]), BRIGHTNESS),
+        Statistic("levels of the short exposure", lambda p: grey(p[1]), BRIGHTNESS),
+        Statistic("burnt out in the long exposure", lambda p: p[0].max(axis=0) > 0.99),
+        Statistic("noise of the long exposure, levels", lambda p: _grain(p[0])),
+        Statistic("noise of the short exposure, levels", lambda p: _grain(p[1])),
+        Statistic("blocks of 8 in the long exposure, ratio", lambda p: _blockiness(p[0])),
+    ),
 }
+"""By the name of the synthetic scenes that go with a task."""

@@ -3,18 +3,21 @@
 The authors' released weights were trained on photographs. On scenes like the world they leave the
 same share of the input's error as on real ones (depth x4), and are as far ahead of other weights
 (flash, sigma 50). Printed are this share and this lead on synthetic scenes and on real ones that
-choices may be made on, and how far statistics of the synthetic scenes are from those of the real
-ones: of histograms the share of samples that lie in other bins, of numbers the difference.
+choices may be made on; and, for multispectral images and exposures too, how far statistics of the
+synthetic scenes are from those of the real ones: of histograms the share of samples that lie in
+other bins, of numbers the difference.
 
-Sets: scenes of 128x128 and 256x256; cuts of 256x256 out of scenes of 512x512 and 1024x1024; cuts of real ones
-around their middles. Real scenes lie in ../shared/data beside the repository, the authors' weights
-in ../shared/official_weights; what is not there is left out, and the table says why.
+Sets: scenes of 128x128 and 256x256, as networks are trained on; cuts of 256x256 out of scenes of
+512x512 and 1024x1024; cuts of real ones around their middles. Real scenes lie in ../shared/data
+beside the repository, the authors' weights in ../shared/official_weights; what is not there is left
+out, and the table says why.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,22 +38,42 @@ from .scene_statistics import STATISTICS
 
 OFFICIAL = DATA.parent / "official_weights"
 REAL = "real"
-JUDGES = {"depth-sr": "depth_ks9.pth", "flash-denoise": "denoise50.pth"}
-FOLDERS = {"depth-sr": "depth_sr", "flash-denoise": "flash_denoise"}
-# Scenes that the paper does not test on.
-SCENES = {
-    "depth-sr": ("cones", "teddy", "dolls", "wood2", "cloth3", "sintel06"),
-    "flash-denoise": (
-        "mid01", "mid02", "mid03", "mid05", "petschnigg_carpet", "petschnigg_lamp",
+
+
+@dataclass(frozen=True)
+class Reality:
+    """Real scenes of a task that the paper does not test on, and the authors' weights."""
+
+    folder: str
+    scenes: tuple[str, ...]
+    judge: str = ""
+
+
+REALITY = {
+    "depth-sr": Reality(
+        "depth_sr", ("cones", "teddy", "dolls", "wood2", "cloth3", "sintel06"), "depth_ks9.pth"
     ),
-}  # fmt: skip
+    "flash-denoise": Reality(
+        "flash_denoise",
+        ("mid01", "mid02", "mid03", "mid05", "petschnigg_carpet", "petschnigg_lamp"),
+        "denoise50.pth",
+    ),
+    "multispectral-sr": Reality(
+        "multispectral_sr",
+        ("balloons", "beads", "cloth", "flowers", "pompoms", "thread_spools"),
+    ),
+    "multi-exposure": Reality(
+        "multi_exposure",
+        tuple(f"train_fusiondn{n}" for n in ("01", "03", "07", "11", "17", "19")),
+    ),
+}
 HOLES = ("wood2", "cloth3")
 SETS = {"128": (128, 128), "256": (256, 256), "256 of 512": (512, 256), "256 of 1024": (1024, 256)}
 QUICK_SETS = {"64": (64, 64), "48 of 64": (64, 48)}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--tasks", nargs="+", choices=tuple(JUDGES), default=tuple(JUDGES))
+    parser.add_argument("--tasks", nargs="+", choices=tuple(REALITY), default=tuple(REALITY))
     parser.add_argument("--scenes", type=int, default=12, help="synthetic scenes a set")
     parser.add_argument("--seed", type=int, default=71, help="of the synthetic scenes")
     parser.add_argument("--photographs", type=Path, help="folder for textures and pictures")
@@ -85,22 +108,24 @@ def measure(arguments: argparse.Namespace) -> Data:
 
 
 def _judge(name: str) -> tuple[unfolded.CUNet | None, str]:
-    path = OFFICIAL / JUDGES[name]
+    path = OFFICIAL / REALITY[name].judge
+    if not REALITY[name].judge:
+        return None, ""
     if not path.is_file():
-        return None, f"The authors' weights {JUDGES[name]} are not there."
+        return None, f"The authors' weights {path.name} are not there."
     return unfolded.load_official(path), ""
 
 
 def _real(task: Task, side: int) -> tuple[list[tuple[Any, ...]], str]:
-    folder = DATA / FOLDERS[task.name]
+    folder = DATA / REALITY[task.name].folder
     if not folder.is_dir():
         return [], f"There are no real scenes of {task.name}."
     pairs = []
-    for scene in find_scenes(folder, task, SCENES[task.name]):
-        target, guide = scene.read()
+    for scene in find_scenes(folder, task, REALITY[task.name].scenes):
+        first, second = scene.read()
         if scene.name in HOLES:
-            target = _filled(target)
-        pairs.append(_cut((target, guide), side))
+            first = _filled(first)
+        pairs.append(_cut((first, second), side))
     return pairs, ""
 
 
@@ -124,6 +149,18 @@ def _add(
     rows: dict[str, Any], statistics: dict[str, Any], label: str, task: Task, judge: Any,
     ours: Any, pairs: Sequence[tuple[Any, ...]],
 ) -> None:  # fmt: skip
+    if task.kind == "restoration":
+        rows[label] = _measured(task, judge, ours, pairs)
+        print(f"{task.name}, {label}: {np.round(np.mean(rows[label], axis=0), 3)}", flush=True)
+    # Of a restoration guide and target, of a fusion both sources.
+    shown = [p[:2] if task.kind == "fusion" else (p[1], p[0]) for p in pairs]
+    statistics[label] = [s.measure(shown) for s in STATISTICS[task.synthetic]]
+
+
+def _measured(
+    task: Task, judge: Any, ours: Any, pairs: Sequence[tuple[Any, ...]]
+) -> list[list[float]]:
+    """Errors of the input, of our weights and of the authors'."""
     error = full_reference.rmse if task.factor else full_reference.psnr
     errors = []
     for n, (target, guide) in enumerate(pairs):
@@ -132,11 +169,7 @@ def _add(
         if judge is not None:
             images.append(tasks.apply(judge, task, x, guide))
         errors.append([float(error(image.astype(target.dtype), target)) for image in images])
-    rows[label] = errors
-    statistics[label] = [
-        s.measure([(guide, target) for target, guide in pairs]) for s in STATISTICS[task.synthetic]
-    ]
-    print(f"{task.name}, {label}: {np.round(np.mean(errors, axis=0), 3)}", flush=True)
+    return errors
 
 
 def shares(errors: Sequence[Sequence[float]]) -> list[float]:
@@ -151,7 +184,10 @@ def summary(data: Data) -> str:
         "that the paper does not test on."
     ]
     for name, found in data["tasks"].items():
-        parts += [f"{get_task(name).title}:", _errors(name, found), *found["missing"]]
+        parts.append(f"{get_task(name).title}:")
+        if found["rows"]:
+            parts.append(_errors(name, found))
+        parts += found["missing"]
         if REAL in found["statistics"]:
             parts.append(_distances(name, found["statistics"]))
     return "\n\n".join(parts)

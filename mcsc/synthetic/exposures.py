@@ -60,6 +60,7 @@ def bracket(
     """
     camera = replace(
         camera,
+        noise=0.4 * camera.noise,  # the light of tripods; and pictures reduced from larger ones
         gamma=float(rng.uniform(1.9, 2.5)),
         contrast=float(rng.uniform(0.0, 0.4)),
         quality=int(rng.integers(75, 98)) if rng.random() < 0.5 else 0,

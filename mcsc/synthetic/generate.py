@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -171,7 +171,9 @@ def _make(
         if rng.random() < _PANORAMAS:
             picture = panoramas[int(rng.integers(len(panoramas)))]
             radiance, focal = panorama_view(rng, picture, shape)
-            return _pair(task, own, *bracket(rng, radiance, random_camera(rng, focal)))
+            # As soft as interpolation makes them, and no softer.
+            camera = replace(random_camera(rng, focal), softness=0.0)
+            return _pair(task, own, *bracket(rng, radiance, camera))
     scene = make_scene(
         shape, own, photographs=photographs, layered=task == "focus", whole=_WHOLE[task]
     )

@@ -270,14 +270,14 @@ def panorama_view(
 
     Notes
     -----
-    The direction is level or nearly so. The view is as wide as the panorama's pixels allow - a
-    pixel of the one is 0.8 to 1.4 of the other - but not beyond a right angle, so that large views
-    are enlarged. Interpolation is linear.
+    The direction is level or nearly so. The view is as wide as the panorama's pixels allow, of
+    which each makes 0.6 to 1.1 of its own, but not beyond a right angle: large views are enlarged.
+    Interpolation is linear.
     """
     source = picture.radiance()
     _, rows, columns = source.shape
     natural = columns / (2 * math.pi)
-    focal = natural * math.exp(rng.uniform(math.log(0.8), math.log(1.4)))
+    focal = natural * math.exp(rng.uniform(math.log(0.6), math.log(1.1)))
     focal = max(focal, 0.5 * max(shape))
     yaw = rng.uniform(0, 2 * math.pi)
     pitch = float(np.clip(rng.normal(0, 0.25), -0.6, 0.6))

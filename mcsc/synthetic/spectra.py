@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..types import Floats
@@ -53,11 +55,17 @@ def multispectral_pair(scene: Scene) -> tuple[Floats, Floats]:
     if rng.random() < _CLOTHS:
         cloth = scene.depth < np.quantile(scene.depth, rng.uniform(0.2, 0.6))
         seen = seen * np.where(cloth, np.float32(0.02), np.float32(1))
-    light = soften(np.clip(seen, 0, 1), scene.camera.softness)
+    # A lens for all wavelengths, behind a filter, is not the sharpest.
+    camera = replace(
+        scene.camera,
+        softness=scene.camera.softness + float(rng.uniform(0.0, 0.5)),
+        noise=0.5 * scene.camera.noise,
+    )
+    light = soften(np.clip(seen, 0, 1), camera.softness)
     grey = light.mean(axis=0)
     mixed = np.tensordot(weights.astype(np.float32), light, axes=1)
     unknown = _SPREAD * rng.normal(0, 1, int(scene.material.max()) + 1).astype(np.float32)
-    own = soften(unknown[scene.material][None], scene.camera.softness)[0]
+    own = soften(unknown[scene.material][None], camera.softness)[0]
     chroma = light[:2] / (3 * grey + np.float32(0.02))
     for _ in range(3):
         of_red, of_green, phase = *rng.normal(0, 5, 2), rng.uniform(0, 2 * np.pi)
@@ -66,4 +74,4 @@ def multispectral_pair(scene: Scene) -> tuple[Floats, Floats]:
     band = np.maximum(mixed + own * grey, 0.1 * mixed)
     gain = rng.uniform(0.6, 1.0) / max(float(np.quantile(band, 0.995)), 1e-4)
     out: Floats = np.clip(band * np.float32(gain), 0, 1)[None].astype(np.float32)
-    return out, scene.camera.photograph(rng, seen)
+    return out, camera.photograph(rng, seen)

@@ -87,10 +87,12 @@ def test_scenes_that_choices_are_made_on_are_none_of_the_papers():
     tested = {
         "ambush", "cave", "market", "art", "books", "moebius", "reindeer", "minion", "towel",
         "elmo", "pendant", "book", "tampax", "typewriter", "pot", "plant", "flower", "aloe",
-        "cactus",
+        "cactus", "chart_and_stuffed_toy", "egyptian_statue", "feathers", "glass_tiles",
+        "jelly_beans", "oil_painting", "paints",
     }  # fmt: skip
-    for names in yardstick.SCENES.values():
-        assert not tested & set(names)
+    for real in yardstick.REALITY.values():
+        assert not tested & set(real.scenes)
+    assert all(name.startswith("train_") for name in yardstick.REALITY["multi-exposure"].scenes)
 
 
 def test_without_the_files_it_says_so(tmp_path, monkeypatch):
