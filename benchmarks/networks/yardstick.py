@@ -26,10 +26,9 @@ import scipy.ndimage
 
 import unfolded
 from mcsc.quality import full_reference
-from mcsc.tasks.folders import find_scenes
-from mcsc.tasks.scenes import synthetic_scenes
+from mcsc.tasks.scenes import find_scenes, synthetic_scenes
 from mcsc.tasks.task import Task, get_task
-from unfolded import tasks
+from unfolded.method import restored
 
 from ..common.problems import DATA
 from ..common.results import Data, command, table
@@ -95,7 +94,7 @@ def measure(arguments: argparse.Namespace) -> Data:
             statistics: dict[str, list[list[float]]] = {}
             for label, (side, cut) in sets.items():
                 readers = synthetic_scenes(
-                    task, count, (side, side), arguments.seed, arguments.photographs or True
+                    task, count, (side, side), arguments.seed, arguments.photographs
                 )
                 pairs = [_cut(reader(), cut) for reader in readers]
                 _add(rows, statistics, label, task, judge, ours, pairs)
@@ -165,9 +164,9 @@ def _measured(
     errors = []
     for n, (target, guide) in enumerate(pairs):
         x = task.degrade(target, seed=n)
-        images = [x, tasks.apply(ours, task, x, guide)]
+        images = [x, restored(ours, task, x, guide).image]
         if judge is not None:
-            images.append(tasks.apply(judge, task, x, guide))
+            images.append(restored(judge, task, x, guide).image)
         errors.append([float(error(image.astype(target.dtype), target)) for image in images])
     return errors
 
