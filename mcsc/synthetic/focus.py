@@ -19,6 +19,9 @@ __all__ = ["focus_pair"]
 # Below, a blur is not worth its transforms: under a tenth of a pixel everywhere.
 _SHARP = 0.35
 _RADII = (1.5, 9.0)
+# Share of the scenes, besides those that are flat, that lie at one plane of focus: a small part of a
+# photograph often does.
+_ONE_PLANE, _FLAT = 0.25, 0.05
 
 
 def focus_pair(scene: Scene) -> tuple[Floats, Floats, Floats]:
@@ -32,8 +35,9 @@ def focus_pair(scene: Scene) -> tuple[Floats, Floats, Floats]:
     Returns
     -------
     near, far : arrays (3, H, W), in [0, 1]
-        Focused on the nearer and on the farther objects; what lies elsewhere is blurred by a disc
-        (an open lens) or a Gaussian, half of the scenes each. Half are compressed as JPEG.
+        Focused on the nearer and on the farther objects, or in a quarter of the scenes one on what
+        is there and the other elsewhere; what lies away from the plane of focus is blurred by a
+        disc (an open lens) or a Gaussian, half of the scenes each. Half are compressed as JPEG.
     target : array (3, H, W), in [0, 1]
         Every layer as sharp as in the sharper of the two, without noise.
 
@@ -54,10 +58,13 @@ def focus_pair(scene: Scene) -> tuple[Floats, Floats, Floats]:
     rng = scene.rng(1)
     camera = replace(scene.camera, quality=int(rng.integers(75, 98)) if rng.random() < 0.5 else 0)
     depth = scene.depth[0]
-    far_plane, near_plane = (float(q) for q in np.quantile(depth, (0.2, 0.9)))
+    far_plane, middle, near_plane = (float(q) for q in np.quantile(depth, (0.2, 0.5, 0.9)))
+    if rng.random() < _ONE_PLANE or near_plane - far_plane < _FLAT:
+        away = middle + float(rng.uniform(0.2, 0.6)) * rng.choice([-1, 1])
+        far_plane, near_plane = min(middle, away), max(middle, away)
     widest = math.exp(rng.uniform(math.log(_RADII[0]), math.log(_RADII[1])))
-    # Radius a unit of inverse depth; flat scenes too get a blur that one can see.
-    strength = widest / max(near_plane - far_plane, 0.15)
+    # Radius a unit of inverse depth.
+    strength = widest / (near_plane - far_plane)
     disc = bool(rng.random() < 0.5)
     light = scene.shade
     lit = [
