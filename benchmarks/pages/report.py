@@ -24,7 +24,7 @@ from ..exact import (
     scaling,
     sparse_coding,
 )
-from ..networks import ablations, cunet_inference, growth, speed_table, starts, unrolling
+from ..networks import ablations, cunet_inference, growth, speed_table, starts, unrolling, yardstick
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,13 @@ SECTIONS = (
         network_plots.starts,
         "Held-out error against seconds; learning the dictionary counts. Dotted: bicubic. Of "
         "several rates the best.",
+    ),
+    Section(
+        "yardstick",
+        "How real the synthetic scenes are",
+        "What the authors' weights, trained on photographs, leave of the input's error says how "
+        "like photographs scenes are; so do statistics.",
+        yardstick.summary,
     ),
     Section(
         "operators",

@@ -55,7 +55,7 @@ at once.
     listed=files_of_tasks,
     short_help="Learn the filters of a task from scenes.",
     sections={
-        "Data": ["task_name", "scenes", "synthetic", "flips", "sigma"],
+        "Data": ["task_name", "scenes", "synthetic", "photographs", "flips", "sigma"],
         "Signals": ["strength", "guide_weight", "joint", "colour_guide"],
         "Filters": ["common", "unique", "filter_size", "init"],
         "Learning": ["lam", "passes", "windows", "target_windows", "seed"],
@@ -181,6 +181,7 @@ def learn(
     out: Path,
     scenes: str | None,
     synthetic: int,
+    photographs: Path | None,
     common: int,
     unique: int,
     filter_size: tuple[int, ...],
@@ -219,7 +220,7 @@ def learn(
     for file in (out, checkpoint, figure):
         if file is not None:
             check_writable(file)
-    sources = read_sources(task, folder, scenes, synthetic, seed)
+    sources = read_sources(task, folder, scenes, synthetic, seed, photographs=photographs)
     click.echo(f"Learning from {sources.words}.")
     learned = learn_task(
         task,

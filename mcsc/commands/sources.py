@@ -14,6 +14,7 @@ from ..tasks.task import TASKS
 from . import options
 
 if TYPE_CHECKING:
+    from ..synthetic.photographs import Source
     from ..tasks.scenes import Reader
     from ..tasks.task import Task
 
@@ -28,6 +29,8 @@ class Sources:
     held_out: list[Reader]
     words: str
     """What they are, for people."""
+    photographs: list[Source]
+    """What synthetic scenes among them show."""
 
 
 def files_of_tasks() -> str:
@@ -41,7 +44,7 @@ def files_of_tasks() -> str:
 
 
 def source_options(command: F) -> F:
-    """Add DIR, --task, --scenes and --synthetic."""
+    """Add DIR, --task, --scenes, --synthetic and --photographs."""
     for option in reversed(
         (
             click.argument(
@@ -57,6 +60,12 @@ def source_options(command: F) -> F:
                 show_default=True,
                 help="Number of synthetic scenes to add; without DIR there are no others.",
             ),
+            click.option(
+                "--photographs", metavar="DIR", type=click.Path(path_type=Path),
+                help="Folder of photographs (JPEG, PNG, TIFF, BMP) and panoramas (Radiance .hdr) "
+                "for the synthetic scenes to show; its file SOURCES says what they are.  [default: "
+                "those that come with scikit-image]",
+            ),
         )
     ):  # fmt: skip
         command = option(command)
@@ -70,6 +79,7 @@ def read_sources(
     synthetic: int,
     seed: int,
     *,
+    photographs: Path | None = None,
     held_out: float = 0.0,
     truth: bool = False,
 ) -> Sources:
@@ -80,21 +90,31 @@ def read_sources(
     Raises
     ------
     click.UsageError
-        There are neither a folder nor synthetic scenes.
+        There are neither a folder nor synthetic scenes; or photographs are given, and no synthetic
+        scenes that show them.
     ValueError
-        The folder holds no such scenes, or too few to keep one apart.
+        The folder holds no such scenes, or too few to keep one apart; or that of the photographs
+        holds none.
     """
     if folder is None and synthetic == 0:
         raise click.UsageError("want a folder of scenes, or --synthetic N")
     if scenes is not None and folder is None:
         raise click.UsageError("--scenes is for a folder")
+    if photographs is not None and synthetic == 0:
+        raise click.UsageError("--photographs is for --synthetic N")
+    if photographs is not None and not task.photographed:
+        raise click.UsageError(
+            f"--photographs is not for {task.name}: its synthetic scenes show none"
+        )
     import numpy as np
 
+    from ..synthetic.photographs import photograph_sources
     from ..tasks.scenes import find_scenes, synthetic_scenes
 
     readers: list[Reader] = []
     apart: list[Reader] = []
     words = []
+    shown: list[Source] = []
     if folder is not None:
         found = find_scenes(folder, task, scenes.split(",") if scenes else None)
         kept = max(1, round(held_out * len(found))) if held_out else 0
@@ -114,11 +134,14 @@ def read_sources(
         apart += [found[i] for i in sorted(order[:kept])]
         words.append(", ".join(found[i].name for i in sorted(order[kept:])))
     if synthetic:
-        readers += synthetic_scenes(task, synthetic, seed=seed)
+        if task.photographed:
+            shown = photograph_sources(photographs or True)
+        readers += synthetic_scenes(task, synthetic, seed=seed, photographs=photographs)
         if held_out:
             # Other seeds are other scenes.
             apart += synthetic_scenes(
-                task, max(1, min(8, round(held_out * synthetic))), seed=seed + 1_000_003
-            )
+                task, max(1, min(8, round(held_out * synthetic))), seed=seed + 1_000_003,
+                photographs=photographs,
+            )  # fmt: skip
         words.append(f"{synthetic} synthetic scenes")
-    return Sources(readers, apart, " and ".join(words))
+    return Sources(readers, apart, " and ".join(words), shown)

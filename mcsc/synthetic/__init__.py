@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from .anatomy import TISSUES, Anatomy, make_anatomy, medical_pair
 from .canvas import Layer
+from .depthmaps import depth_pair
+from .exposures import exposure_pair
+from .flash import flash_pair
+from .focus import focus_pair
 from .generate import TASKS, SyntheticPair, make_pair, scenes
-from .pairs import exposure_pair, flash_pair, focus_pair, multispectral_pair
+from .photographs import PHOTOGRAPHS, Source, photograph_sources
 from .scene import Scene, make_scene
-from .textures import PHOTOGRAPHS
+from .spectra import multispectral_pair
 
 __all__ = [
     "PHOTOGRAPHS",
@@ -21,7 +25,9 @@ __all__ = [
     "Anatomy",
     "Layer",
     "Scene",
+    "Source",
     "SyntheticPair",
+    "depth_pair",
     "exposure_pair",
     "flash_pair",
     "focus_pair",
@@ -30,5 +36,6 @@ __all__ = [
     "make_scene",
     "medical_pair",
     "multispectral_pair",
+    "photograph_sources",
     "scenes",
 ]

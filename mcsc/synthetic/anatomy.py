@@ -193,7 +193,8 @@ def medical_pair(anatomy: Anatomy) -> tuple[Floats, Floats, Floats]:
 
 
 def _measured(rng: np.random.Generator, image: Floats) -> Floats:
-    sensitivity = np.exp(np.float32(rng.uniform(0.02, 0.12)) * smooth_field(rng, image.shape))
+    uneven = smooth_field(rng, image.shape, min(image.shape))
+    sensitivity = np.exp(np.float32(rng.uniform(0.02, 0.12)) * uneven)
     noise = np.float32(rng.uniform(0.004, 0.015))
     real, imaginary = rng.standard_normal((2, *image.shape), dtype=np.float32) * noise
     out: Floats = np.clip(np.hypot(image * sensitivity + real, imaginary), 0, 1)

@@ -1,4 +1,4 @@
-"""Light on a surface that is known by its height, and the response that turns it into an image."""
+"""Light on a surface that is known by its height."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import scipy.ndimage
 
 from ..types import Floats
 
-__all__ = ["Lamp", "encode", "exposure", "light_field", "random_lamp", "smooth_field"]
-
-_GAMMA = 2.2
+__all__ = ["Lamp", "light_field", "random_lamp", "smooth_field"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +50,9 @@ def random_lamp(rng: np.random.Generator) -> Lamp:
     )
 
 
-def light_field(height: Floats, slopes: Floats, gloss: Floats, lamp: Lamp) -> tuple[Floats, Floats]:
+def light_field(
+    height: Floats, slopes: Floats, gloss: Floats, lamp: Lamp, unit: float
+) -> tuple[Floats, Floats]:
     """Light that a surface sends to the viewer for a reflectance of one, and its highlights.
 
     Parameters
@@ -64,6 +64,8 @@ def light_field(height: Floats, slopes: Floats, gloss: Floats, lamp: Lamp) -> tu
     gloss : array (H, W)
         Of the material.
     lamp : Lamp
+    unit : float
+        Pixels of the shorter side of the photograph of which this is a part.
 
     Returns
     -------
@@ -76,13 +78,13 @@ def light_field(height: Floats, slopes: Floats, gloss: Floats, lamp: Lamp) -> tu
     norm = 1 / np.sqrt(1 + slopes[0] ** 2 + slopes[1] ** 2)
     facing = np.maximum((dz - dy * slopes[0] - dx * slopes[1]) * norm, 0)
     if lamp.shadow:
-        facing = facing * (1 - np.float32(lamp.shadow) * _shadow(height, lamp.direction))
-    sky = (0.5 + 0.5 * norm) * (1 - np.float32(lamp.occlusion) * _hidden(height))
+        facing = facing * (1 - np.float32(lamp.shadow) * _shadow(height, lamp.direction, unit))
+    sky = (0.5 + 0.5 * norm) * (1 - np.float32(lamp.occlusion) * _hidden(height, unit))
     diffuse = lamp.colour * facing + lamp.sky * sky
-    # Blinn's half-way vector between lamp and viewer, who stands 1.5 image sides away: a plane
+    # Blinn's half-way vector between lamp and viewer, who stands 1.5 units away: a plane
     # mirrors the lamp in one place, not all over.
     rows, columns = height.shape
-    side = np.float32(1.5 * min(rows, columns))
+    side = np.float32(1.5 * unit)
     view_y = (0.5 * (rows - 1) - np.arange(rows, dtype=np.float32)[:, None]) / side
     view_x = (0.5 * (columns - 1) - np.arange(columns, dtype=np.float32)[None, :]) / side
     half_y, half_x, half_z = dy + view_y, dx + view_x, dz + np.float32(1)
@@ -93,33 +95,37 @@ def light_field(height: Floats, slopes: Floats, gloss: Floats, lamp: Lamp) -> tu
     return diffuse, lamp.colour * lobe
 
 
-def _shadow(height: Floats, direction: tuple[float, float, float]) -> Floats:
+def _shadow(height: Floats, direction: tuple[float, float, float], unit: float) -> Floats:
     """Share of the light that something nearer to the viewer keeps off, (H, W), soft at its rim."""
     dy, dx, dz = direction
     flat = math.hypot(dy, dx)
     if flat < 0.05:
         return np.zeros_like(height)
     climb = dz / flat
-    reach = min(float(np.ptp(height)) / max(climb, 0.1), 0.25 * min(height.shape))
+    reach = min(float(np.ptp(height)) / max(climb, 0.1), 0.25 * unit)
     rows, columns = height.shape
     clear = np.zeros_like(height)
     margin = math.ceil(reach) + 1
     around = np.pad(height, margin, mode="edge")
-    for step in np.arange(1.0, reach, 1.5):
+    # Far from what throws it a shadow is softer than the steps are wide.
+    step = 1.0
+    while step < reach:
         i, j = margin + round(step * dy / flat), margin + round(step * dx / flat)
-        above = around[i : i + rows, j : j + columns] - height - np.float32(step * climb)
+        above = around[i : i + rows, j : j + columns] - height
+        above -= np.float32(step * climb)
         np.maximum(clear, above, out=clear)
+        step += max(1.5, 0.04 * step)
     # Grazing light is kept off by less than a pixel of height: no shadow, or slopes would speckle.
     hard = np.clip(clear - np.float32(0.5), 0, 1)
     out: Floats = scipy.ndimage.uniform_filter(hard, 3, mode="nearest")
     return out
 
 
-def _hidden(height: Floats) -> Floats:
+def _hidden(height: Floats, unit: float) -> Floats:
     """0 in the open, up to 1 in corners and at the foot of what stands before it, (H, W)."""
     total = np.zeros_like(height)
     for share in (0.02, 0.06):
-        width = 2 * max(round(share * min(height.shape)), 1) + 1
+        width = 2 * max(round(share * unit), 1) + 1
         mean = scipy.ndimage.uniform_filter(height, width, mode="nearest")
         mean = scipy.ndimage.uniform_filter(mean, width, mode="nearest")
         total += np.clip((mean - height) / np.float32(width), 0, 1)
@@ -127,26 +133,12 @@ def _hidden(height: Floats) -> Floats:
     return out
 
 
-def smooth_field(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
-    """A random smooth function from -1 to 1: one or two waves over the image."""
-    y = np.linspace(0, 1, shape[0], dtype=np.float32)[:, None]
-    x = np.linspace(0, 1, shape[1], dtype=np.float32)[None, :]
+def smooth_field(rng: np.random.Generator, shape: tuple[int, int], unit: float) -> Floats:
+    """A random smooth function from -1 to 1: one or two waves over a length of `unit` pixels."""
+    y = np.arange(shape[0], dtype=np.float32)[:, None] / np.float32(unit)
+    x = np.arange(shape[1], dtype=np.float32)[None, :] / np.float32(unit)
     total = np.zeros(shape, np.float32)
     for _ in range(3):
         fy, fx, phase = rng.normal(0, 2.5), rng.normal(0, 2.5), rng.uniform(0, 2 * math.pi)
         total += np.sin(np.float32(fy) * y + np.float32(fx) * x + np.float32(phase))
     return total / 3
-
-
-def encode(linear: Floats, gamma: float = _GAMMA) -> Floats:
-    """Clip linear light to [0, 1] and encode it for display."""
-    out: Floats = np.clip(linear, 0, 1) ** np.float32(1 / gamma)
-    return out
-
-
-def exposure(radiance: Floats, key: float = 0.2) -> np.float32:
-    """Gain that brings the middle of linear light to `key` and burns out no more than 1 %."""
-    grey = radiance.mean(axis=0)
-    middle = float(np.exp(np.log(grey + np.float32(1e-4)).mean()))
-    brightest = float(np.quantile(radiance.max(axis=0)[::2, ::2], 0.99))
-    return np.float32(min(key / middle, 1 / max(brightest, 1e-4)))

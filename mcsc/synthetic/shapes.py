@@ -123,8 +123,18 @@ def random_radii(
     return np.asarray((low + u * (high - low)) ** (1.0 / power))
 
 
-def random_outline(rng: np.random.Generator, centre: tuple[float, float], radius: float) -> Outline:
-    """Draw an outline that a circle of that radius holds."""
+def random_outline(
+    rng: np.random.Generator,
+    centre: tuple[float, float],
+    radius: float,
+    turn: float | None = None,
+) -> Outline:
+    """Draw an outline that a circle of that radius holds; a leaf if its direction is given."""
+    if turn is not None:
+        kind = str(rng.choice(["ellipse", "stalk"]))
+        slim = float(rng.uniform(0.06, 0.25))
+        bend = float(rng.uniform(-0.2, 0.2)) if kind == "stalk" else 0.0
+        return Outline(kind, centre, radius, turn, slim, bend, np.zeros((0, 2)), 0.0)
     kind = str(rng.choice(_KINDS, p=_SHARES))
     corners = np.zeros((0, 2))
     aspect, bend = float(rng.uniform(0.35, 1.0)), 0.0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,36 +12,30 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from ..types import Floats
+from .photographs import Picture, linear
 
-__all__ = ["PHOTOGRAPHS", "Material", "power_noise", "random_material"]
+__all__ = ["Material", "photograph_piece", "power_noise", "random_material"]
 
-PHOTOGRAPHS = (
-    "astronaut",
-    "brick",
-    "camera",
-    "chelsea",
-    "coffee",
-    "coins",
-    "grass",
-    "gravel",
-    "rocket",
-)
-"""Functions of `skimage.data` whose files are part of the scikit-image wheel and, as their
-documentation says, CC0 (brick, camera, chelsea, coffee, grass, gravel), in the public domain
-(astronaut, rocket) or without known copyright restrictions (coins)."""
-
-_SHARES = {"photo": 0.42, "noise": 0.2, "plain": 0.14, "stripes": 0.08, "wood": 0.08, "spots": 0.08}
+_SHARES = {
+    "photo": 0.55, "noise": 0.14, "plain": 0.11, "stripes": 0.06, "wood": 0.07, "spots": 0.07,
+}  # fmt: skip
 _DARKEST, _BRIGHTEST = 0.02, 0.95
-_GAMMA = np.float32(2.2)
+_TILE = 512
 
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What a surface is made of, on a plane as large as the image."""
+    """What a surface is made of: a pattern that goes on for ever, or pieces of a photograph."""
 
     kind: str
-    albedo: Floats
-    """Linear reflectance (3, H, W), from 0.02 to 0.95."""
+    plane: Floats
+    """Linear reflectance (3, h, w) from 0.02 to 0.95, to be mirrored at its borders; empty if the
+    pieces are those of a photograph."""
+    picture: Picture | None
+    tint: Floats
+    """Factor of a photograph's channels, (3, 1, 1)."""
+    power: float
+    """Exponent of its contrast; 0: its own colours."""
     bump: float
     """How strongly its pattern is relief too; 0: printed on a smooth surface."""
     gloss: float
@@ -49,10 +43,49 @@ class Material:
 
     def cut(self, rng: np.random.Generator, height: int, width: int) -> Floats:
         """A random piece of the reflectance, (3, height, width), mirrored or not."""
-        top = int(rng.integers(0, self.albedo.shape[1] - height + 1))
-        left = int(rng.integers(0, self.albedo.shape[2] - width + 1))
-        piece = self.albedo[:, top : top + height, left : left + width]
-        return piece[:, :, ::-1] if rng.random() < 0.5 else piece
+        if self.picture is not None:
+            piece = photograph_piece(rng, self.picture, height, width)
+            if self.power:
+                grey = piece.mean(axis=0)
+                ratio = grey / max(float(grey.mean()), 0.02)
+                piece = self.tint * ratio ** np.float32(self.power)
+            else:
+                piece = piece * self.tint
+        else:
+            _, rows, columns = self.plane.shape
+            down, across = _mirrored(rng, rows, height), _mirrored(rng, columns, width)
+            piece = self.plane[:, down][:, :, across]
+        out: Floats = np.clip(piece, _DARKEST, _BRIGHTEST)
+        return out[:, :, ::-1] if rng.random() < 0.5 else out
+
+
+def photograph_piece(rng: np.random.Generator, picture: Picture, height: int, width: int) -> Floats:
+    """A piece of a photograph in linear light, (3, height, width), at one of three scales.
+
+    Where the photograph is too small it is mirrored at its borders.
+    """
+    # A large thing is not to show the same thing again and again.
+    levels = [
+        v for v in picture.levels() if 2 * v.shape[1] >= height and 2 * v.shape[2] >= width
+    ] or picture.levels()[:1]
+    level = levels[int(rng.integers(len(levels)))]
+    if rng.random() < 0.2:
+        level = level.transpose(0, 2, 1)
+    if rng.random() < 0.15:
+        level = level[:, ::-1]
+    rows = _mirrored(rng, level.shape[1], height)
+    columns = _mirrored(rng, level.shape[2], width)
+    return linear(level[:, rows][:, :, columns])
+
+
+def _mirrored(rng: np.random.Generator, available: int, wanted: int) -> NDArray[np.intp]:
+    """Places along an axis from a random start, to and fro."""
+    if wanted <= available:
+        start = int(rng.integers(available - wanted + 1))
+        return np.arange(start, start + wanted)
+    place = np.arange(wanted) + int(rng.integers(2 * available))
+    place %= 2 * available
+    return np.minimum(place, 2 * available - 1 - place)
 
 
 def power_noise(
@@ -78,18 +111,29 @@ def random_material(
     rng: np.random.Generator,
     shape: tuple[int, int],
     hues: NDArray[np.float64],
-    *,
-    photographs: bool = True,
+    pictures: Sequence[Picture] = (),
 ) -> Material:
-    """Draw a material whose colours lie about `hues` (in turns), the scene's palette."""
-    kinds = [k for k in _SHARES if photographs or k != "photo"]
+    """Draw a material whose colours lie about `hues` (in turns), the scene's palette.
+
+    Patterns are made on `shape`, or 512 pixels a side if that is less.
+    """
+    kinds = [k for k in _SHARES if pictures or k != "photo"]
     shares = np.array([_SHARES[k] for k in kinds])
     kind = str(rng.choice(kinds, p=shares / shares.sum()))
-    albedo = _MAKERS[kind](rng, shape, hues)
+    picture, tint, power = None, np.ones((3, 1, 1), np.float32), 0.0
+    plane: Floats = np.zeros((3, 0, 0), np.float32)
+    if kind == "photo":
+        picture = pictures[int(rng.integers(len(pictures)))]
+        if rng.random() < 0.35:
+            tint, power = _colour(rng, hues), float(rng.uniform(0.4, 1.0))
+        else:
+            tint = np.exp(rng.normal(0, 0.15, (3, 1, 1))).astype(np.float32)
+    else:
+        plane = _MAKERS[kind](rng, (min(shape[0], _TILE), min(shape[1], _TILE)), hues)
+        np.clip(plane, _DARKEST, _BRIGHTEST, out=plane)
     bump = float(rng.uniform(0.0, 1.0)) if kind in ("photo", "noise", "wood") else 0.0
     gloss = float(rng.uniform(0.1, 1.0)) if rng.random() < 0.3 else 0.0
-    np.clip(albedo, _DARKEST, _BRIGHTEST, out=albedo)
-    return Material(kind, albedo, bump, gloss)
+    return Material(kind, plane, picture, tint, power, bump, gloss)
 
 
 def _colour(rng: np.random.Generator, hues: NDArray[np.float64]) -> Floats:
@@ -170,55 +214,10 @@ def _wood(rng: np.random.Generator, shape: tuple[int, int], hues: NDArray[np.flo
     return out
 
 
-def _photo(rng: np.random.Generator, shape: tuple[int, int], hues: NDArray[np.float64]) -> Floats:
-    levels = _photograph(str(rng.choice(PHOTOGRAPHS)))
-    picture = levels[int(rng.integers(len(levels)))]
-    if rng.random() < 0.3:
-        picture = picture.transpose(0, 2, 1)
-    if rng.random() < 0.2:
-        picture = picture[:, ::-1]
-    missing = [max(n - m, 0) for n, m in zip(shape, picture.shape[1:], strict=True)]
-    if any(missing):
-        picture = np.pad(picture, [(0, 0), (0, missing[0]), (0, missing[1])], mode="symmetric")
-    top, left = (
-        int(rng.integers(0, m - n + 1)) for n, m in zip(shape, picture.shape[1:], strict=True)
-    )
-    piece = picture[:, top : top + shape[0], left : left + shape[1]]
-    if rng.random() < 0.5:
-        grey = piece.mean(axis=0)
-        ratio = grey / max(float(grey.mean()), 0.02)
-        out: Floats = _colour(rng, hues) * ratio ** np.float32(rng.uniform(0.5, 1.0))
-        return out
-    tint: Floats = np.exp(rng.normal(0, 0.15, (3, 1, 1))).astype(np.float32)
-    return piece * tint
-
-
 _MAKERS: dict[str, Any] = {
-    "photo": _photo,
     "noise": _noise,
     "plain": _plain,
     "stripes": _stripes,
     "wood": _wood,
     "spots": _spots,
 }
-
-
-@lru_cache(maxsize=len(PHOTOGRAPHS))
-def _photograph(name: str) -> tuple[Floats, ...]:
-    """A photograph in linear light (3, H, W), and reduced by 2 and 4."""
-    import skimage.data
-
-    picture = getattr(skimage.data, name)()
-    if picture.ndim == 2:
-        picture = np.repeat(picture[..., None], 3, axis=2)
-    level = np.ascontiguousarray(picture[..., :3].transpose(2, 0, 1)).astype(np.float32)
-    level = (level / np.float32(255)) ** _GAMMA
-    levels = [level]
-    for _ in range(2):
-        c, h, w = level.shape
-        level = level[:, : h // 2 * 2, : w // 2 * 2].reshape(c, h // 2, 2, w // 2, 2)
-        level = level.mean(axis=(2, 4))
-        levels.append(level)
-    for level in levels:
-        level.flags.writeable = False
-    return tuple(levels)

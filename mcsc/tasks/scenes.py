@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import InvalidValueError
 from ..images.files import read_image
+from ..synthetic.photographs import Photographs
 from ..types import Floats
 from .task import Task
 
@@ -200,6 +201,7 @@ class _Synthetic:
     number: int
     shape: tuple[int, int]
     seed: int
+    photographs: Photographs | None
     recent: Recent[tuple[Floats, ...]]
 
     @property
@@ -210,18 +212,25 @@ class _Synthetic:
         return self.recent.get(self.number, self._make, lambda made: sum(i.nbytes for i in made))
 
     def _make(self) -> tuple[Floats, ...]:
-        pair = self.task.synthetic_pair(self.number, self.shape, self.seed)
+        pair = self.task.synthetic_pair(self.number, self.shape, self.seed, self.photographs)
         if self.task.kind == "restoration":
             return pair.target, pair.y
         return pair.x, pair.y, pair.target
 
 
 def synthetic_scenes(
-    task: Task, count: int, shape: tuple[int, int] = (256, 256), seed: int = 0
+    task: Task,
+    count: int,
+    shape: tuple[int, int] = (256, 256),
+    seed: int = 0,
+    photographs: Photographs | None = None,
 ) -> list[Reader]:
-    """Readers of synthetic scenes, which are made when they are asked for, and kept for a while."""
+    """Readers of synthetic scenes, which are made when they are asked for, and kept for a while.
+
+    `photographs` are those of `Task.synthetic_pair`.
+    """
     recent: Recent[tuple[Floats, ...]] = Recent(_MEMORY)
-    return [_Synthetic(task, number, shape, seed, recent) for number in range(count)]
+    return [_Synthetic(task, number, shape, seed, photographs, recent) for number in range(count)]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from ..types import Floats, Kind
 if TYPE_CHECKING:
     from ..quality.measures import Measure
     from ..synthetic import SyntheticPair
+    from ..synthetic.photographs import Photographs
 
 __all__ = ["LAM_RELATIVE", "STRENGTH", "TASKS", "PairMaker", "Roles", "Task", "get_task"]
 
@@ -141,21 +142,40 @@ class Task:
             "a target"
         )
 
-    def synthetic_pair(self, number: int, shape: tuple[int, int], seed: int = 0) -> SyntheticPair:
+    def synthetic_pair(
+        self,
+        number: int,
+        shape: tuple[int, int],
+        seed: int = 0,
+        photographs: Photographs | None = None,
+    ) -> SyntheticPair:
         """Make one of the synthetic pairs that go with the task.
+
+        The arguments are those of `mcsc.synthetic.make_pair`; None: the photographs that come with
+        scikit-image, if any.
 
         Raises
         ------
         ValueError
-            There are none.
+            There are none, or photographs are given and they show none.
         """
         if self.synthetic is None:
             raise InvalidValueError(f"no synthetic scenes go with {self.name}")
+        if photographs is not None and not self.photographed:
+            raise InvalidValueError(f"synthetic scenes of {self.name} show no photographs")
         if callable(self.synthetic):
             return self.synthetic(number, shape, seed)
         from ..synthetic import make_pair
 
-        return make_pair(self.synthetic, number, shape, seed)
+        chosen = True if photographs is None else photographs
+        return make_pair(self.synthetic, number, shape, seed, photographs=chosen)
+
+    @property
+    def photographed(self) -> bool:
+        """Whether photographs show in its synthetic pairs."""
+        from ..synthetic.generate import PHOTOGRAPHED
+
+        return self.synthetic in PHOTOGRAPHED
 
 
 TASKS: Table[Task] = Table("task", group="mcsc.tasks")

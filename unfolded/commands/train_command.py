@@ -41,7 +41,7 @@ def train(**given: Any) -> None:
     _refuse(asked, task)
     sources = read_sources(
         task, asked.folder, asked.scenes, asked.synthetic, asked.seed,
-        held_out=asked.validation, truth=True,
+        photographs=asked.photographs, held_out=asked.validation, truth=True,
     )  # fmt: skip
     _check_start(asked.start_from)
     need("torch", "safetensors", "lightning", extra="train")
@@ -148,6 +148,7 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
     write_card(
         out.with_suffix(".md"), trained, task, data=sources.words, start=begin.words,
         command=shlex.join(["mcsc", *sys.argv[1:]]), before=before,
+        photographs=sources.photographs,
     )  # fmt: skip
     error = "" if trained.error is None else f", error {trained.error:.3f}"
     steps = history.step[-1] if history.step else 0

@@ -17,7 +17,9 @@ from ..training.recipe import Arithmetic, Recipe, Schedule
 F = TypeVar("F", bound=Callable[..., Any])
 
 SECTIONS = {
-    "Data": ["task_name", "scenes", "synthetic", "sigma", "soften", "noise", "validation"],
+    "Data": [
+        "task_name", "scenes", "synthetic", "photographs", "sigma", "soften", "noise", "validation",
+    ],
     "Network": ["start_from", "filters", "kernel_size", "blocks", "base"],
     "Training": [
         "epochs", "patches", "patch", "batch_size", "learning_rate", "schedule", "clip_norm",
@@ -37,6 +39,7 @@ class TrainOptions:
     task_name: str
     scenes: str | None
     synthetic: int
+    photographs: Path | None
     sigma: float | None
     soften: float
     noise: float

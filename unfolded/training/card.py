@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Sequence
 from pathlib import Path
 
 from mcsc import __version__
 from mcsc.files import atomic_write
+from mcsc.synthetic.photographs import Source
 from mcsc.tasks.task import Task
 
 from .train import Trained
@@ -14,7 +16,7 @@ from .train import Trained
 
 def write_card(
     path: str | Path, trained: Trained, task: Task, *, data: str, start: str, command: str,
-    before: float | None,
+    before: float | None, photographs: Sequence[Source] = (),
 ) -> None:  # fmt: skip
     """Write a page in Markdown about trained weights.
 
@@ -32,6 +34,8 @@ def write_card(
         That trained it.
     before : float or None
         Error on the validation scenes before training, of 255.
+    photographs : sequence of Source
+        That synthetic scenes among the data are made of.
     """
     configuration, metadata = trained.net.configuration, trained.net.metadata
     recipe, history = trained.recipe, trained.history
@@ -62,6 +66,9 @@ def write_card(
             f"- Root mean square error on scenes that were held out, of 255: {first}"
             f"{trained.error:.3f} after it."
         )
+    if photographs:
+        lines += ["", "Photographs that the synthetic scenes are made of:", ""]
+        lines += [f"- {p.name}: {p.licence} ({p.origin})" for p in photographs]
     with atomic_write(path) as file:
         file.write(("\n".join(lines) + "\n").encode())
 

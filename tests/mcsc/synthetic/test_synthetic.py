@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
 import scipy.ndimage
-import skimage.data
 
 from mcsc.images import degrade, luma_studio
 from mcsc.synthetic import (
-    PHOTOGRAPHS,
     TASKS,
     TISSUES,
     Scene,
+    depth_pair,
     exposure_pair,
     flash_pair,
     focus_pair,
@@ -22,18 +22,21 @@ from mcsc.synthetic import (
     multispectral_pair,
     scenes,
 )
+from mcsc.synthetic.camera import Camera, encode
 from mcsc.synthetic.canvas import flatten, spread
-from mcsc.synthetic.lighting import encode, light_field, random_lamp
+from mcsc.synthetic.exposures import bracket
+from mcsc.synthetic.lighting import light_field, random_lamp
+from mcsc.synthetic.photographs import library
 from mcsc.synthetic.shapes import Outline, random_outline, random_radii
 from mcsc.synthetic.textures import power_noise, random_material
 
-SHAPE = (96, 128)
+SHAPE = (240, 320)
 SEEDS = range(4)
 
 
 @pytest.fixture(scope="module")
 def made() -> list[Scene]:
-    return [make_scene(SHAPE, seed) for seed in SEEDS]
+    return [make_scene(SHAPE, seed, layered=True, whole=0.5) for seed in SEEDS]
 
 
 def gradient(image):
@@ -56,7 +59,7 @@ def dark(linear):
 
 # --------------------------------------------------------------------------- scenes
 def test_same_seed_same_scene_other_seed_another(made):
-    again = make_scene(SHAPE, 1)
+    again = make_scene(SHAPE, 1, layered=True, whole=0.5)
     for name in ("colour", "depth", "albedo", "slopes", "material", "object", "gloss"):
         np.testing.assert_array_equal(getattr(again, name), getattr(made[1], name), err_msg=name)
     assert np.abs(made[0].depth - made[1].depth).mean() > 0.02
@@ -122,18 +125,15 @@ def test_photographs_are_used_by_default_and_can_be_left_out(made, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("a photograph was opened")
 
-    from mcsc.synthetic import textures
+    from mcsc.synthetic import photographs
 
-    monkeypatch.setattr(textures, "_photograph", refuse)
+    monkeypatch.setattr(photographs, "_levels", refuse)
     without = make_scene(SHAPE, 0, photographs=False)
     assert np.abs(without.colour - made[0].colour).mean() > 0.01
     with pytest.raises(AssertionError, match="opened"):
-        make_scene(SHAPE, 0)
-
-
-def test_photographs_are_files_of_scikit_image():
-    for name in PHOTOGRAPHS:
-        assert getattr(skimage.data, name)().ndim in (2, 3)
+        make_scene(SHAPE, 0, whole=1.0)
+    with pytest.raises(AssertionError, match="opened"):
+        make_scene(SHAPE, 1, whole=0.0)  # as a texture
 
 
 def test_scene_is_frozen(made):
@@ -141,10 +141,10 @@ def test_scene_is_frozen(made):
         made[0].depth = None
 
 
-def test_layers_flatten_to_the_albedo_that_is_seen(made):
+def test_layers_flatten_to_the_light_that_is_seen(made):
     for scene in made:
-        total = flatten([layer.albedo for layer in scene.layers], scene.layers)
-        np.testing.assert_allclose(total, scene.albedo, atol=1e-5)
+        total = flatten([layer.albedo for layer in scene.layers], scene.layers) * scene.shade
+        np.testing.assert_allclose(total, scene.light, atol=1e-4)
         np.testing.assert_array_equal(sum(layer.own.astype(int) for layer in scene.layers), 1)
         assert (scene.layers[0].alpha == 1).all()
 
@@ -227,15 +227,17 @@ def test_power_noise(exponent):
 
 def test_materials_are_reflectances():
     rng = np.random.default_rng(0)
+    pictures = library(True).pictures
     kinds = set()
-    for _ in range(40):
-        material = random_material(rng, (32, 40), np.array([0.1, 0.6]))
+    for _ in range(60):
+        material = random_material(rng, (32, 40), np.array([0.1, 0.6]), pictures)
         kinds.add(material.kind)
-        assert material.albedo.shape == (3, 32, 40)
-        assert material.albedo.dtype == np.float32
-        assert material.albedo.min() >= 0.02 - 1e-6
-        assert material.albedo.max() <= 0.95 + 1e-6
-        assert material.cut(rng, 7, 9).shape == (3, 7, 9)
+        # Larger than the pattern: it goes on.
+        piece = material.cut(rng, 70, 90)
+        assert piece.shape == (3, 70, 90)
+        assert piece.dtype == np.float32
+        assert piece.min() >= 0.02 - 1e-6
+        assert piece.max() <= 0.95 + 1e-6
     assert kinds == {"photo", "noise", "plain", "stripes", "wood", "spots"}
 
 
@@ -246,14 +248,14 @@ def test_a_wall_throws_its_shadow_away_from_the_lamp():
         random_lamp(np.random.default_rng(0)), direction=(0.0, 0.6, 0.8), shadow=1.0, occlusion=0.0
     )
     flat = np.zeros((2, 60, 60), np.float32)
-    light, highlights = light_field(height, flat, np.zeros_like(height), lamp)
+    light, highlights = light_field(height, flat, np.zeros_like(height), lamp, 60)
     # The light comes from the right: 12 pixels high, it shades 9 pixels to the left.
     assert light[0, 30, 22] < light[0, 30, 10] == pytest.approx(light[0, 30, 45])
     assert light[0, 30, 22] == pytest.approx(lamp.sky[0, 0, 0])
     assert not highlights.any()
     # A slope that faces the lamp is brighter.
     flat[1] = -0.5
-    facing, _ = light_field(np.zeros_like(height), flat, np.zeros_like(height), lamp)
+    facing, _ = light_field(np.zeros_like(height), flat, np.zeros_like(height), lamp, 60)
     assert facing[1, 30, 30] > light[1, 30, 45]
 
 
@@ -282,60 +284,129 @@ def test_focus_each_is_sharp_where_the_other_is_not(made):
         assert energy(target).mean() > max(energy(near).mean(), energy(far).mean())
 
 
-def test_focus_target_is_the_photograph_up_to_the_rims(made):
+def test_focus_target_is_no_sharper_than_the_sharper_source(made):
     for scene in made:
+        scene = dataclasses.replace(scene, camera=dataclasses.replace(scene.camera, noise=0.0))
         near, far, target = focus_pair(scene)
-        assert np.abs(target - scene.colour).mean() < 0.01
+        best = np.maximum(energy(near), energy(far))
+        # Sources may be compressed and are rounded: compare where there is detail.
+        detail = best > 1e-4
+        assert detail.any()
+        assert np.median(energy(target)[detail] / best[detail]) < 1.1
         for image in (near, far):
             # A lens moves light about; it does not add any.
             assert dark(image) == pytest.approx(dark(target), rel=0.1)
 
 
-def test_exposures_are_monotone_and_clipped(made):
+def test_focus_wants_layers():
+    with pytest.raises(ValueError, match="layered=True"):
+        focus_pair(make_scene((40, 40)))
+
+
+def test_exposures_are_clipped_at_both_ends(made):
     for scene in made:
         over, under, target = exposure_pair(scene)
-        assert (over >= under).all()
+        assert (over >= under - 0.1).mean() > 0.99
         assert over.mean() > under.mean() + 0.15
         assert (over == 1).mean() > 0.01
         assert (over == 1).mean() > 3 * (under == 1).mean()
         np.testing.assert_allclose(over * 255, np.rint(over * 255), atol=1e-3)
-        # Detail of both ends is in the target.
         grey = luma_studio(target)
-        assert (grey > 0.9).mean() < 0.1
-        assert 0.3 < grey.mean() < 0.7
-        lost = over.min(axis=0) == 1
-        if lost.sum() > 50:
-            assert grey[0][lost].std() > 0.01
+        assert (grey > 0.9).mean() < 0.2
+        assert 0.2 < grey.mean() < 0.7
 
 
-def test_flash_falls_off_and_has_another_light(made):
-    for scene in made:
-        ambient, flash = flash_pair(scene)
-        depth = scene.depth[0]
-        front, back = depth > np.quantile(depth, 0.8), depth < np.quantile(depth, 0.2)
-        albedo = scene.albedo.mean(axis=0)
-
-        def light(image, where, albedo=albedo):
-            return float(np.median((image**2.2).mean(axis=0)[where] / albedo[where]))
-
-        gain = light(flash, front) / light(flash, back)
-        assert gain > 1.3 * light(ambient, front) / light(ambient, back)
-        ratio = np.log((ambient.mean(axis=0) + 0.02) / (flash.mean(axis=0) + 0.02))
-        assert ratio.std() > 0.1
+def test_a_bracket_shows_radiance_in_order():
+    radiance = np.exp2(np.linspace(-8, 8, 256, dtype=np.float32))
+    radiance = np.broadcast_to(radiance, (3, 64, 256)).copy()
+    plain = Camera(softness=0.0, noise=0.0, contrast=0.0)
+    for seed in range(6):
+        over, under, target = bracket(np.random.default_rng(seed), radiance, plain)
+        burnt = [int((image[0, 32] > 0.99).sum()) for image in (under, over)]
+        assert burnt[1] > burnt[0] + 20  # two stops at least, of 16 pixels each
+        # Where the long exposure is burnt out the target still tells light from light.
+        lost = over[0, 32] > 0.99
+        assert np.ptp(target[0, 32][lost]) > 0.1
+        assert np.ptp(over[0, 32][lost]) < 0.02
 
 
-def test_band_is_no_mix_of_the_colours(made):
-    for scene in made:
-        band, colour = multispectral_pair(scene)
-        np.testing.assert_array_equal(colour, scene.colour)
-        linear = (colour**2.2).reshape(3, -1).T
+def test_flash_falls_off_and_has_another_light():
+    ratios = []
+    for seed in SEEDS:
+        scene = make_scene((60, 240), seed, whole=0.0)
+        # A grey wall that recedes from the right to the left, before an ideal camera.
+        wall = np.broadcast_to(np.linspace(0, 1, 240, dtype=np.float32), (1, 60, 240))
+        scene = dataclasses.replace(
+            scene,
+            depth=wall,
+            albedo=np.full((3, 60, 240), 0.5, np.float32),
+            slopes=np.zeros((2, 60, 240), np.float32),
+            gloss=np.zeros((60, 240), np.float32),
+            camera=Camera(softness=0.0, noise=0.0, contrast=0.0),
+        )
+        ambient, flash = (np.median(i, axis=(0, 1)) ** 2.2 for i in flash_pair(scene))
+        near, far = flash[flash < 0.99][-20:].mean(), flash[:20].mean()
+        assert near > 1.3 * far
+        ratios.append(np.ptp(np.log(ambient[ambient < 0.99] + 0.01)))
+    # The room's light knows nothing of the camera: it is uneven in other ways.
+    assert min(ratios) < 0.7 * max(ratios)
+
+
+def test_band_is_like_red_and_yet_no_mix_of_the_colours(made, monkeypatch):
+    """At 640 nm as measured reflectances: correlation 0.91 to 0.97, rest 6 to 17 %."""
+
+    class At640:
+        def __init__(self, rng):
+            self.rng = rng
+
+        def uniform(self, *bounds):
+            drawn = self.rng.uniform(*bounds)
+            return 640.0 if bounds == (400.0, 700.0) else drawn
+
+        def __getattr__(self, name):
+            return getattr(self.rng, name)
+
+    draw = Scene.rng
+    monkeypatch.setattr(Scene, "rng", lambda self, purpose: At640(draw(self, purpose)))
+    alike, rests = [], []
+    for seed in range(12):
+        band, colour = multispectral_pair(make_scene((96, 96), seed, whole=0.5))
+        alike.append(np.corrcoef(band.ravel(), colour[0].ravel())[0, 1])
+        linear = np.concatenate([colour**2.2, np.ones_like(band)]).reshape(4, -1).T
         rest = band.ravel() - linear @ np.linalg.lstsq(linear, band.ravel(), rcond=None)[0]
-        assert 0.001 < rest.var() / band.var() < 1
-        # But within one material it nearly is.
-        one = scene.material.ravel() == np.bincount(scene.material.ravel()).argmax()
-        one &= (band.ravel() < 1) & (colour.max(axis=0).ravel() < 1)
-        inner = linear[one] @ np.linalg.lstsq(linear[one], band.ravel()[one], rcond=None)[0]
-        assert np.abs(inner - band.ravel()[one]).mean() < 0.01
+        rests.append(rest.std() / band.std())
+    assert 0.9 < np.median(alike) < 0.985
+    assert 0.04 < np.median(rests) < 0.2
+
+
+def test_depth_maps_are_of_eight_bits_and_sharper_than_photographs():
+    for seed in range(6):
+        scene = make_scene(SHAPE, seed, whole=0.0)
+        depth, colour = depth_pair(scene)
+        assert np.abs(colour - scene.colour).mean() < 0.02
+        np.testing.assert_allclose(255 * depth, np.rint(255 * depth), atol=1e-3)
+        # The order is that of the true depth, but for a rim a few pixels wide.
+        calm = scipy.ndimage.maximum_filter(scene.depth[0], 9)
+        calm = calm - scipy.ndimage.minimum_filter(scene.depth[0], 9) < 0.02
+        true, measured = scene.depth[0][calm], depth[0][calm]
+        order = np.argsort(np.argsort(true)), np.argsort(np.argsort(measured + 1e-6 * true))
+        assert np.corrcoef(*order)[0, 1] > 0.9
+
+
+def test_measured_depth_strays_from_edges_by_a_pixel_or_so():
+    strayed = []
+    for seed in range(12):
+        scene = make_scene((128, 160), seed, whole=0.0)
+        depth, _ = depth_pair(scene)
+        steps = gradient(scene.depth) > 0.08
+        if steps.sum() < 50:
+            continue
+        away = scipy.ndimage.distance_transform_edt(~steps)
+        found = gradient(depth) > 0.06
+        if found.sum() > 50:
+            strayed.append(np.median(away[found]))
+    assert len(strayed) > 3
+    assert 0 < np.mean(strayed) < 3
 
 
 def test_medical_each_shows_what_the_other_lacks():
@@ -361,7 +432,8 @@ def test_medical_each_shows_what_the_other_lacks():
 @pytest.mark.parametrize(
     ("function", "make"),
     [
-        (focus_pair, make_scene),
+        (depth_pair, make_scene),
+        (focus_pair, functools.partial(make_scene, layered=True)),
         (exposure_pair, make_scene),
         (flash_pair, make_scene),
         (multispectral_pair, make_scene),
@@ -453,10 +525,10 @@ def test_refused_at_once(changes, message):
         scenes(**given)
 
 
-def test_photographs_is_yes_or_no():
+def test_photographs_are_yes_no_or_a_folder():
     with pytest.raises(TypeError, match="photographs must be"):
         make_scene((32, 32), photographs=1)
-    with pytest.raises(TypeError, match="photographs must be"):
+    with pytest.raises(ValueError, match="there is no folder"):
         scenes("depth", 1, photographs="no")
 
 
