@@ -19,8 +19,8 @@ __all__ = ["focus_pair"]
 # Below, a blur is not worth its transforms: under a tenth of a pixel everywhere.
 _SHARP = 0.35
 _RADII = (1.5, 9.0)
-# Share of the scenes, besides those that are flat, that lie at one plane of focus: a small part of a
-# photograph often does.
+# Share of the scenes, besides those that are flat, that lie at one plane of focus: a small part of
+# a photograph often does.
 _ONE_PLANE, _FLAT = 0.25, 0.05
 
 
