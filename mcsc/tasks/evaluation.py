@@ -135,7 +135,7 @@ def evaluate(
     Examples
     --------
     >>> from mcsc.tasks import evaluate, get_task, synthetic_scenes
-    >>> scenes = synthetic_scenes(get_task("depth-sr"), 2, (64, 64))
+    >>> scenes = synthetic_scenes(get_task("depth-sr"), 2, (128, 128), seed=3)
     >>> table = evaluate(scenes, "depth-sr", ["bicubic", "guided-filter"])
     >>> table.mean("guided-filter")["RMSE"] < table.mean("bicubic")["RMSE"]
     True

@@ -16,13 +16,13 @@ from tests.mcsc.tasks.pairs import pair
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
-    scene = pair("multispectral-sr", shape=(96, 96))
+    scene = pair("multispectral-sr", 57, (96, 96))  # detail enough to see a shift
     small = imresize(scene.target, 0.25)
     for count in (2, 4, 5, 31):
         share = np.linspace(0.3, 1, count)[:, None, None].astype("f4")
         write_image(folder / f"bands{count}.tif", share * small, 16)
     write_image(folder / "photo.png", scene.y)
-    scene = pair("depth-sr", shape=(96, 96))
+    scene = pair("depth-sr", 54, (96, 96))
     small = imresize(scene.target, 0.25)
     write_image(folder / "depth.png", scene.target, 16)
     write_image(folder / "small.png", small, 16)
