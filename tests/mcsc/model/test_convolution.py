@@ -7,7 +7,6 @@ import pytest
 
 from mcsc.backend import backend_for
 from mcsc.model.convolution import (
-    BOUNDARIES,
     LARGEST_DIRECT_FILTER,
     DirectOperator,
     FourierOperator,
@@ -17,6 +16,7 @@ from mcsc.model.convolution import (
 )
 from tests.helpers import explicit_matrix, make_dictionary
 
+BOUNDARIES = ("zero", "periodic")
 NUMPY = backend_for(np.zeros(1))
 
 
