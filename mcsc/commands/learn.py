@@ -17,6 +17,7 @@ from .sources import files_of_tasks, read_sources, source_options
 
 if TYPE_CHECKING:
     from ..learning import Learned
+    from ..types import Lam
 
 
 _TARGET_WINDOWS = 400
@@ -97,9 +98,10 @@ at once.
 )
 @click.option(
     "--lam",
-    metavar="NUMBER",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Weight of the l1 norm: the larger, the fewer coefficients.  [default: the task's]",
+    metavar="NUMBERS",
+    callback=options.numbers,
+    help="Weight of the l1 norm: the larger, the fewer coefficients; one number, or one for each "
+    "group of codes, separated by commas.  [default: the task's]",
 )
 @click.option(
     "--guide-weight",
@@ -185,7 +187,7 @@ def learn(
     common: int,
     unique: int,
     filter_size: tuple[int, ...],
-    lam: float | None,
+    lam: Lam | None,
     guide_weight: float | None,
     strength: float | None,
     sigma: float | None,

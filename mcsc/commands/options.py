@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 from click.shell_completion import CompletionItem
@@ -14,7 +14,7 @@ from ..errors import InvalidTypeError
 from ..solvers import SOLVERS
 from ..tasks.protocol import TOL
 from ..tasks.task import TASKS
-from ..types import Kind, Lam
+from ..types import Device, Kind, Lam
 
 if TYPE_CHECKING:
     _Name = click.ParamType[str]
@@ -138,12 +138,19 @@ class Sectioned(click.Command):
                     formatter.write_dl(shown)
 
 
+def _solvers() -> list[str]:
+    return ["auto", *SOLVERS]
+
+
 method = click.option(
     "--method",
-    type=click.Choice(["auto", *SOLVERS]),
+    metavar="NAME",
+    cls=ListedOption,
+    type=Listed(_solvers),
+    names=lambda: ", ".join(_solvers()),
     default="auto",
     show_default=True,
-    help="Solver; all reach the same optimum, in different times.",
+    help="Solver: one of {names}; all reach the same optimum, in different times.",
 )
 
 
@@ -163,10 +170,11 @@ tol_of_images = _tol(TOL)
 """For restored and fused images, which change no more below it."""
 device = click.option(
     "--device",
-    type=click.Choice(["cpu", "cuda"]),
-    default="cpu",
+    type=click.Choice(get_args(Device)),
+    default="auto",
     show_default=True,
-    help="'cuda' computes on the GPU.",
+    help="Where to compute: 'cuda' is the GPU; images of files are on the CPU, where 'auto' leaves "
+    "them.",
 )
 sigma = click.option(
     "--sigma",

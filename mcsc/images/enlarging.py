@@ -53,8 +53,8 @@ def find_factor(
         return 1
     sizes = f"{names[0]} is {small[0]} x {small[1]}, {names[1]} is {large[0]} x {large[1]}"
     if factor is not None:
-        factor = check_whole("factor", factor)
-        if factor < 2 or not _allowed(small, large, factor):
+        factor = check_whole("factor", factor, least=2)
+        if not _allowed(small, large, factor):
             raise InvalidValueError(f"{sizes}: that is not {factor} times as large")
         return factor
     largest = max(n // m for m, n in zip(small, large, strict=True)) + 1

@@ -144,6 +144,8 @@ def fuse(
     if len(sources) < 2:
         raise InvalidValueError(f"sources holds {len(sources)} images; want at least 2")
     labels = [f"sources[{m}]" for m in range(len(sources))] if names is None else list(names)
+    if len(labels) != len(sources):
+        raise InvalidValueError(f"names holds {len(labels)} names for {len(sources)} sources")
     values = ValueRange.of(value_range)
     forms = [ImageForm.of(n, s, values) for n, s in zip(labels, sources, strict=True)]
     namespace(*sources)

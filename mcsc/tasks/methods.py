@@ -9,11 +9,12 @@ from os import PathLike, fspath
 from typing import Any, TypeAlias
 
 from ..baselines.table import BASELINES, Baseline
+from ..checks import check_choice, check_number, check_whole
 from ..errors import InvalidTypeError, InvalidValueError
 from ..model.dictionary import Dictionary
 from ..solvers.result import ConvergenceWarning
 from ..tables import Table
-from ..types import Floats
+from ..types import Device, Floats
 from .protocol import OPTIONS, TOL, Method, MethodResult
 from .sparse_coding import SparseCoding
 from .task import Task
@@ -183,7 +184,7 @@ def name_of_method(method: str | Method) -> str:
 
 
 def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
-    """Refuse options that were set and that a method does not have.
+    """Refuse options that are no such thing, or were set and that a method does not have.
 
     Raises
     ------
@@ -195,6 +196,10 @@ def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
         raise InvalidValueError(
             f"the method {name} claims options {', '.join(unknown)}; there are {', '.join(OPTIONS)}"
         )
+    check_number("tol", options["tol"])
+    check_choice("device", options["device"], Device)
+    if options["tile"] is not None:
+        check_whole("tile", options["tile"])
     for option, value in options.items():
         harmless = option in _CIRCUMSTANCES or value in _DEFAULTS.get(option, ())
         if not (value is None or harmless or option in method.options):

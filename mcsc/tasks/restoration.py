@@ -225,9 +225,7 @@ def _factor(
     """How many times smaller x is, or was, and its size then."""
     if size != shape:
         return find_factor(size, shape, factor=given, usual=usual, names=names), size
-    factor = usual if given is None else check_whole("factor", given)
-    if factor < 2:
-        raise InvalidValueError(f"factor must be at least 2; found {factor}")
+    factor = usual if given is None else check_whole("factor", given, least=2)
     return factor, (-(-shape[0] // factor), -(-shape[1] // factor))
 
 

@@ -52,7 +52,7 @@ def train(**given: Any) -> None:
 def _refuse(asked: TrainOptions, task: Task) -> None:
     """Refuse what is cheap to refuse: Torch and Lightning take seconds to load."""
     if asked.sigma is not None and task.sigma is None:
-        raise click.UsageError(f"--sigma is for flash-denoise, not for {task.name}")
+        raise click.UsageError(f"--sigma is for denoising, not for {task.name}")
     for name, value in (("soften", asked.soften), ("noise", asked.noise)):
         if value and task.kind != "fusion":
             raise click.UsageError(f"--{name} is for fusions; {task.name} makes its own input")

@@ -120,7 +120,7 @@ def test_second_ctrl_c_leaves_at_once(folder, here, monkeypatch):
         (("-o", "d", "--filter-size", "8,x"), "'8,x' is not a whole number >= 2"),
         (("-o", "d", "--filter-size", "97"), "filters of 97x97 need windows and images"),
         (("-o", "d", "--common", "0", "--unique", "0"), "leave a signal without filters"),
-        (("-o", "d", "--lam", "0"), "0.0 is not in the range x>0"),
+        (("-o", "d", "--lam", "0"), "'0' is not a number > 0, or several separated by commas"),
         (("-o", "d", "--init", "random"), "'random' is not one of 'patches', 'dct'"),
         (("-o", "d", "--scenes", "s7"), "no scene s7"),
         (("-o", "d", "--task", "medical", "--target-windows", "3"), "is for restorations"),
@@ -144,3 +144,12 @@ def test_help_takes_tasks_and_choices_from_the_tables():
         (line,) = (row for row in text.splitlines() if row.strip().startswith(f"{task.name} "))
         assert all(word in line for role in task.roles for word in role)
     assert f"[{'|'.join(get_args(Init))}]" in text
+
+
+def test_one_lam_a_group(tmp_path):
+    done = run(
+        "learn", "--task", "depth-sr", "--synthetic", 1, "--lam", "0.2,0.1,0.3", "--filter-size", 4,
+        "--common", 2, "--unique", 2, "--passes", 1, "--windows", 2, "-o", tmp_path / "d.npz",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    assert list(mcsc.Dictionary.load(tmp_path / "d.npz").lam) == [0.2, 0.1, 0.3]

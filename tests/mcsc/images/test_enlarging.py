@@ -48,8 +48,8 @@ def test_where_sizes_leave_a_choice_the_usual_factor_is_taken():
         ((32, 32), (64, 96), {}, "want c.png as large, or larger by one whole factor on both axes"),
         ((32, 32), (48, 48), {}, "larger by one whole factor"),
         ((24, 24), (96, 96), {"factor": 3}, "d.png is 24 x 24, c.png is 96 x 96: that is not 3 ti"),
-        ((24, 24), (96, 96), {"factor": 1}, "that is not 1 times as large"),
-        ((24, 24), (96, 96), {"factor": 2.5}, "factor must be a whole number >= 1, found 2.5"),
+        ((24, 24), (96, 96), {"factor": 1}, "factor must be a whole number >= 2, found 1"),
+        ((24, 24), (96, 96), {"factor": 2.5}, "factor must be a whole number >= 2, found 2.5"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused_by_name(small, large, options, message):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import json
 
 import numpy as np
 import pytest
 
 import mcsc
+from mcsc.images import write_image
 from mcsc.model.convolution import adjoint, forward
 from mcsc.model.solver_table import SolverTable
 from mcsc.solvers import SOLVERS, DenseSolver
-from tests.helpers import dense_optimum, make_problem, soft, solve
+from mcsc.solvers.proximal import Fista
+from tests.helpers import dense_optimum, make_problem, run, soft, solve
 
 
 class Toy(DenseSolver):
@@ -150,20 +150,29 @@ def test_names_are_taken_once(toy):
         SOLVERS.register(Other)
 
 
-def test_the_command_line_takes_its_methods_from_the_table():
-    script = (
-        "from mcsc.solvers import SOLVERS\n"
-        "from mcsc.solvers.proximal import Fista\n"
-        "SOLVERS.register(type('Toy', (Fista,), {'name': 'toy'}))\n"
-        "from mcsc.cli import cli\n"
-        "cli(['solve', '--help'])\n"
-    )
-    environment = {**os.environ, "COLUMNS": "200"}
-    run = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True, text=True, check=True, timeout=120, env=environment,
-    )  # fmt: skip
-    assert "|".join(["[auto", *SOLVERS, "toy]"]) in "".join(run.stdout.split())
+def test_the_command_line_takes_its_methods_from_the_table(tmp_path):
+    """Also one that is added when the command line is there already."""
+    images = [tmp_path / name for name in ("x.png", "y.png")]
+    for seed, path in enumerate(images):
+        write_image(path, np.random.default_rng(seed).random((1, 16, 16)))
+    words = ("solve", *images, "--out", tmp_path / "out", "--tol", 0.5, "--no-codes")
+    done = run(*words, "--method", "toy")
+    assert done.exit_code == 2
+    assert "'toy' is not one of 'auto', 'working-set'" in done.stderr
+
+    @SOLVERS.register
+    class Later(Fista):
+        name = "toy"
+
+    try:
+        assert ", toy; all reach the same optimum" in " ".join(
+            run("solve", "--help").stdout.split()
+        )
+        done = run(*words, "--method", "toy")
+    finally:
+        SOLVERS.remove("toy")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads((tmp_path / "out" / "result.json").read_text())["result"]["method"] == "toy"
 
 
 def test_a_table_of_its_own_is_empty():

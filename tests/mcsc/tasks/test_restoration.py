@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import mcsc
+from mcsc.errors import InvalidValueError
 from mcsc.images import imresize
 from mcsc.quality.full_reference import rmse
 from mcsc.tasks import Restoration, SparseCoding, get_task, restore
@@ -80,7 +81,7 @@ def test_the_factor_may_be_given(depth):
     assert (by_four.factor, by_eight.factor) == (4, 8)
     # An image that was eight times smaller leaves more to be found.
     assert rmse(by_eight.image, x) > 1.05 * rmse(by_four.image, x)
-    with pytest.raises(ValueError, match="factor must be at least 2"):
+    with pytest.raises(ValueError, match="factor must be a whole number >= 2"):
         restore(x, guide, "depth-sr", dictionary=d, factor=1)
     with pytest.raises(ValueError, match="factor must be"):
         restore(x, guide, "depth-sr", dictionary=d, factor=2.5)
@@ -311,3 +312,20 @@ def test_images_that_are_none_are_refused_by_name():
         restore(small, guide * np.nan, "depth-sr", **names)
     with pytest.raises(ValueError, match=r"a.tif has shape \(1, 1, 8, 8\); want \(H, W\) or"):
         restore(small[None], guide, "depth-sr", **names)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"tile": 0}, r"tile must be a whole number >= 1, found 0"),
+        ({"tile": "a"}, r"tile must be a whole number >= 1, found 'a'"),
+        ({"tol": -1}, r"tol must be a finite number > 0, found -1"),
+        ({"device": "gpu"}, r"device must be 'auto', 'cpu' or 'cuda', found 'gpu'"),
+        ({"factor": 0}, r"factor must be a whole number >= 2, found 0"),
+        ({"factor": 1}, r"factor must be a whole number >= 2, found 1"),
+    ],
+)
+def test_options_that_are_no_such_thing_are_refused_before_any_work(option, message):
+    scene = pair("depth-sr")
+    with pytest.raises(InvalidValueError, match=message):
+        restore(scene.x, scene.y, "depth-sr", **option)

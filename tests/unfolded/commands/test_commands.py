@@ -153,7 +153,7 @@ def test_two_processes_train_as_one_of_twice_the_batch(folder, tmp_path):
     ("arguments", "words"),
     [
         ([], "want a folder of scenes, or --synthetic N"),
-        (["--synthetic", "2", "--sigma", "25"], "--sigma is for flash-denoise, not for depth-sr"),
+        (["--synthetic", "2", "--sigma", "25"], "--sigma is for denoising, not for depth-sr"),
         (["--synthetic", "2", "--soften", "1"], "--soften is for fusions; depth-sr makes its own"),
         (["--synthetic", "2", "--scenes", "art"], "--scenes is for a folder"),
         (["--synthetic", "2", "--validation", "0", "--patience", "3"], "needs scenes to validate"),
