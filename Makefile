@@ -49,7 +49,7 @@ bench: $(TEST) ## time the networks (Table 8), then sparse coding against SPORCO
 
 # Learned from synthetic scenes alone; settings were chosen on scenes that no table is measured on.
 LEARN := $(VENV)/bin/mcsc learn --passes 3 --seed 1
-dictionaries: $(CORE) ## learn the dictionaries that come with the package again (15 minutes)
+dictionaries: $(CORE) ## learn dictionaries for all tasks in place of those that come along (15 minutes)
 	$(LEARN) --task depth-sr --synthetic 40 --filter-size 12 --windows 120 --target-windows 400 -o mcsc/dictionaries/depth-sr.npz
 	$(LEARN) --task multispectral-sr --synthetic 40 --windows 120 --target-windows 400 -o mcsc/dictionaries/multispectral-sr.npz
 	$(LEARN) --task flash-denoise --synthetic 40 --no-flips --windows 80 --target-windows 240 -o mcsc/dictionaries/flash-denoise.npz
@@ -60,7 +60,7 @@ dictionaries: $(CORE) ## learn the dictionaries that come with the package again
 # One thread each, so that the same weights come again on a machine of another number of cores.
 TRAIN := OMP_NUM_THREADS=1 $(VENV)/bin/mcsc train --batch-size 8 --schedule cosine --patches 1600
 W := unfolded/weights_data
-weights: $(TEST) ## train the networks that come with the package again (2.5 hours)
+weights: $(TEST) ## train networks for all tasks in place of those that come along (2.5 hours)
 	$(TRAIN) --task depth-sr --synthetic 160 --learning-rate 2e-4 --clip-norm 0.1 --epochs 9 -o $(W)/depth-sr.safetensors
 	$(TRAIN) --task flash-denoise --synthetic 320 --learning-rate 3e-4 --epochs 15 -o $(W)/flash-denoise.safetensors
 	$(TRAIN) --task multi-focus --synthetic 320 --learning-rate 3e-4 --clip-norm 0.02 --soften 1.5 --epochs 12 -o $(W)/multi-focus.safetensors
