@@ -117,24 +117,24 @@ class Admm(DenseSolver):
     @classmethod
     def memory(cls, problem: Problem) -> int:
         """As the other dense solvers, with the maps on ADMM's own periodic grid."""
-        return cls._memory(problem, _grid(problem), "periodic")
+        return cls.memory_on(problem, _grid(problem), "periodic")
 
     def _first_rho(self) -> float:
         """Guess that does not depend on the scale of data or filters; the policy corrects it."""
-        relative = float(np.mean(self._lam)) / max(self._problem.lambda_max(), 1e-300)
-        energy = float(np.mean(self._problem.dictionary.filter_norms() ** 2))
+        relative = float(np.mean(self._lam)) / max(self.problem.lambda_max(), 1e-300)
+        energy = float(np.mean(self.problem.dictionary.filter_norms() ** 2))
         return 150.0 * min(relative, 1.0) * energy
 
     def _warm_start(self) -> None:
         """Make ``S(v) = start``: u = lam/rho sign(start), the multiplier of a nonzero code."""
-        xp = self._backend.xp
+        xp = self.backend.xp
         for k in range(self._v.shape[1]):  # map by map: no temporary of the size of all
             self._v[:, k, ...] += xp.sign(self._v[:, k, ...]) * self._thresholds[k]
         self._z_image = self._rescale(1.0)
 
     def _embed(self, array: Array) -> Array:
-        xp = self._backend.xp
-        h, w = self._problem.shape
+        xp = self.backend.xp
+        h, w = self.problem.shape
         if self._grid == (h, w):
             return xp.asarray(array, copy=True)
         out = xp.zeros((*array.shape[:-2], *self._grid), dtype=array.dtype)
@@ -143,26 +143,26 @@ class Admm(DenseSolver):
 
     def maps(self) -> Array:
         """Return ``y``, cropped to the image."""
-        xp = self._backend.xp
-        h, w = self._problem.shape
+        xp = self.backend.xp
+        h, w = self.problem.shape
         out = xp.asarray(self._v[..., :h, :w], copy=True)
         for k in range(out.shape[1]):
-            out[:, k, ...] = self._backend.shrink(out[:, k, ...], self._thresholds[k])
+            out[:, k, ...] = self.backend.shrink(out[:, k, ...], self._thresholds[k])
         return out
 
     # ----------------------------------------------------------------- rho
     def _set_rho(self, rho: float) -> None:
         """Thresholds, and the inverse of ``rho I + D D^H`` at every frequency, for this rho."""
-        xp = self._backend.xp
+        xp = self.backend.xp
         self._rho = rho
-        self._thresholds = xp.asarray(self._lam / rho, dtype=self._problem.dtype)
+        self._thresholds = xp.asarray(self._lam / rho, dtype=self.problem.dtype)
         self._inverse = xp.asarray(_hermitian_inverse(self._gram, rho), dtype=self._complex)
 
     def _rescale(self, ratio: float) -> Array:
         """Multiply u by `ratio`; return the image of ``z = y - u``."""
 
         def update(tile: Tile, _: None) -> tuple[Array, None]:
-            z = self._backend.admm_rescale(self._v, tile, self._thresholds, self._penalty, ratio)
+            z = self.backend.admm_rescale(self._v, tile, self._thresholds, self._penalty, ratio)
             return z, None
 
         return self._operator.sweep(None, update, samples=self._n)[0]
@@ -174,7 +174,7 @@ class Admm(DenseSolver):
 
     def _apply(self, matrices: Array, spectrum: Array) -> Array:
         """Multiply the (C, C) matrix of each frequency with the channels: (N, C, ., .)."""
-        xp = self._backend.xp
+        xp = self.backend.xp
         channels = spectrum.shape[1]
         rows = []
         for a in range(channels):
@@ -185,7 +185,7 @@ class Admm(DenseSolver):
         return xp.stack(rows, axis=1)
 
     def _filtered(self, matrices: Array, signal: Array) -> Array:
-        backend = self._backend
+        backend = self.backend
         return backend.irfft2(self._apply(matrices, backend.rfft2(signal, self._grid)), self._grid)
 
     # ---------------------------------------------------------------- iteration
@@ -201,7 +201,7 @@ class Admm(DenseSolver):
     def _conjugate_gradients(self, target: Array, x: Array) -> Array:
         # A fixed number of steps with scalars left on the device: a GPU is never waited for, and
         # the warm start makes the error vanish as the iteration converges.
-        xp = self._backend.xp
+        xp = self.backend.xp
         w: Array = self._weights
         known = xp.astype(w > 0, w.dtype)
         tiny = xp.asarray(1e-30, dtype=w.dtype)
@@ -226,7 +226,7 @@ class Admm(DenseSolver):
 
     def step(self) -> None:
         """Do one iteration."""
-        backend = self._backend
+        backend = self.backend
         due = self._rho_policy.due(self._iteration)
 
         def update(tile: Tile, g: Array) -> tuple[Array, tuple[Any, ...] | None]:

@@ -82,7 +82,7 @@ class Alternating(DenseSolver):
             padded = xp.zeros((self._x.shape[1],), dtype=problem.dtype)
             padded[g.maps] = thresholds
             self._blocks.append((g, operator, step, padded))
-            self._images.append(forward(operator, self._backend, self._x[:, g.maps, ...]))
+            self._images.append(forward(operator, self.backend, self._x[:, g.maps, ...]))
 
     @classmethod
     def memory(cls, problem: Problem) -> int:
@@ -103,32 +103,32 @@ class Alternating(DenseSolver):
 
     def _left_for(self, block: int) -> Array:
         """Signal that the other groups leave, on this group's channels."""
-        xp = self._backend.xp
-        left = xp.asarray(self._problem.stacked, copy=True)
+        xp = self.backend.xp
+        left = xp.asarray(self.problem.stacked, copy=True)
         for other, (g, _, _, _) in enumerate(self._blocks):
             if other != block:
                 left[:, g.channels, ...] -= self._images[other]
         return left[:, self._blocks[block][0].channels, ...]
 
     def _descend(self, block: int) -> None:
-        xp = self._backend.xp
+        xp = self.backend.xp
         g, operator, step, thresholds = self._blocks[block]
         target = self._left_for(block)
-        weights = self._problem.weights
+        weights = self.problem.weights
         if weights is not None:
             weights = weights[:, g.channels, ...]
 
         def update(tile: Tile, correlation: Array) -> tuple[Array, None]:
             start = g.maps.start
             whole = tile._replace(maps=slice(tile.maps.start + start, tile.maps.stop + start))
-            return self._backend.ista_update(self._x, correlation, whole, step, thresholds), None
+            return self.backend.ista_update(self._x, correlation, whole, step, thresholds), None
 
         count = 0
         while self._inner_steps is None or count < self._inner_steps:
             residual = target - self._images[block]
             if weights is not None:
                 residual = weights * weights * residual
-            image, _ = operator.sweep(residual, update, samples=self._problem.n_samples)
+            image, _ = operator.sweep(residual, update, samples=self.problem.n_samples)
             change = image - self._images[block]
             self._images[block] = image
             count += 1

@@ -95,12 +95,12 @@ class DenseSolver(Solver):
     code_arrays: ClassVar[float] = 1.0
 
     def __init__(self, problem: Problem, start: Codes | None) -> None:
-        self._problem = problem
-        self._backend = problem.backend
+        self.problem = problem
+        self.backend = problem.backend
 
     def first_maps(self, start: Codes | None) -> Array:
         """Return the first codes as a new dense array (N, K, H, W) in the working precision."""
-        problem, xp = self._problem, self._backend.xp
+        problem, xp = self.problem, self.backend.xp
         if start is None:
             shape = (problem.n_samples, problem.dictionary.n_maps, *problem.shape)
             return xp.zeros(shape, dtype=problem.dtype)
@@ -120,15 +120,15 @@ class DenseSolver(Solver):
 
     def codes(self) -> Codes:
         """Return the codes, made sparse."""
-        return Codes.from_stacked(self.maps(), self._problem.dictionary)
+        return Codes.from_stacked(self.maps(), self.problem.dictionary)
 
     @classmethod
     def memory(cls, problem: Problem) -> int:
         """Peak bytes on top of the caller's arrays: `code_arrays` of all maps, and images."""
-        return cls._memory(problem, problem.shape, problem.boundary)
+        return cls.memory_on(problem, problem.shape, problem.boundary)
 
     @classmethod
-    def _memory(cls, problem: Problem, grid: tuple[int, int], boundary: Boundary) -> int:
+    def memory_on(cls, problem: Problem, grid: tuple[int, int], boundary: Boundary) -> int:
         """The same for maps on a grid of their own."""
         groups, n, item = problem.dictionary.groups, problem.n_samples, problem.itemsize
         backend, channels = problem.backend, sum(problem.dictionary.channels)

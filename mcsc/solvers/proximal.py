@@ -31,7 +31,7 @@ class _Proximal(DenseSolver):
         self._step = 1.0 / max(problem.lipschitz, 1e-12)
         self._thresholds = xp.asarray(problem.lam_maps * self._step, dtype=problem.dtype)
         self._x = self.first_maps(start)
-        self._image = forward(self._operator, self._backend, self._x)
+        self._image = forward(self._operator, self.backend, self._x)
 
     def maps(self) -> Array:
         """Return the current codes, stacked."""
@@ -39,8 +39,8 @@ class _Proximal(DenseSolver):
 
     def _descent(self, image: Array) -> Array:
         """``w^2 (s - image)``, whose adjoint image is minus the gradient."""
-        residual = self._problem.stacked - image
-        weights = self._problem.weights
+        residual = self.problem.stacked - image
+        weights = self.problem.weights
         return residual if weights is None else weights * weights * residual
 
 
@@ -54,10 +54,10 @@ class Ista(_Proximal):
         """Do one iteration."""
 
         def update(tile: Tile, g: Array) -> tuple[Array, None]:
-            return self._backend.ista_update(self._x, g, tile, self._step, self._thresholds), None
+            return self.backend.ista_update(self._x, g, tile, self._step, self._thresholds), None
 
         self._image, _ = self._operator.sweep(
-            self._descent(self._image), update, samples=self._problem.n_samples
+            self._descent(self._image), update, samples=self.problem.n_samples
         )
 
 
@@ -76,7 +76,7 @@ class Fista(_Proximal):
 
     def __init__(self, problem: Problem, start: Codes | None) -> None:
         super().__init__(problem, start)
-        xp = self._backend.xp
+        xp = self.backend.xp
         self._previous = xp.asarray(self._x, copy=True)
         self._previous_image = self._image
         # Kept as 0-d arrays: on a GPU no step waits for the restart test.
@@ -85,18 +85,18 @@ class Fista(_Proximal):
 
     def step(self) -> None:
         """Do one iteration."""
-        xp = self._backend.xp
+        xp = self.backend.xp
         beta = self._beta
         point_image = self._image + beta * (self._image - self._previous_image)
 
         def update(tile: Tile, g: Array) -> tuple[Array, tuple[Any]]:
-            new, uphill = self._backend.fista_update(
+            new, uphill = self.backend.fista_update(
                 self._x, self._previous, g, tile, self._step, self._thresholds, beta
             )
             return new, (uphill,)
 
         image, (uphill,) = self._operator.sweep(
-            self._descent(point_image), update, samples=self._problem.n_samples
+            self._descent(point_image), update, samples=self.problem.n_samples
         )
         self._x, self._previous = self._previous, self._x
         self._previous_image, self._image = self._image, image

@@ -33,7 +33,7 @@ class Toy(DenseSolver):
         return self._a
 
     def step(self):
-        p, w = self._problem, 1.0 if self._problem.weights is None else self._problem.weights
+        p, w = self.problem, 1.0 if self.problem.weights is None else self.problem.weights
         residual = w * w * (p.stacked - forward(p.operator, p.backend, self._a))
         ascent = self._a + self._step * adjoint(p.operator, p.backend, residual)
         self._a = soft(ascent, self._threshold)
