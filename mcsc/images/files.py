@@ -38,6 +38,8 @@ _READABLE = "want PNG, JPEG, BMP or TIFF"
 _SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
 _DEPTHS = {"PNG": (8, 16), "JPEG": (8,), "TIFF": (8, 16, 32)}
 _ORIENTATION = 274  # EXIF and TIFF use one tag number
+_LARGEST = 281
+_NODATA = 42113  # GDAL's, ASCII
 _ALPHA = (1, 2)  # ExtraSamples: associated, unassociated
 
 # What tifffile logs about a damaged file becomes the message of an ImageFileError; without any
@@ -59,9 +61,26 @@ class Image:
     """Bits of a sample in the file: 1, 8, 16, or 32 for float TIFF."""
     path: Path
     """The file."""
+    alpha: NDArray[np.float32] | None = None
+    """Opacity in [0, 1], shape (1, H, W); None where all is opaque."""
+    nodata: float | None = None
+    """Value of unknown samples in the file's own unit, where the file says so (GDAL_NODATA)."""
+    significant_bits: int | None = None
+    """How many of `bit_depth` are used, where the file says so (sBIT of PNG, MaxSampleValue)."""
+
+    @property
+    def samples(self) -> NDArray[Any]:
+        """The samples in the file's own unit, shape (C, H, W): uint8, uint16, or floats.
+
+        Samples of 1 bit are 0 and 255.
+        """
+        if self.bit_depth >= 32:
+            return self.pixels
+        dtype = np.uint16 if self.bit_depth > 8 else np.uint8
+        return np.rint(self.pixels * np.float32(np.iinfo(dtype).max)).astype(dtype)
 
 
-def read_image(path: str | PathLike[str]) -> Image:
+def read_image(path: str | PathLike[str], *, keep_alpha: bool = False) -> Image:
     """Read an image file as floats.
 
     Parameters
@@ -69,6 +88,8 @@ def read_image(path: str | PathLike[str]) -> Image:
     path : path
         PNG (1 to 16 bits, grey, RGB or palette), JPEG, BMP, or TIFF (1, 8, 16 bits, or float; one
         colour page, or any number of grey pages of one size). The content counts, not the suffix.
+    keep_alpha : bool
+        Return transparency as `Image.alpha`. Otherwise an image with transparent pixels is refused.
 
     Returns
     -------
@@ -82,7 +103,7 @@ def read_image(path: str | PathLike[str]) -> Image:
     ------
     ImageFileError
         The file is missing, a folder, empty, not an image, truncated or damaged; or it holds what
-        has no one reading as (C, H, W): transparency, CMYK, pages of several sizes, several colour
+        has no one reading as (C, H, W): transparency that is not asked for, CMYK, pages of several sizes, several colour
         pages, animation, other sample types.
     MemoryError
         The image does not fit into memory, by what the file says.
@@ -104,15 +125,27 @@ def read_image(path: str | PathLike[str]) -> Image:
         raise ImageFileError(f"{path}: not an image of a known kind; {_READABLE}")
 
     if kind == "TIFF":
-        values, bit_depth, orientation = _read_tiff(path)
+        found = _read_tiff(path)
     else:
         # Byte 24 of a PNG is its bit depth. Pillow cuts 16-bit colours down to 8 bits.
         deep = kind == "PNG" and head[24:] == b"\x10"
-        values, bit_depth, orientation = _read_picture(path, kind, deep)
-    pixels = values.astype(np.float32)
-    if bit_depth < 32:
-        pixels /= np.float32(2**bit_depth - 1)
-    return Image(np.ascontiguousarray(_upright(pixels, orientation)), bit_depth, path)
+        found = _read_picture(path, kind, deep)
+
+    def upright(values: NDArray[Any]) -> NDArray[np.float32]:
+        pixels = values.astype(np.float32)
+        if found.bit_depth < 32:
+            pixels /= np.float32(2**found.bit_depth - 1)
+        return np.ascontiguousarray(_upright(pixels, found.orientation))
+
+    alpha = None if found.alpha is None else upright(found.alpha)
+    if alpha is not None and not keep_alpha:
+        raise ImageFileError(
+            f"{path}: has transparent pixels; want an image without (put it on a background), or, "
+            "where masks are taken, the mask 'alpha'"
+        )
+    return Image(
+        upright(found.channels), found.bit_depth, path, alpha, found.nodata, found.significant_bits
+    )
 
 
 @contextmanager
@@ -135,8 +168,22 @@ def _decoding(path: Path, kind: str) -> Iterator[None]:
         raise ImageFileError(f"{path}: truncated or damaged {kind}: {reason}") from error
 
 
-def _read_picture(path: Path, kind: str, deep: bool) -> tuple[NDArray[Any], int, int]:
-    """Samples (C, H, W), bit depth and orientation of a PNG, JPEG or BMP."""
+@dataclass(frozen=True)
+class _Found:
+    """What a decoder found in a file."""
+
+    channels: NDArray[Any]
+    """Samples (C, H, W)."""
+    bit_depth: int
+    orientation: int
+    alpha: NDArray[Any] | None = None
+    """(1, H, W); None where all is opaque."""
+    nodata: float | None = None
+    significant_bits: int | None = None
+
+
+def _read_picture(path: Path, kind: str, deep: bool) -> _Found:
+    """Decode a PNG, JPEG or BMP."""
     with _decoding(path, kind):
         opened = PIL.Image.open(path, formats=("PNG", "JPEG", "BMP"))
     with opened as picture:
@@ -162,9 +209,24 @@ def _read_picture(path: Path, kind: str, deep: bool) -> tuple[NDArray[Any], int,
                 values = np.asarray(picture if mode == picture.mode else picture.convert(mode))
     channels = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
     bit_depth = 16 if deep else 1 if mode == "1" else 8
+    alpha = None
     if mode in ("LA", "RGBA"):
-        channels = _drop_alpha(path, channels, len(channels) - 1, 2**bit_depth - 1)
-    return channels, bit_depth, orientation
+        channels, alpha = _split_alpha(channels, len(channels) - 1, 2**bit_depth - 1)
+    bits = _significant_bits(path, bit_depth) if kind == "PNG" else None
+    return _Found(channels, bit_depth, orientation, alpha, significant_bits=bits)
+
+
+def _significant_bits(path: Path, bit_depth: int) -> int | None:
+    """What the chunk sBIT of a PNG says, if it says less than the bit depth."""
+    with open(path, "rb") as file:
+        file.seek(len(_PNG))
+        while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
+            length = int.from_bytes(head[:4], "big")
+            if head[4:] == b"sBIT" and 1 <= length <= 4:
+                bits = max(file.read(length))
+                return bits if 1 <= bits < bit_depth else None
+            file.seek(length + 4, io.SEEK_CUR)
+    return None
 
 
 @dataclass(frozen=True)
@@ -180,6 +242,9 @@ class _Tiff:
     extra: tuple[int, ...]
     """What the last channels of a page are."""
     orientation: int
+    nodata: float | None
+    largest: int | None
+    """MaxSampleValue."""
 
 
 def _open_tiff(path: Path) -> _Tiff:
@@ -205,11 +270,26 @@ def _open_tiff(path: Path) -> _Tiff:
             photometric=page.photometric,
             extra=tuple(page.extrasamples),
             orientation=int(page.tags.valueof(_ORIENTATION, 1)),
+            nodata=_number(page.tags.valueof(_NODATA)),
+            largest=_whole(page.tags.valueof(_LARGEST)),
         )
 
 
-def _read_tiff(path: Path) -> tuple[NDArray[Any], int, int]:
-    """Samples (C, H, W), bit depth and orientation of a TIFF."""
+def _number(text: Any) -> float | None:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return None
+
+
+def _whole(found: Any) -> int | None:
+    """The largest of what a tag holds, one number or one a channel."""
+    values = found if isinstance(found, tuple) else (found,)
+    return max(values) if all(isinstance(v, int) for v in values) else None
+
+
+def _read_tiff(path: Path) -> _Found:
+    """Decode a TIFF."""
     tiff = _open_tiff(path)
     if tiff.axes == "YX":
         channels = tiff.pages
@@ -237,10 +317,14 @@ def _read_tiff(path: Path) -> tuple[NDArray[Any], int, int]:
         raise ImageFileError(
             f"{path}: photometric interpretation {name} is not supported; convert it to grey or RGB"
         )
-    alpha = [i for i, kind in enumerate(reversed(tiff.extra)) if kind in _ALPHA]
-    for back in alpha:
-        channels = _drop_alpha(path, channels, tiff.channels - 1 - back, full)
-    return channels, bit_depth, tiff.orientation
+    opacity = None
+    for back in [i for i, kind in enumerate(reversed(tiff.extra)) if kind in _ALPHA]:
+        channels, found = _split_alpha(channels, tiff.channels - 1 - back, full)
+        opacity = found if opacity is None else opacity
+    bits = None
+    if not is_float and tiff.largest is not None and 0 < tiff.largest < 2 ** (bit_depth - 1):
+        bits = tiff.largest.bit_length()
+    return _Found(channels, bit_depth, tiff.orientation, opacity, tiff.nodata, bits)
 
 
 def _require_all_pages(path: Path, tif: tifffile.TiffFile) -> None:
@@ -256,12 +340,12 @@ def _require_all_pages(path: Path, tif: tifffile.TiffFile) -> None:
         )
 
 
-def _drop_alpha(path: Path, channels: NDArray[Any], index: int, full: int) -> NDArray[Any]:
-    if (channels[index] != full).any():
-        raise ImageFileError(
-            f"{path}: has transparent pixels; want an image without, put it on a background first"
-        )
-    return np.delete(channels, index, axis=0)
+def _split_alpha(
+    channels: NDArray[Any], index: int, full: int
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Channels without the one of opacity, and that one, if anything is transparent."""
+    alpha = channels[index : index + 1]
+    return np.delete(channels, index, axis=0), None if (alpha == full).all() else alpha
 
 
 def _upright(pixels: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:

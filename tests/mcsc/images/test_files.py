@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import struct
+import zlib
 
+import imagecodecs
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
@@ -356,3 +358,40 @@ def test_a_shared_picture_resized_and_written_again(tmp_path):
     small = imresize(image.pixels, 0.25)
     write_image(tmp_path / "small.png", small, image.bit_depth)
     assert np.abs(read_image(tmp_path / "small.png").pixels - small.clip(0, 1)).max() < 0.51 / 65535
+
+
+# ------------------------------------------------------------------- what files say besides
+def test_alpha_is_kept_apart_if_asked_for(tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 255, (6, 9, 3), np.uint8)
+    alpha = np.full((6, 9), 255, np.uint8)
+    alpha[:2] = 0
+    alpha[3, 3] = 51
+    PIL.Image.fromarray(np.dstack([rgb, alpha])).save(tmp_path / "a.png")
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.dstack([rgb, alpha]), photometric="rgb", extrasamples=["unassalpha"]
+    )
+    for name in ("a.png", "a.tif"):
+        found = read_image(tmp_path / name, keep_alpha=True)
+        np.testing.assert_array_equal(found.samples, rgb.transpose(2, 0, 1))
+        np.testing.assert_allclose(found.alpha, alpha[None] / 255)
+        with pytest.raises(ImageFileError, match=r"has transparent pixels; .* the mask 'alpha'"):
+            read_image(tmp_path / name)
+
+
+def test_nodata_and_the_bits_that_are_used(tmp_path):
+    dem = np.full((5, 7), 3.5, np.float32)
+    tifffile.imwrite(tmp_path / "d.tif", dem, extratags=[(42113, "s", 0, "-9999", True)])
+    assert read_image(tmp_path / "d.tif").nodata == -9999
+    deep = np.arange(35, dtype=np.uint16).reshape(5, 7) * 100
+    tifffile.imwrite(tmp_path / "b.tif", deep, extratags=[(281, "H", 1, 4095, True)])
+    found = read_image(tmp_path / "b.tif")
+    assert found.significant_bits == 12
+    np.testing.assert_array_equal(found.samples[0], deep)
+    plain = imagecodecs.png_encode(deep)
+    body = b"sBIT" + bytes([12])
+    said = plain[:33] + (1).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+    (tmp_path / "b.png").write_bytes(said + plain[33:])
+    assert read_image(tmp_path / "b.png").significant_bits == 12
+    (tmp_path / "p.png").write_bytes(plain)
+    assert read_image(tmp_path / "p.png").significant_bits is None
+    assert read_image(tmp_path / "p.png").samples.dtype == np.uint16
