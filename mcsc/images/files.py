@@ -103,8 +103,8 @@ def read_image(path: str | PathLike[str], *, keep_alpha: bool = False) -> Image:
     ------
     ImageFileError
         The file is missing, a folder, empty, not an image, truncated or damaged; or it holds what
-        has no one reading as (C, H, W): transparency that is not asked for, CMYK, pages of several sizes, several colour
-        pages, animation, other sample types.
+        has no one reading as (C, H, W): transparency that is not asked for, CMYK, pages of several
+        sizes, several colour pages, animation, other sample types.
     MemoryError
         The image does not fit into memory, by what the file says.
     """
