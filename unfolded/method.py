@@ -37,9 +37,9 @@ def make_method(task: Task, file: str | Path | None) -> CUNetMethod:
         The network is of the other kind (restoration, fusion) than the task, or for another task.
     """
     net = open_weights(task.name if file is None else file)
-    if net.configuration.task != task.kind:
+    if net.configuration.kind != task.kind:
         raise InvalidValueError(
-            f"{file}: a network for {net.configuration.task}, {task.name} is a {task.kind}"
+            f"{file}: a network for {net.configuration.kind}, {task.name} is a {task.kind}"
         )
     trained_for = net.metadata.get("task", task.name)
     if trained_for != task.name:
@@ -106,7 +106,7 @@ class CUNetMethod:
         return MethodResult(found.image, found.base, found.common, tuple(unique))
 
 
-def prepare(net: CUNet, task: Task, x: Floats, y: Floats) -> Prepared:
+def prepare_for_network(net: CUNet, task: Task, x: Floats, y: Floats) -> Prepared:
     """Make the network's signals of two images (C, H, W), as its metadata say.
 
     Weights without metadata, as the authors' are, take the images themselves.
@@ -146,7 +146,7 @@ def restored(
     tile : int, optional
         Work on tiles of that side, one at a time: `CUNet.tiled`. Then there are no parts.
     """
-    made = prepare(net, task, x, y)
+    made = prepare_for_network(net, task, x, y)
     trained_for = net.metadata.get("sigma")
     scale = float(trained_for) / sigma if task.sigma and sigma and trained_for else 1.0
     detail, common, unique = _answer(net, made, scale, tile)
@@ -158,7 +158,7 @@ def restored(
 
 def fused(net: CUNet, task: Task, x: Floats, y: Floats, *, tile: int | None = None) -> MethodResult:
     """Fuse two sources (C, H, W) with a network; arguments as in `restored`."""
-    made = prepare(net, task, x, y)
+    made = prepare_for_network(net, task, x, y)
     detail, common, unique = _answer(net, made, 1.0, tile)
     image: Floats = made.base + detail
     if len(image) == 1:

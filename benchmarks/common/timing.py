@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import mcsc
-from mcsc.model.certificate import Evaluation
+from mcsc.model.certificate import Bounds
 
 from .problems import ROOT, Setting, from_signals
 
@@ -69,7 +69,7 @@ class Judge:
         """Objective, and the dual value (-inf unless it is asked for)."""
         if not self.gap:
             return self.problem.objective(codes), -np.inf
-        found: Evaluation = self._certificate.evaluate(codes.stacked(self.problem.dictionary))
+        found: Bounds = self._certificate.evaluate(codes.stacked(self.problem.dictionary))
         return found.objective, found.dual
 
 

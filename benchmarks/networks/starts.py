@@ -30,7 +30,7 @@ from mcsc.tasks.learning import TASK_OPTIONS, TaskSettings, learn_task
 from unfolded.method import CUNetMethod
 from unfolded.starts.task_start import Start, describe, start
 from unfolded.training.scenes import TaskTriples
-from unfolded.training.target_filters import fit_targets
+from unfolded.training.target_filters import refit_on_scenes
 
 from ..common.problems import DATA
 from ..common.results import Data, command, number, table
@@ -72,7 +72,7 @@ def measure(arguments: argparse.Namespace) -> Data:
         )  # fmt: skip
         begin = start(TASK, learned.dictionary)
         scenes = TaskTriples(TASK, readers, begin.settings)
-        fit_targets(begin.net, scenes, seed=1, side=patch)
+        refit_on_scenes(begin.net, scenes, seed=1, side=patch)
         preparation = time.perf_counter() - before
         validation = [TaskTriples(TASK, apart, begin.settings)[i] for i in range(held_out)]
         print(f"dictionary and target filters: {preparation:.0f} s", flush=True)

@@ -44,6 +44,7 @@ def _method_names() -> str:
 )
 @click.option(
     "--weights",
+    "weights_file",
     metavar="FILE",
     type=click.Path(path_type=Path),
     help="Of a method of another package.  [default: those that come with it]",
@@ -77,7 +78,7 @@ def evaluate(
     sigma: float | None,
     seed: int,
     dictionary: Path | None,
-    weights: Path | None,
+    weights_file: Path | None,
     tol: float,
     device: Device,
     csv_path: Path | None,
@@ -106,7 +107,7 @@ def evaluate(
     assert path is not None
     found = find_scenes(path, task, scenes.split(",") if scenes else None)
     names = [word.strip() for entry in methods for word in entry.split(",")] or None
-    chosen = methods_by_name(names, task, dictionary=dictionary, weights=weights)
+    chosen = methods_by_name(names, task, dictionary=dictionary, weights_file=weights_file)
     if images is not None:
         make_folder(images)
     for target in (csv_path, json_path, report):

@@ -53,7 +53,7 @@ def fuse(
     out: Path,
     bit_depth: str | None,
     method: str,
-    weights: Path | None,
+    weights_file: Path | None,
     dictionary: Path | None,
     lam: Lam | None,
     tol: float,
@@ -77,7 +77,7 @@ def fuse(
 
     check_outputs(out, report, align=align, registered=registered)
     task = get_task(task_name)
-    chosen = find_method(method, task, dictionary=dictionary, weights=weights)
+    chosen = find_method(method, task, dictionary=dictionary, weights_file=weights_file)
     images = [read(path) for path in sources]
     names = [str(path) for path in sources]
     first = images[0].pixels

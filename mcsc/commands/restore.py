@@ -50,7 +50,7 @@ def restore(
     out: Path,
     bit_depth: str | None,
     method: str,
-    weights: Path | None,
+    weights_file: Path | None,
     dictionary: Path | None,
     lam: Lam | None,
     tol: float,
@@ -80,7 +80,7 @@ def restore(
 
     check_outputs(out, report, align=align, registered=registered)
     task = get_task(task_name)
-    chosen = find_method(method, task, dictionary=dictionary, weights=weights)
+    chosen = find_method(method, task, dictionary=dictionary, weights_file=weights_file)
     first, second = read_image(x), read(guide)
     require_room(out, first)
     known = None

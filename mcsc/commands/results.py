@@ -50,7 +50,7 @@ def result_options(kind: Kind) -> Callable[[F], F]:
             help="mcsc, the model of this package, or another one: {names}.",
         ),
         click.option(
-            "--weights", metavar="FILE", type=click.Path(path_type=Path),
+            "--weights", "weights_file", metavar="FILE", type=click.Path(path_type=Path),
             help="Of a method of another package.  [default: those that come with it]",
         ),
         click.option(

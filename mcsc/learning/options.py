@@ -33,8 +33,8 @@ class LearnOptions:
 
     Attributes
     ----------
-    task : {"restoration", "fusion"}
-        Which codes the target is made of (Eq. 3 or Eq. 4), as in `mcsc.reconstruct`.
+    kind : {"restoration", "fusion"}
+        Which codes the target is made of (Eq. 3 or Eq. 4): the `task` of `mcsc.reconstruct`.
     signal_weights : sequence of M floats, optional
         Weights w_m of the signals, recorded in the dictionary, so that coding uses the same.
     zero_mean : bool
@@ -71,7 +71,7 @@ class LearnOptions:
         A value makes no sense; the message names it.
     """
 
-    task: Kind = "restoration"
+    kind: Kind = "restoration"
     signal_weights: Sequence[float] | None = None
     zero_mean: bool = False
     boundary: Boundary = "zero"
@@ -86,7 +86,7 @@ class LearnOptions:
     ridge: float | Sequence[float] | None = None
 
     def __post_init__(self) -> None:
-        check_choice("task", self.task, Kind)
+        check_choice("kind", self.kind, Kind)
         check_choice("boundary", self.boundary, Boundary)
         if not isinstance(self.zero_mean, bool | np.bool_):
             raise InvalidTypeError(f"zero_mean must be True or False, found {self.zero_mean!r}")
@@ -196,7 +196,8 @@ class Settings:
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "options"}
         for f in fields(self.options):
             if f.name not in _OF_TARGETS:
-                own[f.name] = getattr(self.options, f.name)
+                # The kind is called task in files, as in `mcsc.reconstruct`.
+                own["task" if f.name == "kind" else f.name] = getattr(self.options, f.name)
         if isinstance(own["init"], Dictionary):
             own["init"] = _digest(own["init"])
         found: dict[str, Any] = json.loads(json.dumps(own))

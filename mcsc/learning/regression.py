@@ -30,7 +30,7 @@ class TargetRegression:
         Windows with their targets, and their codes.
     coder : Coder
         How they were coded.
-    task : {"restoration", "fusion"}
+    kind : {"restoration", "fusion"}
         Which codes the target is made of.
     channels : int
         Of the target.
@@ -47,13 +47,13 @@ class TargetRegression:
         coded: Sequence[tuple[Batch, Codes]],
         *,
         coder: Coder,
-        task: Kind,
+        kind: Kind,
         channels: int,
     ) -> None:
         self._dictionary = dictionary
         self._channels = channels
         size = dictionary.filter_size
-        wanted = {"common", "unique[0]"} if task == "restoration" else None
+        wanted = {"common", "unique[0]"} if kind == "restoration" else None
         self._groups = [g for g in dictionary.groups if wanted is None or g.name in wanted]
         used = np.concatenate([np.arange(g.maps.start, g.maps.stop) for g in self._groups])
         layout = FilterLayout.of_target(dictionary.n_maps, used, channels, size)

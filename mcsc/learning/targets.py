@@ -75,7 +75,7 @@ def learn_targets(
     lam: Any = None,
     *,
     masks: Any = None,
-    task: Kind = "restoration",
+    kind: Kind = "restoration",
     ridge: float | Sequence[float] | None = None,
     boundary: Boundary = "zero",
     tol: float = 1e-3,
@@ -101,7 +101,7 @@ def learn_targets(
     lam : float, or one a code group or a map, optional
         As in `mcsc.solve`, and as when the dictionary will be used: its metadata keep it. Default:
         what the dictionary was learned with.
-    task : {"restoration", "fusion"}
+    kind : {"restoration", "fusion"}
         Which codes the target is made of (Eq. 3 or Eq. 4).
     ridge : float or sequence of float, optional
         Strength of the regularisation, relative to the mean energy of a map's codes. Of several,
@@ -162,7 +162,7 @@ def learn_targets(
     """
     started = time.perf_counter()
     options = LearnOptions(
-        task=task,
+        kind=kind,
         boundary=boundary,
         batch_size=batch_size,
         max_windows=max_windows,
@@ -265,7 +265,7 @@ def fit_targets(
         coded.append((batch, watch.coded(coder.code(batch, dictionary))))
         done()
     regression = TargetRegression(
-        dictionary, coded, coder=coder, task=options.task, channels=images.target_channels
+        dictionary, coded, coder=coder, kind=options.kind, channels=images.target_channels
     )
     if regression.empty:
         raise NoActiveCodeError("no code is active at this lam: there is nothing to fit targets to")

@@ -23,7 +23,7 @@ from .convolution import Operator
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Bounds:
     """Objective and dual value at one point."""
 
     objective: float
@@ -115,11 +115,11 @@ class Certificate:
             largest[samples] = xp.maximum(largest[samples], value)
         return largest
 
-    def evaluate(self, maps: Array) -> Evaluation:
+    def evaluate(self, maps: Array) -> Bounds:
         """Return objective and dual value at codes `maps` (N, K, H, W)."""
         return self.evaluate_image(*self.image(maps))
 
-    def evaluate_image(self, image: Array, penalty: float) -> Evaluation:
+    def evaluate_image(self, image: Array, penalty: float) -> Bounds:
         """Return objective and dual value from ``D a`` and ``sum lam |a|``, in float64."""
         xp = self._xp
         r = self._weighted(self._signal - image)
@@ -134,7 +134,7 @@ class Certificate:
         t = xp.minimum(xp.maximum(t, -limit), limit)
         dual = xp.sum(t * cross - 0.5 * t * t * energy)
         objective = 0.5 * float(xp.sum(energy)) + penalty
-        return Evaluation(objective, float(dual))
+        return Bounds(objective, float(dual))
 
     def largest_correlation(self) -> float:
         """``max |D^T w^2 s|``: lambda_max."""

@@ -53,7 +53,8 @@ def reconstruct(
         With target filters. Without any, the target is the first signal itself: ``gc = dc``,
         ``gu = du`` (restoration), which a dictionary for fusion cannot replace.
     task : {"restoration", "fusion"}
-        Restoration uses the first signal's unique part only; fusion all of them.
+        The kind of task, not the name of one: a restoration uses the first signal's unique part
+        only, a fusion all of them.
     boundary : {"zero", "periodic"}
         As in `mcsc.solve`.
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from ..backend import Array
-from ..model.certificate import Certificate, Evaluation
+from ..model.certificate import Bounds, Certificate
 from ..model.codes import Codes
 from ..model.convolution import DirectOperator, operator_memory, padded_grid
 from ..model.problem import Problem
@@ -71,7 +71,7 @@ class Solver(ABC):
         """True if a certificate is worth its cost now; all of them stay under 10 % of the run."""
 
     @abstractmethod
-    def evaluate(self, certificate: Certificate) -> Evaluation:
+    def evaluate(self, certificate: Certificate) -> Bounds:
         """Evaluate objective and dual value at the codes that `codes` would return."""
 
     @abstractmethod
@@ -114,7 +114,7 @@ class DenseSolver(Solver):
         """Evaluate after every `check_every` iterations."""
         return iteration % self.check_every == 0
 
-    def evaluate(self, certificate: Certificate) -> Evaluation:
+    def evaluate(self, certificate: Certificate) -> Bounds:
         """Evaluate the dense codes: one synthesis and one analysis in float64."""
         return certificate.evaluate(self.maps())
 

@@ -76,7 +76,7 @@ class Options:
         return solver(problem, start, **self._own())
 
 
-def prepare(
+def problem_on(
     signals: Any, dictionary: Any, lam: Any, masks: Any, boundary: Boundary, device: Device
 ) -> tuple[Problem, bool]:
     """Return the problem on the device that was asked for, and whether its arrays were moved.
@@ -240,7 +240,7 @@ def solve(
     """
     started = time.perf_counter()
     options = Options(method, tol, max_iter, callback, progress, inner_steps, inner_tol)
-    problem, moved = prepare(signals, dictionary, lam, masks, boundary, device)
+    problem, moved = problem_on(signals, dictionary, lam, masks, boundary, device)
     result = solve_problem(problem, options, init, started=started)
     warn_unless_converged(result)
     return bring_home(result) if moved else result

@@ -20,7 +20,7 @@ from ..model.dictionary import Dictionary
 from ..model.problem import Problem
 from ..types import Boundary, Device
 from .driver import Callback, deferred_interrupt
-from .front import Options, bring_home, prepare, solve_problem
+from .front import Options, bring_home, problem_on, solve_problem
 from .result import ConvergenceWarning, Result, warn_unless_converged
 
 _MOST_SOLVES = 60
@@ -89,7 +89,7 @@ def solve_path(
         raise InvalidValueError("lams is empty")
     if any(b >= a for a, b in pairwise(values)):
         raise InvalidValueError("lams must decrease: a warm start needs the smaller support first")
-    problem, moved = prepare(signals, dictionary, values[0], masks, boundary, device)
+    problem, moved = problem_on(signals, dictionary, values[0], masks, boundary, device)
     results: list[Result] = []
     start = init
     with deferred_interrupt() as interrupt:
@@ -189,7 +189,7 @@ def solve_discrepancy(
     """
     options = Options(method, tol, max_iter, callback, progress)
     check_number("rtol", rtol)
-    problem, moved = prepare(signals, dictionary, 1.0, masks, boundary, device)
+    problem, moved = problem_on(signals, dictionary, 1.0, masks, boundary, device)
     sigmas = _noise(noise, len(problem.signals))
     energy, target, known = _energies(problem, sigmas)
     if energy <= target:

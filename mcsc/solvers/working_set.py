@@ -22,7 +22,7 @@ import numpy as np
 
 from ..backend import get_num_threads
 from ..backend.threads import single_threaded_blas
-from ..model.certificate import Certificate, Evaluation
+from ..model.certificate import Bounds, Certificate
 from ..model.codes import Codes
 from ..model.convolution import DirectOperator
 from ..model.problem import Problem
@@ -228,7 +228,7 @@ class WorkingSet(Solver):
         return 0.5 * float(np.vdot(active.crop(residual), weighted)) + active.penalty()
 
     # --------------------------------------------------------------------- results
-    def evaluate(self, certificate: Certificate) -> Evaluation:
+    def evaluate(self, certificate: Certificate) -> Bounds:
         """Certify the codes: their image is made in float64 from the nonzeros alone."""
         active = self._active
         value = active.value.astype(self._problem.dtype).astype(np.float64)  # what `codes` returns

@@ -88,7 +88,7 @@ def evaluate(
     methods: Sequence[str] | Mapping[str, Method] | None = None,
     *,
     dictionary: Dictionary | str | PathLike[str] | None = None,
-    weights: str | PathLike[str] | None = None,
+    weights_file: str | PathLike[str] | None = None,
     sigma: float | None = None,
     tol: float = TOL,
     device: Device = "auto",
@@ -112,7 +112,7 @@ def evaluate(
         Names as in `restore`; or methods, by what to call them. Default: the baselines and "mcsc".
     dictionary : Dictionary or path, optional
         Of "mcsc".
-    weights : path, optional
+    weights_file : path, optional
         Of a method of another package.
     sigma : float, optional
         Denoising: standard deviation of the noise, of 255. Default: the task's.
@@ -144,11 +144,13 @@ def evaluate(
     if sigma is not None and task.sigma is None:
         raise InvalidValueError(f"sigma is for denoising, not for {task.name}")
     if isinstance(methods, Mapping):
-        if dictionary is not None or weights is not None:
-            raise InvalidValueError("dictionary and weights are for methods given by their names")
+        if dictionary is not None or weights_file is not None:
+            raise InvalidValueError(
+                "dictionary and weights_file are for methods given by their names"
+            )
         chosen = dict(methods)
     else:
-        chosen = methods_by_name(methods, task, dictionary=dictionary, weights=weights)
+        chosen = methods_by_name(methods, task, dictionary=dictionary, weights_file=weights_file)
     if isinstance(scenes, str | PathLike):
         scenes = find_scenes(scenes, task)
     level = task.sigma if sigma is None else sigma

@@ -62,7 +62,7 @@ def fuse(
     *,
     dictionary: Dictionary | str | PathLike[str] | None = None,
     method: str | Method = "mcsc",
-    weights: str | PathLike[str] | None = None,
+    weights_file: str | PathLike[str] | None = None,
     rule: str | None = None,
     lam: Any = None,
     tol: float = TOL,
@@ -88,7 +88,7 @@ def fuse(
     dictionary : Dictionary or path, optional
         Of the method "mcsc": filters for two signals of one channel. Default: those that come with
         the package.
-    method, weights, lam, tol, device, tile, progress
+    method, weights_file, lam, tol, device, tile, progress
         As in `restore`.
     rule : str, optional
         Of the method "mcsc": one of `mcsc.tasks.RULES`. Default: what the dictionary's metadata
@@ -134,7 +134,7 @@ def fuse(
     """
     task = get_task(task, "fusion")
     called = name_of_method(method)
-    chosen = find_method(method, task, dictionary=dictionary, weights=weights)
+    chosen = find_method(method, task, dictionary=dictionary, weights_file=weights_file)
     if rule is not None:
         RULES.find(rule)
     if is_array(sources) or not isinstance(sources, Sequence):

@@ -207,7 +207,7 @@ def learn_task(
     n_common, n_unique, filter_size, passes, window, tol, seed, checkpoint, callback, progress
         As in `mcsc.learn`.
     options : LearnOptions
-        As in `mcsc.learn`, but for `task` and `signal_weights`, which are the task's. Default: what
+        As in `mcsc.learn`, but for `kind` and `signal_weights`, which are the task's. Default: what
         the dictionaries of the package were learned with.
     description : str
         Of the data; kept in the metadata.
@@ -252,7 +252,7 @@ def learn_task(
         checkpoint=checkpoint,
         callback=callback,
         progress=progress,
-        options=replace(options, task=task.kind, signal_weights=(1.0, s.guide_weight)),
+        options=replace(options, kind=task.kind, signal_weights=(1.0, s.guide_weight)),
     )
     metadata = {
         **learned.dictionary.metadata,

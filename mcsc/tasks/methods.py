@@ -15,7 +15,7 @@ from ..model.dictionary import Dictionary
 from ..solvers.result import ConvergenceWarning
 from ..tables import Table
 from ..types import Device, Floats
-from .protocol import OPTIONS, TOL, Method, MethodResult
+from .protocol import METHOD_OPTIONS, TOL, Method, MethodResult
 from .sparse_coding import SparseCoding
 from .task import Task
 
@@ -90,7 +90,7 @@ def find_method(
     task: Task,
     *,
     dictionary: Dictionary | File | None = None,
-    weights: File | None = None,
+    weights_file: File | None = None,
 ) -> Method:
     """Return a method by its name.
 
@@ -102,7 +102,7 @@ def find_method(
         For which.
     dictionary : Dictionary or path, optional
         "mcsc": filters. Default: those that come with the package.
-    weights : path, optional
+    weights_file : path, optional
         A method of another package: its file. Default: what comes with that package.
 
     Raises
@@ -117,20 +117,20 @@ def find_method(
             raise InvalidTypeError(
                 f"method must be a name or a mcsc.tasks.Method, found {type(name).__name__}"
             )
-        _refuse(name_of_method(name), dictionary=dictionary, weights=weights)
+        _refuse(name_of_method(name), dictionary=dictionary, weights=weights_file)
         return name
     if name in baseline_names(task):
-        _refuse(name, dictionary=dictionary, weights=weights)
+        _refuse(name, dictionary=dictionary, weights=weights_file)
         return _BaselineMethod(BASELINES.find(name), task, name)
     if name not in METHODS:
         raise InvalidValueError(
             f"{task.name} has no method {name!r}: want {', '.join(method_names(task))}"
         )
     if name == OWN:
-        _refuse(name, weights=weights)
+        _refuse(name, weights=weights_file)
         return METHODS.find(name)(task, dictionary)
     _refuse(name, dictionary=dictionary)
-    return METHODS.find(name)(task, weights)
+    return METHODS.find(name)(task, weights_file)
 
 
 def methods_by_name(
@@ -138,7 +138,7 @@ def methods_by_name(
     task: Task,
     *,
     dictionary: Dictionary | File | None = None,
-    weights: File | None = None,
+    weights_file: File | None = None,
 ) -> dict[str, Method]:
     """Return several methods for a task, each with the file that it takes.
 
@@ -146,7 +146,7 @@ def methods_by_name(
     ----------
     names : sequence of str, optional
         Some of `method_names`. Default: the baselines and this package's method.
-    task, dictionary, weights
+    task, dictionary, weights_file
         As in `find_method`.
 
     Raises
@@ -159,14 +159,14 @@ def methods_by_name(
     others = [n for n in wanted if n in METHODS and n != OWN and n not in baselines]
     if dictionary is not None and OWN not in wanted:
         raise InvalidValueError(f"a dictionary is for the method {OWN}, which is not asked for")
-    if weights is not None and not others:
+    if weights_file is not None and not others:
         raise InvalidValueError("weights are for methods of other packages; none is asked for")
     return {
         name: find_method(
             name,
             task,
             dictionary=dictionary if name == OWN else None,
-            weights=weights if name in others else None,
+            weights_file=weights_file if name in others else None,
         )
         for name in wanted
     }
@@ -191,10 +191,11 @@ def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
     ValueError
         The message says which, and what the method has; or the method claims one that is unknown.
     """
-    unknown = sorted(set(method.options) - set(OPTIONS))
+    unknown = sorted(set(method.options) - set(METHOD_OPTIONS))
     if unknown:
         raise InvalidValueError(
-            f"the method {name} claims options {', '.join(unknown)}; there are {', '.join(OPTIONS)}"
+            f"the method {name} claims options {', '.join(unknown)}; there are "
+            f"{', '.join(METHOD_OPTIONS)}"
         )
     check_number("tol", options["tol"])
     check_choice("device", options["device"], Device)

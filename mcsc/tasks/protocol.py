@@ -8,12 +8,12 @@ from typing import Any, Protocol
 
 from ..types import Floats, Lam
 
-__all__ = ["OPTIONS", "TOL", "Method", "MethodResult"]
+__all__ = ["METHOD_OPTIONS", "TOL", "Method", "MethodResult"]
 
 TOL = 1e-2
 """Certified gap that `restore` and `fuse` ask for by default."""
 
-OPTIONS = (
+METHOD_OPTIONS = (
     "mask", "known_shape", "factor", "sigma", "lam", "tol", "rule", "device", "tile", "progress",
 )  # fmt: skip
 """Names of the options that a method may have; see `Method`."""
@@ -108,7 +108,7 @@ class Method(Protocol):
 
     @property
     def options(self) -> Set[str]:
-        """Names of the options that it has, out of `OPTIONS`."""
+        """Names of the options that it has, out of `METHOD_OPTIONS`."""
         ...
 
     def __call__(self, *images: Any, **options: Any) -> Floats | MethodResult:

@@ -61,7 +61,7 @@ def restore(
     *,
     dictionary: Dictionary | str | PathLike[str] | None = None,
     method: str | Method = "mcsc",
-    weights: str | PathLike[str] | None = None,
+    weights_file: str | PathLike[str] | None = None,
     mask: Array | None = None,
     factor: int | None = None,
     sigma: float | None = None,
@@ -95,7 +95,7 @@ def restore(
     method : str or Method
         "mcsc", the model; a baseline, as "guided-filter"; or one that another package adds, as
         "cunet". `mcsc.tasks.method_names` lists them.
-    weights : path, optional
+    weights_file : path, optional
         Of a method of another package. Default: those that come with it.
     mask : array, shape (H, W), (1, H, W) or (C, H, W), optional
         Weights of x on its own grid: booleans, or floats in [0, 1]. Where it is 0 x is unknown and
@@ -166,7 +166,7 @@ def restore(
     """
     task = get_task(task, "restoration")
     called = name_of_method(method)
-    chosen = find_method(method, task, dictionary=dictionary, weights=weights)
+    chosen = find_method(method, task, dictionary=dictionary, weights_file=weights_file)
     sigma = _check_sigma(sigma, task)
     namespace(*(a for a in (x, y, mask) if a is not None))
     form = ImageForm.of(names[0], x, ValueRange.of(value_range))

@@ -42,7 +42,7 @@ Of a fusion, the image that is to be made of them may come third.
 
 _SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 _GRID = 16  # pixels; a multiple of every task's factor
-_MEMORY = 500_000_000
+_CACHE_BYTES = 500_000_000
 
 
 def name_of(reader: Reader, number: int) -> str:
@@ -167,12 +167,12 @@ class Recent(Generic[V]):
 
     Parameters
     ----------
-    memory : int
-        Bytes.
+    cache_bytes : int
+        Most bytes that are kept.
     """
 
-    def __init__(self, memory: int) -> None:
-        self.memory = memory
+    def __init__(self, cache_bytes: int) -> None:
+        self.cache_bytes = cache_bytes
         self._kept: OrderedDict[Hashable, tuple[V, int]] = OrderedDict()
         self._bytes = 0
 
@@ -184,13 +184,13 @@ class Recent(Generic[V]):
         made = make()
         self._kept[key] = made, size(made)
         self._bytes += self._kept[key][1]
-        while self._bytes > self.memory and len(self._kept) > 1:
+        while self._bytes > self.cache_bytes and len(self._kept) > 1:
             self._bytes -= self._kept.popitem(last=False)[1][1]
         return made
 
     def __getstate__(self) -> dict[str, Any]:
         # Another process makes its own.
-        return {"memory": self.memory, "_kept": OrderedDict(), "_bytes": 0}
+        return {"cache_bytes": self.cache_bytes, "_kept": OrderedDict(), "_bytes": 0}
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ def synthetic_scenes(
 
     `photographs` are those of `Task.synthetic_pair`.
     """
-    recent: Recent[tuple[Floats, ...]] = Recent(_MEMORY)
+    recent: Recent[tuple[Floats, ...]] = Recent(_CACHE_BYTES)
     return [_Synthetic(task, number, shape, seed, photographs, recent) for number in range(count)]
 
 

@@ -22,7 +22,7 @@ from .rules import RULES, Blend, CodedPair, Rule
 from .shipped import shipped_dictionary
 from .task import Task
 
-__all__ = ["SparseCoding", "checked_lam", "lam_of", "prepare"]
+__all__ = ["SparseCoding", "checked_lam", "lam_of", "prepare_for_dictionary"]
 
 _CODING = frozenset({"lam", "tol", "device", "tile", "progress"})
 
@@ -98,7 +98,7 @@ class SparseCoding:
         model does not know that; afterwards it is back-projected
         (`mcsc.images.enlarging.back_project`). What that adds goes to the base.
         """
-        prepared = prepare(x, y, self.dictionary, self.task, mask)
+        prepared = prepare_for_dictionary(x, y, self.dictionary, self.task, mask)
         chosen = self._lam(lam, sigma)
         base = prepared.base
         # With the base "input" target filters make what x lacks; x itself is missing in holes.
@@ -200,7 +200,7 @@ class SparseCoding:
         return coded, rule.function(CodedPair(pair, (first, second), splits, coded, strength))
 
 
-def prepare(
+def prepare_for_dictionary(
     x: Floats, y: Floats, dictionary: Dictionary, task: Task, mask: Floats | None = None
 ) -> Prepared:
     """Make the signals of a dictionary, as its metadata say: see `prepare_restoration`.

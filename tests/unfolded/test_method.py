@@ -19,12 +19,12 @@ from mcsc.tasks import (
     shipped_dictionary,
 )
 from mcsc.tasks.preparation import prepare_fusion, prepare_restoration
-from mcsc.tasks.sparse_coding import prepare as prepare_for_codes
+from mcsc.tasks.sparse_coding import prepare_for_dictionary
 from tests.helpers import make_dictionary, run
 from tests.paths import SHARED
 from tests.unfolded.nets import torch, unfolded
 from unfolded import CUNet, load
-from unfolded.method import CUNetMethod, prepare
+from unfolded.method import CUNetMethod, prepare_for_network
 
 RESTORATIONS = [t for t in TASKS.values() if t.kind == "restoration"]
 
@@ -77,14 +77,14 @@ def test_the_weights_that_come_along_serve_every_task(name):
 def test_bands_one_by_one_with_the_luma_of_the_guide(weights):
     rng = np.random.default_rng(0)
     x, y = imresize(rng.random((4, 5, 4)), 4), rng.random((3, 20, 16))
-    found = restore(x, y, "multispectral-sr", method="cunet", weights=weights)
+    found = restore(x, y, "multispectral-sr", method="cunet", weights_file=weights)
     net = unfolded.load(weights)
     with torch.no_grad():
         wanted = net(torch.from_numpy(x[2:3])[None], torch.from_numpy(luma_studio(y))[None])
     np.testing.assert_allclose(found.image[2], wanted[0, 0].numpy(), atol=1e-12)
     assert found.common.shape == (4, 20, 16)
     with pytest.raises(ValueError, match="codes 1 channel of the guide, which has 2"):
-        restore(x, y[:2], "multispectral-sr", method="cunet", weights=weights)
+        restore(x, y[:2], "multispectral-sr", method="cunet", weights_file=weights)
 
 
 def test_more_than_two_sources_are_fused_one_after_the_other():
@@ -109,9 +109,9 @@ def test_white_stays_white_beside_grey(task):
 
 def test_other_kind_and_missing_weights_are_refused(weights, tmp_path):
     with pytest.raises(ValueError, match="a network for restoration, multi-focus is a fusion"):
-        find_method("cunet", get_task("multi-focus"), weights=weights)
+        find_method("cunet", get_task("multi-focus"), weights_file=weights)
     with pytest.raises(FileNotFoundError, match="missing"):
-        find_method("cunet", get_task("depth-sr"), weights=tmp_path / "missing.safetensors")
+        find_method("cunet", get_task("depth-sr"), weights_file=tmp_path / "missing.safetensors")
 
 
 def test_what_the_network_does_not_have_is_refused_in_one_line(tmp_path):
@@ -166,7 +166,7 @@ def test_authors_weights_give_the_known_error():
     (scene,) = find_scenes(SHARED / "data" / "depth_sr", task, ["ambush"])
     z, y = scene.read()
     weights = SHARED / "official_weights" / "depth_ks9.pth"
-    found = restore(task.degrade(z), y, task, method="cunet", weights=weights)
+    found = restore(task.degrade(z), y, task, method="cunet", weights_file=weights)
     assert rmse(np.clip(found.image, 0, 1), z) == pytest.approx(2.59, abs=0.02)
 
 
@@ -243,7 +243,7 @@ def test_network_of_a_dictionary_sees_what_the_solver_sees(task):
     x, y = images(channels=(first, second))
     net = CUNet.from_dictionary(d, 0.05, blocks=2)
     net.metadata = {"base": d.metadata["base"], "strength": d.metadata["strength"]}
-    made = prepare(net, task, x, y)
-    wanted = prepare_for_codes(x, y, d, task)
+    made = prepare_for_network(net, task, x, y)
+    wanted = prepare_for_dictionary(x, y, d, task)
     for a, b in zip((*made.signals, made.base), (*wanted.signals, wanted.base), strict=True):
         np.testing.assert_array_equal(a, b)

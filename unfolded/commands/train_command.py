@@ -89,7 +89,7 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
     from ..training.checkpoints import find_checkpoint
     from ..training.evaluation import rmse
     from ..training.scenes import TaskTriples
-    from ..training.target_filters import fit_targets
+    from ..training.target_filters import refit_on_scenes
     from ..training.train import train
 
     if asked.device == "cuda":
@@ -114,7 +114,7 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
     held_out.check(1, net.configuration)
     say(f"Training on {sources.words}, from {begin.words}.")
     if asked.start_from != "xavier" and not asked.start_from.endswith(".safetensors"):
-        fit_targets(net, seen, asked.seed, min(asked.patch, 64))
+        refit_on_scenes(net, seen, asked.seed, min(asked.patch, 64))
     before = rmse(net, held_out) if len(held_out) else None
     if before is not None:
         say(f"Error on {len(held_out)} scenes held out, of 255: {before:.3f}")

@@ -88,7 +88,7 @@ class TrainOptions:
         )
 
 
-OPTIONS: tuple[Callable[[Any], Any], ...] = (
+TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--out",
         "-o",
@@ -275,6 +275,6 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
 
 def train_options(command: F) -> F:
     """Add the options, all but those of `mcsc.commands.sources.source_options`."""
-    for option in reversed(OPTIONS):
+    for option in reversed(TRAIN_OPTIONS):
         command = option(command)
     return command

@@ -45,15 +45,15 @@ def weights_of(
     lam: Any,
     *,
     blocks: int,
-    task: Kind,
+    kind: Kind,
     out_channels: int | None = None,
 ) -> tuple[Configuration, dict[str, Tensor]]:
     """Return what a network that starts from a dictionary is, and its state, in double precision.
 
     Parameters
     ----------
-    dictionary, lam, blocks, task
-        As `CUNet.from_dictionary` takes them, which also lists the errors.
+    dictionary, lam, blocks, kind
+        As `CUNet.from_dictionary` takes them, `kind` as its `task`; it also lists the errors.
     out_channels : int, optional
         Channels of a target whose filters will be fitted. Where the dictionary has none, they start
         from the model of x if that has so many channels, else from zero.
@@ -67,11 +67,11 @@ def weights_of(
             f"a network needs common and unique filters of two signals, found {dictionary!r}"
         )
     size = dictionary.filter_size
-    targets = _targets(dictionary, task, size, out_channels)
+    targets = _targets(dictionary, kind, size, out_channels)
     configuration = Configuration(
         channels=dictionary.channels,  # type: ignore[arg-type]
         out_channels=int(targets[0].shape[1]),
-        task=task,
+        kind=kind,
         filters=(dictionary.n_common, *dictionary.n_unique),  # type: ignore[arg-type]
         kernel_size=size,
         blocks=blocks,
@@ -168,25 +168,25 @@ def _lam_per_group(lam: Any, dictionary: Dictionary) -> list[float]:
     return [float(values[0]) for values in each]
 
 
-def _targets(dictionary: Dictionary, task: Kind, size: int, fitted: int | None) -> list[Floats]:
+def _targets(dictionary: Dictionary, kind: Kind, size: int, fitted: int | None) -> list[Floats]:
     """``gc, gu[, gv]``, (K, C_z, s, s) each."""
     gc, gu = dictionary.target_common, dictionary.target_unique
     if gc is None and gu is None:
-        if fitted is not None and not (task == "restoration" and fitted == dictionary.channels[0]):
+        if fitted is not None and not (kind == "restoration" and fitted == dictionary.channels[0]):
             counts = (dictionary.n_common, *dictionary.n_unique)
             return [
-                np.zeros((n, fitted, size, size)) for n in counts[: 3 if task == "fusion" else 2]
+                np.zeros((n, fitted, size, size)) for n in counts[: 3 if kind == "fusion" else 2]
             ]
-        if task == "fusion":
+        if kind == "fusion":
             raise InvalidValueError(
                 "fusion needs target filters (target_common, target_unique), and the dictionary "
                 "has none; learn them with mcsc.learn, or give pairs to fit them to"
             )
         return _model_of_x(dictionary, size)
-    banks = [gc, *(gu or (None, None))][: 3 if task == "fusion" else 2]
+    banks = [gc, *(gu or (None, None))][: 3 if kind == "fusion" else 2]
     if any(b is None for b in banks):
         raise InvalidValueError(
-            f"{task} needs target filters for c, u{' and v' if task == 'fusion' else ''}, and the "
+            f"{kind} needs target filters for c, u{' and v' if kind == 'fusion' else ''}, and the "
             f"dictionary lacks some of them: {dictionary!r}"
         )
     larger = max(int(b.shape[2]) for b in banks if b is not None)

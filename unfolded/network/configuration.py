@@ -20,8 +20,8 @@ class Configuration:
         Channels of x and of y.
     out_channels : int
         Channels of z.
-    task : {"restoration", "fusion"}
-        Whether what is unique to y goes into z.
+    kind : {"restoration", "fusion"}
+        Whether what is unique to y goes into z: the argument `task` of `CUNet`.
     filters : (int, int, int)
         Maps of c, u and v.
     kernel_size : int
@@ -36,7 +36,7 @@ class Configuration:
 
     channels: tuple[int, int]
     out_channels: int
-    task: Kind
+    kind: Kind
     filters: tuple[int, int, int]
     kernel_size: int
     blocks: int
@@ -51,8 +51,8 @@ class Configuration:
         )
         for name, least in (("out_channels", 1), ("kernel_size", 1), ("blocks", 0)):
             object.__setattr__(self, name, check_whole(name, getattr(self, name), least=least))
-        if self.task not in get_args(Kind):
-            raise InvalidValueError(f"task must be 'restoration' or 'fusion', found {self.task!r}")
+        if self.kind not in get_args(Kind):
+            raise InvalidValueError(f"task must be 'restoration' or 'fusion', found {self.kind!r}")
         for name in ("residual", "tied"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidTypeError(
@@ -60,8 +60,9 @@ class Configuration:
                 )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the arguments of `CUNet`, fit for JSON."""
-        return asdict(self)
+        """Return the arguments of `CUNet`, fit for JSON: `kind` is its `task`, also in files."""
+        found = asdict(self)
+        return {"task" if name == "kind" else name: value for name, value in found.items()}
 
     @classmethod
     def from_dict(cls, values: Any) -> Configuration:
@@ -72,15 +73,15 @@ class Configuration:
         ValueError, TypeError
             A field is missing, unknown or out of range.
         """
-        names = [f.name for f in fields(cls)]
+        names = ["task" if f.name == "kind" else f.name for f in fields(cls)]
         found = sorted(values) if isinstance(values, dict) else values
         if found != sorted(names):
             raise InvalidValueError(f"a configuration has {', '.join(names)}; found {found}")
-        return cls(**values)
+        return cls(kind=values["task"], **{k: v for k, v in values.items() if k != "task"})
 
     def differences(self, other: Configuration) -> str:
         """Name the fields in which `other` differs, with both values; empty if none."""
-        mine, theirs = asdict(self), asdict(other)
+        mine, theirs = self.as_dict(), other.as_dict()
         return ", ".join(
             f"{k} {theirs[k]} instead of {v}" for k, v in mine.items() if theirs[k] != v
         )

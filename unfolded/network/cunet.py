@@ -21,7 +21,7 @@ from .configuration import Configuration
 from .engine_choice import engine_for, served_by
 from .layers import Synthesis
 from .lcsc import LCSC
-from .refit import Codes, Pairs, refit, target_channels
+from .refit import CodeTensors, Pairs, refit, target_channels
 from .tiling import tiled
 from .weight_file import WeightFile, write_weights
 
@@ -43,7 +43,8 @@ class CUNet(nn.Module):
     out_channels : int
         Channels of z.
     task : {"restoration", "fusion"}
-        Eq. 3 or Eq. 4.
+        What the image is made of, Eq. 3 or Eq. 4: the kind of task, as `mcsc.reconstruct` takes it,
+        not the name of one.
     filters : int or (int, int, int)
         Maps K of each module, or (K_c, K_u, K_v).
     kernel_size : int
@@ -190,7 +191,7 @@ class CUNet(nn.Module):
             image = image + part
         return image, common, unique
 
-    def codes(self, x: Tensor, y: Tensor) -> Codes:
+    def codes(self, x: Tensor, y: Tensor) -> CodeTensors:
         """Return the feature maps ``(c, (u, v))``, each of shape (N, K, H, W).
 
         Parameters
@@ -215,7 +216,7 @@ class CUNet(nn.Module):
         self.check(x, y)
         return tiled(self, self.configuration, x, y, tile)
 
-    def _codes(self, x: Tensor, y: Tensor) -> Codes:
+    def _codes(self, x: Tensor, y: Tensor) -> CodeTensors:
         u, v = self.unique[0](x), self.unique[1](y)
         left = torch.cat((x - self.explained[0](u), y - self.explained[1](v)), dim=1)
         return self.common(left), (u, v)
@@ -269,7 +270,7 @@ class CUNet(nn.Module):
         blocks : int
             LCSC blocks J: J + 1 ISTA steps.
         task : {"restoration", "fusion"}
-            What the target is made of.
+            What the target is made of: the kind of task, not the name of one.
         balanced : bool
             Scale codes and filters as `unfolded.network.bridge` says. The images are the same, the
             codes larger by :math:`\sqrt L` of their group.
@@ -294,7 +295,7 @@ class CUNet(nn.Module):
         """
         pairs = None if pairs is None else list(pairs)
         configuration, state = bridge.weights_of(
-            dictionary, lam, blocks=blocks, task=task,
+            dictionary, lam, blocks=blocks, kind=task,
             out_channels=None if pairs is None else target_channels(pairs),
         )  # fmt: skip
         net = cls.from_state(configuration, state)

@@ -13,7 +13,7 @@ from mcsc.errors import InvalidValueError
 from .engine_choice import synthesis_for
 from .layers import Synthesis
 
-Codes = tuple[Tensor, tuple[Tensor, Tensor]]
+CodeTensors = tuple[Tensor, tuple[Tensor, Tensor]]
 Pairs = Iterable[tuple[Tensor, Tensor, Tensor]]
 
 
@@ -23,7 +23,7 @@ class Coding(Protocol):
     target_common: Synthesis
     target_unique: nn.ModuleList
 
-    def codes(self, x: Tensor, y: Tensor) -> Codes:
+    def codes(self, x: Tensor, y: Tensor) -> CodeTensors:
         """Return ``(c, (u, v))``."""
         ...
 

@@ -41,7 +41,7 @@ _BLOCK = re.compile(r"net_u\.down_conv_(\d+)\.weight")
 def load_official(path: str | Path) -> CUNet:
     """Return the network of one of the authors' released weight files, in evaluation mode.
 
-    Filters, thresholds, filter size, blocks, channels and the task are read from the tensors.
+    Filters, thresholds, filter size, blocks, channels and the kind are read from the tensors.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def _configuration(state: dict[str, Tensor], path: Path) -> Configuration:
     return Configuration(
         channels=(c_x, c_y),
         out_channels=shape("decoder.conv_2.weight")[0],
-        task="fusion" if "decoder.conv_3.weight" in state else "restoration",
+        kind="fusion" if "decoder.conv_3.weight" in state else "restoration",
         filters=(shape("net_z.layer_in.weight")[0], k_u, k_v),
         kernel_size=size,
         blocks=max(numbers, default=-1) + 1,

@@ -68,9 +68,9 @@ def start(
     """
     if isinstance(what, (str, Path)) and str(what).endswith(SUFFIX):
         net = load(what)
-        if net.configuration.task != task.kind:
+        if net.configuration.kind != task.kind:
             raise InvalidValueError(
-                f"{what} is a network for {net.configuration.task}, {task.name} is a {task.kind}"
+                f"{what} is a network for {net.configuration.kind}, {task.name} is a {task.kind}"
             )
         words = str(Path(what).name)
         metadata = dict(net.metadata)

@@ -17,7 +17,7 @@ from mcsc.tasks.scenes import Recent
 from ..network.configuration import Configuration
 from .scenes import as_tensors, check_size, scene_name
 
-BYTES = 1_000_000_000
+CACHE_BYTES = 1_000_000_000
 """Prepared scenes that are kept in memory; more of them take turns."""
 
 ROUND = 8192
@@ -42,7 +42,7 @@ class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         Of every choice.
     configuration : Configuration, optional
         Scenes must have the channels of such a network.
-    memory : int
+    cache_bytes : int
         Bytes of scenes that are kept.
     soften, noise : float
         As in `unfolded.Recipe`.
@@ -60,7 +60,7 @@ class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         side: int,
         seed: int,
         configuration: Configuration | None = None,
-        memory: int = BYTES,
+        cache_bytes: int = CACHE_BYTES,
         soften: float = 0.0,
         noise: float = 0.0,
     ) -> None:
@@ -68,11 +68,11 @@ class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
             raise InvalidValueError("scenes is empty: give at least one (x, y, z)")
         self._scenes, self._side, self._seed = scenes, side, seed
         self._configuration, self._soften, self._noise = configuration, soften, noise
-        self._recent: Recent[tuple[Tensor, Tensor, Tensor]] = Recent(memory)
+        self._recent: Recent[tuple[Tensor, Tensor, Tensor]] = Recent(cache_bytes)
         # Which scenes serve must not depend on what was read before: the same for every worker.
         some = range(0, len(scenes), -(-len(scenes) // _PROBED))
         largest = max(_bytes(self.scene(number)) for number in some)
-        self._capacity = min(len(scenes), max(1, memory // largest))
+        self._capacity = min(len(scenes), max(1, cache_bytes // largest))
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
         rng = np.random.default_rng([self._seed, index])

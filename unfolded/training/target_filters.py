@@ -13,7 +13,7 @@ FITTED_PATCHES = 48
 """Patches that target filters are fitted to; their codes are all in memory."""
 
 
-def fit_targets(net: CUNet, scenes: TaskTriples, seed: int = 0, side: int = 64) -> int:
+def refit_on_scenes(net: CUNet, scenes: TaskTriples, seed: int = 0, side: int = 64) -> int:
     """Fit the target filters to the network's own codes on some patches.
 
     Parameters

@@ -143,3 +143,4 @@ def test_state_is_written_at_once_when_a_callback_stops(tmp_path):
     header, _ = read_npz(path, "mcsc.Checkpoint", 9)
     assert header["numbers"]["step"] == 3
     assert SMALL["lam"] == header["settings"]["lam"]
+    assert header["settings"]["task"] == "restoration"  # as files have always called the kind

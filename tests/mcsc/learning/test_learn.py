@@ -241,7 +241,7 @@ def test_single_signal_and_no_common():
         ({"filter_size": 30}, ValueError, "need windows and images at least as large"),
         ({"signal_weights": (1.0,)}, ValueError, "signal_weights has 1 entries for 2 signals"),
         ({"signal_weights": (1.0, 0.0)}, ValueError, "signal_weights must be a finite number > 0"),
-        ({"task": "x"}, ValueError, "task must be"),
+        ({"kind": "x"}, ValueError, "kind must be"),
         ({"passes": 0}, ValueError, "passes must be a whole number >= 1"),
         ({"boundary": "same"}, ValueError, "boundary must be 'zero' or 'periodic', found 'same'"),
         ({"max_windows": 0}, ValueError, "max_windows must be a whole number >= 1"),

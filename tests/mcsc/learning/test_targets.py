@@ -51,7 +51,7 @@ def test_fusion_uses_all_groups_and_targets_are_found_again():
     )  # fmt: skip
     target = mcsc.reconstruct(codes, true, "fusion").image
     fit = learn_targets(
-        signals, target, d, 0.1, task="fusion", window=24, batch_size=2, tol=1e-4,
+        signals, target, d, 0.1, kind="fusion", window=24, batch_size=2, tol=1e-4,
         ridge=(1e-6, 1.0),
     )  # fmt: skip
     assert fit.ridge == 1e-6
@@ -138,6 +138,6 @@ def test_refusals():
         learn_targets(signals, signals[0], d, 0.1, window=4)
     with pytest.raises(TypeError, match="callback must be callable"):
         learn_targets(signals, signals[0], d, 0.1, callback=3)
-    for name, value in (("tol", 0), ("max_iter", 0), ("task", "x"), ("batch_size", 0)):
+    for name, value in (("tol", 0), ("max_iter", 0), ("kind", "x"), ("batch_size", 0)):
         with pytest.raises(ValueError, match=f"{name} must be"):
             learn_targets(signals, signals[0], d, 0.1, **{name: value})

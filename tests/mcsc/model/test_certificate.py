@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import mcsc
-from mcsc.model.certificate import Evaluation
+from mcsc.model.certificate import Bounds
 from tests.helpers import correlate, dense_optimum, dense_systems, make_problem, solve
 
 
 def evaluations(problem):
-    """At zero, at the solution, near it, and at random codes: (maps, Evaluation)."""
+    """At zero, at the solution, near it, and at random codes: (maps, Bounds)."""
     rng = np.random.default_rng(7)
     shape = (problem.n_samples, problem.dictionary.n_maps, *problem.shape)
     solution = solve(problem, method="fista", tol=1e-8).codes.stacked(problem.dictionary)
@@ -103,9 +103,9 @@ def test_the_largest_correlation_may_lie_in_any_strip(bright):
 
 
 def test_gap_is_relative_and_never_negative():
-    assert Evaluation(4.0, 3.0).gap == 0.25
-    assert Evaluation(4.0, 4.0 + 1e-12).gap == 0.0
-    assert Evaluation(0.0, 0.0).gap == 0.0
+    assert Bounds(4.0, 3.0).gap == 0.25
+    assert Bounds(4.0, 4.0 + 1e-12).gap == 0.0
+    assert Bounds(0.0, 0.0).gap == 0.0
 
 
 def test_gap_of_a_problem_is_the_certificate_s():

@@ -56,10 +56,8 @@ def test_scenes_may_be_readers_and_methods_may_be_made():
         ("synthetic scene 0", "average"), ("synthetic scene 1", "average")
     ]  # fmt: skip
     assert list(found.rows[0].measures) == ["QABF", "MI", "MEF-SSIM", "SF", "EN"]
-    with pytest.raises(
-        ValueError, match="dictionary and weights are for methods given by their na"
-    ):
-        evaluate(scenes, task, {"average": find_method("mean", task)}, weights="w")
+    with pytest.raises(ValueError, match="dictionary and weights_file are for methods given by t"):
+        evaluate(scenes, task, {"average": find_method("mean", task)}, weights_file="w")
     with pytest.raises(ValueError, match="sigma is for denoising, not for multi-focus"):
         evaluate(scenes, task, sigma=25)
 

@@ -108,7 +108,7 @@ def test_in_python(toys, folder):
     np.testing.assert_allclose(found.image, blend(pair.x, pair.y, 0.25), atol=1e-6)
     sharp = restore(small, pair.y, toys, method="sharper")
     assert error(sharp.image, pair.target) < 0.2 * error(pair.x, pair.target)
-    weaker = restore(small, pair.y, toys, method="sharper", weights="0.5", value_range=(-1, 1))
+    weaker = restore(small, pair.y, toys, method="sharper", weights_file="0.5", value_range=(-1, 1))
     assert error(weaker.image, pair.target) > error(sharp.image, pair.target)
     own = restore(small, pair.y, toys, dictionary=folder / "d.npz")
     assert own.gap <= 1e-2

@@ -8,7 +8,7 @@ import pytest
 import mcsc
 from mcsc.tasks.learning import TASK_OPTIONS, TaskScenes, TaskSettings, learn_task
 from mcsc.tasks.scenes import synthetic_scenes
-from mcsc.tasks.sparse_coding import prepare
+from mcsc.tasks.sparse_coding import prepare_for_dictionary
 from mcsc.tasks.task import get_task
 from tests.mcsc.tasks.pairs import pair
 
@@ -114,7 +114,7 @@ def test_scenes_are_prepared_as_the_restoration_prepares_them(depth):
     scene = pair("depth-sr")
     settings = TaskSettings().complete(task)
     made = TaskScenes(task, [lambda: (scene.target, scene.y)], settings)
-    prepared = prepare(task.degrade(scene.target), scene.y, depth.dictionary, task)
+    prepared = prepare_for_dictionary(task.degrade(scene.target), scene.y, depth.dictionary, task)
     for a, b in zip(made[0], prepared.signals, strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_allclose(made.targets[0][0], scene.target - prepared.base, atol=1e-7)

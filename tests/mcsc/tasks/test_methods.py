@@ -81,8 +81,8 @@ def test_what_a_method_does_not_take_is_refused_in_one_line(tmp_path):
             **{option: value},
         )
     refused("the method bicubic takes no dictionary", method="bicubic", dictionary="d.npz")
-    refused("the method bicubic takes no weights", method="bicubic", weights="w.safetensors")
-    refused("the method mcsc takes no weights", weights="w.safetensors")
+    refused("the method bicubic takes no weights", method="bicubic", weights_file="w.safetensors")
+    refused("the method mcsc takes no weights", weights_file="w.safetensors")
     method = find_method("bicubic", get_task("depth-sr"))
     refused("the method bicubic takes no dictionary", method=method, dictionary="d.npz")
     with pytest.raises(
@@ -113,7 +113,7 @@ def test_several_methods_and_their_files(depth, tmp_path):
     with pytest.raises(ValueError, match="a dictionary is for the method mcsc, which is not asked"):
         methods_by_name(["bicubic"], task, dictionary=tmp_path / "d.npz")
     with pytest.raises(ValueError, match="weights are for methods of other packages; none is aske"):
-        methods_by_name(["bicubic", "mcsc"], task, weights=tmp_path / "w.safetensors")
+        methods_by_name(["bicubic", "mcsc"], task, weights_file=tmp_path / "w.safetensors")
 
 
 def test_unknown_options_of_a_method_are_found_out():

@@ -44,7 +44,7 @@ def test_released_weights(name):
     assert net.configuration.channels == (channels, channels)
     assert net.configuration.filters == (64, 64, 64)
     assert (net.configuration.kernel_size, net.configuration.blocks) == (9, 4)
-    assert net.configuration.task == ("fusion" if name == "multi_focus" else "restoration")
+    assert net.configuration.kind == ("fusion" if name == "multi_focus" else "restoration")
     x, y = (torch.from_numpy(reference[k]) for k in "xy")
     with torch.no_grad():
         fast = net.split(x, y)
@@ -72,7 +72,7 @@ def test_any_network_of_the_format(form, prefix, zipped, tmp_path):
     assert found.kernel_size == wanted["size"]
     assert found.filters == (wanted["filters"],) * 3
     assert found.blocks == wanted["blocks"]
-    assert found.task == ("fusion" if form.get("fusion") else "restoration")
+    assert found.kind == ("fusion" if form.get("fusion") else "restoration")
     assert not net.training
     torch.manual_seed(1)
     x, y = (torch.rand(2, c, 12, 9) for c in found.channels)

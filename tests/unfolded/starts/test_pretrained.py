@@ -24,7 +24,7 @@ def test_every_task_has_weights_and_a_card(name):
     net = pretrained(name)
     assert isinstance(net, CUNet)
     assert not net.training
-    assert net.configuration.task == TASKS[name].kind
+    assert net.configuration.kind == TASKS[name].kind
     assert net.metadata["task"] == name
     assert "synthetic scenes" in net.metadata["data"]
     largest = 3e6 if max(net.configuration.channels) == 3 else 1e6
@@ -78,12 +78,12 @@ def detail(image):
 @pytest.mark.parametrize("name", TASKS)
 def test_codes_are_sparse_and_not_silent(name):
     """Thresholds that silence every code would give the base alone."""
-    from unfolded.method import prepare
+    from unfolded.method import prepare_for_network
 
     task, net = TASKS[name], pretrained(name)
     scene = next(iter(scenes(task.synthetic, 1, (96, 96), 901)))
     x = scene.x if task.kind == "fusion" else task.degrade(scene.target)
-    made = prepare(net, task, x, scene.y)
+    made = prepare_for_network(net, task, x, scene.y)
     with torch.no_grad():
         c, uv = net.codes(*(torch.from_numpy(np.array(s[:1])) for s in made.signals))
     shares = [float((maps != 0).float().mean()) for maps in (c, *uv)]

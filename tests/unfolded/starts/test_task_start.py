@@ -23,7 +23,7 @@ def test_every_task_starts_from_its_dictionary(name):
     begin = start(task, blocks=1)
     configuration = begin.net.configuration
     d = shipped_dictionary(name)
-    assert configuration.task == task.kind
+    assert configuration.kind == task.kind
     assert configuration.channels == d.channels
     assert configuration.filters == (d.n_common, *d.n_unique)
     scenes = TaskTriples(task, synthetic_scenes(task, 1, (64, 64), seed=3), begin.settings)

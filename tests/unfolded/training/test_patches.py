@@ -96,7 +96,7 @@ def test_noise_is_added_to_both_images_and_not_to_the_target():
 
 def test_scenes_that_do_not_fit_into_memory_take_turns():
     scenes = Counted(make_scenes(6))
-    patches = Patches(scenes, 16, 0, memory=3 * 40 * 44 * 4 * 2)
+    patches = Patches(scenes, 16, 0, cache_bytes=3 * 40 * 44 * 4 * 2)
     del scenes.read[:]
     for i in range(200):
         patches[i]
@@ -109,7 +109,7 @@ def test_scenes_that_do_not_fit_into_memory_take_turns():
 
 def test_a_small_first_scene_does_not_make_the_others_be_read_again_and_again():
     scenes = Counted([*make_scenes(1, (16, 16)), *make_scenes(39)])
-    patches = Patches(scenes, 16, 0, memory=3 * 40 * 44 * 4 * 8)
+    patches = Patches(scenes, 16, 0, cache_bytes=3 * 40 * 44 * 4 * 8)
     del scenes.read[:]
     for i in range(400):
         patches[i]

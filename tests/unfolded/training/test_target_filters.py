@@ -10,7 +10,7 @@ from tests.unfolded.nets import torch
 from unfolded.starts.task_start import start
 from unfolded.training import target_filters
 from unfolded.training.scenes import TaskTriples
-from unfolded.training.target_filters import fit_targets
+from unfolded.training.target_filters import refit_on_scenes
 
 
 def test_fitted_targets_are_better_than_none(monkeypatch):
@@ -27,5 +27,5 @@ def test_fitted_targets_are_better_than_none(monkeypatch):
 
     with torch.no_grad():
         before = error()
-        assert fit_targets(begin.net, scenes, side=32) > 0
+        assert refit_on_scenes(begin.net, scenes, side=32) > 0
         assert error() < 0.5 * before
