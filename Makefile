@@ -11,6 +11,7 @@ MADE := $(VENV)/.made-$(PLACE)
 CORE := $(VENV)/.core-$(PLACE)
 TEST := $(VENV)/.test-$(PLACE)
 DEV := $(VENV)/.dev-$(PLACE)
+DOCS := $(VENV)/.docs-$(PLACE)
 PACKAGES := mcsc $(wildcard unfolded)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -18,7 +19,7 @@ export PIP_NO_INPUT := 1
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint bench dictionaries weights clean
+.PHONY: help demo test test-slow lint docs bench dictionaries weights clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +43,10 @@ lint: $(DEV) ## check style, formatting and types
 	$(VENV)/bin/ruff format --check || failed=1; \
 	$(PY) -m mypy $(PACKAGES) || failed=1; \
 	exit $$failed
+
+docs: $(DOCS) ## build the site into docs/_build/html; a warning is an error
+	@$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "Open docs/_build/html/index.html."
 
 bench: $(TEST) ## time the networks (Table 8), then sparse coding against SPORCO's (30 minutes)
 	@$(PY) -m pytest --benchmark
@@ -69,7 +74,7 @@ weights: $(TEST) ## train networks for all tasks in place of those that come alo
 	$(TRAIN) --task medical --synthetic 320 --learning-rate 3e-4 --clip-norm 0.1 --epochs 12 -o $(W)/medical.safetensors
 
 clean: ## remove .venv, pictures, builds and caches
-	@rm -rf $(VENV) demo_output build dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) demo_output build dist docs/_build docs/auto_gallery docs/reference/generated .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # $(call install,EXTRAS): pip is heard only when it fails.
@@ -101,3 +106,7 @@ $(TEST): $(CORE)
 $(DEV): $(TEST)
 	@echo "Installing ruff and mypy (once) ..."
 	$(call install,[dev])
+
+$(DOCS): $(TEST)
+	@echo "Installing Sphinx (once) ..."
+	$(call install,[docs])

@@ -188,9 +188,9 @@ INTRODUCTION = """\
 
 # Benchmarks
 
-All figures on this page were measured by the scripts in [`benchmarks/`](../benchmarks) and written
+All figures on this page were measured by the scripts in `benchmarks/` and written
 by `python -m benchmarks.pages.report`; the files that they come from are in
-[`benchmarks/results/`](../benchmarks/results), with machine, versions, threads and commit.
+`benchmarks/results/`, with machine, versions, threads and commit.
 
 **Problems.** Two registered grey images of a scene, in [0, 1], less their smooth part
 (`mcsc.images.lowpass_split`): a focus stack (Lytro), or luma and red of a photograph (Kodak,

@@ -217,7 +217,7 @@ class Passes:
         return self.objective
 
     def sums(self) -> np.ndarray:
-        """Sum of |codes| of each map over all windows, each as it was coded last, (K,)."""
+        """Sum of absolute codes of each map over all windows, each as it was coded last, (K,)."""
         found = np.zeros_like(self.use)
         edges = np.cumsum([0, *self.layout.maps.values()])
         for codes in self.codes:

@@ -1,0 +1,118 @@
+"""Settings of Sphinx; `make docs` builds the site into docs/_build/html."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import mcsc
+
+HERE = Path(__file__).parent
+
+project = "mcsc"
+author = "The mcsc developers"
+copyright = "The mcsc developers, BSD-3-Clause"
+version = release = mcsc.__version__
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    # The site opens from its folder, also without a network: MathJax comes along.
+    "sphinx-mathjax-offline",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+    "sphinxcontrib.bibtex",
+]
+# Inventories of other projects are read from the network, which a build must not depend on.
+if os.environ.get("DOCS_ONLINE"):
+    extensions.append("sphinx.ext.intersphinx")
+intersphinx_mapping = {
+    "matplotlib": ("https://matplotlib.org/stable/", None),
+    "numpy": ("https://numpy.org/doc/stable/", None),
+    "python": ("https://docs.python.org/3/", None),
+    "scipy": ("https://docs.scipy.org/doc/scipy/", None),
+    "skimage": ("https://scikit-image.org/docs/stable/", None),
+    "torch": ("https://docs.pytorch.org/docs/stable/", None),
+}
+
+exclude_patterns = ["reference/commands_help.md", "_build", "gallery/*", "**/GALLERY_HEADER.rst"]
+source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
+default_role = "code"
+bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "unsrt"
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
+myst_heading_anchors = 3
+
+autosummary_generate = True
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+numpydoc_class_members_toctree = False
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+templates_path = ["_templates"]
+
+html_theme = "pydata_sphinx_theme"
+html_title = "mcsc"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+    "header_links_before_dropdown": 6,
+    "footer_start": ["copyright"],
+    "footer_end": ["sphinx-version"],
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+html_sidebars = {"five_minutes": [], "index": [], "answers": []}
+
+sphinx_gallery_conf = {
+    "examples_dirs": ["gallery"],
+    "gallery_dirs": ["auto_gallery"],
+    "filename_pattern": r"/plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "download_all_examples": True,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "min_reported_time": 0,
+    "abort_on_example_error": False,
+    "only_warn_on_example_error": False,
+    "matplotlib_animations": False,
+    "image_scrapers": ("matplotlib",),
+    "reset_modules": ("matplotlib",),
+    "plot_gallery": "True",
+    "notebook_images": False,
+}
+warnings.filterwarnings("ignore", message="Matplotlib is currently using agg")
+
+
+def write_help(app: object) -> None:
+    """Write what `mcsc COMMAND --help` says into the page on the command line."""
+    import click
+    from click.testing import CliRunner
+
+    from mcsc.cli import cli
+
+    context = click.Context(cli, info_name="mcsc")
+    parts = []
+    for name in cli.list_commands(context):
+        shown = CliRunner().invoke(cli, [name, "--help"], terminal_width=100, prog_name="mcsc")
+        parts.append(f"## mcsc {name}\n\n```text\n{shown.output.rstrip()}\n```\n")
+    (HERE / "reference" / "commands_help.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def setup(app: object) -> None:
+    """Called by Sphinx."""
+    app.connect("builder-inited", write_help)  # type: ignore[attr-defined]
