@@ -17,12 +17,14 @@ from mcsc.images import lowpass_split, luma_studio
 from mcsc.synthetic import scenes
 
 pairs = list(scenes("depth", 8, shape=(96, 96), seed=4))
-depth = [lowpass_split(pair.target, 5.0).high for pair in pairs]
-photo = [lowpass_split(luma_studio(pair.y), 5.0).high for pair in pairs]
+scenes_of_two = [
+    (lowpass_split(pair.target, 5.0).high, lowpass_split(luma_studio(pair.y), 5.0).high)
+    for pair in pairs
+]
 
 # %%
 learned = mcsc.learn(
-    (depth, photo), lam=0.1, n_common=12, n_unique=12, filter_size=8, window=48, passes=3, seed=0
+    scenes_of_two, lam=0.1, n_common=12, n_unique=12, filter_size=8, window=48, passes=3, seed=0
 )
 print(learned.dictionary)
 print(f"objective {learned.history.objective[0]:.2f} -> {learned.history.objective[-1]:.2f}")

@@ -27,7 +27,7 @@ def prepared(pair):
 training = [prepared(pair) for pair in scenes("depth", 24, shape=(96, 96), seed=1)]
 unseen = [prepared(pair) for pair in scenes("depth", 4, shape=(96, 96), seed=2)]
 learned = mcsc.learn(
-    ([x for x, _, _ in training[:8]], [y for _, y, _ in training[:8]]),
+    [(x, y) for x, y, _ in training[:8]],
     [z for _, _, z in training[:8]],
     lam=0.05, n_common=8, n_unique=8, filter_size=7, window=48, passes=2, seed=0,
 )  # fmt: skip

@@ -25,8 +25,8 @@ def check_analysis(common: Any, unique: Any) -> tuple[tuple[Array, ...] | None, 
     TypeError
         A bank is not a floating-point array.
     ValueError
-        A bank is empty, not (K, C, s, s), not finite, holds a zero filter, or does not fit the
-        others.
+        A bank is empty, not (K, C, s, s), not finite, holds a filter that is zero (a
+        common one: in all signals), or does not fit the others.
     """
     common, unique = _check_banks("common", common), _check_banks("unique", unique)
     if not any(b is not None for b in (*(common or ()), *(unique or ()))):
@@ -39,7 +39,12 @@ def check_analysis(common: Any, unique: Any) -> tuple[tuple[Array, ...] | None, 
             "both must hold one for every signal"
         )
     if common is not None:
-        _same_filter_count("common", [b for b in common if b is not None])
+        present = [b for b in common if b is not None]
+        _same_filter_count("common", present)
+        _refuse_zero_filters("common", *present)
+    for m, bank in enumerate(unique or ()):
+        if bank is not None:
+            _refuse_zero_filters(f"unique[{m}]", bank)
     for m in range(len(common or unique or ())):
         pair = [b[m] for b in (common, unique) if b is not None and b[m] is not None]
         if not pair:
@@ -61,14 +66,14 @@ def check_target(
     if gc is not None:
         if common is None or common[0] is None:
             raise InvalidValueError("target_common needs common filters, and common is None")
-        gc = _check_bank("target_common", gc, zero_filters=True)
+        gc = _check_bank("target_common", gc)
         if gc.shape[0] != common[0].shape[0]:
             raise InvalidValueError(
                 f"target_common has {gc.shape[0]} filters, common has "
                 f"{common[0].shape[0]}: they share one code"
             )
     if target_unique is not None:
-        gu = _check_banks("target_unique", target_unique, zero_filters=True) or ()
+        gu = _check_banks("target_unique", target_unique) or ()
         if unique is None or len(gu) != len(unique):
             found = 0 if unique is None else len(unique)
             raise InvalidValueError(
@@ -109,9 +114,7 @@ def _same_filter_count(name: str, banks: list[Array]) -> None:
         )
 
 
-def _check_banks(
-    name: str, banks: Any, *, zero_filters: bool = False
-) -> tuple[Array | None, ...] | None:
+def _check_banks(name: str, banks: Any) -> tuple[Array | None, ...] | None:
     if banks is None:
         return None
     if is_array(banks) or not isinstance(banks, Sequence):
@@ -123,13 +126,10 @@ def _check_banks(
         raise InvalidValueError(
             f"{name} is an empty tuple: give one bank for every signal, or None"
         )
-    return tuple(
-        None if b is None else _check_bank(f"{name}[{m}]", b, zero_filters=zero_filters)
-        for m, b in enumerate(banks)
-    )
+    return tuple(None if b is None else _check_bank(f"{name}[{m}]", b) for m, b in enumerate(banks))
 
 
-def _check_bank(name: str, bank: Any, *, zero_filters: bool) -> Array:
+def _check_bank(name: str, bank: Any) -> Array:
     if not is_array(bank):
         raise InvalidTypeError(f"{name} must be an array, found {type(bank).__name__}")
     xp = namespace(bank)
@@ -142,11 +142,16 @@ def _check_bank(name: str, bank: Any, *, zero_filters: bool) -> Array:
         raise InvalidValueError(f"{name} is empty: shape {shape}")
     if not bool(xp.all(xp.isfinite(bank))):
         raise InvalidValueError(f"{name} holds NaN or Inf")
-    if not zero_filters:
-        zero = to_numpy(xp.all(xp.reshape(bank, (shape[0], -1)) == 0, axis=1))
-        if zero.any():
-            raise InvalidValueError(
-                f"{name} has a zero filter, number {int(np.argmax(zero))}: its code would be "
-                "arbitrary; remove it"
-            )
     return bank
+
+
+def _refuse_zero_filters(name: str, *banks: Array) -> None:
+    """Refuse a map that acts on no signal. On some it may: a common code need not show in all."""
+    zero = np.logical_and.reduce(
+        [(to_numpy(b).reshape(b.shape[0], -1) == 0).all(axis=1) for b in banks]
+    )
+    if zero.any():
+        raise InvalidValueError(
+            f"{name} has a zero filter, number {int(np.argmax(zero))}: its code would be "
+            "arbitrary; remove it"
+        )

@@ -71,8 +71,8 @@ class Dictionary:
     TypeError
         A bank is not a floating-point array.
     ValueError
-        A bank is empty, not (K, C, s, s), not finite, holds a zero filter, or does not fit the
-        others; the message shows the shapes.
+        A bank is empty, not (K, C, s, s), not finite, holds a filter that is zero (a
+        common one: in all signals), or does not fit the others; the message shows the shapes.
 
     Notes
     -----

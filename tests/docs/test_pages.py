@@ -1,4 +1,4 @@
-"""The pages of docs/: every public name has its entry, the code in them runs, links lead somewhere."""
+"""The pages of docs: public names have entries, their code runs, links lead somewhere."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.paths import ROOT
 DOCS = ROOT / "docs"
 PAGES = sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts)
 DOCUMENTED = [
-    "mcsc", "mcsc.tasks", "mcsc.images", "mcsc.synthetic", "mcsc.errors", "mcsc.tables", "mcsc.solvers",
-    "mcsc.backend", "mcsc.baselines.table", "mcsc.quality.measures", "unfolded",
+    "mcsc", "mcsc.tasks", "mcsc.images", "mcsc.synthetic", "mcsc.errors", "mcsc.tables",
+    "mcsc.solvers", "mcsc.backend", "mcsc.baselines.table", "mcsc.quality.measures", "unfolded",
 ]  # fmt: skip
 
 
@@ -53,12 +53,12 @@ def blocks(page):
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: p.stem)
 def test_the_code_of_a_page_runs(page, tmp_path):
-    """All blocks of a page in their order, in a process of its own, as a reader would paste them."""
+    """All blocks in their order, in a process of its own, as a reader would paste them."""
     script = tmp_path / "page.py"
     script.write_text("\n".join(blocks(page)))
     done = subprocess.run(
-        [sys.executable, "-W", "error", script],
-        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
+        [sys.executable, "-W", "error", script], cwd=tmp_path, capture_output=True, text=True,
+        check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.strip()

@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+import mcsc
 from mcsc.learning.images import Images
 from mcsc.learning.windows import Window
 
@@ -78,3 +79,15 @@ def test_other_pixels_have_another_fingerprint():
         )
     }  # fmt: skip
     assert len(found) == 6
+
+
+def test_images_that_are_flat_in_places():
+    """Patches of one image without detail, where the other has some, make atoms of one signal."""
+    rng = np.random.default_rng(2)
+    flat, busy = np.zeros((1, 40, 40)), rng.standard_normal((1, 40, 40))
+    flat[:, 30:, 30:] = rng.standard_normal((1, 10, 10))
+    learned = mcsc.learn(
+        (flat, busy), lam=0.5, n_common=6, n_unique=4, filter_size=5, window=40, passes=2
+    )
+    assert learned.history.objective[-1] < learned.history.objective[0]
+    assert mcsc.solve((flat, busy), learned.dictionary, 0.5, tol=1e-2).converged

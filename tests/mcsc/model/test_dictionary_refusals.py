@@ -43,7 +43,6 @@ def test_dtypes(dtype):
         (bank(size=0), ValueError, r"is empty: shape \(2, 1, 0, 0\)"),
         (holed(np.nan), ValueError, "holds NaN or Inf"),
         (holed(-np.inf), ValueError, "holds NaN or Inf"),
-        (with_zero_filter(), ValueError, "has a zero filter, number 1: its code would be arb"),
         ([[1.0]], TypeError, "must be an array, found list"),
         ("bank", TypeError, "must be an array, found str"),
     ],
@@ -53,6 +52,14 @@ def test_banks(given, error, message):
         mcsc.Dictionary(common=(given, bank()))
     with pytest.raises(error, match=rf"unique\[1\] {message}"):
         mcsc.Dictionary(unique=(None, given))
+
+
+def test_zero_filters():
+    message = "has a zero filter, number 1: its code would be arbitrary; remove it"
+    with pytest.raises(ValueError, match=rf"common {message}"):
+        mcsc.Dictionary(common=(with_zero_filter(), with_zero_filter()))
+    with pytest.raises(ValueError, match=rf"unique\[1\] {message}"):
+        mcsc.Dictionary(unique=(None, with_zero_filter()))
 
 
 def test_zero_filters_of_the_target_are_meant():
@@ -143,3 +150,21 @@ def test_mixed_libraries():
     ):
         with pytest.raises(TypeError, match=r"different libraries were mixed \(array_api_strict, "):
             mcsc.Dictionary(**given)
+
+
+@pytest.mark.parametrize("boundary", ["zero", "periodic"])
+@pytest.mark.parametrize("method", ["working-set", "admm", "fista", "alternating"])
+def test_a_common_filter_may_be_zero_in_some_signals(method, boundary):
+    """Such a map is a unique one of the other signal, and gives the same optimum."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 1, 12, 10))
+    h, v = rng.standard_normal((2, 1, 1, 3, 3))
+    shared = mcsc.Dictionary((0 * h, h), (v, None))
+    apart = mcsc.Dictionary(None, (v, h))
+    one, other = (
+        mcsc.solve((x, y), d, 0.3, method=method, boundary=boundary, tol=1e-6, max_iter=20_000)
+        for d in (shared, apart)
+    )
+    assert one.objective == pytest.approx(other.objective, rel=3e-6)
+    with pytest.raises(ValueError, match="common has a zero filter, number 0"):
+        mcsc.Dictionary((0 * h, 0 * h), (v, None))
