@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
+from mcsc.backend.compiling import compiled
 
 # reassoc lets the sum in `gate` be vectorised.
-_jit: Any = njit(
-    nogil=True, cache=True, fastmath={"contract", "nsz", "reassoc"}, error_model="numpy"
-)
+_jit: Any = compiled(fastmath={"contract", "nsz", "reassoc"})
 
 
 @_jit
