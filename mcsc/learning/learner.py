@@ -31,7 +31,7 @@ class Learned:
     objective: float
     """Eq. 5 summed over all windows, with the dictionary; NaN if learning was stopped before."""
     use: np.ndarray
-    """Sum of absolute codes of each map over all windows, (K,), in the order of the groups; each window
+    """Sum of absolute codes of each map over all windows, (K,), in the order of groups; each window
     as it was coded last."""
     target_fit: TargetFit | None
     """How well the target filters fit, and with which ridge; None if there are none."""
