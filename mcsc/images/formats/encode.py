@@ -137,8 +137,6 @@ def _tiff(pages: NDArray[Any], colour: bool, metadata: Metadata) -> bytes:
     directories = {
         code: found for code, found in zip((_EXIF, _GPS), inner, strict=True) if found and not large
     }
-    # Where they are is not known yet.
-    tags += [(code, "I", 1, 0, True) for code in directories]
     words: dict[str, Any] = {}
     if metadata.dpi is not None:
         words = {"resolution": metadata.dpi, "resolutionunit": "INCH"}
@@ -157,20 +155,31 @@ def _tiff(pages: NDArray[Any], colour: bool, metadata: Metadata) -> bytes:
                 **words,
             )
     content = bytearray(file.getvalue())
-    for code, found in directories.items():
-        _append_directory(content, code, found)
+    if directories:
+        _add_directories(content, directories)
     return bytes(content)
 
 
-def _append_directory(content: bytearray, code: int, tags: dict[int, Any]) -> None:
-    """Add a directory of EXIF at the end of a TIFF, where the tag of that code is to point."""
+def _add_directories(content: bytearray, directories: dict[int, dict[int, Any]]) -> None:
+    """Add directories of EXIF to the first page of a TIFF, which tifffile does not write.
+
+    They and a new directory of the page, which points to them, are put at the end.
+    """
+    order = "<" if content[:2] == b"II" else ">"
+    (place,) = struct.unpack_from(order + "I", content, 4)
+    (count,) = struct.unpack_from(order + "H", content, place)
+    end = place + 2 + 12 * count
+    entries = [bytes(content[start : start + 12]) for start in range(place + 2, end, 12)]
+    next_page = bytes(content[end : end + 4])
+    for code, tags in directories.items():
+        content += b"\0" * (len(content) % 2)
+        entries.append(struct.pack(order + "HHII", code, 4, 1, len(content)))
+        head = bytes(content[:4]) + bytes(4)
+        directory = PIL.TiffImagePlugin.ImageFileDirectory_v2(head)
+        for tag, value in tags.items():
+            directory[tag] = value
+        content += directory.tobytes(len(content))
     content += b"\0" * (len(content) % 2)
-    with tifffile.TiffFile(io.BytesIO(bytes(content))) as tif:
-        place = tif.pages.first.tags[code].valueoffset
-        little = tif.byteorder == "<"
-    head = b"II*\0\0\0\0\0" if little else b"MM\0*\0\0\0\0"
-    directory = PIL.TiffImagePlugin.ImageFileDirectory_v2(head)
-    for tag, value in tags.items():
-        directory[tag] = value
-    struct.pack_into("<I" if little else ">I", content, place, len(content))
-    content += directory.tobytes(len(content))
+    struct.pack_into(order + "I", content, 4, len(content))
+    entries.sort(key=lambda entry: struct.unpack_from(order + "H", entry))
+    content += struct.pack(order + "H", len(entries)) + b"".join(entries) + next_page

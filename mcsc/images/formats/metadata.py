@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import itertools
 import struct
+import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -100,14 +102,24 @@ def exif_block(tags: Tags, exif: Tags, gps: Tags) -> bytes | None:
 
 def exif_of_picture(picture: PIL.Image.Image) -> tuple[int, bytes | None]:
     """Orientation of a picture that Pillow opened, and its block of EXIF without."""
-    return _taken(picture.getexif())
+    with _quiet():
+        return _taken(picture.getexif())
 
 
 def exif_read(block: bytes) -> tuple[int, bytes | None]:
     """Orientation that a block of EXIF asks for, and the block without."""
     found = PIL.Image.Exif()
-    found.load(b"Exif\0\0" + block)
-    return _taken(found)
+    with _quiet():
+        found.load(b"Exif\0\0" + block)
+        return _taken(found)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out what Pillow warns of: tags that are damaged, of which it skips the one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _taken(found: PIL.Image.Exif) -> tuple[int, bytes | None]:
@@ -120,8 +132,9 @@ def exif_directory(file: Any, order: str, offset: int) -> dict[int, Any]:
     found = PIL.Image.Exif()
     found.endian = order
     try:
-        found.load_from_fp(file, offset)
-        return dict(found)
+        with _quiet():
+            found.load_from_fp(file, offset)
+            return dict(found)
     except Exception:  # whatever Pillow raises on damaged data
         return {}
 

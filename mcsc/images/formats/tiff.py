@@ -224,7 +224,7 @@ def _directory(tif: tifffile.TiffFile, page: tifffile.TiffPage, code: int) -> di
     tag = page.tags.get(code)
     if tag is None or tif.is_bigtiff:
         return {}
-    tif.filehandle.seek(tag.valueoffset)
+    tif.filehandle.seek(tag.offset + 8)
     order: Literal["little", "big"] = "little" if tif.byteorder == "<" else "big"
     offset = int.from_bytes(tif.filehandle.read(4), order)
     return exif_directory(tif.filehandle, tif.byteorder, offset)
