@@ -158,7 +158,7 @@ def test_tiffs_without_one_reading(tmp_path):
 @pytest.mark.parametrize(
     ("name", "pixels", "bit_depth", "message"),
     [
-        ("a.gif", np.zeros((2, 2)), 8, r"want a name in \.png, \.jpg, \.jpeg, \.tif, \.tiff"),
+        ("a.gif", np.zeros((2, 2)), 8, r"want a name in \.png, \.tif, \.tiff, \.jpg"),
         ("a", np.zeros((2, 2)), 8, "want a name in"),
         ("a.png", np.zeros((2, 2)), 32, "PNG cannot hold bit_depth 32; want 8 or 16"),
         ("a.png", np.zeros((2, 2)), 1, "PNG cannot hold bit_depth 1; want 8 or 16"),
