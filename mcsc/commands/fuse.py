@@ -71,6 +71,7 @@ def fuse(
     """  # noqa: D301  (click wants the backspace itself)
     if len(sources) < 2:
         raise click.UsageError("want two images or more")
+    from ..images.carried import warn_of_profiles
     from ..tasks import find_method, get_task
     from ..tasks import fuse as run
     from .outputs import make_folder
@@ -79,6 +80,7 @@ def fuse(
     task = get_task(task_name)
     chosen = find_method(method, task, dictionary=dictionary, weights_file=weights_file)
     images = [read(path) for path in sources]
+    warn_of_profiles(images)
     names = [str(path) for path in sources]
     first = images[0].pixels
     pixels = [first] + [
@@ -91,7 +93,7 @@ def fuse(
         pixels, task, method=chosen, rule=rule, lam=lam, tol=tol, device=device,
         progress=show_progress(), names=names,
     )  # fmt: skip
-    write(out, found.image, images[0], bit_depth)
+    write(out, found.image, images, bit_depth)
     made = {"1_common": found.common, "base": found.base, "weights": found.weights}
     made |= {f"{m + 2}_unique_{m + 1}": part for m, part in enumerate(found.unique)}
     write_parts(parts, made, method)

@@ -69,6 +69,7 @@ def restore(
     mcsc restore small.png photo.png --task depth-sr --mask zeros -o depth.png
     mcsc restore dark.png flash.png --task flash-denoise --sigma 25 -o clean.png
     """  # noqa: D301  (click wants the backspace itself)
+    from ..images.carried import warn_of_profiles
     from ..images.enlarging import find_factor
     from ..images.files import read_image
     from ..images.resize import imresize
@@ -82,6 +83,7 @@ def restore(
     task = get_task(task_name)
     chosen = find_method(method, task, dictionary=dictionary, weights_file=weights_file)
     first, second = read_image(x), read(guide)
+    warn_of_profiles([first, second])
     require_room(out, first)
     known = None
     if mask is None:
@@ -102,7 +104,7 @@ def restore(
         first.pixels, other, task, method=chosen, mask=known, factor=factor, sigma=sigma, lam=lam,
         tol=tol, device=device, progress=show_progress(), names=names,
     )  # fmt: skip
-    write(out, found.image, first, bit_depth)
+    write(out, found.image, [first], bit_depth)
     made = {"1_common": found.common, "2_unique_x": found.unique, "base": found.base}
     write_parts(parts, made, method)
     if report is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -147,14 +147,15 @@ def registered_to(
     return moving
 
 
-def write(out: Path, image: Floats, source: Image, bit_depth: str | None) -> None:
-    """Write the image in the depth of its source, or as asked for."""
+def write(out: Path, image: Floats, sources: Sequence[Image], bit_depth: str | None) -> None:
+    """Write the image in the depth of its first source, or as asked for."""
+    from ..images.carried import carried
     from ..images.files import write_image
 
-    depth = int(bit_depth) if bit_depth else 16 if source.bit_depth > 8 else 8
+    depth = int(bit_depth) if bit_depth else 16 if sources[0].bit_depth > 8 else 8
     if out.suffix.lower() in (".jpg", ".jpeg"):
         depth = 8
-    write_image(out, image, bit_depth=depth)
+    write_image(out, image, bit_depth=depth, metadata=carried(sources, image))
 
 
 def write_parts(folder: Path | None, parts: dict[str, Floats | None], method: str) -> None:

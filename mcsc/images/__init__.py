@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .colour import luma_full, luma_studio, rgb, ycbcr
-    from .files import Image, ImageFileError, read_image, write_image
+    from .files import Image, ImageFileError, read_image, write_image, write_samples
+    from .formats.metadata import Metadata
     from .resize import degrade, imresize
     from .samples import Pair, motorcycle
     from .split import LowpassSplit, fill_holes, lowpass_split
@@ -19,6 +20,7 @@ __all__ = [
     "Image",
     "ImageFileError",
     "LowpassSplit",
+    "Metadata",
     "Pair",
     "degrade",
     "fill_holes",
@@ -30,12 +32,14 @@ __all__ = [
     "read_image",
     "rgb",
     "write_image",
+    "write_samples",
     "ycbcr",
 ]
 
 _HOME = {
     "colour": ("luma_full", "luma_studio", "rgb", "ycbcr"),
-    "files": ("Image", "ImageFileError", "read_image", "write_image"),
+    "files": ("Image", "ImageFileError", "read_image", "write_image", "write_samples"),
+    "formats.metadata": ("Metadata",),
     "resize": ("degrade", "imresize"),
     "samples": ("Pair", "motorcycle"),
     "split": ("LowpassSplit", "fill_holes", "lowpass_split"),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 __all__ = ["MANY_BANDS", "READABLE", "WRITABLE"]
 
-WRITABLE = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".jpg": "JPEG", ".jpeg": "JPEG"}
+WRITABLE = {
+    ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".jpg": "JPEG", ".jpeg": "JPEG", ".pfm": "PFM",
+    ".exr": "OpenEXR", ".npy": "NPY",
+}  # fmt: skip
 """Format by the ending of a name that is to be written."""
-MANY_BANDS = (".tif", ".tiff")
+MANY_BANDS = (".tif", ".tiff", ".npy")
 """Those of them that hold any number of channels."""
-READABLE = (*WRITABLE, ".bmp")
+READABLE = (*WRITABLE, ".bmp", ".pgm", ".ppm")
 """What counts as an image in a folder; a file that is named is read whatever its ending is."""

@@ -313,10 +313,14 @@ def test_tiff_where_white_is_zero(tmp_path, dtype):
 
 def test_1_bit_tiff_where_white_is_zero(tmp_path):
     values = colours()[..., 0] > 128
-    tifffile.imwrite(tmp_path / "a.tif", values, photometric="miniswhite")
+    options = {"photometric": "miniswhite", "software": "somebody"}
+    tifffile.imwrite(tmp_path / "a.tif", values, **options)
     expected = np.asarray(opened(tmp_path / "a.tif"))
     assert expected.dtype == bool
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels[0], expected)
+    # tifffile itself says that 0 is white, and means that True is 1.
+    tifffile.imwrite(tmp_path / "a.tif", values)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels[0], values)
 
 
 # Refusals on reading: one line that names the file

@@ -27,12 +27,11 @@ def refused(path, message):
 
 def test_missing_folder_empty_and_not_an_image(tmp_path):
     refused(tmp_path / "none.png", "no such file")
-    refused(tmp_path, "is a folder, not an image file; want PNG, JPEG, BMP or TIFF")
+    refused(tmp_path, "is a folder, not an image file; want PNG, JPEG, BMP, TIFF")
     (tmp_path / "empty.png").touch()
     refused(tmp_path / "empty.png", "is empty; want PNG")
     (tmp_path / "text.png").write_text("hello, this is no picture\n")
     refused(tmp_path / "text.png", "not an image of a known kind; want PNG")
-    refused(save(tmp_path / "a.gif", colours()[..., 0]), "not an image of a known kind; want PNG")
     refused(tmp_path / "text.png" / "a.png", "cannot be opened: Not a directory")
 
 
@@ -59,9 +58,6 @@ def test_an_image_too_large_for_memory_is_named(tmp_path, monkeypatch):
     ) as caught:
         read_image(path)
     assert isinstance(caught.value, Refusal)
-    monkeypatch.undo()
-    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 10)
-    refused(path, "is too large: Image size")
 
 
 def damage(data):
@@ -146,17 +142,14 @@ def test_tiffs_without_one_reading(tmp_path):
     path = tmp_path / "a.tif"
     PIL.Image.new("CMYK", (8, 8)).save(path)
     refused(path, "photometric interpretation SEPARATED is not supported")
-    PIL.Image.fromarray(colours()).quantize(4).save(path)
-    refused(path, "photometric interpretation PALETTE is not supported")
     with tifffile.TiffWriter(path) as tif:
         tif.write(np.zeros((8, 9), np.uint8))
         tif.write(np.zeros((8, 10), np.uint8))
-    refused(path, "holds 2 images of different size or type; want pages that are all alike")
+    refused(path, r"holds 2 images of different size or type \(8 x 9, 8 x 10\): want one")
     tifffile.imwrite(path, np.zeros((4, 8, 9, 3), np.uint8), photometric="rgb")
-    refused(path, "holds 4 pages of 3 channels each; want one such page, or pages of one channel")
-    for dtype in (np.int16, np.uint32, np.complex64):
-        tifffile.imwrite(path, np.zeros((8, 9), dtype))
-        refused(path, f"{np.dtype(dtype)}; want 1, 8 or 16 bits unsigned, or float")
+    refused(path, "holds 4 pages of 3 channels each; want one of them by its page, or")
+    tifffile.imwrite(path, np.zeros((8, 9), np.complex64))
+    refused(path, "samples are complex64; want integers or floats")
 
 
 # Refusals on writing
@@ -165,7 +158,7 @@ def test_tiffs_without_one_reading(tmp_path):
 @pytest.mark.parametrize(
     ("name", "pixels", "bit_depth", "message"),
     [
-        ("a.gif", np.zeros((2, 2)), 8, r"want a name in \.png, \.jpg, \.jpeg, \.tif, \.tiff"),
+        ("a.gif", np.zeros((2, 2)), 8, r"want a name in \.png, \.tif, \.tiff, \.jpg"),
         ("a", np.zeros((2, 2)), 8, "want a name in"),
         ("a.png", np.zeros((2, 2)), 32, "PNG cannot hold bit_depth 32; want 8 or 16"),
         ("a.png", np.zeros((2, 2)), 1, "PNG cannot hold bit_depth 1; want 8 or 16"),

@@ -1,0 +1,54 @@
+"""What is carried from the files that were read to the one that is written."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .formats.metadata import Metadata, describe_profile, same_colours
+
+if TYPE_CHECKING:
+    from ..types import Floats
+    from .files import Image
+
+__all__ = ["carried", "warn_of_profiles"]
+
+
+def carried(images: Sequence[Image], made: Floats) -> Metadata:
+    """Profile, EXIF and resolution for what was made of images: those of the first.
+
+    The profile is that of the first image with as many channels as the result. The resolution is
+    such that the result shows as large as the first image.
+    """
+    first = images[0]
+    channels, height, width = made.reshape(-1, *made.shape[-2:]).shape
+    like = next((image for image in images if len(image.pixels) == channels), first)
+    rows, columns = height / first.pixels.shape[1], width / first.pixels.shape[2]
+    found = first.metadata.enlarged(rows, columns)
+    return Metadata(like.metadata.icc, found.exif, found.dpi).fitting(channels)
+
+
+def warn_of_profiles(images: Sequence[Image]) -> None:
+    """Warn where the same numbers are other colours in another of the images.
+
+    Warns
+    -----
+    UserWarning
+        Once, of the first such image.
+    """
+    colours = [image for image in images if len(image.pixels) == 3]
+    for other in colours[1:]:
+        first = colours[0]
+        if same_colours(first.metadata.icc, other.metadata.icc):
+            continue
+        names = [describe_profile(image.metadata.icc) for image in (first, other)]
+        if names[0] == names[1]:
+            names[1] = "another one of the same name"
+        warnings.warn(
+            f"{first.path} has {names[0]}, {other.path} has {names[1]}: their numbers are taken as "
+            "they are, so colours of the second will look wrong; convert it to the profile of the "
+            "first",
+            stacklevel=2,
+        )
+        return

@@ -1,0 +1,308 @@
+"""NIfTI and DICOM: volumes of slices with their place in space."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...backend.limits import available_memory
+from ...errors import MissingExtraError
+from ...files import atomic_write, check_writable
+from .base import ImageFileError, Request, Samples, check_size, decoding, pick
+from .kinds import kind_of
+
+__all__ = ["Volume", "is_volume", "read_slice", "read_volume", "same_grid", "write_volume"]
+
+_SUFFIXES = (".nii", ".nii.gz")
+_PACKING = 1032  # of deflate
+_ALIKE = 1e-3  # millimetres by which places of voxels may differ
+_SLICES_APART = 0.02  # share of their distance by which gaps between slices may differ
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """Slices of a body and where they lie."""
+
+    slices: NDArray[np.float32]
+    """Shape (slices, H, W), in the unit of the file: Hounsfield units for CT."""
+    affine: NDArray[np.float64]
+    """From the indices of `grid` to millimetres, right, anterior, superior: 4 x 4, as NIfTI has."""
+    dtype: np.dtype[Any]
+    """Of the samples in the file."""
+    path: Path
+    note: str = ""
+    """What was done to the samples."""
+
+    @property
+    def grid(self) -> NDArray[np.float32]:
+        """The voxels in NIfTI's order (i, j, k): k is the slice, j the row."""
+        return self.slices.transpose(2, 1, 0)
+
+
+def is_volume(path: Path) -> bool:
+    """Whether it is NIfTI, DICOM, or a folder, which is taken for a series of DICOM files."""
+    if path.is_dir():
+        return True
+    try:
+        return kind_of(path) in ("NIfTI", "DICOM")
+    except ImageFileError:
+        return False
+
+
+def read_slice(request: Request, kind: str) -> Samples:
+    """Read one slice as an image."""
+    path = request.path
+    volume = read_volume(path) if kind == "NIfTI" else _read_dicom([path], path)
+    index = pick(request, len(volume.slices), "slice")
+    if index is None and len(volume.slices) > 1:
+        raise ImageFileError(
+            f"{path}: holds {len(volume.slices)} slices: want one of them, as a page, or "
+            "mcsc fuse, which takes volumes"
+        )
+    values = volume.slices[index or 0][None]
+    if volume.dtype in (np.uint8, np.uint16) and not volume.note:
+        return Samples(values.astype(volume.dtype), 8 * volume.dtype.itemsize)
+    return Samples(values, 32, note=volume.note)
+
+
+def read_volume(path: Path) -> Volume:
+    """Read a volume: a NIfTI file, a DICOM file, or a folder of one DICOM series.
+
+    Returns
+    -------
+    Volume
+        Samples by the slope and intercept that the files tell.
+
+    Raises
+    ------
+    ImageFileError
+        It is no such file or folder, damaged, or not one volume: several series, four dimensions,
+        slices missing.
+    ModuleNotFoundError
+        nibabel or pydicom is not installed.
+    """
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.is_file() and _is_dicom(p))
+        if not files:
+            raise ImageFileError(f"{path}: is a folder without DICOM files")
+        return _read_dicom(files, path)
+    return _read_nifti(path) if kind_of(path) == "NIfTI" else _read_dicom([path], path)
+
+
+def same_grid(first: Volume, second: Volume) -> str:
+    """Why two volumes cannot be taken voxel by voxel; empty if they can."""
+    if first.slices.shape != second.slices.shape:
+        a, b = (" x ".join(map(str, v.grid.shape)) for v in (first, second))
+        return f"{second.path} is {b} voxels, {first.path} is {a}"
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in first.grid.shape], [1])).reshape(4, -1)
+    apart = np.abs((first.affine - second.affine) @ corners).max()
+    if apart > _ALIKE * max(1.0, np.abs(first.affine[:3, :3]).max()):
+        return f"{second.path} lies up to {apart:.3g} mm beside {first.path}"
+    return ""
+
+
+def write_volume(path: Path, volume: Volume) -> None:
+    """Write a volume as NIfTI, whole or not at all.
+
+    Integers of up to 16 bits stay what they are, all else is written as floats of 32 bits.
+    """
+    nibabel = _nibabel(path)
+    check_writable(path)
+    grid: NDArray[Any] = volume.grid
+    if volume.dtype.kind in "iu" and volume.dtype.itemsize <= 2:
+        limits = np.iinfo(volume.dtype)
+        grid = np.clip(np.rint(grid), limits.min, limits.max).astype(volume.dtype)
+    image = nibabel.Nifti1Image(grid, volume.affine)
+    image.header.set_xyzt_units("mm")
+    content = image.to_bytes()
+    with atomic_write(path) as file:
+        file.write(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+
+
+# ------------------------------------------------------------------------------------- NIfTI
+def _nibabel(path: Path) -> Any:
+    try:
+        import nibabel
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"{path}: NIfTI needs nibabel: install mcsc[medical]") from error
+    return nibabel
+
+
+def _read_nifti(path: Path) -> Volume:
+    nibabel = _nibabel(path)
+    with decoding(path, "NIfTI file"):
+        with open(path, "rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        content = _unzipped(path) if packed else path.read_bytes()
+        version = nibabel.Nifti2Image if content[:4] in _SECOND else nibabel.Nifti1Image
+        image = version.from_bytes(content)
+        shape, dtype = tuple(int(n) for n in image.shape), np.dtype(image.get_data_dtype())
+    if dtype.kind not in "iuf":
+        raise ImageFileError(f"{path}: holds {dtype} voxels; want integers or floats")
+    flat = shape + (1,) * (3 - len(shape))
+    if len(flat) > 3 and set(flat[3:]) <= {1}:
+        flat = flat[:3]
+    if len(flat) != 3:
+        raise ImageFileError(
+            f"{path}: has {len(shape)} dimensions, {' x '.join(map(str, shape))}; want one volume "
+            "of three: take one out with nibabel's four_to_three"
+        )
+    check_size(path, "NIfTI file", flat, dtype.itemsize, packing=_PACKING if packed else 1)
+    slope, intercept = (float(v) if v is not None else v for v in image.header.get_slope_inter())
+    scaled = slope not in (None, 1.0) or intercept not in (None, 0.0)
+    with decoding(path, "NIfTI file"):
+        grid = np.asanyarray(image.dataobj).reshape(flat)
+        affine = np.asarray(image.affine, np.float64)
+    slices = np.ascontiguousarray(grid.transpose(2, 1, 0), np.float32)
+    note = f"scaled by its slope {slope:g} and intercept {intercept:g}" if scaled else ""
+    return Volume(slices, affine, np.dtype(np.float32) if scaled else dtype, path, note)
+
+
+_SECOND = ((540).to_bytes(4, "little"), (540).to_bytes(4, "big"))
+
+
+def _unzipped(path: Path) -> bytes:
+    """What gzip packed, unless it is more than fits into memory."""
+    free = available_memory()
+    most = 2**62 if free is None else free // 3
+    packer = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    content = bytearray(packer.decompress(path.read_bytes(), most))
+    if packer.unconsumed_tail:
+        raise MemoryError(f"it holds more than {most / 2**30:.1f} GiB")
+    if not packer.eof:
+        raise ValueError("its packed data end early")
+    return bytes(content)
+
+
+# ------------------------------------------------------------------------------------- DICOM
+def _is_dicom(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def _read_dicom(files: Sequence[Path], place: Path) -> Volume:
+    try:
+        import pydicom
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"{place}: DICOM needs pydicom: install mcsc[medical]") from error
+    sets = []
+    for file in files:
+        with decoding(file, "DICOM file"):
+            found = pydicom.dcmread(file, stop_before_pixels=False)
+            # A folder of a patient holds an index and reports, too.
+            if "Rows" in found and "PixelData" in found:
+                sets.append((file, found))
+    if not sets:
+        raise ImageFileError(f"{place}: holds no DICOM image")
+    series = {str(found.get("SeriesInstanceUID", "")) for _, found in sets}
+    if len(series) > 1:
+        names = sorted({str(f.get("SeriesDescription", "") or "without a name") for _, f in sets})
+        raise ImageFileError(
+            f"{place}: holds {len(series)} series ({', '.join(names[:6])}); want a folder with one"
+        )
+    kinds = {(f.Rows, f.Columns) for _, f in sets}
+    if len(kinds) > 1:
+        raise ImageFileError(f"{place}: holds slices of {len(kinds)} sizes; want one")
+    pictures, dtypes, notes = [], set(), set()
+    for file, found in sets:
+        values, dtype, note = _pixels(file, found)
+        pictures.append(values)
+        dtypes.add(dtype)
+        notes.add(note)
+    if len(sets) > 1 and any(len(p) > 1 for p in pictures):
+        raise ImageFileError(f"{place}: holds files of several frames each; want one such file")
+    order, affine = _places(place, [found for _, found in sets], len(pictures[0]))
+    slices = pictures[0] if len(pictures) == 1 else np.stack([pictures[i][0] for i in order])
+    dtype = dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float32)
+    note = "; ".join(sorted(notes - {""}))
+    return Volume(np.ascontiguousarray(slices), affine, dtype, place, note)
+
+
+def _pixels(path: Path, found: Any) -> tuple[NDArray[np.float32], np.dtype[Any], str]:
+    """Frames (F, H, W) by slope and intercept, their dtype, and what was done."""
+    photometric = str(found.get("PhotometricInterpretation", "MONOCHROME2"))
+    if photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        raise ImageFileError(
+            f"{path}: photometric interpretation {photometric} is not supported; want grey values"
+        )
+    frames = int(found.get("NumberOfFrames", 1) or 1)
+    bits = int(found.get("BitsAllocated", 16))
+    shape = (frames, int(found.Rows), int(found.Columns))
+    compressed = bool(found.file_meta.TransferSyntaxUID.is_compressed)
+    check_size(path, "DICOM file", shape, bits / 8, packing=_PACKING if compressed else 1)
+    with decoding(path, "DICOM file"):
+        stored = np.asarray(found.pixel_array).reshape(shape)
+        slope = float(found.get("RescaleSlope", 1) or 1)
+        intercept = float(found.get("RescaleIntercept", 0) or 0)
+    values = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+    whole = slope.is_integer() and intercept.is_integer()
+    inverted = photometric == "MONOCHROME1"
+    if inverted:
+        values = values.max() + values.min() - values
+    dtype: np.dtype[Any] = np.dtype(
+        np.int16 if intercept < 0 or stored.dtype.kind == "i" else np.uint16
+    )
+    limits = np.iinfo(dtype)
+    if (
+        not whole
+        or stored.dtype.kind not in "iu"
+        or not (limits.min <= values.min() and values.max() <= limits.max)
+    ):
+        dtype = np.dtype(np.float32)
+    words = []
+    if (slope, intercept) != (1, 0):
+        unit = " to Hounsfield units" if str(found.get("Modality", "")) == "CT" else ""
+        words.append(f"scaled by its slope {slope:g} and intercept {intercept:g}{unit}")
+    if inverted:
+        words.append("inverted, as its low values are white (MONOCHROME1)")
+    return values, dtype, ", ".join(words)
+
+
+def _places(place: Path, sets: Sequence[Any], frames: int) -> tuple[list[int], NDArray[np.float64]]:
+    """Order of the slices along their normal, and the affine of the volume."""
+    affine = np.eye(4)
+    first = sets[0]
+    spacing = [float(v) for v in first.get("PixelSpacing", (1, 1))]
+    thickness = float(first.get("SpacingBetweenSlices", first.get("SliceThickness", 1)) or 1)
+    turns = [f.get("ImageOrientationPatient") for f in sets]
+    spots = [f.get("ImagePositionPatient") for f in sets]
+    if None in turns or None in spots:
+        if len(sets) > 1:
+            raise ImageFileError(
+                f"{place}: its files do not say where their slices lie (ImagePositionPatient, "
+                "ImageOrientationPatient)"
+            )
+        affine[:3, :3] = np.diag([-spacing[1], -spacing[0], thickness])
+        return [0], affine
+    along = np.array([[float(v) for v in turn] for turn in turns])
+    if np.abs(along - along[0]).max() > 1e-3:
+        raise ImageFileError(f"{place}: its slices are not parallel")
+    across, down = along[0, :3], along[0, 3:]
+    normal = np.cross(across, down)
+    points = np.array([[float(v) for v in spot] for spot in spots])
+    order = [int(i) for i in np.argsort(points @ normal, kind="stable")]
+    if len(sets) > 1:
+        steps = np.diff(points[order] @ normal)
+        if (steps < 1e-3).any():
+            raise ImageFileError(f"{place}: several of its slices lie in one place")
+        if np.ptp(steps) > _SLICES_APART * np.median(steps):
+            raise ImageFileError(
+                f"{place}: its slices are {steps.min():.3g} to {steps.max():.3g} mm apart; some "
+                "are missing, or they must be resampled first"
+            )
+        step = (points[order[-1]] - points[order[0]]) / (len(sets) - 1)
+    else:
+        step = normal * thickness
+    # DICOM's x and y run to the left and to the back, NIfTI's to the right and to the front.
+    flip = np.diag([-1.0, -1.0, 1.0])
+    columns = [across * spacing[1], down * spacing[0], step]
+    affine[:3, :3] = flip @ np.stack(columns, axis=1)
+    affine[:3, 3] = flip @ points[order[0]]
+    return order, affine

@@ -1,0 +1,173 @@
+"""PNG, JPEG and BMP."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import PIL.BmpImagePlugin
+import PIL.Image
+import PIL.JpegImagePlugin
+import PIL.PngImagePlugin
+from numpy.typing import NDArray
+
+from .base import ImageFileError, Request, Samples, check_size, decoding, opacity, pick
+from .metadata import Metadata, exif_of_picture, exif_read
+
+__all__ = ["read_picture"]
+
+# These classes, not PIL.Image.open, which refuses large images by a limit of its own.
+_OPENERS: dict[str, Callable[[Path], PIL.Image.Image]] = {
+    "PNG": PIL.PngImagePlugin.PngImageFile,
+    "JPEG": PIL.JpegImagePlugin.JpegImageFile,
+    "BMP": PIL.BmpImagePlugin.BmpImageFile,
+}
+# Deflate packs 1032 bytes into one; a JPEG takes a bit for 8 x 8 samples; a run of a BMP, two
+# bytes for 255 samples.
+_PACKING = {"PNG": 1032, "JPEG": 1024, "BMP": 128}
+_CHANNELS = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+
+
+def read_picture(request: Request, kind: str) -> Samples:
+    """Read a PNG, JPEG or BMP of any depth."""
+    path = request.path
+    pick(request, 1, "page")
+    deep, significant = False, None
+    if kind == "PNG":
+        deep, significant = _png_depth(path)
+    elif kind == "JPEG":
+        frame = _jpeg_frame(path)
+        if frame is not None and (frame.precision != 8 or frame.lossless):
+            return _read_deep_jpeg(path, frame)
+    with decoding(path, kind):
+        opened = _OPENERS[kind](path)
+    with opened as picture:
+        if kind == "PNG" and getattr(picture, "is_animated", False):
+            raise ImageFileError(f"{path}: is an animation; want one image")
+        _check(path, kind, picture, deep)
+        with decoding(path, kind):
+            orientation, exif = exif_of_picture(picture)
+            icc = picture.info.get("icc_profile") or None
+            metadata = Metadata(icc, exif, _dpi(picture))
+        if deep:
+            with decoding(path, kind):
+                values = imagecodecs.png_decode(path.read_bytes())
+            mode = _CHANNELS[1 if values.ndim == 2 else values.shape[2]]
+        else:
+            mode = picture.mode
+            if mode == "P" or picture.has_transparency_data:
+                grey = mode in ("1", "L", "LA")
+                mode = ("LA" if grey else "RGBA") if picture.has_transparency_data else "RGB"
+            if mode not in ("1", "L", "LA", "RGB", "RGBA"):
+                raise ImageFileError(
+                    f"{path}: colour mode {mode} is not supported; convert it to grey or RGB"
+                )
+            with decoding(path, kind):
+                values = np.asarray(picture if mode == picture.mode else picture.convert(mode))
+    channels = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+    bit_depth = 16 if deep else 1 if mode == "1" else 8
+    alpha = None
+    if mode in ("LA", "RGBA"):
+        alpha = opacity(channels[-1], 2**bit_depth - 1)
+        channels = channels[:-1]
+        # A BMP of 32 bits without opacity at all: the fourth byte is not used.
+        if kind == "BMP" and alpha is not None and not alpha.any():
+            alpha = None
+    return Samples(
+        channels, bit_depth, orientation, alpha, significant_bits=significant, metadata=metadata
+    )
+
+
+def _check(path: Path, kind: str, picture: PIL.Image.Image, deep: bool) -> None:
+    samples = {"1": 1 / 8, "L": 1, "P": 1 / 8, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}
+    stored = samples.get(picture.mode, 1) * (2 if deep else 1)
+    check_size(path, kind, picture.size[::-1], stored, packing=_PACKING[kind])
+
+
+def _dpi(picture: PIL.Image.Image) -> tuple[float, float] | None:
+    found = picture.info.get("dpi")
+    try:
+        across, down = (float(value) for value in found or ())
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None
+
+
+def _png_depth(path: Path) -> tuple[bool, int | None]:
+    """Whether samples have 16 bits, and how many of them are used, if the file says fewer."""
+    with open(path, "rb") as file:
+        header = file.read(25)
+        deep = header[24:] == b"\x10"  # Pillow cuts 16-bit colours down to 8 bits
+        file.seek(8)
+        while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
+            length = int.from_bytes(head[:4], "big")
+            if head[4:] == b"sBIT" and 1 <= length <= 4:
+                bits = max(file.read(length), default=0)
+                return deep, bits if 1 <= bits < (16 if deep else 8) else None
+            file.seek(length + 4, io.SEEK_CUR)
+    return deep, None
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What stands before the data of a JPEG."""
+
+    precision: int
+    height: int
+    width: int
+    components: int
+    lossless: bool
+    exif: bytes | None
+    icc: bytes | None
+
+
+def _jpeg_frame(path: Path) -> _Frame | None:
+    """The first frame header, or None if there is none where it should be."""
+    exif, icc = None, b""
+    with open(path, "rb") as file:
+        file.seek(2)
+        while len(marker := file.read(2)) == 2 and marker[0] == 0xFF:
+            if marker[1] == 0xFF:  # a fill byte
+                file.seek(-1, io.SEEK_CUR)
+                continue
+            if marker[1] in (0x01, *range(0xD0, 0xD8)):  # without a segment
+                continue
+            size = int.from_bytes(file.read(2), "big")
+            if size < 2 or marker[1] in (0xD9, 0xDA):
+                return None
+            data = file.read(size - 2)
+            if marker[1] == 0xE1 and data.startswith(b"Exif\0\0"):
+                exif = data[6:]
+            elif marker[1] == 0xE2 and data.startswith(b"ICC_PROFILE\0"):
+                icc += data[14:]
+            elif 0xC0 <= marker[1] <= 0xCF and marker[1] not in (0xC4, 0xC8, 0xCC):
+                if len(data) < 6:
+                    return None
+                precision, height, width, components = struct.unpack(">BHHB", data[:6])
+                lossless = marker[1] in (0xC3, 0xC7, 0xCB)
+                return _Frame(precision, height, width, components, lossless, exif, icc or None)
+    return None
+
+
+def _read_deep_jpeg(path: Path, frame: _Frame) -> Samples:
+    """A JPEG of 12 bits, or one without loss, of 2 to 16 bits: Pillow reads neither."""
+    kind = f"JPEG of {frame.precision} bits"
+    if not 2 <= frame.precision <= 16 or frame.components not in (1, 3):
+        raise ImageFileError(
+            f"{path}: is a {kind} and {frame.components} components, which is not read: convert it "
+            "to PNG or TIFF"
+        )
+    shape = (frame.components, frame.height, frame.width)
+    check_size(path, kind, shape, 2, packing=_PACKING["JPEG"])
+    with decoding(path, kind):
+        values: NDArray[Any] = np.asarray(imagecodecs.jpeg8_decode(path.read_bytes()))
+        orientation, exif = (1, None) if frame.exif is None else exif_read(frame.exif)
+    channels = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+    metadata = Metadata(icc=frame.icc, exif=exif)
+    return Samples(channels, frame.precision, orientation, metadata=metadata)
