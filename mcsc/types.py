@@ -11,6 +11,12 @@ from numpy.typing import NDArray
 Array: TypeAlias = Any
 Floats: TypeAlias = NDArray[np.floating[Any]]
 
+RestorationBase: TypeAlias = Literal["none", "input", "low"]
+"""What the answer of a model is added to: nothing, x, or x's low-pass part."""
+FusionBase: TypeAlias = Literal["none", "low", "mean"]
+"""The same of a fusion: nothing, a low-pass part of the sources, or their mean."""
+Base: TypeAlias = Literal[RestorationBase, FusionBase]
+"""The same of any task."""
 Boundary: TypeAlias = Literal["zero", "periodic"]
 """What the codes are outside of the image: zero, or the other side of it."""
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]

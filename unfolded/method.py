@@ -10,7 +10,13 @@ from torch import Tensor
 
 from mcsc.errors import InvalidValueError
 from mcsc.images.enlarging import back_project
-from mcsc.tasks.preparation import Prepared, coloured, prepare_fusion, prepare_restoration
+from mcsc.tasks.preparation import (
+    Prepared,
+    blended_exposures,
+    coloured,
+    prepare_fusion,
+    prepare_restoration,
+)
 from mcsc.tasks.protocol import MethodResult
 from mcsc.tasks.task import Task
 from mcsc.types import Device, Floats
@@ -111,7 +117,7 @@ def prepare_for_network(net: CUNet, task: Task, x: Floats, y: Floats) -> Prepare
 
     Weights without metadata, as the authors' are, take the images themselves.
     """
-    base = str(net.metadata.get("base", "none"))
+    base = net.metadata.get("base", "none")
     strength = float(net.metadata.get("strength") or task.strength)
     make = prepare_fusion if task.kind == "fusion" else prepare_restoration
     return make(x, y, net.configuration.channels, strength=strength, base=base)
@@ -162,7 +168,7 @@ def fused(net: CUNet, task: Task, x: Floats, y: Floats, *, tile: int | None = No
     detail, common, unique = _answer(net, made, 1.0, tile)
     image: Floats = made.base + detail
     if len(image) == 1:
-        image = coloured(image, x, y)
+        image = coloured(image, blended_exposures((x, y)))
     return MethodResult(image.astype(x.dtype), made.base.astype(x.dtype), common, unique)
 
 

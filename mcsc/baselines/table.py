@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -45,6 +46,16 @@ class Baseline:
     def __post_init__(self) -> None:
         """Refuse a kind that no task has."""
         check_choice("kind of a baseline", self.kind, Kind)
+
+    @property
+    def settings(self) -> tuple[str, ...] | None:
+        """Names of the settings that its function takes; None: any."""
+        parameters = inspect.signature(self.function).parameters.values()
+        if any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return None
+        images = 2 if self.kind == "restoration" else 1
+        named = [p for p in parameters if p.kind is not p.VAR_POSITIONAL][images:]
+        return tuple(p.name for p in named if not (self.takes_sigma and p.name == "sigma"))
 
     def serves(self, kind: Kind, factor: int | None) -> bool:
         """Return whether it is for a task of that kind and factor."""

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from ..figures.drawing import save_figure
 from ..figures.report import Report, SceneReport, write_report
 from ..figures.restorations import restoration_figure
 from ..images.files import write_image
-from ..images.resize import degrade, imresize
+from ..images.resize import imresize
 from ..images.samples import Pair
+from ..images.split import fill_nearest
 from ..quality.measures import MEASURES
 from ..tasks import get_task, restore
 from .report import settings_of
@@ -32,11 +32,10 @@ def show_restoration(out: Path, pair: Pair, tol: float) -> bool:
         Whether the codes are certified to `tol`.
     """
     task = get_task("depth-sr")
-    height, width = (n - n % 4 for n in pair.x.shape[1:])
-    known = pair.mask[0, :height, :width] > 0
-    truth = _filled(pair.x, pair.mask)[:, :height, :width]
-    guide = pair.guide_rgb[:, :height, :width]
-    x = degrade(truth, 4)
+    truth, guide, mask = task.cropped(fill_nearest(pair.x, pair.mask), pair.guide_rgb, pair.mask)
+    known = mask[0] > 0
+    x = task.degrade(truth)
+    height, width = truth.shape[1:]
     # What a user would have: the small map, and the photograph.
     write_image(out / "small.png", imresize(truth, (height // 4, width // 4)), bit_depth=16)
     write_image(out / "photograph.png", guide, bit_depth=8)
@@ -89,12 +88,3 @@ def show_restoration(out: Path, pair: Pair, tol: float) -> bool:
     words += ["--task", task.name, "-o", str(out / "restored.png")]
     click.echo(f"\nThe same can be computed from these files:\n  {shlex.join(words)}")
     return found.converged
-
-
-def _filled(image: Any, mask: Any) -> Any:
-    from scipy.ndimage import distance_transform_edt
-
-    rows, columns = distance_transform_edt(
-        mask[0] == 0, return_distances=False, return_indices=True
-    )
-    return np.ascontiguousarray(image[:, rows, columns])

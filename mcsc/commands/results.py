@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from ..errors import InvalidValueError
+from ..images.suffixes import MANY_BANDS, WRITABLE
 from ..tasks.task import TASKS
 from ..types import Kind
 from . import options
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from ..types import Floats
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 
 
 def _methods(kind: Kind) -> str:
@@ -95,7 +94,7 @@ def check_outputs(out: Path, report: Path | None, *, align: bool, registered: bo
     """Refuse before the work what could not be written after it."""
     if align and registered:
         raise click.UsageError("--align and --registered exclude each other")
-    if out.suffix.lower() not in _SUFFIXES:
+    if out.suffix.lower() not in WRITABLE:
         raise InvalidValueError(f"--out {out}: want a name that ends in .png, .tif or .jpg")
     for path in (out, report):
         if path is not None and not path.resolve().parent.is_dir():
@@ -105,7 +104,7 @@ def check_outputs(out: Path, report: Path | None, *, align: bool, registered: bo
 def require_room(out: Path, source: Image) -> None:
     """Refuse a file that cannot hold the bands of the image."""
     bands = len(source.pixels)
-    if bands not in (1, 3) and out.suffix.lower() not in (".tif", ".tiff"):
+    if bands not in (1, 3) and out.suffix.lower() not in MANY_BANDS:
         raise InvalidValueError(
             f"--out {out}: {source.path} has {bands} bands, for which want a name that ends in .tif"
         )

@@ -106,10 +106,14 @@ def read_sources(
         raise click.UsageError(
             f"--photographs is not for {task.name}: its synthetic scenes show none"
         )
-    import numpy as np
-
     from ..synthetic.photographs import photograph_sources
-    from ..tasks.scenes import find_scenes, synthetic_scenes
+    from ..tasks.scenes import (
+        find_scenes,
+        hold_out,
+        require_targets,
+        synthetic_scenes,
+        unseen_scenes,
+    )
 
     readers: list[Reader] = []
     apart: list[Reader] = []
@@ -117,31 +121,21 @@ def read_sources(
     shown: list[Source] = []
     if folder is not None:
         found = find_scenes(folder, task, scenes.split(",") if scenes else None)
-        kept = max(1, round(held_out * len(found))) if held_out else 0
-        if kept >= len(found):
+        if truth:
+            require_targets(found, task)
+        if held_out and len(found) < 2:
             raise InvalidValueError(
                 f"{folder} has {len(found)} scene: want another one to validate on, or "
                 "--validation 0"
             )
-        lacking = [s.name for s in found if truth and task.kind == "fusion" and not s.target_path]
-        if lacking:
-            raise InvalidValueError(
-                f"{folder}: {lacking[0]} has no target: {task.name} is learned from scenes whose "
-                "result is known; want a file SCENE_target.png with each pair, or synthetic scenes"
-            )
-        order = np.random.default_rng(seed).permutation(len(found))
-        readers += [found[i] for i in sorted(order[kept:])]
-        apart += [found[i] for i in sorted(order[:kept])]
-        words.append(", ".join(found[i].name for i in sorted(order[kept:])))
+        kept, others = hold_out(found, held_out, seed)
+        readers += kept
+        apart += others
+        words.append(", ".join(scene.name for scene in kept))
     if synthetic:
         if task.photographed:
             shown = photograph_sources(photographs or True)
         readers += synthetic_scenes(task, synthetic, seed=seed, photographs=photographs)
-        if held_out:
-            # Other seeds are other scenes.
-            apart += synthetic_scenes(
-                task, max(1, min(8, round(held_out * synthetic))), seed=seed + 1_000_003,
-                photographs=photographs,
-            )  # fmt: skip
+        apart += unseen_scenes(task, synthetic, held_out, seed, photographs)
         words.append(f"{synthetic} synthetic scenes")
     return Sources(readers, apart, " and ".join(words), shown)

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidValueError, OutOfMemoryError
 from ..files import atomic_write, check_writable
+from .suffixes import WRITABLE
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -35,7 +36,6 @@ _SIGNATURES = {
     b"MM\0+": "TIFF",
 }
 _READABLE = "want PNG, JPEG, BMP or TIFF"
-_SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
 _DEPTHS = {"PNG": (8, 16), "JPEG": (8,), "TIFF": (8, 16, 32)}
 _ORIENTATION = 274  # EXIF and TIFF use one tag number
 _LARGEST = 281
@@ -380,9 +380,9 @@ def write_image(path: str | PathLike[str], pixels: ArrayLike, bit_depth: int = 8
         be written to.
     """
     path = Path(path)
-    kind = _SUFFIXES.get(path.suffix.lower())
+    kind = WRITABLE.get(path.suffix.lower())
     if kind is None:
-        raise ImageFileError(f"{path}: cannot be written; want a name in {', '.join(_SUFFIXES)}")
+        raise ImageFileError(f"{path}: cannot be written; want a name in {', '.join(WRITABLE)}")
     if bit_depth not in _DEPTHS[kind]:
         depths = " or ".join(map(str, _DEPTHS[kind]))
         raise ImageFileError(f"{path}: {kind} cannot hold bit_depth {bit_depth!r}; want {depths}")

@@ -13,14 +13,14 @@ from .depthmaps import depth_pair
 from .exposures import exposure_pair
 from .flash import flash_pair
 from .focus import focus_pair
-from .generate import TASKS, SyntheticPair, make_pair, scenes
+from .generate import PAIR_NAMES, SyntheticPair, make_pair, scenes
 from .photographs import PHOTOGRAPHS, Source, photograph_sources
 from .scene import Scene, make_scene
 from .spectra import multispectral_pair
 
 __all__ = [
+    "PAIR_NAMES",
     "PHOTOGRAPHS",
-    "TASKS",
     "TISSUES",
     "Anatomy",
     "Layer",

@@ -22,11 +22,11 @@ from .photographs import Photographs, library, panorama_view
 from .scene import Scene, check_seed, check_shape, make_scene
 from .spectra import multispectral_pair
 
-__all__ = ["PHOTOGRAPHED", "TASKS", "SyntheticPair", "make_pair", "scenes"]
+__all__ = ["PAIR_NAMES", "PHOTOGRAPHED", "SyntheticPair", "make_pair", "scenes"]
 
-TASKS = ("depth", "multispectral", "flash", "exposure", "focus", "medical")
-"""What :func:`scenes` makes pairs for, in the order of the paper."""
-PHOTOGRAPHED = TASKS[:-1]
+PAIR_NAMES = ("depth", "multispectral", "flash", "exposure", "focus", "medical")
+"""Names of the pairs that `scenes` makes, in the order of the tasks of the paper."""
+PHOTOGRAPHED = PAIR_NAMES[:-1]
 """Those whose pairs show photographs."""
 
 
@@ -42,14 +42,14 @@ class SyntheticPair:
     """The true image, (C_z, H, W), in [0, 1]."""
     names: tuple[str, str, str]
     """What x, y and target are, for titles."""
-    task: str
-    """One of `TASKS`."""
+    name: str
+    """One of `PAIR_NAMES`."""
     seed: int
     """Of all choices that were made for it."""
 
 
 def scenes(
-    task: str,
+    name: str,
     count: int,
     shape: tuple[int, int] = (256, 256),
     seed: int = 0,
@@ -58,10 +58,10 @@ def scenes(
     sigma: float = 50 / 255,
     photographs: Photographs = True,
 ) -> Iterator[SyntheticPair]:
-    """Make pairs for a task, one at a time.
+    """Make pairs of images as a task has them, one at a time.
 
     ============= ============================ ================= =====================
-    task          x                            y                 target
+    name          x                            y                 target
     ============= ============================ ================= =====================
     depth         depth, reduced and enlarged  colour            depth
     multispectral band, reduced and enlarged   colour            band
@@ -73,8 +73,8 @@ def scenes(
 
     Parameters
     ----------
-    task : str
-        One of `TASKS`.
+    name : str
+        One of `PAIR_NAMES`.
     count : int
         How many pairs; more of them begin with the same ones.
     shape : (height, width)
@@ -112,12 +112,12 @@ def scenes(
     [(3, 64, 64), (3, 64, 64)]
     """
     count = check_whole("count", count)
-    options = _checked(task, shape, seed, factor, sigma, photographs)
+    options = _checked(name, shape, seed, factor, sigma, photographs)
     return (_make(number, *options) for number in range(count))
 
 
 def make_pair(
-    task: str,
+    name: str,
     number: int,
     shape: tuple[int, int] = (256, 256),
     seed: int = 0,
@@ -131,53 +131,53 @@ def make_pair(
     The other arguments, and the errors, are those of `scenes`.
     """
     return _make(
-        check_seed(number, "number"), *_checked(task, shape, seed, factor, sigma, photographs)
+        check_seed(number, "number"), *_checked(name, shape, seed, factor, sigma, photographs)
     )
 
 
 def _checked(
-    task: str,
+    name: str,
     shape: tuple[int, int],
     seed: int,
     factor: int,
     sigma: float,
     photographs: Photographs,
 ) -> tuple[str, tuple[int, int], int, int, float, Photographs]:
-    if task not in TASKS:
-        raise InvalidValueError(f"task must be one of {', '.join(TASKS)}; found {task!r}")
+    if name not in PAIR_NAMES:
+        raise InvalidValueError(f"name must be one of {', '.join(PAIR_NAMES)}; found {name!r}")
     shape = check_shape(shape)
     seed = check_seed(seed)
     factor = check_whole("factor", factor)
     sigma = check_number("sigma", sigma, zero=True)
     library(photographs)
-    if task in ("depth", "multispectral") and any(n % factor for n in shape):
+    if name in ("depth", "multispectral") and any(n % factor for n in shape):
         raise InvalidValueError(
             f"factor {factor} does not divide the shape {shape[0]} x {shape[1]}"
         )
-    return task, shape, seed, factor, sigma, photographs
+    return name, shape, seed, factor, sigma, photographs
 
 
 def _make(
-    number: int, task: str, shape: tuple[int, int], seed: int, factor: int, sigma: float,
+    number: int, name: str, shape: tuple[int, int], seed: int, factor: int, sigma: float,
     photographs: Photographs,
 ) -> SyntheticPair:  # fmt: skip
     own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-    if task == "medical":
+    if name == "medical":
         anatomy = make_anatomy(shape, own)
-        return _pair(task, own, *medical_pair(anatomy))
+        return _pair(name, own, *medical_pair(anatomy))
     panoramas = library(photographs).panoramas
-    if task == "exposure" and panoramas:
+    if name == "exposure" and panoramas:
         rng = np.random.default_rng([own, 7])
         if rng.random() < _PANORAMAS:
             picture = panoramas[int(rng.integers(len(panoramas)))]
             radiance, focal = panorama_view(rng, picture, shape)
             # As soft as interpolation makes them, and no softer.
             camera = replace(random_camera(rng, focal), softness=0.0)
-            return _pair(task, own, *bracket(rng, radiance, camera))
+            return _pair(name, own, *bracket(rng, radiance, camera))
     scene = make_scene(
-        shape, own, photographs=photographs, layered=task == "focus", whole=_WHOLE[task]
+        shape, own, photographs=photographs, layered=name == "focus", whole=_WHOLE[name]
     )
-    return _pair(task, own, *_images(task, scene, factor, sigma))
+    return _pair(name, own, *_images(name, scene, factor, sigma))
 
 
 # Chosen by `python -m benchmarks.networks.yardstick`: depth that is made up is less real than that
@@ -186,7 +186,7 @@ _WHOLE = {"depth": 0.1, "multispectral": 0.5, "flash": 0.8, "exposure": 0.5, "fo
 # Share of the exposures that are of panoramas, if there are any.
 _PANORAMAS = 0.6
 
-_NAMES = {
+_TITLES = {
     "depth": ("low-resolution depth", "colour", "depth"),
     "multispectral": ("low-resolution band", "colour", "band"),
     "flash": ("noisy ambient light", "flash", "ambient light"),
@@ -196,20 +196,20 @@ _NAMES = {
 }
 
 
-def _pair(task: str, seed: int, x: Floats, y: Floats, target: Floats) -> SyntheticPair:
+def _pair(name: str, seed: int, x: Floats, y: Floats, target: Floats) -> SyntheticPair:
     x, y, target = (np.ascontiguousarray(a, np.float32) for a in (x, y, target))
-    return SyntheticPair(x, y, target, _NAMES[task], task, seed)
+    return SyntheticPair(x, y, target, _TITLES[name], name, seed)
 
 
-def _images(task: str, scene: Scene, factor: int, sigma: float) -> Any:
-    if task == "focus":
+def _images(name: str, scene: Scene, factor: int, sigma: float) -> Any:
+    if name == "focus":
         return focus_pair(scene)
-    if task == "exposure":
+    if name == "exposure":
         return exposure_pair(scene)
-    if task == "flash":
+    if name == "flash":
         ambient, flash = flash_pair(scene)
         noise = scene.rng(5).standard_normal(ambient.shape, dtype=np.float32)
         return ambient + np.float32(sigma) * noise, flash, ambient
-    target, guide = multispectral_pair(scene) if task == "multispectral" else depth_pair(scene)
+    target, guide = multispectral_pair(scene) if name == "multispectral" else depth_pair(scene)
     # Cubic convolution overshoots at edges.
     return np.clip(degrade(target, factor), 0, 1), guide, target

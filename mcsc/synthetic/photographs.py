@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidTypeError, InvalidValueError
+from ..images.suffixes import READABLE
 from ..types import Floats
 
 __all__ = [
@@ -50,7 +51,6 @@ SOURCES = "SOURCES"
 Photographs = bool | str | PathLike[str]
 """False: none; True: scikit-image's; a folder: scikit-image's and those in it."""
 
-_PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 _PANORAMAS = (".hdr",)
 _SMALLEST = 64
 _GAMMA = 2.2
@@ -129,7 +129,7 @@ def _of_folder(folder: Path) -> Library:
     if not folder.is_dir():
         raise InvalidValueError(f"photographs: there is no folder {folder}")
     files = sorted(p for p in folder.rglob("*") if p.is_file())
-    pictures = [Picture(p.stem, p) for p in files if p.suffix.lower() in _PICTURES]
+    pictures = [Picture(p.stem, p) for p in files if p.suffix.lower() in READABLE]
     panoramas = [Picture(p.stem, p) for p in files if p.suffix.lower() in _PANORAMAS]
     if not pictures and not panoramas:
         raise InvalidValueError(f"photographs: no images in {folder}")

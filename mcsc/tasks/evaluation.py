@@ -184,8 +184,5 @@ def _inputs(
     first, second, *_ = reader()
     if task.kind == "fusion":
         return first, second, None
-    if task.factor is not None:
-        # The authors' images are cut to multiples of the factor, too.
-        h, w = (n - n % task.factor for n in first.shape[1:])
-        first, second = first[:, :h, :w], second[:, :h, :w]
+    first, second = task.cropped(first, second)
     return task.degrade(first, sigma=sigma, seed=seed), second, first

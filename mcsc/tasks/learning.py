@@ -13,7 +13,7 @@ from ..errors import InvalidTypeError, InvalidValueError
 from ..images.colour import luma_studio
 from ..images.split import lowpass_split
 from ..learning import Learned, LearningProgress, LearnOptions, learn
-from ..types import Floats
+from ..types import Base, Floats
 from .preparation import prepare_fusion, prepare_restoration
 from .scenes import Reader, flipped, name_of
 from .task import Task
@@ -27,7 +27,7 @@ class TaskSettings:
 
     strength: float | None = None
     """Of the low-pass split."""
-    base: str | None = None
+    base: Base | None = None
     """What the coded part is added to: "input" or "low", as in `mcsc.tasks.preparation`."""
     lam: float | Sequence[float] | None = None
     """Weight of the l1 norm, as in `mcsc.learn`."""
@@ -147,9 +147,7 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
             if s.base == "low":
                 return made.signals, lowpass_split(target, s.strength).high[None]
             return made.signals, (target - made.base)[None]
-        if task.factor is not None:
-            h, w = (n - n % task.factor for n in first.shape[1:])
-            first, second = first[:, :h, :w], second[:, :h, :w]
+        first, second = task.cropped(first, second)
         x = task.degrade(first, sigma=s.sigma, seed=s.seed + index)
         channels = (len(x) if s.joint else 1, len(second) if s.colour_guide else 1)
         made = prepare_restoration(x, second, channels, strength=s.strength, base=s.base)

@@ -12,14 +12,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..baselines.exposure import exposure_fusion
+from ..checks import check_choice
 from ..errors import InvalidValueError
 from ..images.colour import luma_studio, rgb, ycbcr
 from ..images.split import lowpass_split
-from ..types import Floats
+from ..types import Base, Floats, FusionBase, RestorationBase
 
-__all__ = ["BASES", "Prepared", "alike", "coloured", "prepare_fusion", "prepare_restoration"]
-
-BASES = ("none", "input", "low", "mean")
+__all__ = [
+    "Prepared",
+    "alike",
+    "blended_exposures",
+    "coloured",
+    "fused_base",
+    "prepare_fusion",
+    "prepare_restoration",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +47,7 @@ def prepare_restoration(
     channels: Sequence[int],
     *,
     strength: float,
-    base: str,
+    base: Base,
     mask: Floats | None = None,
 ) -> Prepared:
     """Split both images, bring the guide to the channels wanted, and stack bands.
@@ -66,7 +73,8 @@ def prepare_restoration(
     ValueError
         Channels do not fit, the images differ in size, or there is no such base.
     """
-    _check(x, y, base, ("none", "input", "low"))
+    _check_sizes(x, y)
+    check_choice("base", base, RestorationBase)
     first, second = channels
     if first not in (1, len(x)):
         raise InvalidValueError(
@@ -91,7 +99,7 @@ def prepare_restoration(
 
 
 def prepare_fusion(
-    x: Floats, y: Floats, channels: Sequence[int], *, strength: float, base: str
+    x: Floats, y: Floats, channels: Sequence[int], *, strength: float, base: Base
 ) -> Prepared:
     """Split two sources, as lumas or with their colours.
 
@@ -114,7 +122,8 @@ def prepare_fusion(
     ValueError
         Channels do not fit, the images differ in size, or there is no such base.
     """
-    _check(x, y, base, ("none", "low", "mean"))
+    _check_sizes(x, y)
+    check_choice("base", base, FusionBase)
     if len(set(channels)) != 1:
         raise InvalidValueError(
             f"sources are fused with equally many channels each; found {channels}"
@@ -129,11 +138,9 @@ def prepare_fusion(
     bottom: Floats
     if base == "mean":
         bottom = (pair[0] + pair[1]) / 2
-    elif len(x) == 3:
-        blended = exposure_fusion((x, y))
-        bottom = lowpass_split(_as_channels(blended, channels[0], "the image"), strength).low
     else:
-        bottom = np.maximum(splits[0].low, splits[1].low)
+        blended = blended_exposures((x, y))
+        bottom = fused_base(blended, [s.low for s in splits], strength)
     return Prepared((splits[0].high[None], splits[1].high[None]), bottom.astype(x.dtype))
 
 
@@ -157,26 +164,41 @@ def alike(images: Sequence[Floats]) -> list[Floats]:
     return [np.repeat(i, channels, axis=0) if len(i) < channels else i for i in images]
 
 
-def coloured(grey: Floats, x: Floats, y: Floats) -> Floats:
-    """Give a fused luma (1, H, W) the colours of Mertens' exposure fusion of its sources.
+def blended_exposures(sources: Sequence[Floats]) -> Floats | None:
+    """Mertens' exposure fusion of colour sources (3, H, W); None of grey ones.
 
-    Of two grey sources it is the image already.
+    It gives fused images their colours, and their brightness.
     """
-    x, y = alike((x, y))
-    if len(x) != 3:
-        return grey
-    blended = ycbcr(exposure_fusion((x, y)))
-    return rgb(np.concatenate([grey.astype(blended.dtype), blended[1:]]))
+    sources = alike(sources)
+    return exposure_fusion(sources) if len(sources[0]) == 3 else None
 
 
-def _check(x: Floats, y: Floats, base: str, bases: Sequence[str]) -> None:
+def fused_base(blended: Floats | None, lows: Sequence[Floats], strength: float) -> Floats:
+    """What fused detail is added to, of the channels of `lows`.
+
+    The low-pass part of what `blended_exposures` made of the sources; of grey sources, the
+    brightest of their own low-pass parts `lows`.
+    """
+    if blended is None:
+        brightest: Floats = np.maximum.reduce(list(lows))
+        return brightest
+    return lowpass_split(_as_channels(blended, len(lows[0]), "the image"), strength).low
+
+
+def coloured(luma: Floats, blended: Floats | None) -> Floats:
+    """Give a fused luma (1, H, W) the colours of what `blended_exposures` made of the sources."""
+    if blended is None:
+        return luma
+    colours = ycbcr(blended)[1:]
+    return rgb(np.concatenate([luma.astype(colours.dtype), colours]))
+
+
+def _check_sizes(x: Floats, y: Floats) -> None:
     if x.shape[-2:] != y.shape[-2:]:
         raise InvalidValueError(
             f"images differ in size: x is {x.shape[-2]} x {x.shape[-1]}, y is {y.shape[-2]} x "
             f"{y.shape[-1]}"
         )
-    if base not in bases:
-        raise InvalidValueError(f"base must be one of {', '.join(bases)}; found {base!r}")
 
 
 def _as_channels(image: Floats, channels: int, name: str) -> Floats:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter, laplace
 
-from ..baselines.exposure import exposure_fusion
-from ..images.colour import rgb, ycbcr
-from ..images.split import LowpassSplit, lowpass_split
+from ..images.split import LowpassSplit
 from ..tables import Table
 from ..types import Floats
 from .coding import Coded
+from .preparation import blended_exposures, coloured, fused_base
 
 __all__ = ["RULES", "Blend", "CodedPair", "Rule"]
 
@@ -133,13 +132,9 @@ def add(pair: CodedPair) -> Blend:
 
 
 def _on_base(pair: CodedPair, added: Floats, weights: Floats | None = None) -> Blend:
-    base: Floats
-    if len(pair.sources[0]) == 3:
-        blended = ycbcr(exposure_fusion(pair.sources))
-        base = lowpass_split(blended[:1], pair.strength).low
-        return Blend(rgb(np.concatenate([base + added, blended[1:]])), base, weights)
-    base = np.maximum(pair.splits[0].low, pair.splits[1].low)
-    return Blend(base + added, base, weights)
+    blended = blended_exposures(pair.sources)
+    base = fused_base(blended, [split.low for split in pair.splits], pair.strength)
+    return Blend(coloured(base + added, blended), base, weights)
 
 
 RULES.add("choose", Rule(choose, "every pixel from the source that is more active there"))

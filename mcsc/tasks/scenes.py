@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import InvalidValueError
 from ..images.files import read_image
+from ..images.suffixes import READABLE
 from ..synthetic.photographs import Photographs
 from ..types import Floats
 from .task import Task
@@ -28,10 +29,14 @@ __all__ = [
     "SceneFiles",
     "find_scenes",
     "flipped",
+    "hold_out",
     "name_of",
+    "require_targets",
     "synthetic_scenes",
+    "unseen_scenes",
 ]
 
+S = TypeVar("S")
 V = TypeVar("V")
 
 Reader = Callable[[], tuple[Floats, ...]]
@@ -40,7 +45,8 @@ Reader = Callable[[], tuple[Floats, ...]]
 Of a fusion, the image that is to be made of them may come third.
 """
 
-_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
+_MOST_UNSEEN = 8
+_OTHER_SEED = 1_000_003
 _GRID = 16  # pixels; a multiple of every task's factor
 _CACHE_BYTES = 500_000_000
 
@@ -145,6 +151,57 @@ def find_scenes(
     ]
 
 
+def require_targets(scenes: Sequence[SceneFiles], task: Task) -> None:
+    """Refuse scenes of a fusion that come without the image that is to be made of them.
+
+    Raises
+    ------
+    ValueError
+        The message names the first of them.
+    """
+    if task.kind != "fusion":
+        return
+    for scene in scenes:
+        if scene.target_path is None:
+            raise InvalidValueError(
+                f"{scene.x_path.parent}: {scene.name} has no target: {task.name} is learned from "
+                "scenes whose result is known; want a file SCENE_target.png with each pair, or "
+                "synthetic scenes"
+            )
+
+
+def hold_out(scenes: Sequence[S], share: float, seed: int = 0) -> tuple[list[S], list[S]]:
+    """Keep a share of the scenes apart, to measure on what was not learned from.
+
+    Parameters
+    ----------
+    scenes : sequence
+        In any order; both lists keep it.
+    share : float
+        In [0, 1): at least one scene is kept apart, unless it is 0.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    list, list
+        Those to learn from, and those kept apart.
+
+    Raises
+    ------
+    ValueError
+        No scene would be left to learn from.
+    """
+    count = max(1, round(share * len(scenes))) if share else 0
+    if count >= len(scenes):
+        raise InvalidValueError(
+            f"of {len(scenes)} scene{'s' * (len(scenes) > 1)} {count} would be kept apart, and "
+            "none left to learn from: want more scenes, or a smaller share"
+        )
+    order = np.random.default_rng(seed).permutation(len(scenes))
+    return [scenes[i] for i in sorted(order[count:])], [scenes[i] for i in sorted(order[:count])]
+
+
 def _by_scene(folder: Path, roles: Sequence[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for role in reversed(roles):  # the first role of a scene wins
@@ -157,7 +214,7 @@ def _by_scene(folder: Path, roles: Sequence[str]) -> dict[str, Path]:
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in _SUFFIXES and path.is_file():
+        if path.suffix.lower() in READABLE and path.is_file():
             yield path
 
 
@@ -231,6 +288,21 @@ def synthetic_scenes(
     """
     recent: Recent[tuple[Floats, ...]] = Recent(_CACHE_BYTES)
     return [_Synthetic(task, number, shape, seed, photographs, recent) for number in range(count)]
+
+
+def unseen_scenes(
+    task: Task, count: int, share: float, seed: int = 0, photographs: Photographs | None = None
+) -> list[Reader]:
+    """Readers of synthetic scenes to measure on, none of which are among `synthetic_scenes`.
+
+    A `share` of `count`, from one to eight, and none if it is 0; the other arguments are those that
+    the `count` scenes are made with.
+    """
+    if not share:
+        return []
+    # Other seeds are other scenes.
+    wanted = max(1, min(_MOST_UNSEEN, round(share * count)))
+    return synthetic_scenes(task, wanted, seed=seed + _OTHER_SEED, photographs=photographs)
 
 
 @dataclass(frozen=True)

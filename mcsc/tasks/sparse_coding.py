@@ -14,7 +14,7 @@ from ..images.split import lowpass_split
 from ..model.dictionary import Dictionary
 from ..model.lam import plain_lam
 from ..solvers.front import solve
-from ..types import Device, Floats, Lam
+from ..types import Base, Device, Floats, Lam
 from .coding import Coded, SolverFunction, code
 from .preparation import Prepared, prepare_restoration
 from .protocol import TOL, MethodResult
@@ -252,5 +252,6 @@ def checked_lam(lam: Any, dictionary: Dictionary) -> Lam:
     return tuple(found) if isinstance(found, list) else found
 
 
-def _base(dictionary: Dictionary, task: Task) -> str:
-    return str(dictionary.metadata.get("base", task.base))
+def _base(dictionary: Dictionary, task: Task) -> Base:
+    base: Base = dictionary.metadata.get("base", task.base)
+    return base

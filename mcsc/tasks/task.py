@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 
-from ..checks import check_choice
+from ..checks import check_choice, check_number, check_whole, is_number
 from ..errors import InvalidTypeError, InvalidValueError
 from ..tables import Table
-from ..types import Floats, Kind
+from ..types import Base, Floats, FusionBase, Kind, RestorationBase
 
 if TYPE_CHECKING:
     from ..quality.measures import Measure
     from ..synthetic import SyntheticPair
     from ..synthetic.photographs import Photographs
 
-__all__ = ["LAM_RELATIVE", "STRENGTH", "TASKS", "PairMaker", "Roles", "Task", "get_task"]
+__all__ = [
+    "LAM_RELATIVE",
+    "STRENGTH",
+    "TASKS",
+    "PairMaker",
+    "Roles",
+    "Task",
+    "get_task",
+]
 
 # The table of tasks is read by the command line's --help: what is heavy is imported by need.
 
@@ -30,6 +38,39 @@ LAM_RELATIVE = 0.02
 Roles: TypeAlias = tuple[str, ...]
 PairMaker: TypeAlias = "Callable[[int, tuple[int, int], int], SyntheticPair]"
 """Makes a synthetic pair of its number, (height, width) and a seed."""
+
+
+def _check_word(what: str, given: object) -> None:
+    if not isinstance(given, str) or not given:
+        raise InvalidTypeError(f"{what} must be a word, found {given!r}")
+
+
+def _check_roles(what: str, roles: object) -> None:
+    both = isinstance(roles, tuple) and len(roles) == 2
+    if not both or not all(
+        isinstance(role, tuple) and role and all(isinstance(n, str) and n for n in role)
+        for role in cast("tuple[object, ...]", roles)
+    ):
+        raise InvalidTypeError(
+            f"{what} must be two tuples of endings of file names, as (('depth',), ('rgb',)); "
+            f"found {roles!r}"
+        )
+
+
+def _check_settings(what: str, baselines: object) -> None:
+    if not isinstance(baselines, Mapping) or not all(
+        isinstance(settings, Mapping) and all(is_number(v) for v in settings.values())
+        for settings in baselines.values()
+    ):
+        raise InvalidTypeError(
+            f"{what} must map names to mappings of numbers, as "
+            f"{{'guided-filter': {{'radius': 3}}}}; found {baselines!r}"
+        )
+
+
+def _require(what: str, name: str, names: Iterable[str]) -> None:
+    if name not in names:
+        raise InvalidValueError(f"{what} must be one of {', '.join(names)}; found {name!r}")
 
 
 @dataclass(frozen=True)
@@ -55,9 +96,9 @@ class Task:
         Denoising: the noise's standard deviation that is taken if none is given, of 255.
     strength : float
         Of the low-pass split of the signals that are coded.
-    base : {"none", "input", "low"}
-        What the coded part is added to: nothing, x itself, or x's low-pass part (noise is not
-        kept); see `mcsc.tasks.preparation`.
+    base : {"none", "input", "low", "mean"}
+        What the coded part is added to: nothing, x itself (restoration), a low-pass part (noise is
+        not kept), or the mean of the sources (fusion); see `mcsc.tasks.preparation`.
     network_base : {"none", "input", "low", "mean"} or None
         What a new network's answer is added to; None: `base`, or what the dictionary says that it
         is made from.
@@ -78,6 +119,13 @@ class Task:
     measured_by : tuple of str
         Names of the measures (`mcsc.quality.measures.MEASURES`) that count, the first one most;
         empty: all of the task's kind.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A field is no such thing, or does not go with the kind; the message names task and field.
+        Names of rules, measures, baselines and synthetic pairs are looked up when the task is used:
+        see `check_names`.
     """
 
     name: str
@@ -86,8 +134,8 @@ class Task:
     roles: tuple[Roles, Roles]
     synthetic: str | PairMaker | None = None
     strength: float = STRENGTH
-    base: str = "low"
-    network_base: str | None = None
+    base: Base = "low"
+    network_base: Base | None = None
     lam: float = 0.02
     guide_weight: float = 1.0
     factor: int | None = None
@@ -101,12 +149,88 @@ class Task:
 
     def __post_init__(self) -> None:
         """Refuse what could not be a task."""
-        check_choice(f"kind of the task {self.name}", self.kind, Kind)
+        _check_word("name of a task", self.name)
+        _check_word(self._field("title"), self.title)
+        _check_word(self._field("rule"), self.rule)
+        check_choice(self._field("kind"), self.kind, Kind)
+        _check_roles(self._field("roles"), self.roles)
+        if not (self.synthetic is None or callable(self.synthetic)):
+            _check_word(self._field("synthetic"), self.synthetic)
+        bases = RestorationBase if self.kind == "restoration" else FusionBase
+        check_choice(self._field("base"), self.base, bases)
+        if self.network_base is not None:
+            check_choice(self._field("network_base"), self.network_base, bases)
+        check_number(self._field("strength"), self.strength)
+        for name in ("lam", "guide_weight"):
+            check_number(self._field(name), getattr(self, name))
+        for name in ("joint", "colour_guide", "display"):
+            if not isinstance(getattr(self, name), bool):
+                raise InvalidTypeError(
+                    f"{self._field(name)} must be True or False, found {getattr(self, name)!r}"
+                )
+        self._check_degradation()
+        _check_settings(self._field("baselines"), self.baselines)
+        if isinstance(self.measured_by, str) or not all(
+            isinstance(name, str) for name in self.measured_by
+        ):
+            raise InvalidTypeError(
+                f"{self._field('measured_by')} must be a tuple of names, found {self.measured_by!r}"
+            )
+
+    def _field(self, name: str) -> str:
+        return f"{name} of the task {self.name}"
+
+    def _check_degradation(self) -> None:
+        if self.factor is not None:
+            check_whole(self._field("factor"), self.factor, least=2)
+        if self.sigma is not None:
+            check_number(self._field("sigma"), self.sigma)
         if self.kind == "fusion" and (self.factor is not None or self.sigma is not None):
             raise InvalidValueError(
                 f"{self.name} is a fusion: its inputs are not made from a target, so it has "
                 "neither factor nor sigma"
             )
+        if self.factor is not None and self.sigma is not None:
+            raise InvalidValueError(
+                f"{self.name} has a factor and a sigma: an input is made smaller or noisy, not both"
+            )
+
+    def check_names(self) -> None:
+        """Refuse names of rules, measures, baselines and pairs that are in no table.
+
+        `get_task` does this, so that a slip of the pen is found before any work. Tables may get
+        entries after the task was made.
+
+        Raises
+        ------
+        ValueError
+            There is no such entry, or it is of the other kind, or a baseline has no such setting.
+        """
+        from ..baselines.table import BASELINES
+        from ..quality.measures import MEASURES
+        from ..synthetic.generate import PAIR_NAMES
+
+        if self.kind == "fusion":
+            from .rules import RULES
+
+            _require(self._field("rule"), self.rule, RULES)
+        for name in self.measured_by:
+            _require(self._field("measured_by"), name, MEASURES)
+            if MEASURES[name].kind != self.kind:
+                raise InvalidValueError(
+                    f"{self._field('measured_by')}: {name} is for a {MEASURES[name].kind}"
+                )
+        for name, settings in self.baselines.items():
+            _require(self._field("baselines"), name, BASELINES)
+            has = BASELINES[name].settings
+            for setting in settings:
+                if has is not None and setting not in has:
+                    raise InvalidValueError(
+                        f"{self._field('baselines')}: {name} has no setting {setting!r}; it has "
+                        f"{', '.join(has) or 'none'}"
+                    )
+        if isinstance(self.synthetic, str):
+            _require(self._field("synthetic"), self.synthetic, PAIR_NAMES)
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -116,6 +240,15 @@ class Task:
         if self.measured_by:
             return tuple(MEASURES.find(name) for name in self.measured_by)
         return tuple(m for m in MEASURES.available().values() if m.kind == self.kind)
+
+    def cropped(self, *images: Floats) -> tuple[Floats, ...]:
+        """Cut images (C, H, W) of one size at the bottom and on the right to a size for `degrade`.
+
+        That is a multiple of the factor, as of the authors' images; other tasks take any.
+        """
+        factor = self.factor or 1
+        height, width = (n - n % factor for n in images[0].shape[-2:])
+        return tuple(image[..., :height, :width] for image in images)
 
     def degrade(self, target: Floats, *, sigma: float | None = None, seed: int = 0) -> Floats:
         """Make the input x from the clean image, as the authors' released scripts do.
@@ -243,11 +376,13 @@ def get_task(task: str | Task, kind: Kind | None = None) -> Task:
     TypeError
         `task` is neither.
     ValueError
-        There is no such task, the message lists those there are; or it is of the other kind.
+        There is no such task, the message lists those there are; it is of the other kind; or it
+        names a rule, measure, baseline or pair that there is not (`Task.check_names`).
     """
     if not isinstance(task, str | Task):
         raise InvalidTypeError(f"task must be a name or a Task, found {type(task).__name__}")
     found = TASKS.find(task) if isinstance(task, str) else task
+    found.check_names()
     if kind is not None and found.kind != kind:
         names = [t.name for t in TASKS.available().values() if t.kind == kind]
         raise InvalidValueError(

@@ -33,7 +33,8 @@ decided in one place, `unfolded.network.engine_choice`.
                  engines are tested against it. It runs the modules themselves, and so their hooks.
 `cpu_inference`  A whole network as matrix products on strips of rows; float32 on a CPU, or
                  bfloat16 under autocast; no gradients.
-`cpu_training`   An LCSC module, or one D, and its gradient as matrix products; float32 on a CPU.
+`cpu_training`   An LCSC module, or one D, and its gradient by convolutions along columns; float32
+                 on a CPU, or bfloat16 under autocast where the processor multiplies in it.
 `gpu`            A whole network by Triton kernels; float32, TF32 or bfloat16; no gradients. By
                  `unfolded.accelerate` only.
 ===============  =============================================================================

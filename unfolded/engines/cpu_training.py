@@ -1,12 +1,16 @@
-r"""Training on a CPU: an LCSC module and its gradient as matrix products on patches.
+r"""Training on a CPU: an LCSC module and its gradient, in float32 or with products in bfloat16.
 
-The library's convolution is slow where many maps become an image of few channels, and each layer,
-threshold and sum reads and writes all maps, forward and backward. Here one function does the whole
-module for a sample at a time: per block two products with the patches forward and four backward,
-thresholds and sums in one pass each while the sample's maps are in cache.
+Each layer, threshold and sum of PyTorch reads and writes all maps, forward and backward, and its
+convolution is slow where many maps become an image of few channels. Here one function does the
+whole module for a few samples at a time: per block two convolutions forward and four backward
+(`unfolded.engines.rows`), thresholds and sums in one pass each.
 
 What is kept for the gradient are the maps :math:`U_0 \ldots U_J` and the images between them, not
 what led to them: by its result alone a soft threshold says where it let the gradient through.
+
+Under ``torch.autocast("cpu", torch.bfloat16)``, on a processor that multiplies in it, maps are
+stored and multiplied in bfloat16; sums, thresholds, images and the gradients of the weights stay in
+float32.
 
 Samples are summed in their order, so gradients do not depend on the number of threads.
 """
@@ -15,36 +19,26 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mcsc.types import Floats
-
-from .products import (
-    analysis_matrix,
-    array,
-    blank,
-    clear_margin,
-    crop,
-    pad,
-    synthesis_matrix,
-    synthesis_weight,
-)
+from . import rows
 from .steps import Steps
 from .threads import torch_threads
 
+SAMPLES = 4
+"""At a time: a call of the library takes as long as half a sample."""
+
 
 def serves(image: Tensor, *, training: bool) -> bool:
-    """Return True if this engine is allowed: in training, float32 on a CPU, with gradients."""
-    return (
-        training
-        and image.device.type == "cpu"
-        and image.dtype == torch.float32
-        and torch.is_grad_enabled()
-        and not torch.is_autocast_enabled("cpu")
-    )
+    """Return True if this engine is allowed: in training on a CPU, with gradients."""
+    if not training or image.device.type != "cpu" or not torch.is_grad_enabled():
+        return False
+    if torch.is_autocast_enabled("cpu"):
+        known = (torch.float32, torch.bfloat16)
+        return rows.in_bfloat16() and rows.has_bfloat16() and image.dtype in known
+    return image.dtype == torch.float32
 
 
 def maps(steps: Steps, image: Tensor) -> Tensor:
@@ -56,6 +50,11 @@ def maps(steps: Steps, image: Tensor) -> Tensor:
         Regular, float32 on the CPU.
     image : tensor (N, C, H, W)
         x.
+
+    Returns
+    -------
+    tensor
+        Float32; bfloat16 under autocast. Its channels are last in memory.
     """
     flat = [weight for pair in zip(steps.down, steps.up, strict=True) for weight in pair]
     out: Tensor = _Lcsc.apply(image, steps.thresholds, steps.residual, steps.first, *flat)  # type: ignore[no-untyped-call]
@@ -63,34 +62,17 @@ def maps(steps: Steps, image: Tensor) -> Tensor:
 
 
 def synthesise(maps: Tensor, weight: Tensor) -> Tensor:
-    """Return the image (N, C, H, W) of maps (N, K, H, W), differentiable once."""
+    """Return the image (N, C, H, W), float32, of maps (N, K, H, W), differentiable once."""
     out: Tensor = _Synthesis.apply(maps, weight)  # type: ignore[no-untyped-call]
     return out
 
 
-class _Shape:
-    """One sample's sizes, and the two ways between its images and patches."""
+def _type() -> torch.dtype:
+    return torch.bfloat16 if rows.in_bfloat16() else torch.float32
 
-    def __init__(self, channels: int, height: int, width: int, size: int) -> None:
-        self.channels, self.height, self.width, self.size = channels, height, width, size
-        self.pixels = height * width
 
-    def gather(self, padded: Floats, out: Floats) -> Floats:
-        from mcsc.backend.cpu_kernels import gather_patches
-
-        gather_patches(padded, 0, 0, self.height, self.width, self.size, out)
-        return out
-
-    def scatter(self, patches: Floats) -> Floats:
-        """The patches' sum as a padded image, zero outside it."""
-        from mcsc.backend.cpu_kernels import scatter_patches
-
-        image = blank(patches.shape[0] // self.size**2, self.height, self.width, self.size)
-        scatter_patches(patches, self.height, self.width, self.size, 0, 0, image)
-        return clear_margin(image, self.size)
-
-    def patches(self) -> Floats:
-        return np.empty((self.channels * self.size**2, self.pixels), np.float32)
+def _parts(n: int) -> list[slice]:
+    return [slice(i, min(i + SAMPLES, n)) for i in range(0, n, SAMPLES)]
 
 
 class _Lcsc(torch.autograd.Function):
@@ -100,163 +82,160 @@ class _Lcsc(torch.autograd.Function):
     ) -> Tensor:
         from . import pointwise_kernels as kernels
 
-        x = array(image)
-        n, channels, height, width = x.shape
+        dtype = _type()
+        x = rows.last(image.detach().float())
+        n, height, width, channels = x.shape
         filters, _, size, _ = first.shape
-        shape = _Shape(channels, height, width, size)
-        up = [analysis_matrix(array(w)) for w in (first, *flat[1::2])]
-        down = [synthesis_matrix(array(w)) for w in flat[::2]]
-        lam = array(thresholds)
-        maps = np.empty((len(up), n, filters, shape.pixels), np.float32)
-        between = np.empty((len(up), n, channels, height + size - 1, width + size - 1), np.float32)
+        up = [rows.analysis_of(w.to(dtype)) for w in (first, *flat[1::2])]
+        down = [rows.synthesis_of(w.to(dtype)) for w in flat[::2]]
+        lam = thresholds.detach().float()[:, None].expand(-1, filters).contiguous().numpy()
+        maps = torch.empty((len(up), n, height, width, filters), dtype=dtype)
+        between = torch.empty((len(up), n, height, width, channels))
+        between[0] = x
 
-        def sample(i: int) -> None:
-            patches = shape.patches()
-            drive, change = np.empty((2, filters, shape.pixels), np.float32)
-            between[0, i] = pad(x[i], size)
-            np.matmul(up[0], shape.gather(between[0, i], patches), out=drive)
-            kernels.threshold(drive.ravel(), lam[0], maps[0, i].ravel())
+        def work(part: slice) -> None:
+            drive = rows.analyse(rows.unfold(x[part], size, dtype), up[0])
+            kernels.threshold_maps(rows.pixels(drive), lam[0], rows.pixels(maps[0, part]))
             for j in range(1, len(up)):
-                old, new = maps[j - 1, i], maps[j, i]
-                between[j, i] = shape.scatter(np.matmul(down[j - 1], old, out=patches))
-                np.matmul(up[j], shape.gather(between[j, i], patches), out=change)
+                old, new = maps[j - 1, part], maps[j, part]
+                made = between[j, part] = rows.synthesise(old, down[j - 1], size)
+                change = rows.analyse(rows.unfold(made, size, dtype), up[j])
+                arrays = [rows.pixels(a) for a in (old, drive, change, new)]
                 if residual:
-                    kernels.step(old.ravel(), drive.ravel(), change.ravel(), lam[j], new.ravel())
+                    kernels.step_maps(*arrays[:3], lam[j], arrays[3])
                 else:
-                    kernels.threshold(change.ravel(), lam[j], new.ravel())
+                    kernels.threshold_maps(arrays[2], lam[j], arrays[3])
 
         with torch_threads() as run:
-            run(sample, list(range(n)))
-        ctx.kept = maps, between, up, down, shape, residual
-        ctx.save_for_backward(image, thresholds, first, *flat)  # changed in place: an error
-        return torch.from_numpy(maps[-1].reshape(n, filters, height, width))
+            run(work, _parts(n))
+        out = rows.first(maps[-1])
+        ctx.kept = maps[:-1], between, size, residual
+        ctx.save_for_backward(image, thresholds, first, *flat, out)  # changed in place: an error
+        return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         from . import pointwise_kernels as kernels
 
-        _ = ctx.saved_tensors
-        maps, between, up, down, shape, residual = ctx.kept
-        wanted = array(grad)
-        n, filters = wanted.shape[:2]
-        last = len(up) - 1
-        sign = np.float32(-1 if residual else 1)
-        for_up = np.zeros((n, *up[0].shape, last + 1), np.float32)
-        for_down = np.zeros((n, shape.channels * shape.size**2, filters, max(last, 1)), np.float32)
-        for_lam = np.zeros((n, last + 1))
-        for_image = (
-            np.empty((n, shape.channels, shape.height, shape.width), np.float32)
-            if ctx.needs_input_grad[0]
-            else None
-        )
+        _, thresholds, first, *flat, out = ctx.saved_tensors
+        before, between, size, residual = ctx.kept
+        dtype = out.dtype
+        maps = [*before, rows.last(out.detach())]
+        n, height, width, filters = maps[-1].shape
+        channels, last = between.shape[-1], len(maps) - 1
+        up = [rows.adjoint_of_analysis(w.to(dtype)) for w in (first, *flat[1::2])]
+        down = [rows.adjoint_of_synthesis(w.to(dtype)) for w in flat[::2]]
+        sign = -1.0 if residual else 1.0
+        parts = _parts(n)
+        shape = (filters, channels, size, size)
+        for_up = torch.empty((last + 1, len(parts), *shape))
+        for_down = torch.empty((last, len(parts), *shape))
+        for_lam = torch.zeros((last + 1, len(parts), filters), dtype=torch.float64)
+        for_image = torch.empty((n, height, width, channels)) if ctx.needs_input_grad[0] else None
 
-        def sample(i: int) -> None:
-            patches, other = shape.patches(), shape.patches()
-            back = np.empty((filters, shape.pixels), np.float32)
-            g = wanted[i].reshape(filters, -1).copy()
-            drive = np.zeros_like(g)
-            for j in range(last, 0, -1):
-                # `drive` collects what reaches E_0 x; without residuals nothing does, and what
-                # it holds is dropped.
-                for_lam[i, j] = -kernels.gate(maps[j, i].ravel(), g.ravel(), drive.ravel())
-                shape.gather(between[j, i], patches)
-                for_up[i, ..., j] = sign * np.matmul(g, patches.T)
-                image = shape.scatter(np.matmul(up[j].T, g, out=other))
-                image *= sign
-                shape.gather(image, patches)
-                for_down[i, ..., j - 1] = np.matmul(patches, maps[j - 1, i].T)
-                np.matmul(down[j - 1].T, patches, out=back)
+        def work(number: int) -> None:
+            part = parts[number]
+            # A copy: it is changed.
+            g = grad[part].permute(0, 2, 3, 1).to(dtype, copy=True).contiguous()
+            # What reaches E_0 x: of a module without residuals only through U_0.
+            drive = torch.zeros_like(g) if residual else None
+            total = None if drive is None else rows.pixels(drive)
+            back = None
+            for j in range(last, -1, -1):
+                for_lam[j, number] = -torch.from_numpy(
+                    kernels.gate_maps(rows.pixels(maps[j][part]), rows.pixels(g), back, total)
+                )
+                if j == 0:
+                    break
+                columns = rows.unfold(between[j, part], size, dtype)
+                for_up[j, number] = sign * rows.gradient(columns, g, shape)
+                image = sign * rows.synthesise(g, up[j], size)
+                columns = rows.unfold(image, size, dtype)
+                for_down[j - 1, number] = rows.gradient(columns, maps[j - 1][part], shape)
+                more = rows.analyse(columns, down[j - 1])
                 if residual:
-                    g += back
+                    back = rows.pixels(more)
                 else:
-                    g, back = back, g
-            if not residual:
-                drive[...] = 0
-            for_lam[i, 0] = -kernels.gate(maps[0, i].ravel(), g.ravel(), drive.ravel())
-            shape.gather(between[0, i], patches)
-            for_up[i, ..., 0] = np.matmul(drive, patches.T)
+                    g = more
+            first_drive = g if drive is None else drive
+            columns = rows.unfold(between[0, part], size, dtype)
+            for_up[0, number] = rows.gradient(columns, first_drive, shape)
             if for_image is not None:
-                np.matmul(up[0].T, drive, out=other)
-                for_image[i] = crop(shape.scatter(other), shape.size)
+                for_image[part] = rows.synthesise(first_drive, up[0], size)
 
         with torch_threads() as run:
-            run(sample, list(range(n)))
-        sums_up, sums_down = for_up.sum(axis=0), for_down.sum(axis=0)
-        size = shape.size
-
-        def analysis(j: int) -> Tensor:
-            return torch.from_numpy(
-                np.ascontiguousarray(sums_up[..., j]).reshape(filters, shape.channels, size, size)
-            )
-
-        weights: list[Tensor] = [analysis(0)]
-        for j in range(1, last + 1):
-            weights.append(torch.from_numpy(synthesis_weight(sums_down[..., j - 1], size)))
-            weights.append(analysis(j))
-        lam = torch.from_numpy(for_lam.sum(axis=0).astype(np.float32))
+            run(work, list(range(len(parts))))
+        weights = [for_up[0].sum(0)]
+        for j in range(last):
+            weights.append(for_down[j].sum(0).flip(2, 3).transpose(0, 1))
+            weights.append(for_up[j + 1].sum(0))
         return (
-            None if for_image is None else torch.from_numpy(for_image), lam, None, *weights
-        )  # fmt: skip
+            None if for_image is None else rows.first(for_image),
+            for_lam.sum((1, 2)).to(thresholds.dtype),
+            None,
+            *(w.contiguous() for w in weights),
+        )
 
 
 def product_synthesis(maps: Tensor, weight: Tensor) -> Tensor:
-    """`reference.synthesise` as matrix products, without gradients."""
-    a = array(maps)
-    n, filters, height, width = a.shape
-    channels, _, size, _ = weight.shape
-    shape = _Shape(channels, height, width, size)
-    matrix = synthesis_matrix(array(weight))
-    out = np.empty((n, channels, height, width), np.float32)
+    """`reference.synthesise` by this engine, without gradients."""
+    dtype = _type()
+    a = rows.last(maps.detach().to(dtype))
+    filters = rows.synthesis_of(weight.detach().to(dtype))
+    out = torch.empty((*a.shape[:3], weight.shape[0]))
 
-    def sample(i: int) -> None:
-        out[i] = crop(shape.scatter(np.matmul(matrix, a[i].reshape(filters, -1))), size)
+    def work(part: slice) -> None:
+        out[part] = rows.synthesise(a[part], filters, weight.shape[-1])
 
     with torch_threads() as run:
-        run(sample, list(range(n)))
-    return torch.from_numpy(out)
+        run(work, _parts(len(a)))
+    return rows.first(out)
 
 
 def product_gradient(maps: Tensor, image: Tensor, size: int) -> Tensor:
-    """`reference.synthesis_gradient` as matrix products."""
-    return torch.from_numpy(_synthesis_gradients(array(maps), array(image), size, None)[1])
+    """`reference.synthesis_gradient` by this engine."""
+    return _synthesis_gradients(maps, image, size, None)[1]
 
 
 def _synthesis_gradients(
-    maps: Floats, image: Floats, size: int, matrix: Floats | None
-) -> tuple[Floats | None, Floats]:
-    """Gradients at an image in the maps, if the filters' matrix is given, and in the filters."""
-    n, filters, height, width = maps.shape
-    shape = _Shape(image.shape[1], height, width, size)
-    for_maps = None if matrix is None else np.empty((n, filters, shape.pixels), np.float32)
-    for_matrix = np.empty((n, shape.channels * size * size, filters), np.float32)
+    maps: Tensor, image: Tensor, size: int, weight: Tensor | None
+) -> tuple[Tensor | None, Tensor]:
+    """Gradients at an image in the maps, if the filters are given, and in the filters."""
+    dtype = maps.dtype
+    a, at = rows.last(maps.detach()), rows.last(image.detach().float())
+    filters = None if weight is None else rows.adjoint_of_synthesis(weight.detach().to(dtype))
+    for_maps = None if weight is None else torch.empty_like(a)
+    parts = _parts(len(a))
+    shape = (a.shape[-1], at.shape[-1], size, size)
+    sums = torch.empty((len(parts), *shape))
 
-    def sample(i: int) -> None:
-        patches = shape.gather(pad(image[i], size), shape.patches())
-        if for_maps is not None:
-            np.matmul(matrix.T, patches, out=for_maps[i])  # type: ignore[union-attr]
-        np.matmul(patches, maps[i].reshape(filters, -1).T, out=for_matrix[i])
+    def work(number: int) -> None:
+        part = parts[number]
+        columns = rows.unfold(at[part], size, dtype)
+        sums[number] = rows.gradient(columns, a[part], shape)
+        if for_maps is not None and filters is not None:
+            for_maps[part] = rows.analyse(columns, filters)
 
     with torch_threads() as run:
-        run(sample, list(range(n)))
-    return (
-        None if for_maps is None else for_maps.reshape(maps.shape),
-        synthesis_weight(for_matrix.sum(axis=0), size),
-    )
+        run(work, list(range(len(parts))))
+    for_weight = sums.sum(0).flip(2, 3).transpose(0, 1).contiguous()
+    return None if for_maps is None else rows.first(for_maps), for_weight
 
 
 class _Synthesis(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, maps: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(maps, weight)
+        ctx.dtype = _type()
         return product_synthesis(maps, weight)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         maps, weight = ctx.saved_tensors
-        matrix = synthesis_matrix(array(weight))
         for_maps, for_weight = _synthesis_gradients(
-            array(maps), array(grad), weight.shape[-1], matrix
+            maps.to(ctx.dtype), grad, weight.shape[-1], weight
         )
-        return torch.from_numpy(for_maps), torch.from_numpy(for_weight)
+        assert for_maps is not None
+        return for_maps.to(maps.dtype), for_weight

@@ -28,7 +28,12 @@ class Down:
     def takes(self, maps: Tensor) -> bool:
         """Return True if an engine can take these maps (N, K, H, W)."""
         c, k, s = self.weight.shape[:3]
-        return _fits(self.weight, (c, k, s, s), maps) and maps.shape[1] == k
+        # Of any precision: whether it serves is the engine's to say.
+        return (
+            _fits(self.weight, (c, k, s, s), self.weight)
+            and maps.device == self.weight.device
+            and maps.shape[1] == k
+        )
 
 
 @dataclass(frozen=True, eq=False)

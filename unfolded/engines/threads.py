@@ -9,6 +9,7 @@ child is the caller's own risk. Processes that are spawned have all threads.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,6 +34,23 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
+def _alone() -> None:
+    torch.get_num_threads()  # a thread takes the common number at its first call, not before
+    torch.set_num_threads(1)
+
+
+def _pool(count: int) -> ThreadPoolExecutor:
+    """Threads in which PyTorch starts none of its own, all of them started."""
+    # PyTorch's number of threads belongs to the calling thread, but what it was set to last is
+    # what threads that come later begin with: it is put back.
+    before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(count, "unfolded", initializer=_alone)
+    everyone = threading.Barrier(count)
+    list(pool.map(lambda _: everyone.wait(), range(count)))
+    torch.set_num_threads(before)
+    return pool
+
+
 @contextmanager
 def torch_threads(*, keep: bool = False) -> Iterator[Map]:
     """As many threads as PyTorch has, each multiplying on its own.
@@ -45,9 +63,7 @@ def torch_threads(*, keep: bool = False) -> Iterator[Map]:
             yield lambda function, items: [function(item) for item in items]
             return
         if not keep:
-            pool = _pools.get(count) or _pools.setdefault(
-                count, ThreadPoolExecutor(count, "unfolded")
-            )
+            pool = _pools.get(count) or _pools.setdefault(count, _pool(count))
             yield lambda function, items: list(pool.map(function, items))
             return
         # PyTorch's number of threads belongs to the calling thread, but what it was set to last

@@ -13,6 +13,7 @@ from mcsc.errors import InvalidValueError
 from mcsc.tasks.learning import TaskSettings
 from mcsc.tasks.shipped import shipped_dictionary
 from mcsc.tasks.task import Task
+from mcsc.types import Base
 
 from ..network.cunet import CUNet
 from ..network.weight_file import SUFFIX
@@ -38,7 +39,7 @@ def start(
     filters: int = 64,
     kernel_size: int = 8,
     blocks: int = 4,
-    base: str | None = None,
+    base: Base | None = None,
     sigma: float | None = None,
     seed: int = 0,
 ) -> Start:
@@ -115,7 +116,7 @@ def _random(
 
 
 def _settings(
-    task: Task, net: CUNet, metadata: dict[str, Any], base: str | None, sigma: float | None,
+    task: Task, net: CUNet, metadata: dict[str, Any], base: Base | None, sigma: float | None,
     seed: int,
 ) -> TaskSettings:  # fmt: skip
     usual = task.network_base

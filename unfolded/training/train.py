@@ -134,7 +134,8 @@ def train(
     `completed` False; a later run goes on from the last checkpoint. However it ends, the network is
     left on the CPU, in evaluation mode.
 
-    On a CPU, float32 is served by `unfolded.engines.cpu_training`.
+    On a CPU `unfolded.engines.cpu_training` serves: float32, and bf16-mixed on processors that
+    multiply in bfloat16 (AMX, AVX-512 BF16), where a step takes less than half as long.
     """
     recipe = Recipe() if recipe is None else recipe
     if not isinstance(net, CUNet):

@@ -8,6 +8,7 @@ import scipy.sparse.linalg
 import skimage.data
 
 from mcsc.images import fill_holes, lowpass_split
+from mcsc.images.split import fill_nearest
 
 
 def photograph(dtype=np.float64):
@@ -192,3 +193,15 @@ def test_holes_are_filled_by_the_smooth_part():
     np.testing.assert_array_equal(found[mask > 0], image[mask > 0])
     low = lowpass_split(image, mask=mask).low
     np.testing.assert_allclose(found[mask == 0], low[mask == 0], atol=1e-12)
+
+
+def test_holes_are_filled_with_the_nearest_known_pixel():
+    image = np.array([[[1.0, 2.0, np.nan, np.nan, 9.0]], [[np.inf, 3.0, 4.0, 5.0, np.nan]]])
+    filled = fill_nearest(image, np.isfinite(image))
+    np.testing.assert_array_equal(filled, [[[1, 2, 2, 9, 9]], [[3, 3, 4, 5, 5]]])
+    assert np.isnan(image[0, 0, 2])
+    np.testing.assert_array_equal(fill_nearest(filled, np.ones((1, 1, 5))), filled)
+    with pytest.raises(ValueError, match="NaN or Inf where mask is not 0"):
+        fill_nearest(image, np.array([True, True, False, True, True]))
+    with pytest.raises(ValueError, match="mask is 0 everywhere in a plane"):
+        fill_nearest(image, np.zeros(5))

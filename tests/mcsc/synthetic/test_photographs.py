@@ -6,7 +6,14 @@ import PIL.Image
 import pytest
 import skimage.data
 
-from mcsc.synthetic import PHOTOGRAPHS, TASKS, Source, make_pair, make_scene, photograph_sources
+from mcsc.synthetic import (
+    PAIR_NAMES,
+    PHOTOGRAPHS,
+    Source,
+    make_pair,
+    make_scene,
+    photograph_sources,
+)
 from mcsc.synthetic.photographs import library, panorama_view
 from mcsc.synthetic.textures import photograph_piece
 
@@ -119,17 +126,17 @@ def test_views_of_a_panorama_are_those_of_a_pinhole(folder):
         assert 0.9 < turn / (2 * np.arctan(29.5 / focal)) < 1.5
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_pairs_of_a_folder_are_the_same_again(folder, task):
-    first, again = (make_pair(task, 3, (64, 80), 5, photographs=folder) for _ in range(2))
+@pytest.mark.parametrize("name", PAIR_NAMES)
+def test_pairs_of_a_folder_are_the_same_again(folder, name):
+    first, again = (make_pair(name, 3, (64, 80), 5, photographs=folder) for _ in range(2))
     for a, b in zip(
         (first.x, first.y, first.target), (again.x, again.y, again.target), strict=True
     ):
         np.testing.assert_array_equal(a, b)
         assert np.isfinite(a).all()
-    if task != "medical":
-        others = [make_pair(task, n, (64, 80), 5) for n in range(3)]
-        pairs = [make_pair(task, n, (64, 80), 5, photographs=folder) for n in range(3)]
+    if name != "medical":
+        others = [make_pair(name, n, (64, 80), 5) for n in range(3)]
+        pairs = [make_pair(name, n, (64, 80), 5, photographs=folder) for n in range(3)]
         assert any(not np.array_equal(a.y, b.y) for a, b in zip(others, pairs, strict=True))
 
 

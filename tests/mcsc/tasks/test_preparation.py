@@ -7,7 +7,13 @@ import pytest
 
 from mcsc.baselines.exposure import exposure_fusion
 from mcsc.images import lowpass_split, luma_studio, ycbcr
-from mcsc.tasks.preparation import alike, coloured, prepare_fusion, prepare_restoration
+from mcsc.tasks.preparation import (
+    alike,
+    blended_exposures,
+    coloured,
+    prepare_fusion,
+    prepare_restoration,
+)
 
 
 def images(*channels, shape=(18, 20)):
@@ -67,10 +73,10 @@ def test_the_brighter_of_grey_sources():
 def test_colours_are_those_of_exposure_fusion():
     x, y = images(3, 3)
     grey = images(1)[0]
-    found = ycbcr(coloured(grey, x, y))
+    found = ycbcr(coloured(grey, blended_exposures((x, y))))
     np.testing.assert_allclose(found[:1], grey, atol=1e-5)
     np.testing.assert_allclose(found[1:], ycbcr(exposure_fusion((x, y)))[1:], atol=1e-5)
-    assert coloured(grey, grey, grey) is grey
+    assert coloured(grey, blended_exposures((grey, grey))) is grey
 
 
 def test_one_grey_and_one_colour_source_have_lumas_of_one_range():
@@ -82,11 +88,13 @@ def test_one_grey_and_one_colour_source_have_lumas_of_one_range():
         np.testing.assert_array_equal(first, second)
         for base in ("low", "mean"):
             made = prepare_fusion(x, y, base=base, **options)
-            np.testing.assert_allclose(coloured(made.base, x, y), bright, atol=1e-6)
+            np.testing.assert_allclose(
+                coloured(made.base, blended_exposures((x, y))), bright, atol=1e-6
+            )
     # Any grey picture, and the same in three equal channels.
     first, second = prepare_fusion(grey, np.repeat(grey, 3, axis=0), base="none", **options).signals
     np.testing.assert_allclose(first, second, atol=1e-6)
-    found = coloured(first[0], grey, bright)
+    found = coloured(first[0], blended_exposures((grey, bright)))
     np.testing.assert_allclose(found, np.repeat(grey, 3, axis=0), atol=1e-6)
     assert [len(i) for i in alike((grey, bright))] == [3, 3]
     with pytest.raises(
@@ -99,9 +107,9 @@ def test_refusals():
     x, y = images(1, 3)
     with pytest.raises(ValueError, match="x is 18 x 20, y is 18 x 19"):
         prepare_restoration(x, y[..., 1:], (1, 1), strength=3.0, base="low")
-    with pytest.raises(ValueError, match="base must be one of none, input, low; found 'mean'"):
+    with pytest.raises(ValueError, match="base must be 'none', 'input' or 'low', found 'mean'"):
         prepare_restoration(x, y, (1, 1), strength=3.0, base="mean")
-    with pytest.raises(ValueError, match="base must be one of none, low, mean; found 'input'"):
+    with pytest.raises(ValueError, match="base must be 'none', 'low' or 'mean', found 'input'"):
         prepare_fusion(x, y, (1, 1), strength=3.0, base="input")
     with pytest.raises(ValueError, match="codes 2 channels of the image to restore, which has 1"):
         prepare_restoration(x, y, (2, 1), strength=3.0, base="low")

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mcsc.images import write_image
 from mcsc.synthetic import scenes
 from mcsc.tasks import find_scenes, get_task, synthetic_scenes
-from mcsc.tasks.scenes import Recent, flipped, name_of
+from mcsc.tasks.scenes import (
+    Recent,
+    SceneFiles,
+    flipped,
+    hold_out,
+    name_of,
+    require_targets,
+    unseen_scenes,
+)
 from tests.mcsc.tasks.pairs import pair
 
 
@@ -77,3 +87,35 @@ def test_find_scenes(folder):
     (folder / "s2_rgb.png").unlink()
     with pytest.raises(ValueError, match=r"scene s2 has no file s2_rgb\.png"):
         find_scenes(folder, task)
+
+
+def test_scenes_are_held_out_in_their_order_and_the_same_again():
+    names = [f"scene {n}" for n in range(10)]
+    kept, apart = hold_out(names, 0.3, seed=4)
+    assert len(apart) == 3
+    assert sorted(kept + apart, key=names.index) == names
+    assert [kept, apart] == [sorted(part, key=names.index) for part in (kept, apart)]
+    assert (kept, apart) == hold_out(names, 0.3, seed=4)
+    assert any(hold_out(names, 0.3, seed=s) != (kept, apart) for s in range(3))
+    assert hold_out(names, 0.0) == (names, [])
+    assert len(hold_out(names[:2], 0.01)[1]) == 1
+    with pytest.raises(ValueError, match="of 1 scene 1 would be kept apart, and none left"):
+        hold_out(names[:1], 0.1)
+
+
+def test_unseen_scenes_are_none_of_those_that_are_learned_from():
+    task = get_task("depth-sr")
+    assert unseen_scenes(task, 40, 0.0) == []
+    assert len(unseen_scenes(task, 400, 0.1)) == 8
+    seen = [reader()[0] for reader in synthetic_scenes(task, 2, seed=1)]
+    (unseen,) = unseen_scenes(task, 2, 0.1, seed=1)
+    assert unseen()[0].shape == seen[0].shape
+    assert not any(np.array_equal(unseen()[0], image) for image in seen)
+
+
+def test_fusions_are_learned_from_scenes_with_their_targets(tmp_path):
+    lone = SceneFiles("a", tmp_path / "a_near.png", tmp_path / "a_far.png")
+    require_targets([lone], get_task("depth-sr"))
+    require_targets([replace(lone, target_path=tmp_path / "t.png")], get_task("multi-focus"))
+    with pytest.raises(ValueError, match="a has no target: multi-focus is learned from scenes"):
+        require_targets([lone], get_task("multi-focus"))

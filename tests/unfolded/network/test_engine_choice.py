@@ -201,7 +201,7 @@ class Subclass(torch.Tensor):
     pass
 
 
-def test_training_engine():
+def test_training_engine(monkeypatch):
     net = make_net(dtype=torch.float32)
     x, _ = make_images(net)
     module = net.unique[0]
@@ -212,8 +212,12 @@ def test_training_engine():
     assert engine_for(module, torch.cat((x, x), dim=1)) == "reference"  # other channels
     with torch.no_grad():
         assert engine_for(module, x) == "reference"
-    with torch.autocast("cpu", torch.bfloat16):
-        assert engine_for(module, x) == "reference"
+    for there, engine in ((True, "cpu_training"), (False, "reference")):
+        monkeypatch.setattr("unfolded.engines.rows.has_bfloat16", lambda there=there: there)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert engine_for(module, x) == engine
+        with torch.autocast("cpu", torch.float16):
+            assert engine_for(module, x) == "reference"
     assert engine_for(module.double(), x.double()) == "reference"
     assert engine_for(module, x) == "reference"  # mixed precisions are PyTorch's to refuse
 
