@@ -102,7 +102,10 @@ class Table(Mapping[str, E], Generic[E]):
         return self._entries[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter([*self._entries, *(n for n in self._found() if n not in self._entries)])
+        # Installed packages are looked for only if the entries that are here do not suffice.
+        own = list(self._entries)
+        yield from own
+        yield from [name for name in self._found() if name not in own]
 
     def __len__(self) -> int:
         return len(self._entries.keys() | self._found().keys())
@@ -128,6 +131,7 @@ class Table(Mapping[str, E], Generic[E]):
         return self._plugins
 
     def _load(self, entry: EntryPoint) -> E:
+        """Load an entry of an installed package."""
         try:
             return cast("E", entry.load())
         except ModuleNotFoundError as error:

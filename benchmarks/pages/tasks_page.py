@@ -6,7 +6,9 @@ python -m benchmarks.pages.tasks_page
 
 from __future__ import annotations
 
+import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +86,15 @@ def _variant(name: str, stem: str) -> str:
     return stem.removeprefix(name).strip("-").replace("-", " ")
 
 
-def main() -> Path:
-    """Write the page."""
-    out = ROOT / "docs" / "tasks.md"
+def main(argv: Sequence[str] | None = None) -> Path:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.pages.tasks_page",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "tasks.md", help="the page")
+    out: Path = parser.parse_args(argv).out
     out.write_text(page(), encoding="utf-8")
     print(out)
     return out

@@ -6,10 +6,13 @@ a solver's memory, and the command line for the names, without knowing any of th
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..errors import InvalidValueError
 from ..tables import Table
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["SOLVERS", "SolverClass", "SolverTable"]
 
@@ -35,10 +38,14 @@ S = TypeVar("S", bound=SolverClass)
 
 
 class SolverTable(Table[Any]):
-    """Solvers' classes by their names, in the order of preference."""
+    """Solvers' classes by their names, in the order of preference.
+
+    An installed package adds a class by an entry point of the group ``mcsc.solvers``, named as the
+    class is.
+    """
 
     def __init__(self) -> None:
-        super().__init__("solver")
+        super().__init__("solver", group="mcsc.solvers")
 
     def register(self, solver: S) -> S:
         """Add a solver under its `name`, behind all others; returns it, as a decorator does.
@@ -48,10 +55,13 @@ class SolverTable(Table[Any]):
         ValueError
             The name is taken.
         """
-        if solver.name == "auto":
-            raise InvalidValueError("a solver cannot be named 'auto', which chooses among them")
         self.add(solver.name, solver)
         return solver
+
+    def add(self, name: str, entry: Any) -> None:
+        """Add a solver under its own name; see `register`."""
+        self._check_name(name, entry)
+        super().add(name, entry)
 
     def find(self, name: str) -> Any:
         """Return the class of that name; refuse one that is not there, listing those that are."""
@@ -77,6 +87,18 @@ class SolverTable(Table[Any]):
                 f"{problem.backend.name} arrays: take another method or device"
             )
         return found
+
+    def _load(self, entry: EntryPoint) -> Any:
+        found = super()._load(entry)
+        self._check_name(entry.name, found)
+        return found
+
+    def _check_name(self, name: str, solver: Any) -> None:
+        if name == "auto":
+            raise InvalidValueError("a solver cannot be named 'auto', which chooses among them")
+        own = getattr(solver, "name", None)
+        if own != name:
+            raise InvalidValueError(f"the solver {name} calls itself {own!r}: want one name")
 
 
 SOLVERS = SolverTable()

@@ -1,6 +1,7 @@
 """Solvers of Eq. 5: `mcsc.solve` is the one front door, `SOLVERS` the table that it reads.
 
-A solver from outside derives from `Solver` or `DenseSolver` and calls ``SOLVERS.register``.
+A solver from outside derives from `Solver` or `DenseSolver`. A script calls ``SOLVERS.register``, a
+package has an entry point of the group ``mcsc.solvers``.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class Options:
     def _refuse_options_of_others(self, solver: type[Solver]) -> None:
         for name in self._own():
             if name not in solver.options:
-                owners = [n for n, s in SOLVERS.items() if name in s.options]
+                owners = [n for n, s in SOLVERS.available().items() if name in s.options]
                 raise InvalidValueError(
                     f"{name} is for method={' or '.join(map(repr, owners))}, "
                     f"not for {solver.name!r}"

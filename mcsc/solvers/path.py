@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..backend import Array, is_array, namespace, to_numpy
 from ..checks import check_number
@@ -31,7 +32,7 @@ _TIGHTEN = 10.0
 def solve_path(
     signals: Sequence[Array],
     dictionary: Dictionary,
-    lams: Sequence[float],
+    lams: Sequence[Any],
     *,
     method: str = "auto",
     boundary: Boundary = "zero",
@@ -49,8 +50,9 @@ def solve_path(
     ----------
     signals, dictionary
         As in `mcsc.solve`.
-    lams : sequence of float
-        Decreasing and > 0.
+    lams : sequence of lam
+        Each as `mcsc.solve` takes it: a number, one entry a code group, or one number a map; or the
+        rows of an array. They decrease: from one to the next no map's grows, and some fall.
     method, boundary, tol, masks, device, progress
         As in `mcsc.solve`.
     init : Result or Codes, optional
@@ -74,7 +76,7 @@ def solve_path(
     Raises
     ------
     TypeError, ValueError
-        `lams` is empty or does not decrease, or what `mcsc.solve` refuses.
+        `lams` is empty, does not decrease, or holds what is no lam; or what `mcsc.solve` refuses.
     MemoryError, RuntimeError
         As in `mcsc.solve`.
 
@@ -84,18 +86,25 @@ def solve_path(
     is not searched again. Signals are checked, stacked and moved to a device once.
     """
     options = Options(method, tol, max_iter, callback, progress)
-    values = _numbers("lams", lams)
+    values = _several("lams", lams)
     if not values:
         raise InvalidValueError("lams is empty")
-    if any(b >= a for a, b in pairwise(values)):
-        raise InvalidValueError("lams must decrease: a warm start needs the smaller support first")
-    problem, moved = problem_on(signals, dictionary, values[0], masks, boundary, device)
+    problem, moved = problem_on(signals, dictionary, 1.0, masks, boundary, device)
+    maps = [_lam_maps(problem, index, lam) for index, lam in enumerate(values)]
+    for index, (before, after) in enumerate(pairwise(maps), 1):
+        if np.any(after > before) or not np.any(after < before):
+            raise InvalidValueError(
+                "lams must decrease, as a warm start needs the smaller support first: "
+                f"lams[{index}] is {values[index]}, after {values[index - 1]}"
+            )
     results: list[Result] = []
     start = init
     with deferred_interrupt() as interrupt:
-        for lam in values:
+        for lam, each in zip(values, maps, strict=True):
             problem = problem.with_lam(lam)  # from the last, with all that it has computed
-            result = solve_problem(problem, options, start, title=f", lam {lam:.3g}")
+            low, high = float(each.min()), float(each.max())
+            words = f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
+            result = solve_problem(problem, options, start, title=f", lam {words}")
             warn_unless_converged(result)
             results.append(bring_home(result) if moved else result)
             if interrupt.asked or result.stopped in ("callback", "interrupted"):
@@ -273,18 +282,26 @@ class _Search:
         return True
 
 
-def _numbers(name: str, given: Any) -> list[float]:
-    """Return numbers > 0 that are given as a sequence or a 1-D array."""
-    values = list(to_numpy(given)) if is_array(given) and given.ndim == 1 else given
+def _several(name: str, given: Any) -> list[Any]:
+    """Return the entries of a sequence, or the rows of an array."""
+    values = list(to_numpy(given)) if is_array(given) and given.ndim > 0 else given
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise InvalidTypeError(f"{name} must be a sequence of numbers, found {given!r}")
-    return [check_number(f"{name}[{index}]", value) for index, value in enumerate(values)]
+    return list(values)
+
+
+def _lam_maps(problem: Problem, index: int, lam: Any) -> NDArray[np.float64]:
+    """Return one lam of several as one number a map, or refuse it by its place."""
+    try:
+        return problem.with_lam(lam).lam_maps
+    except (InvalidTypeError, InvalidValueError) as error:
+        raise type(error)(f"lams[{index}]: {error}") from error
 
 
 def _noise(noise: Any, signals: int) -> list[float]:
     if isinstance(noise, numbers.Real):
         return [check_number("noise", noise)] * signals
-    sigmas = _numbers("noise", noise)
+    sigmas = [check_number(f"noise[{m}]", s) for m, s in enumerate(_several("noise", noise))]
     if len(sigmas) != signals:
         raise InvalidValueError(
             f"noise must be one number, or one for each of the {signals} signals, found {noise!r}"

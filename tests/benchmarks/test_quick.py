@@ -54,6 +54,18 @@ def test_page_of_the_tasks_is_what_the_results_say():
     assert (problems.ROOT / "docs" / "tasks.md").read_text() == tasks_page.page()
 
 
+def test_help_writes_no_page(tmp_path, capsys):
+    page = problems.ROOT / "docs" / "tasks.md"
+    before = page.stat()
+    with pytest.raises(SystemExit) as left:
+        tasks_page.main(["--help"])
+    assert left.value.code == 0
+    assert "python -m benchmarks.pages.tasks_page [-h] [--out OUT]" in capsys.readouterr().out
+    assert page.stat() == before
+    written = tasks_page.main(["--out", str(tmp_path / "page.md")])
+    assert written.read_text() == page.read_text()
+
+
 @pytest.mark.slow
 def test_sporco_solves_the_same_problem():
     pytest.importorskip("numexpr")

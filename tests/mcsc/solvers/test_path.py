@@ -41,9 +41,12 @@ def test_a_path_is_its_members():
         ([], ValueError, "lams is empty"),
         ([0.1, 0.2], ValueError, "must decrease"),
         ([0.2, 0.2], ValueError, "must decrease"),
-        ([0.2, 0.0], ValueError, r"lams\[1\] must be a finite number > 0, found 0.0"),
-        ([float("nan")], ValueError, r"lams\[0\] must be a finite number > 0, found nan"),
-        (["0.1"], ValueError, r"lams\[0\] must be a finite number > 0, found '0.1'"),
+        ([0.2, 0.0], ValueError, r"lams\[1\]: lam must be finite and > 0, found 0"),
+        ([float("nan")], ValueError, r"lams\[0\]: lam must be finite and > 0, found nan"),
+        (["0.1"], TypeError, r"lams\[0\]: lam must be a number or numbers, found '0.1'"),
+        ([0.2, [0.1, 0.1]], ValueError, r"lams\[1\]: lam has 2 entries: give one number"),
+        ([[0.2] * 3, [0.1, 0.3, 0.1]], ValueError, r"must decrease.* lams\[1\] is .0.1, 0.3, 0.1"),
+        ([[0.2] * 3, 0.2], ValueError, r"must decrease"),
         (None, TypeError, "lams must be a sequence of numbers, found None"),
         (0.1, TypeError, "lams must be a sequence of numbers, found 0.1"),
         ("0.1", TypeError, "lams must be a sequence of numbers, found '0.1'"),
@@ -60,6 +63,19 @@ def test_lams_of_any_kind(kind):
     problem = make_problem()
     results = mcsc.solve_path(problem.signals, problem.dictionary, kind([3.0, 2.0]), tol=1e-3)
     assert [r.converged for r in results] == [True, True]
+
+
+def test_a_path_with_one_lam_a_group():
+    problem = make_problem(shape=(12, 10))
+    top = problem.lambda_max()
+    lams = [0.5 * top, [0.5 * top, 0.2 * top, 0.5 * top], [0.3 * top, 0.1 * top, 0.4 * top]]
+    results = mcsc.solve_path(problem.signals, problem.dictionary, lams, tol=1e-8)
+    for lam, result in zip(lams, results, strict=True):
+        alone = mcsc.solve(problem.signals, problem.dictionary, lam, method="fista", tol=1e-8)
+        assert result.objective == pytest.approx(alone.objective, rel=1e-7)
+    rows = np.array(lams[1:])
+    again = mcsc.solve_path(problem.signals, problem.dictionary, rows, tol=1e-8)
+    assert again[1].objective == pytest.approx(results[2].objective, rel=1e-7)
 
 
 # ------------------------------------------------ what long work has in common with `solve`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 
 import numpy as np
@@ -190,3 +191,28 @@ def test_shipped_solvers_say_what_they_are():
         assert solver.max_iter >= 1_000
         assert solver.__doc__
     assert np.all([SOLVERS[n].supports(make_problem()) for n in SOLVERS])
+
+
+def test_an_installed_package_adds_a_solver(monkeypatch):
+    """By an entry point, which is looked for when nothing of our own serves."""
+    places = {"fista-of-others": "mcsc.solvers.proximal:Fista", "auto": "mcsc.solvers:DenseSolver"}
+    entries = [importlib.metadata.EntryPoint(n, v, "mcsc.solvers") for n, v in places.items()]
+    entries.append(importlib.metadata.EntryPoint("toy", f"{__name__}:Toy", "mcsc.solvers"))
+    asked = []
+
+    def entry_points(*, group):
+        asked.append(group)
+        return entries
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+    table = SolverTable()
+    table.register(Fista)
+    assert table.resolve("auto", make_problem()) is Fista
+    assert not asked
+    assert list(table) == ["fista", "auto", "fista-of-others", "toy"]
+    assert asked == ["mcsc.solvers"]
+    assert table.find("toy").name == "toy"
+    with pytest.raises(ValueError, match="fista-of-others calls itself 'fista': want one name"):
+        table.find("fista-of-others")
+    with pytest.raises(ValueError, match="a solver cannot be named 'auto'"):
+        table.find("auto")
