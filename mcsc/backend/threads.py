@@ -22,7 +22,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class _State:
+class _Shared:
     """What the threads of one process share; `lock` guards the rest."""
 
     def __init__(self, threads: int | None = None) -> None:
@@ -34,7 +34,8 @@ class _State:
         self.blas_limit: Any = None
 
 
-_state = _State()
+shared = _Shared()
+"""Of this process; a forked child has its own."""
 _controller: Any = None
 
 
@@ -44,29 +45,29 @@ def get_num_threads() -> int:
     As `set_num_threads` set it, else the environment's ``MCSC_NUM_THREADS``, else the number of
     cores that this process may use: its affinity, or a container's quota if that is less.
     """
-    if _state.threads is None:
+    if shared.threads is None:
         asked = os.environ.get("MCSC_NUM_THREADS", "")
         if asked and not (asked.isdecimal() and int(asked) >= 1):
             raise InvalidValueError(
                 f"MCSC_NUM_THREADS must be a whole number >= 1, found {asked!r}"
             )
-        _state.threads = int(asked) if asked else usable_cores()
-    return _state.threads
+        shared.threads = int(asked) if asked else usable_cores()
+    return shared.threads
 
 
 def set_num_threads(n: int) -> None:
     """Set the number of threads that the CPU solvers use from now on (n >= 1)."""
     n = check_whole("the number of threads", n)
-    with _state.lock:
-        _state.threads = n
-        _state.pool = None
+    with shared.lock:
+        shared.threads = n
+        shared.pool = None
 
 
 def _executor() -> ThreadPoolExecutor:
-    with _state.lock:
-        if _state.pool is None:
-            _state.pool = ThreadPoolExecutor(get_num_threads(), thread_name_prefix="mcsc")
-        return _state.pool
+    with shared.lock:
+        if shared.pool is None:
+            shared.pool = ThreadPoolExecutor(get_num_threads(), thread_name_prefix="mcsc")
+        return shared.pool
 
 
 def _blas() -> Any:
@@ -86,7 +87,7 @@ def single_threaded_blas() -> Iterator[None]:
     The setting is the process's own, so overlapping users share one limit, and the last one out
     puts back what was found.
     """
-    controller, state = _blas(), _state
+    controller, state = _blas(), shared
     with state.lock:
         if state.blas_users == 0:
             state.blas_limit = controller.limit(limits=1, user_api="blas")
@@ -94,7 +95,7 @@ def single_threaded_blas() -> Iterator[None]:
     try:
         yield
     finally:
-        if state is _state:  # not in a child, which was given all of BLAS when it was forked
+        if state is shared:  # not in a child, which was given all of BLAS when it was forked
             with state.lock:
                 state.blas_users -= 1
                 if state.blas_users == 0:
@@ -102,16 +103,16 @@ def single_threaded_blas() -> Iterator[None]:
 
 
 def _before_fork() -> None:
-    _state.lock.acquire()
+    shared.lock.acquire()
 
 
 def _after_fork_in_parent() -> None:
-    _state.lock.release()
+    shared.lock.release()
 
 
 def _after_fork_in_child() -> None:
-    global _state
-    old, _state = _state, _State(_state.threads)
+    global shared
+    old, shared = shared, _Shared(shared.threads)
     if old.blas_users:
         old.blas_limit.restore_original_limits()
 

@@ -71,6 +71,13 @@ class Admm(DenseSolver):
 
     An iteration costs one sweep of the operator and transforms of C channels; the state is one
     array of codes. On the zero boundary or with masks the grid is padded by s - 1.
+
+    Attributes
+    ----------
+    grid : (int, int)
+        Height and width that it works on.
+    rho : float
+        Weight of the constraint in the augmented Lagrangian, at present.
     """
 
     name = "admm"
@@ -87,21 +94,21 @@ class Admm(DenseSolver):
         self._iteration = 0
         self._rho_policy = RhoPolicy()
         h, w = problem.shape
-        self._grid = _grid(problem)
-        if self._grid == (h, w):
+        self.grid = _grid(problem)
+        if self.grid == (h, w):
             self._operator = problem.operator
         else:
             self._operator = make_operator(
-                problem.dictionary.groups, self._grid, "periodic", backend, problem.dtype
+                problem.dictionary.groups, self.grid, "periodic", backend, problem.dtype
             )
-        self._gram = gram_spectrum(problem.gram_kernel, self._grid)
+        self._gram = gram_spectrum(problem.gram_kernel, self.grid)
         self._complex = xp.complex64 if problem.dtype == xp.float32 else xp.complex128
         self._gram_product = xp.asarray(self._gram, dtype=self._complex)
         self._lam = problem.lam_maps
         self._signal = self._embed(problem.stacked)
         self._penalty = None
-        if self._grid != (h, w):
-            inside = np.full(self._grid, np.inf)
+        if self.grid != (h, w):
+            inside = np.full(self.grid, np.inf)
             inside[:h, :w] = 1.0
             self._penalty = xp.asarray(inside, dtype=problem.dtype)
         self._weights = None
@@ -135,9 +142,9 @@ class Admm(DenseSolver):
     def _embed(self, array: Array) -> Array:
         xp = self.backend.xp
         h, w = self.problem.shape
-        if self._grid == (h, w):
+        if self.grid == (h, w):
             return xp.asarray(array, copy=True)
-        out = xp.zeros((*array.shape[:-2], *self._grid), dtype=array.dtype)
+        out = xp.zeros((*array.shape[:-2], *self.grid), dtype=array.dtype)
         out[..., :h, :w] = array
         return out
 
@@ -154,7 +161,7 @@ class Admm(DenseSolver):
     def _set_rho(self, rho: float) -> None:
         """Thresholds, and the inverse of ``rho I + D D^H`` at every frequency, for this rho."""
         xp = self.backend.xp
-        self._rho = rho
+        self.rho = rho
         self._thresholds = xp.asarray(self._lam / rho, dtype=self.problem.dtype)
         self._inverse = xp.asarray(_hermitian_inverse(self._gram, rho), dtype=self._complex)
 
@@ -170,7 +177,7 @@ class Admm(DenseSolver):
     def _change_rho(self, factor: float) -> None:
         # u is the multiplier over rho, and the multiplier stays.
         self._z_image = self._rescale(1.0 / factor)
-        self._set_rho(self._rho * factor)
+        self._set_rho(self.rho * factor)
 
     def _apply(self, matrices: Array, spectrum: Array) -> Array:
         """Multiply the (C, C) matrix of each frequency with the channels: (N, C, ., .)."""
@@ -186,7 +193,7 @@ class Admm(DenseSolver):
 
     def _filtered(self, matrices: Array, signal: Array) -> Array:
         backend = self.backend
-        return backend.irfft2(self._apply(matrices, backend.rfft2(signal, self._grid)), self._grid)
+        return backend.irfft2(self._apply(matrices, backend.rfft2(signal, self.grid)), self.grid)
 
     # ---------------------------------------------------------------- iteration
     def _correction(self) -> Array:
@@ -207,7 +214,7 @@ class Admm(DenseSolver):
         tiny = xp.asarray(1e-30, dtype=w.dtype)
 
         def matrix(p: Array) -> Array:
-            return self._rho * p + w * self._filtered(self._gram_product, w * p)
+            return self.rho * p + w * self._filtered(self._gram_product, w * p)
 
         r = target - matrix(x)
         z = known * self._filtered(self._inverse, r)

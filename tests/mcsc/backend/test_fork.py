@@ -67,7 +67,7 @@ def test_fork_after_a_solve(tmp_path, method):
         import multiprocessing
         if __name__ == "__main__":
             alone = [job(i, "{method}") for i in range(3)]
-            assert threads._state.pool is not None
+            assert threads.shared.pool is not None
             with multiprocessing.get_context("fork").Pool(2) as pool:
                 found = pool.starmap(job, [(i, "{method}") for i in range(3)])
             assert found == alone, (found, alone)
@@ -160,11 +160,11 @@ def test_fork_while_the_lock_is_held(tmp_path):
                 os._exit(0 if job(0) == alone else 1)
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         alone = job(0)
-        with threads._state.lock:
+        with threads.shared.lock:
             forked()
         held = threading.Event()
         def hold():
-            with threads._state.lock:
+            with threads.shared.lock:
                 held.set()
                 time.sleep(0.2)
         other = threading.Thread(target=hold)

@@ -184,7 +184,7 @@ def test_threads_within_the_quota(monkeypatch, quota, wanted, keep_threads):
     monkeypatch.delenv("MCSC_NUM_THREADS", raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     monkeypatch.setattr(limits, "cpu_quota", lambda: quota)
-    monkeypatch.setattr(threads._state, "threads", None)
+    monkeypatch.setattr(threads.shared, "threads", None)
     assert usable_cores() == wanted
     assert threads.get_num_threads() == wanted
 

@@ -36,7 +36,7 @@ def test_refused_numbers(n):
 
 def test_environment(monkeypatch):
     def fresh(value):
-        monkeypatch.setattr(threads._state, "threads", None)
+        monkeypatch.setattr(threads.shared, "threads", None)
         monkeypatch.setenv("MCSC_NUM_THREADS", value)
         return mcsc.get_num_threads()
 

@@ -42,14 +42,14 @@ def test_iterates_are_those_of_the_dense_method(name, monkeypatch):
     start = np.zeros((1, problem.dictionary.n_maps, *problem.shape))
     start[:, :, 2, 3] = 0.5
     solver = Admm(problem, mcsc.Codes.from_stacked(start, problem.dictionary))
-    matrix, target, lam = padded_system(problem, solver._grid)
+    matrix, target, lam = padded_system(problem, solver.grid)
     h, w = problem.shape
 
     def cropped(y):
-        return y.reshape(-1, *solver._grid)[:, :h, :w]
+        return y.reshape(-1, *solver.grid)[:, :h, :w]
 
-    rho = solver._rho
-    y = np.zeros((problem.dictionary.n_maps, *solver._grid))
+    rho = solver.rho
+    y = np.zeros((problem.dictionary.n_maps, *solver.grid))
     y[:, :h, :w] = start[0]
     y = y.ravel()
     np.testing.assert_allclose(solver.maps()[0], cropped(y), atol=1e-12)
@@ -63,10 +63,10 @@ def test_iterates_are_those_of_the_dense_method(name, monkeypatch):
         u = u + mixed - y
         solver.step()
         np.testing.assert_allclose(solver.maps()[0], cropped(y), atol=1e-7)
-        if solver._rho != rho:
+        if solver.rho != rho:
             # The multiplier rho u stays.
-            u = u * rho / solver._rho
-            rho = solver._rho
+            u = u * rho / solver.rho
+            rho = solver.rho
             rhos.append(rho)
     assert len(rhos) > 1
 
