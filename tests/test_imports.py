@@ -23,6 +23,7 @@ ROOMS = {
         "solvers",
         "learning",
         "images",
+        "values",
         "baselines",
         "quality",
         "synthetic",

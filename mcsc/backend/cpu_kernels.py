@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from .compiling import compiled
 
 # reassoc and contract let sums and multiply-adds be vectorised; infinities stay meaningful
 # because nnan and ninf are not given (thresholds are infinite off the grid).
-_jit: Any = njit(
-    nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy"
-)
+_jit: Any = compiled(fastmath={"reassoc", "contract", "nsz"})
 
 
 @_jit

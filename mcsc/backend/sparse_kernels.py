@@ -19,24 +19,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
+from .compiling import compiled
 from .vector_rows import row_add, row_dot, row_take, row_weighted_dot
 
 WEIGHTED, EDGE = 1, 2
 
-_COMPILED: dict[str, Any] = {
-    "nogil": True,
-    "cache": True,
-    "fastmath": {"reassoc", "contract", "nsz"},
-    "error_model": "numpy",
-}
+_FAST: dict[str, Any] = {"fastmath": {"reassoc", "contract", "nsz"}}
 
 
 # Inlined by Numba: LLVM would not, and a call costs more than a patch.
 
 
-@njit(inline="always", **_COMPILED)
+@compiled(inline="always", **_FAST)
 def dot(rows, image, weights, shape, filters, first, c0, nc, n, i, j, kind):  # type: ignore[no-untyped-def]
     """``D^T w^2 image`` at one coefficient."""
     s = len(rows)
@@ -54,7 +48,7 @@ def dot(rows, image, weights, shape, filters, first, c0, nc, n, i, j, kind):  # 
     return total
 
 
-@njit(inline="always", **_COMPILED)
+@compiled(inline="always", **_FAST)
 def put(rows, image, shape, filters, first, c0, nc, n, i, j, kind, value):  # type: ignore[no-untyped-def]
     """Add `value` times a filter to its patch and, on a periodic image, to its copies."""
     s = len(rows)
@@ -66,7 +60,7 @@ def put(rows, image, shape, filters, first, c0, nc, n, i, j, kind, value):  # ty
         put_copies(rows, image, shape, filters, first, c0, nc, n, i, j, value)
 
 
-@njit(**_COMPILED)
+@compiled(**_FAST)
 def put_copies(rows, image, shape, filters, first, c0, nc, n, i, j, value):  # type: ignore[no-untyped-def]
     """Add to the copies of a patch one period away."""
     s = len(rows)
@@ -82,7 +76,7 @@ def put_copies(rows, image, shape, filters, first, c0, nc, n, i, j, value):  # t
                 row_add(rows, image, place + c * h * w, w, filters, first + c * s * s, value)
 
 
-@njit(**_COMPILED)
+@compiled(**_FAST)
 def descend(  # type: ignore[no-untyped-def]
     rows,
     tiles,
@@ -156,7 +150,7 @@ def descend(  # type: ignore[no-untyped-def]
     return worst
 
 
-@njit(**_COMPILED)
+@compiled(**_FAST)
 def add(  # type: ignore[no-untyped-def]
     rows, tiles, bounds, image, shape, filters, first, channel, channels, n, k, i, j, kind, value
 ):
@@ -181,7 +175,7 @@ def add(  # type: ignore[no-untyped-def]
                 )
 
 
-@njit(**_COMPILED)
+@compiled(**_FAST)
 def correlate(  # type: ignore[no-untyped-def]
     rows,
     begin,
@@ -219,7 +213,7 @@ def correlate(  # type: ignore[no-untyped-def]
         )
 
 
-@njit(**_COMPILED)
+@compiled(**_FAST)
 def take(rows, begin, end, image, shape, first, channel, channels, n, k, i, j, value, out):  # type: ignore[no-untyped-def]
     """``out_k += sum_t value[t] image[patch of t]`` over the coefficients t of map k.
 
@@ -234,7 +228,7 @@ def take(rows, begin, end, image, shape, first, channel, channels, n, k, i, j, v
             row_take(rows, image, place + c * h * w, w, out, first[m] + c * s * s, value[t])
 
 
-@njit(**_COMPILED)
+@compiled(**_FAST)
 def measure(  # type: ignore[no-untyped-def]
     rows, weights, shape, filters, first, channel, channels, norms, n, k, i, j, kind, out
 ):
@@ -267,7 +261,7 @@ def measure(  # type: ignore[no-untyped-def]
             kind[t] |= WEIGHTED
 
 
-@njit(**_COMPILED)
+@compiled(**_FAST)
 def scan(g, lam, active_k, active_pixel, active_value, best, best_map):  # type: ignore[no-untyped-def]
     """Reduce correlations (K, T) to the largest of the inactive maps at every pixel, over lam.
 
@@ -301,7 +295,7 @@ def scan(g, lam, active_k, active_pixel, active_value, best, best_map):  # type:
     return ratio, violation
 
 
-@njit(**_COMPILED)
+@compiled(**_FAST)
 def clear(image, windows):  # type: ignore[no-untyped-def]
     """Set windows (sample, top, left, bottom, right) of an image (N, C, H, W) to zero."""
     for m in range(windows.shape[0]):
@@ -313,7 +307,7 @@ def clear(image, windows):  # type: ignore[no-untyped-def]
                     row[j] = 0
 
 
-@njit(**_COMPILED)
+@compiled(**_FAST)
 def pick(best, best_map, width, cell, most, threshold, out_pixel, out_map):  # type: ignore[no-untyped-def]
     """Choose up to `most` pixels with the largest ratio > threshold in every cell of a strip.
 

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..values import ValueRange
     from .decomposition import Decomposition, SignalParts, decompose
     from .evaluation import Evaluation, evaluate
     from .fusion import Fusion, fuse
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from .shipped import shipped_dictionaries, shipped_dictionary
     from .sparse_coding import SparseCoding
     from .task import TASKS, Task, get_task
-    from .values import ValueRange
 
 __all__ = [
     "METHODS",
@@ -53,6 +53,7 @@ __all__ = [
 ]
 
 _HOME = {
+    ".values": ("ValueRange",),
     "decomposition": ("Decomposition", "SignalParts", "decompose"),
     "evaluation": ("Evaluation", "evaluate"),
     "fusion": ("Fusion", "fuse"),
@@ -64,14 +65,13 @@ _HOME = {
     "shipped": ("shipped_dictionaries", "shipped_dictionary"),
     "sparse_coding": ("SparseCoding",),
     "task": ("TASKS", "Task", "get_task"),
-    "values": ("ValueRange",),
 }
 
 
 def __getattr__(name: str) -> Any:
     for module, names in _HOME.items():
         if name in names:
-            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+            return getattr(importlib.import_module(f".{module}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

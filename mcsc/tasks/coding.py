@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, TypeAlias
@@ -28,6 +28,10 @@ SolverFunction: TypeAlias = Callable[..., Result]
 # Pixels of all samples that are coded at a time. With the dictionary of depth-sr (144 maps of
 # 12 x 12) 1.7 kB a pixel were measured, so these stay below 1 GB. Small tiles are also faster.
 _PIXELS = 500_000
+_FEW = 1 / 4000
+"""Coefficients a pixel below which a warning is due."""
+_FLAT = 1e-4
+"""Detail that is none, in [0, 1]."""
 _OVERLAP = 6
 """Of tiles, in filters: where they meet, codes of one have died out for the other."""
 
@@ -130,6 +134,7 @@ def code(
         nonzeros += result.codes.nnz
         coefficients += result.codes.size
         converged &= result.converged
+    _warn_if_nothing_is_coded(nonzeros, coefficients, samples * height * width, lam, signals)
     dtype = signals[0].dtype
     done: dict[str, Any] = {k: None if v is None else v.astype(dtype) for k, v in total.items()}
     return Coded(
@@ -144,6 +149,19 @@ def code(
         converged=converged,
         tiles=len(rows) * len(cols),
     )
+
+
+def _warn_if_nothing_is_coded(
+    nonzeros: int, coefficients: int, pixels: int, lam: Any, signals: Sequence[Floats]
+) -> None:
+    largest = max(float(np.abs(s).max()) for s in signals)
+    if nonzeros < _FEW * pixels and largest > _FLAT:
+        shown = ", ".join(f"{value:.3g}" for value in np.atleast_1d(lam))
+        warnings.warn(
+            f"nearly all codes are zero ({nonzeros} of {coefficients} are not): lam = {shown} is "
+            "large for the detail of these images; is their range of values right?",
+            stacklevel=4,
+        )
 
 
 def _cut(mask: Floats | None, samples: slice, rows: slice, columns: slice) -> Floats | None:

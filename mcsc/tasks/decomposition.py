@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,16 @@ from ..model.starter import dct_dictionary
 from ..solvers.front import solve
 from ..solvers.result import Result
 from ..types import Boundary, Device, Floats, Lam
+from ..values.forms import ImageForm, plain_array
+from ..values.masks import check_mask
+from ..values.ranges import ValueRange
 from .sparse_coding import checked_lam
 from .task import LAM_RELATIVE, STRENGTH
-from .values import ImageForm, check_mask
 
 __all__ = ["Decomposition", "SignalParts", "decompose", "symbols"]
+
+_FAINT = 0.01
+"""Share of the strongest detail below which lam leaves little of another one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +94,8 @@ class Decomposition:
     """Weight of the l1 norm that was taken."""
     lambda_max: float
     """That above which all codes are zero."""
+    value_ranges: tuple[ValueRange, ...]
+    """Values of each image that stood for 0 and 1 when it was coded."""
 
     @property
     def interrupted(self) -> bool:
@@ -102,6 +110,7 @@ def decompose(
     lam: float | Sequence[float] | None = None,
     lam_relative: float = LAM_RELATIVE,
     masks: Sequence[NDArray[Any] | None] | None = None,
+    value_ranges: Sequence[ValueRange | Sequence[float] | None] | None = None,
     strength: float | None = STRENGTH,
     labels: Sequence[str] | None = None,
     method: str = "auto",
@@ -119,17 +128,21 @@ def decompose(
 
     Parameters
     ----------
-    images : sequence of arrays of floats, shape (H, W) or (C, H, W)
-        One or more NumPy arrays of one size; one has a unique part only.
+    images : sequence of arrays of floats or integers, shape (H, W) or (C, H, W)
+        One or more NumPy arrays of one size; one has a unique part only. A masked array is unknown
+        where it is masked.
     dictionary : Dictionary, optional
         Default: cosines of 8 x 8 for the channels of the images (`mcsc.dct_dictionary`).
     lam : float or sequence of floats, optional
-        Weight of the l1 norm, or one a group of codes.
+        Weight of the l1 norm, or one a group of codes; on the scale of values brought to [0, 1].
     lam_relative : float
         If `lam` is not given: its share of lambda_max, above which all codes are zero.
     masks : sequence of (array or None), optional
         Weights of each image in [0, 1], (H, W), (1, H, W) or (C, H, W); where one is 0 the image is
         unknown, may hold anything, and is filled by the sum of its parts.
+    value_ranges : sequence of ((low, high) or None), optional
+        Values of each image that stand for 0 and 1; None: found by
+        `mcsc.values.ranges.find_range`. Parts are in the unit of their image.
     strength : float or None
         Of the low-pass split, in squared pixels; None: no split.
     labels : sequence of str, optional
@@ -161,21 +174,32 @@ def decompose(
     (True, [(1, 48, 48), (1, 48, 48)])
     """
     names = symbols(len(images)) if labels is None else list(labels)
+    nothing = [None] * len(images)
+    forms: list[ImageForm] = []
     taken: list[Floats] = []
     weights: list[Floats | None] = []
-    for name, image, mask in zip(names, images, masks or [None] * len(images), strict=True):
+    for name, given, mask, values in zip(
+        names, images, masks or nothing, value_ranges or nothing, strict=True
+    ):
+        image, mask = plain_array(name, given, mask)
         form = ImageForm.of(name, image)
         if not isinstance(image, np.ndarray):
             raise InvalidTypeError(f"{name} must be a NumPy array, found {type(image).__name__}")
         shape = (1,) * (3 - image.ndim) + image.shape
-        weight = None if mask is None else check_mask(name, mask, shape).astype(image.dtype)
+        weight = None if mask is None else check_mask(name, mask, shape)
+        if values is None:
+            form = form.measured(image, weight, display=False)
+        else:
+            form = replace(form, values=ValueRange.of(values))
+        forms.append(form)
         taken.append(form.taken(image, weight))
-        weights.append(weight)
+        weights.append(None if weight is None else weight.astype(taken[-1].dtype))
     low: list[Floats | None] = [None] * len(taken)
     detail = taken
     if strength is not None:
         splits = [lowpass_split(i, strength, w) for i, w in zip(taken, weights, strict=True)]
         low, detail = [s.low for s in splits], [s.high for s in splits]
+    _warn_of_energies(names, detail)
     if dictionary is None:
         dictionary = dct_dictionary(tuple(len(i) for i in taken))
     largest = lambda_max(detail, dictionary, masks=weights, boundary=boundary)
@@ -198,18 +222,38 @@ def decompose(
     )  # fmt: skip
     parts = []
     for m, part in enumerate(signal_parts(result.codes, dictionary, boundary=boundary)):
-        common, own = part.common, part.unique[m]
+        common, own, values = part.common, part.unique[m], forms[m].values
+        smooth = low[m]
+        if smooth is None and values.low != 0:  # of which the parts know nothing
+            smooth = np.zeros_like(taken[m])
         parts.append(
             SignalParts(
                 label=names[m],
-                image=taken[m],
-                common=None if common is None else common[0],
-                unique=None if own is None else own[0],
-                low=low[m],
+                image=_unscaled(values, taken[m]),
+                common=None if common is None else values.restored_part(common[0]),
+                unique=None if own is None else values.restored_part(own[0]),
+                low=None if smooth is None else _unscaled(values, smooth),
                 mask=weights[m],
             )
         )
-    return Decomposition(tuple(parts), result, chosen, largest)
+    return Decomposition(tuple(parts), result, chosen, largest, tuple(f.values for f in forms))
+
+
+def _unscaled(values: ValueRange, image: Floats) -> Floats:
+    return values.restored(image).astype(image.dtype, copy=False)
+
+
+def _warn_of_energies(names: Sequence[str], detail: Sequence[Floats]) -> None:
+    """One lam is for all: it leaves nothing of the faint, or all of the strong image."""
+    levels = [float(np.sqrt(np.mean(np.square(d, dtype=np.float64)))) for d in detail]
+    faint, strong = int(np.argmin(levels)), int(np.argmax(levels))
+    if 0 < levels[faint] < _FAINT * levels[strong]:
+        warnings.warn(
+            f"the detail of {names[strong]} is {levels[strong] / levels[faint]:.0f} times as "
+            f"strong as that of {names[faint]}, of which lam will leave little: give it the range "
+            "that its values use",
+            stacklevel=3,
+        )
 
 
 def symbols(count: int) -> list[str]:

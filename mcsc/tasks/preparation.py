@@ -37,8 +37,8 @@ class Prepared:
     """Of x and of y, (N, C, H, W)."""
     base: Floats
     """(C, H, W) of the image that is made."""
-    masks: tuple[Floats, None] | None = None
-    """Weights of the signals, (N, C, H, W), 0 where x is unknown; None if all of it is known."""
+    masks: tuple[Floats | None, Floats | None] | None = None
+    """Weights of the signals, (N, C, H, W), 0 where one is unknown; None if all is known."""
 
 
 def prepare_restoration(
@@ -49,6 +49,7 @@ def prepare_restoration(
     strength: float,
     base: Base,
     mask: Floats | None = None,
+    guide_mask: Floats | None = None,
 ) -> Prepared:
     """Split both images, bring the guide to the channels wanted, and stack bands.
 
@@ -67,6 +68,8 @@ def prepare_restoration(
         the images themselves.
     mask : array, shape (C, H, W) or (1, H, W), optional
         Weights w of x in [0, 1]; 0 where it is unknown. The base "input" is ``low + w * high``.
+    guide_mask : array, shape (C', H, W) or (1, H, W), optional
+        The same of the guide; a luma is unknown where a channel is.
 
     Raises
     ------
@@ -80,21 +83,27 @@ def prepare_restoration(
         raise InvalidValueError(
             f"the model codes {_count(first)} of the image to restore, which has {len(x)}"
         )
+    if guide_mask is not None:
+        if len(y) != second and len(guide_mask) > 1:
+            guide_mask = guide_mask.min(axis=0, keepdims=True)
+        y = np.where(guide_mask > 0, y, 0).astype(y.dtype)
     guide = _as_channels(y, second, "the guide")
     if base == "none":
         high = x if mask is None else np.where(mask > 0, x, 0).astype(x.dtype)
         detail, bottom = guide, np.zeros_like(x)
     else:
         low, high = lowpass_split(x, strength, mask)
-        detail = lowpass_split(guide, strength).high
+        detail = lowpass_split(guide, strength, guide_mask).high
         bottom = low if base == "low" else x if mask is None else low + mask * high
     one_by_one = first == 1
     stacked = high[:, None] if one_by_one else high[None]
     repeated = np.broadcast_to(detail[None], (len(stacked), *detail.shape))
     masks = None
-    if mask is not None:
-        weights = np.broadcast_to(mask, x.shape).astype(x.dtype)
-        masks = (weights[:, None] if one_by_one else weights[None], None)
+    if mask is not None or guide_mask is not None:
+        masks = (
+            None if mask is None else _stacked(mask, x, one_by_one=one_by_one),
+            None if guide_mask is None else _stacked(guide_mask, guide, one_by_one=False),
+        )
     return Prepared((stacked, np.ascontiguousarray(repeated)), bottom, masks)
 
 
@@ -191,6 +200,11 @@ def coloured(luma: Floats, blended: Floats | None) -> Floats:
         return luma
     colours = ycbcr(blended)[1:]
     return rgb(np.concatenate([luma.astype(colours.dtype), colours]))
+
+
+def _stacked(mask: Floats, image: Floats, *, one_by_one: bool) -> Floats:
+    weights = np.broadcast_to(mask, image.shape).astype(image.dtype)
+    return weights[:, None] if one_by_one else weights[None]
 
 
 def _check_sizes(x: Floats, y: Floats) -> None:

@@ -14,7 +14,8 @@ TOL = 1e-2
 """Certified gap that `restore` and `fuse` ask for by default."""
 
 METHOD_OPTIONS = (
-    "mask", "known_shape", "factor", "sigma", "lam", "tol", "rule", "device", "tile", "progress",
+    "mask", "guide_mask", "known_shape", "factor", "sigma", "lam", "tol", "rule", "device", "tile",
+    "progress",
 )  # fmt: skip
 """Names of the options that a method may have; see `Method`."""
 
@@ -62,7 +63,9 @@ class Method(Protocol):
         They must not be written to.
     mask : array (1, H, W) or (C, H, W), or None
         Weights of x in [0, 1]; 0 where x is unknown, and its value there means nothing. A method
-        that has this option fills the holes.
+        that has this option fills the holes; another one gets x filled by the model.
+    guide_mask : array (1, H, W) or (C, H, W), or None
+        The same of y. A method without this option gets y filled smoothly.
     known_shape : (height, width) or None
         Super-resolution: size at which x was known before it was enlarged.
     factor : int or None

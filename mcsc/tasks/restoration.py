@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any, TypeAlias
 
-from ..backend import Array, namespace
+import numpy as np
+
+from ..backend import Array, is_array, namespace
 from ..checks import check_number, check_whole
 from ..errors import InvalidValueError
 from ..images.enlarging import enlarge, find_factor, is_sharp
 from ..images.split import fill_holes
 from ..model.dictionary import Dictionary
 from ..types import Device, Floats, Lam
+from ..values.forms import ImageForm, plain_array
+from ..values.ranges import ValueRange
 from .methods import check_options, find_method, name_of_method, run_method
 from .protocol import TOL, Method
+from .shipped import shipped_dictionaries
+from .sparse_coding import SparseCoding
 from .task import Task, get_task
-from .values import ImageForm, ValueRange
 
 __all__ = ["Restoration", "restore"]
 
@@ -28,8 +33,8 @@ Shape: TypeAlias = tuple[int, int]
 class Restoration:
     """A restored image and what it is made of (Fig. 2).
 
-    Images are of the caller's axes, dtype, array library and unit. Where a method has no such part
-    or number, it is None.
+    Images are of the caller's axes, dtype, array library and unit; parts of integers are floats.
+    Where a method has no such part or number, it is None.
     """
 
     image: Array
@@ -52,6 +57,11 @@ class Restoration:
     """False if the gap stayed above what was asked for; a method without codes is always done."""
     seconds: float
     """Of the method."""
+    value_range: ValueRange
+    """Values of x that stood for 0 and 1."""
+    cut: float
+    """Share of the image's values that lay beyond what integers of x's dtype hold, and were cut off
+    there; 0 for floats, which keep all."""
 
 
 def restore(
@@ -63,6 +73,7 @@ def restore(
     method: str | Method = "mcsc",
     weights_file: str | PathLike[str] | None = None,
     mask: Array | None = None,
+    guide_mask: Array | None = None,
     factor: int | None = None,
     sigma: float | None = None,
     lam: Any = None,
@@ -81,11 +92,12 @@ def restore(
 
     Parameters
     ----------
-    x : array of floats, shape (H, W) or (C, H, W)
-        The image to restore. In super-resolution either of its own, small size, from which it is
-        enlarged to that of the guide by the factor that the sizes tell, or enlarged already.
-    y : array of floats, shape (H', W') or (C', H', W')
-        The guide, in [0, 1], known everywhere.
+    x : array of floats or integers, shape (H, W) or (C, H, W)
+        The image to restore, in any unit. In super-resolution either of its own, small size, from
+        which it is enlarged to that of the guide by the factor that the sizes tell, or enlarged
+        already. A masked array of NumPy is unknown where it is masked.
+    y : array of floats or integers, shape (H', W') or (C', H', W')
+        The guide, in any unit.
     task : str or Task
         One of `mcsc.tasks.TASKS` that is a restoration: "depth-sr", "multispectral-sr",
         "flash-denoise", or what was added.
@@ -100,7 +112,9 @@ def restore(
     mask : array, shape (H, W), (1, H, W) or (C, H, W), optional
         Weights of x on its own grid: booleans, or floats in [0, 1]. Where it is 0 x is unknown and
         may hold anything, NaN included; it is filled by the model and never averaged into its
-        neighbours.
+        neighbours. A method without masks gets x filled by the model, with a warning.
+    guide_mask : array, optional
+        The same of y.
     factor : int, optional
         Super-resolution: how many times smaller x is, or was before it was enlarged. Default: what
         the sizes tell, or the task's.
@@ -114,7 +128,8 @@ def restore(
         change by less than 0.1 %.
     value_range : (low, high), optional
         Values of x that stand for 0 and 1: depth in metres or millimetres, counts of a camera. The
-        result is in the unit of x. Default: x is in [0, 1].
+        result is in the unit of x. Default: found by `mcsc.values.ranges.find_range`: [0, 1] for
+        floats that lie in it, 0 to 255 for 8 bits, else the range of the known values.
     device : {"auto", "cpu", "cuda"}
         Where codes are computed; "auto": where x is.
     tile : int, optional
@@ -132,10 +147,10 @@ def restore(
     Raises
     ------
     TypeError
-        An image is no array of floats, or arrays of two libraries are mixed.
+        An image is no array of floats or integers, or arrays of two libraries are mixed.
     ValueError
-        Sizes or channels do not fit; x is not finite where it is known, or y anywhere; there is no
-        such task or method; or the method does not have an option that was set.
+        Sizes or channels do not fit; an image is not finite where it is known; there is no such
+        task or method; or the method does not have an option that was set.
     RuntimeError
         ``device="cuda"`` without CuPy or a usable driver.
 
@@ -144,11 +159,13 @@ def restore(
     ConvergenceWarning
         The codes did not reach `tol`.
     UserWarning
-        x is as large as y but sharper than an enlarged image, or lies far outside its range.
+        x is as large as y but sharper than an enlarged image, or lies far outside its range; few
+        values stretch that; holes were filled for a method without masks; integers were cut off.
 
     Notes
     -----
-    Preparation runs on the CPU, in float64 where x is float64 and in float32 otherwise.
+    Preparation runs on the CPU, in float64 where x is float64 and in float32 otherwise. The scale
+    of lam and sigma is that of values brought to [0, 1].
 
     Examples
     --------
@@ -158,7 +175,7 @@ def restore(
     >>> from mcsc.tasks import restore
     >>> pair = make_pair("depth", 0, (64, 64))
     >>> metres = 1 + 4 * imresize(pair.target[0], 0.25)
-    >>> found = restore(metres, pair.y, "depth-sr", value_range=(1, 5), tol=0.05)
+    >>> found = restore(metres, pair.y, "depth-sr", tol=0.05)
     >>> found.image.shape, found.image.dtype == metres.dtype, found.factor
     ((64, 64), True, 4)
     >>> bool(np.allclose(found.base + found.common + found.unique, found.image, atol=1e-4))
@@ -168,17 +185,27 @@ def restore(
     called = name_of_method(method)
     chosen = find_method(method, task, dictionary=dictionary, weights_file=weights_file)
     sigma = _check_sigma(sigma, task)
-    namespace(*(a for a in (x, y, mask) if a is not None))
-    form = ImageForm.of(names[0], x, ValueRange.of(value_range))
-    guide_form = ImageForm.of(names[1], y)
+    (x, mask), (y, guide_mask) = (
+        plain_array(names[0], x, mask),
+        plain_array(names[1], y, guide_mask),
+    )
+    form, guide_form = ImageForm.of(names[0], x), ImageForm.of(names[1], y)
+    namespace(*(a for a in (x, y, mask, guide_mask) if is_array(a)))
     known = None if mask is None else form.weights(mask, x.shape)
+    guide_known = None if guide_mask is None else guide_form.weights(guide_mask, y.shape)
     options = {
-        "mask": known, "sigma": sigma, "lam": lam, "tol": tol, "device": form.device(device),
-        "tile": tile, "progress": progress,
+        "mask": known if "mask" in chosen.options else None, "sigma": sigma, "lam": lam, "tol": tol,
+        "device": form.device(device), "tile": tile, "progress": progress,
     }  # fmt: skip
     check_options(chosen, called, options)
+    if value_range is None:
+        noise = task.sigma if sigma is None else sigma
+        form = form.measured(x, known, display=task.display, sigma=noise)
+    else:
+        form = replace(form, values=ValueRange.of(value_range))
+    guide_form = guide_form.measured(y, guide_known)
     image = form.taken(x, known)
-    guide = guide_form.taken(y).astype(image.dtype)
+    guide = guide_form.taken(y, guide_known).astype(image.dtype)
     size, shape = image.shape[1:], guide.shape[1:]
     known_shape = None
     if task.factor is not None:
@@ -194,11 +221,19 @@ def restore(
             f"{names[0]} is {size[0]} x {size[1]}, {names[1]} is {shape[0]} x {shape[1]}: want "
             "registered images of one size"
         )
-    options |= {"mask": known, "known_shape": known_shape, "factor": factor}
+    if guide_known is not None and "guide_mask" not in chosen.options:
+        guide, guide_known = fill_holes(guide, guide_known), None
+    options |= {
+        "mask": known, "guide_mask": guide_known, "known_shape": known_shape, "factor": factor
+    }  # fmt: skip
+    if known is not None and "mask" not in chosen.options:
+        _warn_of_filling(called, names[0], known)
+        image = _filled_by_the_model(task, image, guide, options)
     found, seconds = run_method(chosen, called, (image, guide), options)
+    made = form.returned(found.image)
     return Restoration(
-        image=form.returned(found.image),
-        base=None if found.base is None else form.returned(found.base),
+        image=made,
+        base=form.returned_base(found.base),
         common=form.returned_part(found.common),
         unique=form.returned_part(found.unique[0] if found.unique else None),
         method=called,
@@ -208,6 +243,30 @@ def restore(
         nonzero=found.nonzero,
         converged=found.converged,
         seconds=seconds,
+        value_range=form.values,
+        cut=form.cut[0] if form.cut else 0.0,
+    )
+
+
+def _filled_by_the_model(
+    task: Task, image: Floats, guide: Floats, options: dict[str, Any]
+) -> Floats:
+    """Fill the holes of x as the model does, or, where no dictionary comes with it, smoothly."""
+    known = options["mask"]
+    if task.name not in shipped_dictionaries():
+        return fill_holes(image, known)
+    model = SparseCoding(task)
+    given = ("mask", "known_shape", "sigma", "tol")
+    found = model(image, guide, **{name: options[name] for name in given})
+    return np.where(known > 0, image, found.image).astype(image.dtype)
+
+
+def _warn_of_filling(method: str, name: str, known: Floats) -> None:
+    share = 100 * float((known == 0).mean())
+    warnings.warn(
+        f"{method} takes no mask: the unknown pixels of {name} ({share:.2g} %) were filled by the "
+        "model first",
+        stacklevel=3,
     )
 
 

@@ -65,7 +65,9 @@ class SparseCoding:
                 "restoration needs a dictionary of 2 signals, this one has "
                 f"{self.dictionary.n_signals}"
             )
-        self.options = _CODING | ({"rule"} if fusion else {"mask", "known_shape", "sigma"})
+        self.options = _CODING | (
+            {"rule"} if fusion else {"mask", "guide_mask", "known_shape", "sigma"}
+        )
 
     def __call__(self, *images: Floats, **options: Any) -> MethodResult:
         """Restore or fuse; see `Method`."""
@@ -79,6 +81,7 @@ class SparseCoding:
         y: Floats,
         *,
         mask: Floats | None = None,
+        guide_mask: Floats | None = None,
         known_shape: tuple[int, int] | None = None,
         sigma: float | None = None,
         lam: Any = None,
@@ -98,7 +101,7 @@ class SparseCoding:
         model does not know that; afterwards it is back-projected
         (`mcsc.images.enlarging.back_project`). What that adds goes to the base.
         """
-        prepared = prepare_for_dictionary(x, y, self.dictionary, self.task, mask)
+        prepared = prepare_for_dictionary(x, y, self.dictionary, self.task, mask, guide_mask)
         chosen = self._lam(lam, sigma)
         base = prepared.base
         # With the base "input" target filters make what x lacks; x itself is missing in holes.
@@ -201,7 +204,12 @@ class SparseCoding:
 
 
 def prepare_for_dictionary(
-    x: Floats, y: Floats, dictionary: Dictionary, task: Task, mask: Floats | None = None
+    x: Floats,
+    y: Floats,
+    dictionary: Dictionary,
+    task: Task,
+    mask: Floats | None = None,
+    guide_mask: Floats | None = None,
 ) -> Prepared:
     """Make the signals of a dictionary, as its metadata say: see `prepare_restoration`.
 
@@ -218,6 +226,7 @@ def prepare_for_dictionary(
         strength=float(dictionary.metadata.get("strength", task.strength)),
         base=_base(dictionary, task),
         mask=mask,
+        guide_mask=guide_mask,
     )
 
 

@@ -112,7 +112,10 @@ class Task:
         Learning: filters of all channels of x together, of the guide's three channels.
     display : bool
         Values end at black and white, 0 and 1: what is beyond is cut off before it is measured.
-        Depth has no white.
+        Depth has no white: its range of values is that of what is known.
+    one_unit : bool
+        Fusion: the sources are in one unit, so that one range of values is that of all. CT and MR
+        are not.
     baselines : mapping of str to mapping
         Settings of baselines (`mcsc.baselines.table.BASELINES`) by their name, where their own
         defaults do not serve the task best.
@@ -144,6 +147,7 @@ class Task:
     joint: bool = False
     colour_guide: bool = False
     display: bool = True
+    one_unit: bool = True
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
     measured_by: tuple[str, ...] = ()
 
@@ -355,7 +359,7 @@ for _task in (
     ),
     Task(
         "medical", "Fusion of two kinds of medical images", "fusion",
-        (("t1", "t1gad", "ct"), ("t2",)), "medical", lam=0.02,
+        (("t1", "t1gad", "ct"), ("t2",)), "medical", lam=0.02, one_unit=False,
     ),
 ):  # fmt: skip
     TASKS.add(_task.name, _task)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
+
+from mcsc.backend.compiling import compiled
 
 _ZERO = np.float32(0)
 
 # reassoc lets the sum in `gate_maps` be vectorised.
-_jit: Any = njit(
-    nogil=True, cache=True, fastmath={"contract", "nsz", "reassoc"}, error_model="numpy"
-)
+_jit: Any = compiled(fastmath={"contract", "nsz", "reassoc"})
 
 
 def _widen(value: Any) -> Any:

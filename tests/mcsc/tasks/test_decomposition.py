@@ -74,9 +74,26 @@ def test_refusals():
         decompose([x, y * np.nan], labels=("a", "b"))
     with pytest.raises(ValueError, match="the mask of x is 0 everywhere"):
         decompose([x, y], masks=(np.zeros((20, 24)), None))
-    with pytest.raises(TypeError, match="x has dtype uint8"):
-        decompose([x.astype(np.uint8), y])
+    with pytest.raises(TypeError, match="x has dtype bool"):
+        decompose([x > 0, y])
     with pytest.raises(TypeError, match="lam must be a number"):
         decompose([x, y], lam="much")
     with pytest.raises(ValueError, match="signals lie on different grids"):
         decompose([x, y[:, :10]], strength=None)
+
+
+def test_parts_are_in_the_unit_of_their_image():
+    x, y = images()
+    plain = decompose([x, y], lam_relative=0.2)
+    found = decompose([2 + 5 * x, y], lam_relative=0.2)
+    values = found.value_ranges[0]
+    np.testing.assert_allclose([values.low, values.high], [2 + 5 * x.min(), 2 + 5 * x.max()])
+    np.testing.assert_allclose(found.parts[0].image, 2 + 5 * x, rtol=1e-5)
+    assert found.parts[0].rms < 0.6 * 5
+    given = decompose([2 + 5 * x, y], lam_relative=0.2, value_ranges=[(2, 7), None])
+    sums = [d.parts[0].reconstruction for d in (given, plain)]
+    np.testing.assert_allclose(sums[0], 2 + 5 * sums[1], atol=0.02)
+    without = decompose([2 + 5 * x, y], lam_relative=0.2, strength=None)
+    assert without.parts[0].rms < 3
+    with pytest.warns(UserWarning, match="the detail of y is .* times as strong as that of x"):
+        decompose([0.001 * x, y], lam_relative=0.2)

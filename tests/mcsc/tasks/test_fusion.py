@@ -154,8 +154,56 @@ def test_any_unit_there_and_back(focus):
     counts = fuse([4095 * s for s in sources], value_range=(0, 4095), **options)
     np.testing.assert_allclose(counts.image / 4095, plain.image, atol=2e-3)
     np.testing.assert_allclose(counts.unique[0] / 4095, plain.unique[0], atol=2e-3)
-    with pytest.warns(UserWarning, match=r"the median of sources\[1\] is .*: give value_range"):
-        fuse([sources[0], 4095 + sources[1]], "medical", method="mean")
+    with pytest.warns(UserWarning, match=r"the median of sources\[1\] is .*"):
+        fuse([sources[0], 4095 + sources[1]], "medical", method="mean", value_range=(0, 1))
+    with pytest.raises(ValueError, match="value_range holds 3 ranges for 2 sources"):
+        fuse(sources, "medical", method="mean", value_range=[(0, 1)] * 3)
+
+
+def test_twelve_bits_in_sixteen_are_as_good_as_eight():
+    scene = pair("multi-focus")
+    plain = fuse([scene.x, scene.y], "multi-focus", tol=0.05)
+    deep = [np.rint(4095 * s).astype(np.uint16) for s in (scene.x, scene.y)]
+    found = fuse(deep, "multi-focus", tol=0.05)
+    assert found.image.dtype == np.uint16
+    assert found.value_ranges[0].high == found.value_ranges[1].high == 4095
+    assert np.abs(found.image / 4095 - plain.image).mean() < 1e-3
+
+
+def test_each_kind_of_medical_image_has_its_range_and_the_first_one_gives_the_unit():
+    scene = pair("medical")
+    plain = fuse([scene.x, scene.y], "medical", method="mean").image
+    ct = np.rint(2000 * scene.x - 1000).astype(np.int16)
+    found = fuse([ct, scene.y], "medical", method="mean")
+    assert found.image.dtype == np.int16
+    unit = found.value_ranges[0]
+    low, high = float(ct.min()), float(ct.max())
+    assert (unit.low, unit.high) == (low, high)
+    back = ((scene.x + 0.5) * 1000 - 1000).astype(float)
+    assert np.abs(found.image - back).mean() < 1200
+    again = fuse([ct, scene.y], "medical", method="mean", value_range=[(-1000, 1000), (0, 1)])
+    np.testing.assert_allclose(again.image, 2000 * plain - 1000, atol=1)
+
+
+def test_what_one_source_lacks_the_others_give():
+    scene = pair("multi-focus")
+    known = np.ones(scene.x.shape[1:], bool)
+    known[:, :6] = False
+    frames = [np.where(known, scene.x, np.nan), scene.y]
+    whole = fuse([scene.x, scene.y], "multi-focus", tol=0.05)
+    for method in ("mcsc", "mean"):
+        options = {"tol": 0.05} if method == "mcsc" else {}
+        found = fuse(frames, "multi-focus", method=method, masks=(known, None), **options)
+        np.testing.assert_allclose(found.image[:, :, :4], scene.y[:, :, :4], atol=0.08)
+    found = fuse(frames, "multi-focus", masks=(known, None), tol=0.05)
+    assert not found.weights[0][:, :6].any()
+    assert np.abs(found.image - whole.image)[:, :, 16:].mean() < 0.01
+    with pytest.raises(ValueError, match=r"sources\[0\] holds NaN or Inf"):
+        fuse(frames, "multi-focus", method="mean")
+    with pytest.raises(TypeError, match="masks must be a list or tuple with an array or None for"):
+        fuse(frames, "multi-focus", masks=known)
+    with pytest.raises(TypeError, match="names must be a sequence of names"):
+        fuse(frames, "multi-focus", names="ab")
 
 
 def test_baselines_take_all_sources_at_once():

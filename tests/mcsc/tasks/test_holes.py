@@ -132,7 +132,11 @@ def test_unknown_values_without_a_mask_are_refused_with_advice():
         restore(x, guide, "depth-sr", mask=known)
     with pytest.raises(ValueError, match="the mask of x is 0 everywhere"):
         restore(x, guide, "depth-sr", mask=np.zeros_like(known))
-    with pytest.raises(
-        ValueError, match="the method guided-filter has no option mask; it has none"
-    ):
-        restore(np.nan_to_num(x), guide, "depth-sr", mask=known, method="guided-filter")
+
+
+def test_a_method_without_masks_gets_holes_filled_by_the_model(depth):
+    x, known, guide, target = holed()
+    with pytest.warns(UserWarning, match=r"guided-filter takes no mask: the unknown .* filled by"):
+        found = restore(np.nan_to_num(x), guide, "depth-sr", mask=known, method="guided-filter")
+    holes = enlarged(~known)
+    assert error(found.image, target, holes) < 2 * error(found.image, target, ~holes) + 5

@@ -120,7 +120,7 @@ def test_unknown_options_of_a_method_are_found_out():
     method = lambda x, y: x  # noqa: E731
     method.options = frozenset({"sigma", "speed"})
     scene = pair("flash-denoise")
-    with pytest.raises(ValueError, match="claims options speed; there are mask, known_shape, fac"):
+    with pytest.raises(ValueError, match="claims options speed; there are mask, guide_mask, known"):
         restore(scene.x, scene.y, "flash-denoise", method=method)
 
 

@@ -141,8 +141,57 @@ def test_any_unit_there_and_back(depth):
     np.testing.assert_allclose(metres.common / 6, plain.common, atol=2e-3)
     np.testing.assert_allclose(metres.unique / 6, plain.unique, atol=2e-3)
     np.testing.assert_allclose(metres.base + metres.common + metres.unique, metres.image, atol=1e-5)
-    with pytest.warns(UserWarning, match="its values are taken to range from 0 to 1: give value_r"):
-        restore(2 + 6 * small, guide, "depth-sr", dictionary=d)
+    found = restore(2 + 6 * small, guide, "depth-sr", dictionary=d, tol=1e-4)
+    assert found.value_range.low == (2 + 6 * small).min()
+    assert np.abs(found.image - metres.image).max() < 0.03 * 6
+
+
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"),
+    [("float32", 0.4, 6.0), ("uint16", 500, 4500), ("int16", -1000, 1000), (">f4", -3, -1)],
+)
+def test_a_result_is_in_the_unit_and_the_kind_of_what_came_in(dtype, low, high):
+    scene = pair("depth-sr", 54)
+    truth = low + (high - low) * scene.target
+    small = imresize(truth, 0.25).astype(dtype)
+    found = restore(small, scene.y, "depth-sr", tol=0.05)
+    assert found.image.dtype == np.dtype(dtype)
+    assert found.cut == 0
+    plain = restore(imresize(scene.target, 0.25), scene.y, "depth-sr", tol=0.05)
+    worst = np.abs(plain.image - scene.target).mean() * (high - low)
+    assert np.abs(found.image - truth).mean() < 1.2 * worst + (0.5 if high > 10 else 0)
+    assert found.common.dtype.kind == "f"
+
+
+def test_a_masked_array_is_unknown_where_it_is_masked():
+    scene = pair("depth-sr")
+    small = imresize(scene.target, 0.25)
+    hidden = np.zeros(small.shape, bool)
+    hidden[:, 4:8, 4:8] = True
+    holed = np.where(hidden, 0, small)
+    found = restore(np.ma.array(holed, mask=hidden), scene.y, "depth-sr", tol=0.05)
+    told = restore(holed, scene.y, "depth-sr", mask=~hidden, tol=0.05)
+    np.testing.assert_array_equal(found.image, told.image)
+
+
+def test_holes_of_the_guide_weigh_nothing():
+    scene = pair("depth-sr")
+    small = imresize(scene.target, 0.25)
+    known = np.ones(scene.y.shape[1:], bool)
+    known[20:28, 30:40] = False
+    options = {"guide_mask": known, "tol": 0.05}
+    found = restore(small, np.where(known, scene.y, np.nan), "depth-sr", **options)
+    other = restore(small, np.where(known, scene.y, 0), "depth-sr", **options)
+    np.testing.assert_array_equal(found.image, other.image)
+    plain = restore(small, scene.y, "depth-sr", tol=0.05)
+    assert np.abs(found.image - plain.image).mean() < 0.005
+    filled = restore(
+        small, np.where(known, scene.y, np.nan), "depth-sr", method="guided-filter",
+        guide_mask=known,
+    )  # fmt: skip
+    assert np.isfinite(filled.image).all()
+    with pytest.raises(ValueError, match=r"y holds NaN or Inf .*give a mask that is 0 there"):
+        restore(small, np.where(known, scene.y, np.nan), "depth-sr")
 
 
 def test_the_gpu_is_asked_for_by_the_solver():
@@ -306,8 +355,12 @@ def test_refusals_name_what_is_meant(x, y, task, options, message):
 def test_images_that_are_none_are_refused_by_name():
     small, guide, _ = small_pair((32, 32))
     names = {"names": ("a.tif", "b.jpg")}
-    with pytest.raises(TypeError, match=r"a\.tif has dtype uint8: images are arrays of floats"):
-        restore((255 * small).astype(np.uint8), guide, "depth-sr", **names)
+    with pytest.raises(TypeError, match=r"a\.tif has dtype bool: images are arrays of floats"):
+        restore(small > 0, guide, "depth-sr", **names)
+    with pytest.raises(TypeError, match=r"a\.tif must be an array, found list"):
+        restore(small.tolist(), guide, "depth-sr", **names)
+    with pytest.raises(TypeError, match=r"b\.jpg must be an array, found str"):
+        restore(small, "b.jpg", "depth-sr", **names)
     with pytest.raises(ValueError, match=r"b.jpg holds NaN or Inf \(3072 values\)"):
         restore(small, guide * np.nan, "depth-sr", **names)
     with pytest.raises(ValueError, match=r"a.tif has shape \(1, 1, 8, 8\); want \(H, W\) or"):

@@ -1,0 +1,50 @@
+"""Compilation of kernels by Numba, kept on disk where there is a place for it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+
+__all__ = ["compiled"]
+
+_told: list[str] = []
+
+
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Return the decorator `numba.njit` with these options, a disk cache, and without the GIL.
+
+    In an installation that cannot be written to, of a user without a home folder (containers,
+    modules of a cluster), Numba finds no place for its cache and refuses to compile. There kernels
+    are compiled anew by every process, and a warning says so once.
+
+    Parameters
+    ----------
+    **options
+        Of `numba.njit`.
+
+    Warns
+    -----
+    RuntimeWarning
+        There is no place for the cache.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        try:
+            return njit(nogil=True, cache=True, error_model="numpy", **options)(function)
+        except RuntimeError as error:
+            if "cannot cache function" not in str(error):
+                raise
+        if not _told:
+            _told.append(function.__name__)
+            warnings.warn(
+                "there is no folder in which compiled kernels could be kept: they are compiled "
+                "anew, which takes some seconds each time; NUMBA_CACHE_DIR may name one",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return njit(nogil=True, error_model="numpy", **options)(function)
+
+    return decorate

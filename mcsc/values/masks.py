@@ -1,0 +1,244 @@
+"""Masks: which pixels of an image are unknown, told by an array, by words or by a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backend import Array, is_array, to_numpy
+from ..errors import InvalidTypeError, InvalidValueError
+from ..images.files import Image, read_image
+from ..types import Floats
+
+__all__ = ["MASK_WORDS", "check_mask", "mask_of_words", "read_mask"]
+
+MASK_WORDS = {
+    "zeros": "pixels that are 0 in every channel",
+    "nan": "pixels that are NaN or Inf",
+    "nodata": "pixels of the value that the file calls unknown (GDAL_NODATA)",
+    "alpha": "transparent pixels",
+}
+"""What says which pixels are unknown; besides, a number stands for the pixels of that value, and
+anything else is the name of a mask file."""
+
+_LABELS = 0.25
+"""Integers whose largest is less than this share of the full scale are labels, not weights."""
+_INVERTED = 0.95
+_LOSSY = (".jpg", ".jpeg")
+
+
+def check_mask(name: str, mask: Array, shape: Sequence[int]) -> Floats:
+    """Return weights (1, H, W) or (C, H, W) of an image (C, H, W), NumPy, in [0, 1].
+
+    Parameters
+    ----------
+    name : str
+        What messages call the image.
+    mask : array
+        (H, W), (1, H, W) or (C, H, W): booleans, floats in [0, 1], or integers 0 and 1.
+    shape : (C, H, W)
+        Of the image.
+
+    Raises
+    ------
+    TypeError
+        It is no array of numbers.
+    ValueError
+        Its shape is another one, it is not within [0, 1], or a channel has no known pixel.
+    """
+    if not is_array(mask):
+        raise InvalidTypeError(f"the mask of {name} must be an array, found {type(mask).__name__}")
+    weights = to_numpy(mask)
+    if weights.dtype.kind not in "bfiu":
+        raise InvalidTypeError(f"the mask of {name} has dtype {weights.dtype}; want numbers")
+    found = weights.shape
+    weights = weights.reshape((1,) * (3 - weights.ndim) + found) if weights.ndim < 3 else weights
+    if weights.shape[1:] != tuple(shape[1:]) or weights.shape[0] not in (1, shape[0]):
+        raise InvalidValueError(
+            f"the mask of {name} has shape {found}, {name} {tuple(shape)}: want the same height "
+            "and width, and one channel or as many"
+        )
+    weights = weights.astype(np.float32)
+    if not ((weights >= 0) & (weights <= 1)).all():
+        raise InvalidValueError(
+            f"the mask of {name} holds values outside [0, 1]: weights are not scaled; for a mask "
+            "image write mask > 0"
+        )
+    if not (weights > 0).any(axis=(1, 2)).all():
+        raise InvalidValueError(f"the mask of {name} is 0 everywhere: no pixel is known")
+    return weights
+
+
+def mask_of_words(words: Sequence[str], image: Image) -> tuple[Floats | None, list[str]]:
+    """Return the weights that words give the pixels of an image that was read from a file.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Keys of `MASK_WORDS`, numbers, or names of mask files (see `read_mask`). Of several, a pixel
+        is unknown if any of them says so; weights multiply.
+    image : Image
+        As `mcsc.images.read_image` returns it, with ``keep_alpha=True``.
+
+    Returns
+    -------
+    mask : array, shape (1, H, W) or (C, H, W), or None
+        Weights in [0, 1], 0 where the image is unknown; None if all of it is known.
+    said : list of str
+        What people should know of how a mask file was understood.
+
+    Raises
+    ------
+    ValueError
+        The file of the image has no transparency or no value for unknown, though these are asked
+        for; a mask file cannot be read or does not fit; no pixel is known; or the image holds NaN
+        or Inf where it is known.
+    """
+    samples, path = image.samples, image.path
+    mask: Floats = np.ones((1, *samples.shape[1:]), np.float32)
+    said: list[str] = []
+    for word in words:
+        if word == "nan":
+            part = np.isfinite(samples).all(axis=0, keepdims=True).astype(np.float32)
+        elif word == "zeros":
+            part = (samples != 0).any(axis=0, keepdims=True).astype(np.float32)
+        elif word == "alpha":
+            # Fully opaque channels are not kept: then all is known.
+            part = np.ones_like(mask) if image.alpha is None else image.alpha
+        elif word == "nodata":
+            if image.nodata is None:
+                raise InvalidValueError(
+                    f"--mask nodata: {path} does not say which value is unknown; want a number, as "
+                    "--mask -9999"
+                )
+            part = _unlike(samples, image.nodata)
+        elif (number := _number(word)) is not None:
+            part = _unlike(samples, number)
+        else:
+            part, how = read_mask(word, samples, path)
+            said += [] if how is None else [how]
+        if not (part > 0).any(axis=(1, 2)).all():
+            raise InvalidValueError(f"--mask {word}: no pixel of {path} is known")
+        mask = mask * part
+    if not (mask > 0).any(axis=(1, 2)).all():
+        raise InvalidValueError(f"--mask: of {path} no pixel is known to {' and '.join(words)}")
+    wrong = ~np.isfinite(samples) & (mask > 0)
+    if wrong.any():
+        given = f"--mask {words[0]} says" if len(words) == 1 else "the masks say"
+        raise InvalidValueError(
+            f"{path} holds NaN or Inf where {given} that it is known; add --mask nan"
+        )
+    return (None if (mask == 1).all() else mask), said
+
+
+def read_mask(
+    file: str | Path, samples: NDArray[Any], path: str | Path
+) -> tuple[Floats, str | None]:
+    """Read the weights of an image from a mask file, as people have them.
+
+    Understood are white on black in any depth; 0 and 1, or labels of which 0 is unknown; floats in
+    [0, 1]; black and one colour, as of a palette; and grey values between, as weights (in JPEG,
+    which blurs them, known is what is nearer to white).
+
+    Parameters
+    ----------
+    file : path
+        Of the mask.
+    samples : array, shape (C, H, W)
+        Of the image.
+    path : path
+        Of the image, for messages.
+
+    Returns
+    -------
+    mask : array, shape (1, H, W) or (C, H, W)
+        Weights in [0, 1].
+    how : str or None
+        How it was understood, if not as weights of black to white.
+
+    Raises
+    ------
+    ValueError
+        It is of another size, holds other numbers, or seems to be inverted: the image is blank
+        where the mask says that it is known, and only there.
+    """
+    found = read_image(file)
+    if found.samples.shape[1:] != samples.shape[1:]:
+        raise InvalidValueError(
+            f"--mask {file} is {found.samples.shape[1]} x {found.samples.shape[2]}, {path} "
+            f"{samples.shape[1]} x {samples.shape[2]}: want the same size"
+        )
+    mask, how = _weights(found, len(samples))
+    if len(mask) not in (1, len(samples)):
+        raise InvalidValueError(
+            f"--mask {file} has {len(mask)} channels, {path} {len(samples)}: want one, or as many"
+        )
+    blank = (~np.isfinite(samples) | (samples == 0)).all(axis=0)
+    known = (mask > 0).all(axis=0)
+    if known.any() and not known.all():
+        among_known, among_unknown = float(blank[known].mean()), float(blank[~known].mean())
+        if among_known > _INVERTED and among_unknown < 1 - _INVERTED:
+            raise InvalidValueError(
+                f"--mask {file} seems to be inverted: {path} is blank where the mask says that it "
+                "is known; want 0 where it is unknown"
+            )
+    return mask, how
+
+
+def _weights(found: Image, channels: int) -> tuple[Floats, str | None]:
+    samples, file = found.samples, found.path
+    if not np.isfinite(samples).all() or (samples < 0).any():
+        raise InvalidValueError(f"--mask {file} holds NaN, Inf or negative weights")
+    if len(samples) > 1:
+        colours = np.unique(samples.reshape(len(samples), -1), axis=1)
+        if (samples == samples[:1]).all():
+            samples = samples[:1]
+        elif colours.shape[1] == 2 and not colours[:, 0].any():
+            return _labels(samples.any(axis=0, keepdims=True)), f"{file}: black is unknown"
+    largest = float(samples.max())
+    full = 1.0 if samples.dtype.kind == "f" else float(np.iinfo(samples.dtype).max)
+    if file.suffix.lower() in _LOSSY:
+        return _labels(samples > full / 2), None
+    levels = np.unique(samples)
+    if samples.dtype.kind == "f" and largest <= 1:
+        return samples.astype(np.float32), None
+    if len(levels) == 2 and levels[0] == 0 and largest != full:
+        return _labels(samples), f"{file}: 0 is unknown, {largest:g} is known"
+    if samples.dtype.kind == "f":
+        raise InvalidValueError(
+            f"--mask {file} holds floats up to {largest:g}; want weights in [0, 1], or 0 and one "
+            "other value"
+        )
+    if largest < _LABELS * full:
+        shown = ", ".join(f"{v:g}" for v in levels[:6]) + (", ..." if len(levels) > 6 else "")
+        return _labels(samples), f"{file}: labels {shown}: 0 is unknown"
+    return (samples / full).astype(np.float32), None
+
+
+def _labels(samples: NDArray[Any]) -> Floats:
+    return (samples != 0).astype(np.float32)
+
+
+def _unlike(samples: NDArray[Any], value: float) -> Floats:
+    """1 where any channel has another value, which may be NaN."""
+    if np.isnan(value):
+        same = np.isnan(samples)
+    else:
+        # Of float32 samples: the nearest of them is meant.
+        same = samples == np.asarray(value, np.float64).astype(
+            samples.dtype if samples.dtype.kind == "f" else np.float64
+        )
+    return (~same.all(axis=0, keepdims=True)).astype(np.float32)
+
+
+def _number(word: str) -> float | None:
+    if Path(word).exists():
+        return None
+    try:
+        return float(word)
+    except ValueError:
+        return None

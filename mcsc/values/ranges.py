@@ -1,0 +1,185 @@
+"""Ranges of values: which numbers of an image stand for the model's 0 and 1.
+
+The model, its dictionaries and its networks work on [0, 1]. Files and arrays hold metres as floats,
+millimetres in 16 bits, 12 bits of a camera in 16, Hounsfield units below zero. A `ValueRange` leads
+from the one to the other and back; `find_range` finds it where the user does not give it.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidValueError
+from ..types import Floats
+
+__all__ = ["ValueRange", "find_range", "quantised"]
+
+_BEYOND = 0.1
+"""Floats this far outside [0, 1] still are on that scale: enlarged images overshoot."""
+_DEVIATIONS = 6
+"""Of noise, for the same reason."""
+_BITS = (8, 10, 12, 14, 16, 24, 32)
+"""That cameras and scanners fill of a larger sample."""
+_FEW = 1e-3
+"""Share of the values at either end that should not decide about the range."""
+_CROWDED = 0.1
+"""Share of the range that all others lie in, from which on a warning is due."""
+
+
+@dataclass(frozen=True)
+class ValueRange:
+    """Values that stand for 0 and 1, in the unit of the caller."""
+
+    low: float = 0.0
+    high: float = 1.0
+
+    @classmethod
+    def of(cls, given: ValueRange | Sequence[float] | None) -> ValueRange:
+        """Return a checked range; None is [0, 1].
+
+        Raises
+        ------
+        ValueError
+            It is not two finite numbers, the first below the second.
+        """
+        if given is None:
+            return cls()
+        if isinstance(given, ValueRange):
+            given = (given.low, given.high)
+        try:
+            # A string is a sequence, too: "12" would be 1 and 2.
+            low, high = (math.nan, math.nan) if isinstance(given, str) else map(float, given)
+        except (TypeError, ValueError):
+            low = high = math.nan
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise InvalidValueError(
+                f"value_range must be two finite numbers (low, high), low < high; found {given!r}"
+            )
+        return cls(low, high)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is [0, 1], so that nothing is to be done."""
+        return self.low == 0 and self.high == 1
+
+    @property
+    def words(self) -> str:
+        """The two ends, for people: ``0 is 0.4, 1 is 6``."""
+        return f"0 is {self.low:.6g}, 1 is {self.high:.6g}"
+
+    def scaled(self, image: Floats) -> Floats:
+        """Bring values of the caller to [0, 1]."""
+        return image if self.is_plain else (image - self.low) / (self.high - self.low)
+
+    def restored(self, image: Floats) -> Floats:
+        """Bring values in [0, 1] back to the unit of the caller."""
+        return image if self.is_plain else self.low + (self.high - self.low) * image
+
+    def restored_part(self, part: Floats) -> Floats:
+        """The same for a part of an image that is added to another one."""
+        return part if self.is_plain else (self.high - self.low) * part
+
+
+def find_range(
+    images: Sequence[NDArray[Any]],
+    masks: Sequence[NDArray[Any] | None] | None = None,
+    *,
+    name: str = "the image",
+    display: bool = True,
+    sigma: float | None = None,
+    bits: int | None = None,
+) -> ValueRange:
+    """Find the one range of images of one unit.
+
+    Parameters
+    ----------
+    images : sequence of arrays, shape (C, H, W)
+        Of one dtype: integers, or floats.
+    masks : sequence of (array or None), optional
+        Weights; where one is 0 the value is no measurement. NaN and Inf never are.
+    name : str
+        What warnings call the images.
+    display : bool
+        Pictures, in which 0 is black: the range begins there (unless values are negative), and
+        integers fill as many bits as a camera has. Otherwise values are measurements, as of depth,
+        and the range is that of the known ones.
+    sigma : float, optional
+        Standard deviation of noise, of 255, by which floats in [0, 1] may lie outside.
+    bits : int, optional
+        Of an integer sample that are used, where a file says so.
+
+    Returns
+    -------
+    ValueRange
+        8 bits: 0 to 255. Floats about [0, 1]: just that. Everything else: as above.
+
+    Warns
+    -----
+    UserWarning
+        Few values stretch the range to ten times what all others need.
+    """
+    dtype = images[0].dtype
+    known = _known(images, masks)
+    if dtype.kind in "iu" and bits is not None and bits < 8 * dtype.itemsize:
+        return ValueRange(0, 2.0**bits - 1)
+    if dtype == np.uint8:
+        return ValueRange(0, 255)
+    if known.size == 0:  # refused elsewhere; nothing to scale
+        return ValueRange(0, float(np.iinfo(dtype).max)) if dtype.kind in "iu" else ValueRange()
+    low, high = float(known.min()), float(known.max())
+    if dtype.kind == "f":
+        beyond = _BEYOND + _DEVIATIONS * (sigma or 0.0) / 255
+        if -beyond <= low and high <= 1 + beyond:
+            return ValueRange()
+    elif display and low >= 0:
+        return ValueRange(0, 2.0 ** next(b for b in (*_BITS, 64) if high < 2.0**b) - 1)
+    if not display:
+        _warn_of_outliers(known, low, high, name)
+    if display:
+        low = min(low, 0.0)
+    if not high - low > 1e-6 * max(abs(low), abs(high)):  # a constant
+        low, high = (low, 2 * low) if low > 0 else (2 * low, 0.0) if low < 0 else (0.0, 1.0)
+    return ValueRange(low, high)
+
+
+def quantised(values: NDArray[Any], dtype: Any) -> tuple[NDArray[Any], float]:
+    """Round values to integers of a dtype, those beyond its ends to these.
+
+    Returns
+    -------
+    samples : array of that dtype
+    cut : float
+        Share of the values that lay beyond an end, by more than rounding.
+    """
+    info = np.iinfo(dtype)
+    rounded = np.rint(values.astype(np.float64))
+    cut = float(np.mean((rounded < info.min) | (rounded > info.max)))
+    return np.clip(rounded, info.min, info.max).astype(dtype), cut
+
+
+def _known(
+    images: Sequence[NDArray[Any]], masks: Sequence[NDArray[Any] | None] | None
+) -> NDArray[Any]:
+    found = []
+    for image, mask in zip(images, masks or [None] * len(images), strict=True):
+        known = np.isfinite(image) if image.dtype.kind == "f" else np.ones(image.shape, bool)
+        found.append(image[known if mask is None else known & (mask > 0)].ravel())
+    return found[0] if len(found) == 1 else np.concatenate(found)
+
+
+def _warn_of_outliers(known: NDArray[Any], low: float, high: float, name: str) -> None:
+    first, last = np.quantile(known[:: max(1, known.size // 1_000_000)], (_FEW, 1 - _FEW))
+    if 0 < last - first < _CROWDED * (high - low):
+        warnings.warn(
+            f"values of {name} lie between {first:.6g} and {last:.6g}, but for a few from "
+            f"{low:.6g} to {high:.6g}, which stretch its range: if these are no measurements, mask "
+            "them; otherwise give the range of the others",
+            stacklevel=3,
+        )
