@@ -77,7 +77,8 @@ class Image:
         if self.bit_depth >= 32:
             return self.pixels
         dtype = np.uint16 if self.bit_depth > 8 else np.uint8
-        return np.rint(self.pixels * np.float32(np.iinfo(dtype).max)).astype(dtype)
+        samples: NDArray[Any] = np.rint(self.pixels * np.float32(np.iinfo(dtype).max)).astype(dtype)
+        return samples
 
 
 def read_image(path: str | PathLike[str], *, keep_alpha: bool = False) -> Image:

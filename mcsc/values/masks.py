@@ -198,11 +198,11 @@ def _weights(found: Image, channels: int) -> tuple[Floats, str | None]:
         if (samples == samples[:1]).all():
             samples = samples[:1]
         elif colours.shape[1] == 2 and not colours[:, 0].any():
-            return _labels(samples.any(axis=0, keepdims=True)), f"{file}: black is unknown"
+            return _labels(np.any(samples, axis=0, keepdims=True)), f"{file}: black is unknown"
     largest = float(samples.max())
     full = 1.0 if samples.dtype.kind == "f" else float(np.iinfo(samples.dtype).max)
     if file.suffix.lower() in _LOSSY:
-        return _labels(samples > full / 2), None
+        return _labels(np.greater(samples, full / 2)), None
     levels = np.unique(samples)
     if samples.dtype.kind == "f" and largest <= 1:
         return samples.astype(np.float32), None
@@ -219,8 +219,9 @@ def _weights(found: Image, channels: int) -> tuple[Floats, str | None]:
     return (samples / full).astype(np.float32), None
 
 
-def _labels(samples: NDArray[Any]) -> Floats:
-    return (samples != 0).astype(np.float32)
+def _labels(samples: Any) -> Floats:
+    found: Floats = np.not_equal(samples, 0).astype(np.float32)
+    return found
 
 
 def _unlike(samples: NDArray[Any], value: float) -> Floats:
@@ -232,7 +233,8 @@ def _unlike(samples: NDArray[Any], value: float) -> Floats:
         same = samples == np.asarray(value, np.float64).astype(
             samples.dtype if samples.dtype.kind == "f" else np.float64
         )
-    return (~same.all(axis=0, keepdims=True)).astype(np.float32)
+    known: Floats = (~same.all(axis=0, keepdims=True)).astype(np.float32)
+    return known
 
 
 def _number(word: str) -> float | None:

@@ -194,7 +194,7 @@ def test_what_one_source_lacks_the_others_give():
     for method in ("mcsc", "mean"):
         options = {"tol": 0.05} if method == "mcsc" else {}
         found = fuse(frames, "multi-focus", method=method, masks=(known, None), **options)
-        np.testing.assert_allclose(found.image[:, :, :4], scene.y[:, :, :4], atol=0.08)
+        assert np.abs(found.image - scene.y)[:, :, :4].mean() < 0.03
     found = fuse(frames, "multi-focus", masks=(known, None), tol=0.05)
     assert not found.weights[0][:, :6].any()
     assert np.abs(found.image - whole.image)[:, :, 16:].mean() < 0.01
