@@ -265,5 +265,9 @@ def _shares(weights: Floats, known: Sequence[Floats | None]) -> Floats:
             for k in known
         ]
     )
-    total = (weights * there).sum(axis=0)
-    return np.where(total > 0, weights * there / np.where(total > 0, total, 1), weights)
+    if there.all():
+        return weights
+    # Where a rule chose what was filled in, it is due to those who know it.
+    shares = np.where((weights * there).sum(axis=0) > 0, weights * there, there)
+    total = shares.sum(axis=0)
+    return np.where(total > 0, shares / np.where(total > 0, total, 1), weights)
