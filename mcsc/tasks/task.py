@@ -167,7 +167,7 @@ class Task:
         check_number(self._field("strength"), self.strength)
         for name in ("lam", "guide_weight"):
             check_number(self._field(name), getattr(self, name))
-        for name in ("joint", "colour_guide", "display"):
+        for name in ("joint", "colour_guide", "display", "one_unit"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidTypeError(
                     f"{self._field(name)} must be True or False, found {getattr(self, name)!r}"

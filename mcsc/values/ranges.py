@@ -21,8 +21,8 @@ from ..types import Floats
 
 __all__ = ["ValueRange", "find_range", "quantised"]
 
-_BEYOND = 0.1
-"""Floats this far outside [0, 1] still are on that scale: enlarged images overshoot."""
+_BEYOND = 0.5
+"""Floats this far outside [0, 1] still are on that scale: enlarged and noisy images overshoot."""
 _DEVIATIONS = 6
 """Of noise, for the same reason."""
 _BITS = (8, 10, 12, 14, 16, 24, 32)
