@@ -13,6 +13,7 @@ from .errors import InvalidTypeError, InvalidValueError
 from .types import Floats
 
 __all__ = [
+    "check_callback",
     "check_choice",
     "check_floats",
     "check_image",
@@ -54,6 +55,12 @@ def check_number(name: str, given: Any, *, zero: bool = False) -> float:
     raise InvalidValueError(
         f"{name} must be a finite number {'>=' if zero else '>'} 0, found {given!r}"
     )
+
+
+def check_callback(given: Any) -> None:
+    """Refuse what cannot be called; None is no callback."""
+    if given is not None and not callable(given):
+        raise InvalidTypeError(f"callback must be callable, found {type(given).__name__}")
 
 
 def check_choice(name: str, given: Any, literal: Any) -> None:

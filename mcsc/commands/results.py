@@ -172,7 +172,7 @@ def write_parts(folder: Path | None, parts: dict[str, Floats | None], method: st
 
 
 def tell(out: Path, found: Restoration | Fusion) -> None:
-    """Say what was made, and leave with status 1 if it did not converge."""
+    """Say what was made; leave with status 130 after Ctrl-C, and 1 if it did not converge."""
     words = [f"{found.image.shape[-2]} x {found.image.shape[-1]}"]
     if found.lam is not None:
         words.append(f"lam {options.lam_words(found.lam)}")
@@ -182,7 +182,7 @@ def tell(out: Path, found: Restoration | Fusion) -> None:
         words.append(f"certified gap {found.gap:.1e}")
     click.echo(f"{out}: {', '.join([*words, f'{found.seconds:.1f} s'])}")
     if not found.converged:
-        click.get_current_context().exit(1)
+        click.get_current_context().exit(130 if found.stopped == "interrupted" else 1)
 
 
 def show_progress() -> bool:

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import check_callback
 from ..model.dictionary import Dictionary
 from .checkpoint import Checkpoint
 from .history import LearningHistory, LearningProgress, Stop
 from .images import Images
 from .options import LearnOptions, Settings
 from .targets import NoActiveCodeError, TargetFit, fit_targets
-from .watch import Stopped, check_callback, watching
+from .watch import Stopped, watching
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import check_number, check_whole
+from ..checks import check_callback, check_number, check_whole
 from ..errors import InvalidTypeError, InvalidValueError
 from ..model.dictionary import Dictionary
 from ..model.lam import plain_lam
@@ -28,7 +28,7 @@ from ..types import Boundary, Kind
 from .history import LearningProgress, Stop
 from .images import Images
 from .options import LearnOptions
-from .watch import Stopped, Watch, check_callback, watching
+from .watch import Stopped, Watch, watching
 from .windows import Window, batches, cover, draw
 
 VALIDATION = 0.2

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-from ..errors import InvalidTypeError
 from ..model.codes import Codes
 from ..progress import ProgressBar
 from ..solvers.driver import Interrupt, asks_to_stop, deferred_interrupt
@@ -83,12 +82,6 @@ class Watch:
         if result.stopped == "interrupted":
             raise Stopped("interrupted")
         return result.codes
-
-
-def check_callback(callback: Any) -> None:
-    """Refuse what cannot be called; None is no callback."""
-    if callback is not None and not callable(callback):
-        raise InvalidTypeError(f"callback must be callable, found {type(callback).__name__}")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, is_array, move_to_cuda
-from ..checks import check_choice, check_number, check_whole, is_number
+from ..checks import check_callback, check_choice, check_number, check_whole, is_number
 from ..errors import InvalidTypeError, InvalidValueError, OutOfMemoryError
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
@@ -44,10 +44,7 @@ class Options:
         share = self.inner_tol
         if share is not None and not (is_number(share) and 0 < share < 1):
             raise InvalidValueError(f"inner_tol must be between 0 and 1, found {share!r}")
-        if self.callback is not None and not callable(self.callback):
-            raise InvalidTypeError(
-                f"callback must be callable, found {type(self.callback).__name__}"
-            )
+        check_callback(self.callback)
 
     def _own(self) -> dict[str, Any]:
         """The given ones of the options that only some solvers have."""

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
 
 from ..model.dictionary import Dictionary
 from ..model.reconstruction import Parts, reconstruct, signal_parts
+from ..progress import ProgressBar
+from ..solvers.driver import Callback, deferred_interrupt
 from ..solvers.front import solve
-from ..solvers.result import ConvergenceWarning, Result
+from ..solvers.result import ConvergenceWarning, Result, Stop
 from ..types import Device, Floats
 
-__all__ = ["Coded", "Made", "SolverFunction", "code"]
+__all__ = ["Coded", "CodingOptions", "Made", "SolverFunction", "code"]
 
 Made: TypeAlias = Literal["restoration", "fusion", "signals"]
 """What is made of codes: Eq. 3, Eq. 4, or the signals themselves."""
@@ -36,6 +37,17 @@ _OVERLAP = 6
 """Of tiles, in filters: where they meet, codes of one have died out for the other."""
 
 
+class CodingOptions(TypedDict, total=False):
+    """How to code, as `code` takes it; what a method hands on."""
+
+    tol: float
+    max_iter: int | None
+    device: Device
+    tile: int | None
+    callback: Callback | None
+    progress: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Coded:
     """Images of the codes: Points 1 to 4 of Fig. 2, (N, C, H, W)."""
@@ -46,11 +58,14 @@ class Coded:
     models: tuple[Floats, ...]
     """What the codes make of each signal, if that was asked for; otherwise empty."""
     gap: float
-    """Certified relative duality gap, the largest of all tiles."""
+    """Certified relative duality gap, the largest of all tiles; 1, that of codes of zero, if some
+    were not reached."""
     nonzeros: int
     coefficients: int
     seconds: float
     converged: bool
+    stopped: Stop
+    """Why the solver stopped, where it stopped first for another reason than that it was done."""
     tiles: int
 
     @property
@@ -68,8 +83,10 @@ def code(
     masks: tuple[Floats | None, ...] | None = None,
     models: bool = False,
     tol: float = 1e-2,
+    max_iter: int | None = None,
     device: Device = "auto",
     tile: int | None = None,
+    callback: Callback | None = None,
     progress: bool = False,
     solver: SolverFunction = solve,
 ) -> Coded:
@@ -77,8 +94,14 @@ def code(
 
     Parameters
     ----------
-    signals, dictionary, lam, masks, tol, device, progress
+    signals, dictionary, lam, masks, tol, device
         As in `mcsc.solve`; masks have four axes.
+    max_iter : int, optional
+        Iterations at most, a tile.
+    callback : callable, optional
+        As in `mcsc.solve`; to stop means to stop all tiles.
+    progress : bool
+        Show progress bars on standard error: of the tiles, if there are several, and of the gap.
     made : {"restoration", "fusion", "signals"}
         Which target: the first two as in `mcsc.reconstruct`; "signals" reconstructs each signal's
         own unique part and the strongest of the common parts, for fusion without target filters.
@@ -87,7 +110,14 @@ def code(
     tile : int, optional
         Side of the tiles; images with a longer side are cut. Default: about 700 pixels.
     solver : callable
-        What makes the codes: called as `mcsc.solve`, with the arguments above.
+        What makes the codes: called as `mcsc.solve`, with the arguments above; with `max_iter` and
+        `callback` only where they are given.
+
+    Returns
+    -------
+    Coded
+        Ctrl-C, or the callback, returns what there is: codes are zero in tiles that were not
+        reached.
 
     Notes
     -----
@@ -107,46 +137,67 @@ def code(
     together = max(1, _PIXELS // largest)
     groups = [slice(n, min(n + together, samples)) for n in range(0, samples, together)]
     total: dict[str, Any] = {}  # images, or None where a part does not exist
-    gap, nonzeros, coefficients, converged = 0.0, 0, 0, True
+    gap, nonzeros, coefficients, done = 0.0, 0, 0, 0
+    stopped: Stop = "converged"
     pieces = [(g, r, c) for g in groups for r in rows for c in cols]
-    for number, (group, (top, bottom), (left, right)) in enumerate(pieces, 1):
-        part = tuple(np.ascontiguousarray(s[group, :, top:bottom, left:right]) for s in signals)
-        if progress and len(pieces) > 1:
-            print(f"part {number} of {len(pieces)}", file=sys.stderr)
-        window = (group, slice(top, bottom), slice(left, right))
-        known = None if masks is None else tuple(_cut(m, *window) for m in masks)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            result = solver(
-                part, dictionary, lam, masks=known, tol=tol, device=device, progress=progress
+    given = {"max_iter": max_iter, "callback": callback}
+    options = {name: value for name, value in given.items() if value is not None}
+    several = progress and len(pieces) > 1
+    with (
+        deferred_interrupt() as interrupt,
+        ProgressBar("tiles", total=len(pieces), shown=several) as bar,
+    ):
+        for group, (top, bottom), (left, right) in pieces:
+            part = tuple(np.ascontiguousarray(s[group, :, top:bottom, left:right]) for s in signals)
+            window = (group, slice(top, bottom), slice(left, right))
+            known = None if masks is None else tuple(_cut(m, *window) for m in masks)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                result = solver(
+                    part, dictionary, lam, masks=known, tol=tol, device=device, progress=progress,
+                    **options,
+                )  # fmt: skip
+            weight = np.outer(
+                _ramp(top, bottom, height, overlap), _ramp(left, right, width, overlap)
             )
-        if result.stopped == "interrupted":
-            raise KeyboardInterrupt
-        weight = np.outer(_ramp(top, bottom, height, overlap), _ramp(left, right, width, overlap))
-        for name, image in _parts(result, dictionary, made, models).items():
-            if image is None:
-                total[name] = None
-                continue
-            if name not in total:
-                total[name] = np.zeros((samples, image.shape[1], height, width))
-            total[name][group, :, top:bottom, left:right] += weight * image
-        gap = max(gap, result.gap)
-        nonzeros += result.codes.nnz
-        coefficients += result.codes.size
-        converged &= result.converged
-    _warn_if_nothing_is_coded(nonzeros, coefficients, samples * height * width, lam, signals)
+            for name, image in _parts(result, dictionary, made, models).items():
+                if image is None:
+                    total[name] = None
+                    continue
+                if name not in total:
+                    total[name] = np.zeros((samples, image.shape[1], height, width))
+                total[name][group, :, top:bottom, left:right] += weight * image
+            gap = max(gap, result.gap)
+            nonzeros += result.codes.nnz
+            coefficients += result.codes.size
+            done += 1
+            bar.advance()
+            if not result.converged and stopped == "converged":
+                stopped = result.stopped
+            if result.stopped in ("callback", "interrupted"):
+                stopped = result.stopped
+                break
+            if interrupt.asked and done < len(pieces):
+                stopped = "interrupted"
+                break
+    if done < len(pieces):
+        # Of codes of zero no more is known than that the dual value is not negative.
+        gap = max(gap, 1.0)
+    if stopped == "converged":
+        _warn_if_nothing_is_coded(nonzeros, coefficients, samples * height * width, lam, signals)
     dtype = signals[0].dtype
-    done: dict[str, Any] = {k: None if v is None else v.astype(dtype) for k, v in total.items()}
+    images: dict[str, Any] = {k: None if v is None else v.astype(dtype) for k, v in total.items()}
     return Coded(
-        image=done["image"],
-        common=done["common"],
-        unique=tuple(done[f"unique{m}"] for m in range(dictionary.n_signals)),
-        models=tuple(done[f"model{m}"] for m in range(len(signals)) if f"model{m}" in done),
+        image=images["image"],
+        common=images["common"],
+        unique=tuple(images[f"unique{m}"] for m in range(dictionary.n_signals)),
+        models=tuple(images[f"model{m}"] for m in range(len(signals)) if f"model{m}" in images),
         gap=gap,
         nonzeros=nonzeros,
         coefficients=coefficients,
         seconds=time.perf_counter() - started,
-        converged=converged,
+        converged=stopped == "converged",
+        stopped=stopped,
         tiles=len(rows) * len(cols),
     )
 

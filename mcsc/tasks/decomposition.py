@@ -16,6 +16,7 @@ from ..model.dictionary import Dictionary
 from ..model.problem import lambda_max
 from ..model.reconstruction import signal_parts
 from ..model.starter import dct_dictionary
+from ..solvers.driver import Callback
 from ..solvers.front import solve
 from ..solvers.result import Result
 from ..types import Boundary, Device, Floats, Lam
@@ -119,6 +120,7 @@ def decompose(
     max_iter: int | None = None,
     device: Device = "auto",
     announce: Callable[[Lam, float], None] | None = None,
+    callback: Callback | None = None,
     progress: bool = False,
 ) -> Decomposition:
     """Take registered images apart: low-pass part, common part, and the unique part of each.
@@ -147,7 +149,7 @@ def decompose(
         Of the low-pass split, in squared pixels; None: no split.
     labels : sequence of str, optional
         What titles and messages call the images. Default: x, y; x1, x2, ... of more than two.
-    method, boundary, tol, max_iter, device, progress
+    method, boundary, tol, max_iter, device, callback, progress
         As in `mcsc.solve`.
     announce : callable, optional
         Called with lam and lambda_max before the long part.
@@ -218,7 +220,7 @@ def decompose(
         announce(chosen, largest)
     result = solve(
         detail, dictionary, chosen, method=method, boundary=boundary, tol=tol, masks=weights,
-        device=device, max_iter=max_iter, progress=progress,
+        device=device, max_iter=max_iter, callback=callback, progress=progress,
     )  # fmt: skip
     parts = []
     for m, part in enumerate(signal_parts(result.codes, dictionary, boundary=boundary)):

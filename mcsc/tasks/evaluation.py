@@ -5,25 +5,31 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from ..checks import check_callback, check_whole
 from ..errors import InvalidValueError
 from ..files import write_json, write_text
 from ..model.dictionary import Dictionary
+from ..progress import ProgressBar
+from ..solvers.driver import Callback, deferred_interrupt
 from ..types import Device, Floats
-from .fusion import fuse
+from .fusion import Fusion, fuse
 from .methods import methods_by_name
 from .protocol import TOL, Method
-from .restoration import restore
+from .restoration import Restoration, restore
 from .scenes import Reader, find_scenes, name_of
 from .task import Task, get_task
 
 __all__ = ["Evaluation", "Row", "evaluate"]
+
+
+Ending: TypeAlias = Literal["completed", "callback", "interrupted"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,8 @@ class Evaluation:
     task: str
     measures: tuple[str, ...]
     rows: list[Row] = field(default_factory=list)
+    stopped: Ending = "completed"
+    """What ended it; rows are missing if that was Ctrl-C or the callback."""
 
     def methods(self) -> list[str]:
         """Names in the order in which they were run."""
@@ -75,6 +83,7 @@ class Evaluation:
         """Write everything; what JSON has no number for, as the PSNR of equal images, is null."""
         content = {
             "task": self.task,
+            "stopped": self.stopped,
             "rows": [row.__dict__ for row in self.rows],
             "mean": {method: self.mean(method) for method in self.methods()},
             **extra,
@@ -91,8 +100,11 @@ def evaluate(
     weights_file: str | PathLike[str] | None = None,
     sigma: float | None = None,
     tol: float = TOL,
+    max_iter: int | None = None,
     device: Device = "auto",
     seed: int = 0,
+    callback: Callback | None = None,
+    progress: bool = False,
     each: Callable[[Row, Floats, Floats, Floats, Floats | None], None] | None = None,
 ) -> Evaluation:
     """Run methods on scenes and measure what comes out.
@@ -116,16 +128,21 @@ def evaluate(
         Of a method of another package.
     sigma : float, optional
         Denoising: standard deviation of the noise, of 255. Default: the task's.
-    tol, device
+    tol, max_iter, device
         As in `restore`, for the methods that have such an option.
     seed : int
         Of the noise; scene number n has the seed plus n.
+    callback : callable, optional
+        As in `restore`, for the methods that have such an option; to stop means to stop all.
+    progress : bool
+        Show progress bars on standard error: of the runs, and of methods that have one.
     each : callable, optional
         Called after every run with the row, x, y, the result and the truth (None in fusion).
 
     Returns
     -------
     Evaluation
+        Ctrl-C, or the callback, returns the rows that were done.
 
     Raises
     ------
@@ -141,6 +158,9 @@ def evaluate(
     True
     """
     task = get_task(task)
+    check_callback(callback)
+    if max_iter is not None:
+        check_whole("max_iter", max_iter)
     if sigma is not None and task.sigma is None:
         raise InvalidValueError(f"sigma is for denoising, not for {task.name}")
     if isinstance(methods, Mapping):
@@ -155,25 +175,37 @@ def evaluate(
         scenes = find_scenes(scenes, task)
     level = task.sigma if sigma is None else sigma
     found = Evaluation(task.name, tuple(m.name for m in task.measures))
-    for number, reader in enumerate(scenes):
-        x, y, truth = _inputs(task, reader, level, seed + number)
-        for name, method in chosen.items():
-            options: dict[str, Any] = {
-                option: value
-                for option, value in (("tol", tol), ("device", device))
-                if option in method.options
-            }
-            if truth is None:
-                made: Any = fuse((x, y), task, method=method, **options)
-            else:
-                made = restore(x, y, task, method=method, sigma=level, **options)
-            reference = (x, y) if truth is None else truth
-            shown = np.clip(made.image, 0, 1) if task.display else made.image
-            values = {m.name: float(m.function(shown, reference)) for m in task.measures}
-            row = Row(name_of(reader, number), name, values, made.seconds)
-            found.rows.append(row)
-            if each is not None:
-                each(row, x, y, made.image, truth)
+    given = {
+        "tol": tol, "max_iter": max_iter, "device": device, "callback": callback,
+        "progress": progress,
+    }  # fmt: skip
+    total = len(scenes) * len(chosen)
+    with (
+        deferred_interrupt() as interrupt,
+        ProgressBar("runs", total=total, shown=progress) as bar,
+    ):
+        for number, reader in enumerate(scenes):
+            x, y, truth = _inputs(task, reader, level, seed + number)
+            for name, method in chosen.items():
+                options: Any = {o: value for o, value in given.items() if o in method.options}
+                made: Restoration | Fusion
+                if truth is None:
+                    made = fuse((x, y), task, method=method, **options)
+                else:
+                    made = restore(x, y, task, method=method, sigma=level, **options)
+                if made.stopped in ("callback", "interrupted"):
+                    # What it measures is the interruption.
+                    return replace(found, stopped=made.stopped)
+                reference = (x, y) if truth is None else truth
+                shown = np.clip(made.image, 0, 1) if task.display else made.image
+                values = {m.name: float(m.function(shown, reference)) for m in task.measures}
+                row = Row(name_of(reader, number), name, values, made.seconds)
+                found.rows.append(row)
+                bar.advance(f"{row.scene}, {name}")
+                if each is not None:
+                    each(row, x, y, made.image, truth)
+                if interrupt.asked and len(found.rows) < total:
+                    return replace(found, stopped="interrupted")
     return found
 
 

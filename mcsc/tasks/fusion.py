@@ -12,6 +12,8 @@ import numpy as np
 from ..backend import Array, is_array, namespace, to_numpy
 from ..errors import InvalidTypeError, InvalidValueError
 from ..model.dictionary import Dictionary
+from ..solvers.driver import Callback
+from ..solvers.result import Stop
 from ..types import Device, Floats, Lam
 from ..values.forms import ImageForm, plain_array
 from ..values.holes import fill_from_others
@@ -55,6 +57,8 @@ class Fusion:
     """Share of coefficients that are not zero, over all pairs."""
     converged: bool
     """False if a gap stayed above what was asked for; a method without codes is always done."""
+    stopped: Stop | None
+    """Why the solver stopped, as `mcsc.Result` says; None where there is none."""
     seconds: float
     """Of the method."""
     value_ranges: tuple[ValueRange, ...]
@@ -74,10 +78,12 @@ def fuse(
     rule: str | None = None,
     lam: Any = None,
     tol: float = TOL,
+    max_iter: int | None = None,
     masks: Sequence[Array | None] | None = None,
     value_range: Any = None,
     device: Device = "auto",
     tile: int | None = None,
+    callback: Callback | None = None,
     progress: bool = False,
     names: Sequence[str] | None = None,
 ) -> Fusion:
@@ -98,7 +104,7 @@ def fuse(
     dictionary : Dictionary or path, optional
         Of the method "mcsc": filters for two signals of one channel. Default: those that come with
         the package.
-    method, weights_file, lam, tol, device, tile, progress
+    method, weights_file, lam, tol, max_iter, device, tile, callback, progress
         As in `restore`.
     rule : str, optional
         Of the method "mcsc": one of `mcsc.tasks.RULES`. Default: what the dictionary's metadata
@@ -116,6 +122,8 @@ def fuse(
     Returns
     -------
     Fusion
+        Ctrl-C returns what there is, and ``stopped`` says so: sources that were not reached have no
+        share in the image.
 
     Raises
     ------
@@ -171,8 +179,8 @@ def fuse(
     forms = _in_range(forms, arrays, known, value_range, one_unit=task.one_unit)
     form = replace(forms[0], axes=max(f.axes for f in forms))
     options = {
-        "rule": rule, "lam": lam, "tol": tol, "device": form.device(device), "tile": tile,
-        "progress": progress,
+        "rule": rule, "lam": lam, "tol": tol, "max_iter": max_iter, "device": form.device(device),
+        "tile": tile, "callback": callback, "progress": progress,
     }  # fmt: skip
     check_options(chosen, called, options)
     images = [f.taken(*one) for f, *one in zip(forms, arrays, known, strict=True)]
@@ -202,6 +210,7 @@ def fuse(
         gap=found.gap,
         nonzero=found.nonzero,
         converged=found.converged,
+        stopped=found.stopped,
         seconds=seconds,
         value_ranges=tuple(f.values for f in forms),
         cut=form.cut[0] if form.cut else 0.0,

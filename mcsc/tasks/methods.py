@@ -9,10 +9,10 @@ from os import PathLike, fspath
 from typing import Any, TypeAlias
 
 from ..baselines.table import BASELINES, Baseline
-from ..checks import check_choice, check_number, check_whole
+from ..checks import check_callback, check_choice, check_number, check_whole
 from ..errors import InvalidTypeError, InvalidValueError
 from ..model.dictionary import Dictionary
-from ..solvers.result import ConvergenceWarning
+from ..solvers.result import ConvergenceWarning, Stop
 from ..tables import Table
 from ..types import Device, Floats
 from .protocol import METHOD_OPTIONS, TOL, Method, MethodResult
@@ -43,6 +43,13 @@ OWN = "mcsc"
 _CIRCUMSTANCES = frozenset({"known_shape", "factor", "sigma", "progress"})
 _DEFAULTS: dict[str, tuple[Any, ...]] = {"tol": (TOL,), "device": ("auto", "cpu")}
 """What asks for nothing that a method could lack."""
+
+
+_WHY: dict[Stop | None, str] = {
+    "interrupted": ", interrupted",
+    "callback": ", stopped by the callback",
+    "max_iter": ", at its most iterations",
+}
 
 
 def _own(task: Task, dictionary: Dictionary | File | None) -> SparseCoding:
@@ -199,6 +206,9 @@ def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
         )
     check_number("tol", options["tol"])
     check_choice("device", options["device"], Device)
+    check_callback(options["callback"])
+    if options["max_iter"] is not None:
+        check_whole("max_iter", options["max_iter"])
     if options["tile"] is not None:
         check_whole("tile", options["tile"])
     for option, value in options.items():
@@ -225,8 +235,9 @@ def run_method(
         found = MethodResult(found)
     if not found.converged:
         gap = "" if found.gap is None else f": the certified gap is {found.gap:.1e}"
+        why = _WHY.get(found.stopped, "")
         warnings.warn(
-            f"{name} did not converge to tol = {options['tol']:g}{gap}",
+            f"{name} did not converge to tol = {options['tol']:g}{why}{gap}",
             ConvergenceWarning,
             stacklevel=3,
         )

@@ -6,6 +6,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..solvers.result import Stop
 from ..types import Floats, Lam
 
 __all__ = ["METHOD_OPTIONS", "TOL", "Method", "MethodResult"]
@@ -14,8 +15,8 @@ TOL = 1e-2
 """Certified gap that `restore` and `fuse` ask for by default."""
 
 METHOD_OPTIONS = (
-    "mask", "guide_mask", "known_shape", "factor", "sigma", "lam", "tol", "rule", "device", "tile",
-    "progress",
+    "mask", "guide_mask", "known_shape", "factor", "sigma", "lam", "tol", "max_iter", "rule",
+    "device", "tile", "callback", "progress",
 )  # fmt: skip
 """Names of the options that a method may have; see `Method`."""
 
@@ -45,6 +46,8 @@ class MethodResult:
     """Share of coefficients that are not zero; None without codes."""
     converged: bool = True
     """False if it stopped before it was done."""
+    stopped: Stop | None = None
+    """Why it stopped, as `mcsc.Result` says; None without codes."""
 
 
 class Method(Protocol):
@@ -76,12 +79,17 @@ class Method(Protocol):
         Weight of the l1 norm; None: the method's own.
     tol : float
         Certified relative gap to stop at.
+    max_iter : int or None
+        Iterations of the solver at most, a tile; None: the solver's own.
     rule : str or None
         Fusion rule; None: the method's own.
     device : {"auto", "cpu", "cuda"}
         Where to compute.
     tile : int or None
         Side of the tiles that large images are cut into; None: the method's own.
+    callback : callable or None
+        Called with a `mcsc.Progress` at every evaluation of the certificate; a true value or
+        StopIteration asks to stop and to return what there is, as Ctrl-C does.
     progress : bool
         Show a progress bar on standard error.
 

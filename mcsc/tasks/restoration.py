@@ -15,6 +15,8 @@ from ..errors import InvalidValueError
 from ..images.enlarging import enlarge, find_factor, is_sharp
 from ..images.split import fill_holes
 from ..model.dictionary import Dictionary
+from ..solvers.driver import Callback
+from ..solvers.result import Stop
 from ..types import Device, Floats, Lam
 from ..values.forms import ImageForm, plain_array
 from ..values.ranges import ValueRange
@@ -55,6 +57,8 @@ class Restoration:
     """Share of coefficients that are not zero."""
     converged: bool
     """False if the gap stayed above what was asked for; a method without codes is always done."""
+    stopped: Stop | None
+    """Why the solver stopped, as `mcsc.Result` says; None where there is none."""
     seconds: float
     """Of the method."""
     value_range: ValueRange
@@ -78,9 +82,11 @@ def restore(
     sigma: float | None = None,
     lam: Any = None,
     tol: float = TOL,
+    max_iter: int | None = None,
     value_range: ValueRange | tuple[float, float] | None = None,
     device: Device = "auto",
     tile: int | None = None,
+    callback: Callback | None = None,
     progress: bool = False,
     names: tuple[str, str] = ("x", "y"),
 ) -> Restoration:
@@ -126,6 +132,8 @@ def restore(
     tol : float
         Certified relative duality gap of the codes. From the default down, measures of real scenes
         change by less than 0.1 %.
+    max_iter : int, optional
+        Iterations of the solver at most, a tile.
     value_range : (low, high), optional
         Values of x that stand for 0 and 1: depth in metres or millimetres, counts of a camera. The
         result is in the unit of x. Default: found by `mcsc.values.ranges.find_range`: [0, 1] for
@@ -134,6 +142,9 @@ def restore(
         Where codes are computed; "auto": where x is.
     tile : int, optional
         Side of the tiles that large images are cut into. Default: chosen by the memory.
+    callback : callable, optional
+        Called with a `mcsc.Progress` at every evaluation of the certificate; a true value or
+        StopIteration stops, and what there is is returned.
     progress : bool
         Show a progress bar on standard error.
     names : (str, str)
@@ -142,7 +153,9 @@ def restore(
     Returns
     -------
     Restoration
-        ``image`` has the size of y and the channels, axes, dtype and array library of x.
+        ``image`` has the size of y and the channels, axes, dtype and array library of x. Ctrl-C
+        returns what there is, and ``stopped`` says so: where nothing was coded yet, the image is
+        its base.
 
     Raises
     ------
@@ -195,7 +208,8 @@ def restore(
     guide_known = None if guide_mask is None else guide_form.weights(guide_mask, y.shape)
     options = {
         "mask": known if "mask" in chosen.options else None, "sigma": sigma, "lam": lam, "tol": tol,
-        "device": form.device(device), "tile": tile, "progress": progress,
+        "max_iter": max_iter, "device": form.device(device), "tile": tile, "callback": callback,
+        "progress": progress,
     }  # fmt: skip
     check_options(chosen, called, options)
     if value_range is None:
@@ -242,6 +256,7 @@ def restore(
         gap=found.gap,
         nonzero=found.nonzero,
         converged=found.converged,
+        stopped=found.stopped,
         seconds=seconds,
         value_range=form.values,
         cut=form.cut[0] if form.cut else 0.0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -13,18 +13,20 @@ from ..images.enlarging import back_project
 from ..images.split import lowpass_split
 from ..model.dictionary import Dictionary
 from ..model.lam import plain_lam
+from ..solvers.driver import deferred_interrupt
 from ..solvers.front import solve
-from ..types import Base, Device, Floats, Lam
-from .coding import Coded, SolverFunction, code
+from ..solvers.result import Stop
+from ..types import Base, Floats, Lam
+from .coding import Coded, CodingOptions, SolverFunction, code
 from .preparation import Prepared, prepare_restoration
-from .protocol import TOL, MethodResult
+from .protocol import MethodResult
 from .rules import RULES, Blend, CodedPair, Rule
 from .shipped import shipped_dictionary
 from .task import Task
 
 __all__ = ["SparseCoding", "checked_lam", "lam_of", "prepare_for_dictionary"]
 
-_CODING = frozenset({"lam", "tol", "device", "tile", "progress"})
+_CODING = frozenset({"lam", *CodingOptions.__annotations__})
 
 
 class SparseCoding:
@@ -85,10 +87,7 @@ class SparseCoding:
         known_shape: tuple[int, int] | None = None,
         sigma: float | None = None,
         lam: Any = None,
-        tol: float = TOL,
-        device: Device = "auto",
-        tile: int | None = None,
-        progress: bool = False,
+        **how: Unpack[CodingOptions],
     ) -> MethodResult:
         """Restore x with the guide y; arguments as in `Method`.
 
@@ -108,8 +107,7 @@ class SparseCoding:
         lacking = mask is not None and _base(self.dictionary, self.task) == "input"
         coded = code(
             prepared.signals, self.dictionary, chosen, "restoration", masks=prepared.masks,
-            models=lacking, tol=tol, device=device, tile=tile, progress=progress,
-            solver=self.solver,
+            models=lacking, solver=self.solver, **how,
         )  # fmt: skip
         if lacking:
             assert mask is not None
@@ -131,6 +129,7 @@ class SparseCoding:
             gap=coded.gap,
             nonzero=coded.nonzero,
             converged=coded.converged,
+            stopped=coded.stopped,
         )
 
     def fuse(
@@ -139,10 +138,7 @@ class SparseCoding:
         *,
         rule: str | None = None,
         lam: Any = None,
-        tol: float = TOL,
-        device: Device = "auto",
-        tile: int | None = None,
-        progress: bool = False,
+        **how: Unpack[CodingOptions],
     ) -> MethodResult:
         """Fuse sources, all of 1 or of 3 channels; arguments as in `Method`.
 
@@ -150,7 +146,8 @@ class SparseCoding:
         -----
         The detail of the sources' lumas is coded jointly, and the rule makes an image of it. More
         than two sources are fused one after the other, the result so far being one of the pair.
-        The weights are those of all sources nevertheless, as the shares multiply.
+        The weights are those of all sources nevertheless, as the shares multiply. Stopped on the
+        way, those that were not reached have no share in the image.
         """
         name = rule or str(self.dictionary.metadata.get("rule", self.task.rule))
         applied = RULES.find(name)
@@ -159,19 +156,30 @@ class SparseCoding:
         weights: Floats | None = np.ones((1, *fused.shape[1:]))
         unique: list[Floats | None] = []
         every: list[Coded] = []
-        for image in sources[1:]:
-            coded, blend = self._fuse_pair(
-                (fused, image), applied, chosen, tol=tol, device=device, tile=tile,
-                progress=progress,
-            )  # fmt: skip
-            every.append(coded)
-            alone = [None if u is None else u[0] for u in coded.unique]
-            unique += alone[1:] if unique else alone
-            fused = blend.image.astype(dtype)
-            if blend.weights is None or weights is None:
-                weights = None
-            else:
-                weights = np.concatenate([weights * blend.weights[:1], blend.weights[1:]])
+        stopped: Stop = "converged"
+        with deferred_interrupt() as interrupt:
+            for image in sources[1:]:
+                coded, blend = self._fuse_pair((fused, image), applied, chosen, how)
+                every.append(coded)
+                alone = [None if u is None else u[0] for u in coded.unique]
+                unique += alone[1:] if unique else alone
+                fused = blend.image.astype(dtype)
+                if blend.weights is None or weights is None:
+                    weights = None
+                else:
+                    weights = np.concatenate([weights * blend.weights[:1], blend.weights[1:]])
+                if not coded.converged and stopped == "converged":
+                    stopped = coded.stopped
+                left = len(sources) - 1 - len(every)
+                if coded.stopped in ("callback", "interrupted"):
+                    stopped = coded.stopped
+                    break
+                if interrupt.asked and left:
+                    stopped = "interrupted"
+                    break
+        unique += [None] * left
+        if weights is not None and left:  # of sources that were not reached
+            weights = np.concatenate([weights, np.zeros((left, *weights.shape[1:]))])
         return MethodResult(
             image=fused,
             base=blend.base.astype(dtype),
@@ -182,7 +190,8 @@ class SparseCoding:
             lam=chosen,
             gap=max(c.gap for c in every),
             nonzero=sum(c.nonzeros for c in every) / sum(c.coefficients for c in every),
-            converged=all(c.converged for c in every),
+            converged=stopped == "converged",
+            stopped=stopped,
         )
 
     def _lam(self, given: Any, sigma: float | None = None) -> Lam:
@@ -191,14 +200,14 @@ class SparseCoding:
         return checked_lam(given, self.dictionary)
 
     def _fuse_pair(
-        self, pair: tuple[Floats, Floats], rule: Rule, lam: Lam, **options: Any
+        self, pair: tuple[Floats, Floats], rule: Rule, lam: Lam, how: CodingOptions
     ) -> tuple[Coded, Blend]:
         first, second = (ycbcr(i)[:1] if len(i) == 3 else i for i in pair)
         strength = float(self.dictionary.metadata.get("strength", self.task.strength))
         splits = (lowpass_split(first, strength), lowpass_split(second, strength))
         coded = code(
             (splits[0].high[None], splits[1].high[None]), self.dictionary, lam,
-            "fusion" if rule.targets else "signals", models=True, solver=self.solver, **options,
+            "fusion" if rule.targets else "signals", models=True, solver=self.solver, **how,
         )  # fmt: skip
         return coded, rule.function(CodedPair(pair, (first, second), splits, coded, strength))
 

@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from mcsc.checks import check_whole
+from mcsc.checks import check_callback, check_whole
 from mcsc.errors import InvalidTypeError, InvalidValueError, MissingExtraError
 from mcsc.types import Device
 
@@ -149,8 +149,7 @@ def train(
         raise InvalidValueError("patience must be >= 1, and needs validation scenes")
     if resume and folder is None:
         raise InvalidValueError("resume needs the folder with the checkpoint")
-    if callback is not None and not callable(callback):
-        raise InvalidTypeError(f"callback must be callable, found {type(callback).__name__}")
+    check_callback(callback)
     checkpoint_every = check_whole("checkpoint_every", checkpoint_every)
     workers = check_whole("workers", workers, least=0)
     if devices != "auto":
