@@ -43,9 +43,7 @@ with torch.no_grad():
     c, (u, v) = net.codes(torch.from_numpy(x[None]), torch.from_numpy(y[None]))
 with warnings.catch_warnings():  # one sweep is far from the optimum, and says so
     warnings.simplefilter("ignore", mcsc.ConvergenceWarning)
-    sweep = mcsc.solve(
-        (x, y), dictionary, 0.05, method="alternating", max_iter=1, inner_steps=4
-    )
+    sweep = mcsc.solve((x, y), dictionary, 0.05, method="alternating", max_iter=1, inner_steps=4)
 print(f"largest difference of the common codes: {np.abs(c.numpy() - sweep.codes.common).max():.1e}")
 
 

@@ -149,6 +149,3 @@ class Backend:
     def available_memory(self) -> int | None:
         """Bytes that can still be allocated, None if unknown."""
         return None
-
-    def synchronise(self) -> None:
-        """Wait until the device has done all that was asked of it."""

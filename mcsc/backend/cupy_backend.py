@@ -146,7 +146,3 @@ class CupyBackend(Backend):
         """Free bytes on the current device, those in CuPy's pool included."""
         free, _ = cupy.cuda.runtime.memGetInfo()
         return int(free) + int(cupy.get_default_memory_pool().free_bytes())
-
-    def synchronise(self) -> None:
-        """Wait for the current device."""
-        cupy.cuda.Device().synchronize()

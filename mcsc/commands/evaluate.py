@@ -89,7 +89,8 @@ def evaluate(
     """Measure methods on the scenes in DIR.
 
     Restoration: the first image of a scene is the truth, the input is made from it; RMSE is of 255,
-    over the whole image. Fusion: no truth is needed.
+    over the whole image. Fusion: no truth is needed. Ctrl-C writes the table as far as it is, and
+    ends with status 130.
 
     \b
     mcsc evaluate --task depth-sr photos/ --method bicubic,mcsc
@@ -143,7 +144,9 @@ def evaluate(
 
         level = task.sigma if sigma is None else sigma
         result.write_json(json_path, sigma=level, seed=seed, tol=tol, versions=versions())
-    if report is not None:
+    if report is not None and pictures:
         from .report import report_of_evaluation
 
         report_of_evaluation(report, task, result, pictures)
+    if result.stopped == "interrupted":
+        click.get_current_context().exit(130)

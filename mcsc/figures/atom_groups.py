@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ..backend import to_numpy
 from ..errors import InvalidTypeError
-from ..model.codes import Codes, Coordinates
 from ..model.dictionary import Dictionary, embed
 from ..types import Floats
 from .drawing import TITLE_SIZE, Sheet
@@ -20,12 +19,8 @@ __all__ = [
     "SEAM",
     "AtomGroup",
     "atom_groups",
-    "atom_use",
-    "check_codes",
     "check_dictionary",
-    "coordinates",
     "group_caption",
-    "group_use",
 ]
 
 # Pixels: an atom is enlarged by a whole number to about _SIDE a side, its neighbour in a tile lies
@@ -103,53 +98,6 @@ def atom_groups(dictionary: Dictionary, use: NDArray[np.float64] | None) -> list
     return out
 
 
-def atom_use(codes: Codes, dictionary: Dictionary) -> NDArray[np.float64]:
-    """How much every map is used: the sum of the magnitudes of its coefficients.
-
-    Parameters
-    ----------
-    codes : Codes
-        Of any number of samples.
-    dictionary : Dictionary
-        That the codes belong to.
-
-    Returns
-    -------
-    array (K,)
-        Common maps first, then each signal's unique ones: the order of `Dictionary.groups`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        An argument is something else, or the two do not fit.
-    """
-    check_codes(codes, dictionary)
-    return group_use(coordinates(codes), dictionary)
-
-
-def group_use(parts: dict[str, Coordinates], dictionary: Dictionary) -> NDArray[np.float64]:
-    """The same of nonzeros by the group's name."""
-    total = np.zeros(dictionary.n_maps)
-    for group in dictionary.groups:
-        part = parts[group.name]
-        values = np.abs(part.value).astype(np.float64)
-        total[group.maps] = np.bincount(part.map, values, len(group.bank))
-    return total
-
-
-def coordinates(codes: Codes, sample: int | None = None) -> dict[str, Coordinates]:
-    """The nonzeros of each code group, of all samples or one, in NumPy."""
-    common, unique = codes.coordinates()
-    found = {"common": common} | {f"unique[{m}]": part for m, part in enumerate(unique)}
-    out = {}
-    for name, part in found.items():
-        if part is not None:
-            arrays = [to_numpy(a) for a in part]
-            keep = slice(None) if sample is None else arrays[0] == sample
-            out[name] = Coordinates(*(a[keep] for a in arrays))
-    return out
-
-
 def group_caption(sheet: Sheet, group: AtomGroup, left: float, bottom: float) -> None:
     """Write what a group is, in bold, and how many atoms of which banks it has."""
     count, _, size, _ = group.banks[0].shape
@@ -164,14 +112,6 @@ def group_caption(sheet: Sheet, group: AtomGroup, left: float, bottom: float) ->
     after = left + (extent.width + 12) / figure.dpi
     style = {"fontsize": TITLE_SIZE, "color": "0.3", "va": "bottom"}
     sheet.text(words, after, bottom, **style)
-
-
-def check_codes(codes: Any, dictionary: Any) -> None:
-    """Refuse what is no codes of a dictionary."""
-    if not isinstance(codes, Codes):
-        raise InvalidTypeError(f"codes must be mcsc.Codes, found {type(codes).__name__}")
-    check_dictionary(dictionary)
-    codes.maps_for(dictionary)
 
 
 def check_dictionary(dictionary: Any) -> None:

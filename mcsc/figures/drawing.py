@@ -145,6 +145,15 @@ class Sheet:
         at = left / self.width, 1 - top / self.height
         return self.figure.text(*at, _drawable(text), parse_math=False, **style)
 
+    def unknown_note(self, known: NDArray[np.bool_], left: float, top: float, at: str) -> None:
+        """Say what the colour of unknown pixels means, and how many there are, if there are any.
+
+        `at` is the part of the text that lies at `left`: "left" or "center".
+        """
+        if not known.all():
+            words = f"■ unknown: {100 * (1 - known.mean()):.2g} %"
+            self.text(words, left, top, color=UNKNOWN, fontsize=TICK_SIZE, va="top", ha=at)
+
     def colour_bar(self, drawn: Any, left: float, top: float, width: float) -> None:
         """Draw the scale of a picture, with its ends and, if there is one, its zero."""
         low, high = drawn.get_clim()

@@ -50,7 +50,7 @@ def dictionary_figure(
     dictionary : Dictionary
         Banks of three channels are drawn in colour, others by the mean of their channels.
     use : array (K,), optional
-        How much each map is used, as `atom_use` counts: atoms are then drawn from the most
+        How much each map is used, as `mcsc.Learned.use` counts: atoms are then drawn from the most
         used to the least, each over a bar of that length; unused ones are faded.
 
     Returns

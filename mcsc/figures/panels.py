@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,10 +14,8 @@ from .drawing import (
     MAGNITUDE,
     SIGNED,
     STRIP,
-    TICK_SIZE,
     TITLE,
     UNDER,
-    UNKNOWN,
     WIDTH,
     Columns,
     Sheet,
@@ -78,10 +76,7 @@ def decomposition_figure(signals: Sequence[SignalParts]) -> Figure:
         known = signal.known_pixels
         limits = grey_range(signal.image[signal.known])
         sheet.picture(signal.image, place["signal"], shortened(signal.label), limits, known)
-        if not known.all():
-            text = f"■ unknown: {100 * (1 - known.mean()):.2g} %"
-            style: Any = {"color": UNKNOWN, "fontsize": TICK_SIZE, "va": "top"}
-            sheet.text(text, columns.left(0), under, **style)
+        sheet.unknown_note(known, columns.left(0), under, "left")
         if signal.low is not None:
             sheet.picture(signal.low, place["low"], "low-pass", limits)
 

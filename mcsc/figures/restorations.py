@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,8 @@ from .drawing import (
     MAGNITUDE,
     SIGNED,
     STRIP,
-    TICK_SIZE,
     TITLE,
     UNDER,
-    UNKNOWN,
     WIDTH,
     Columns,
     Sheet,
@@ -91,8 +89,5 @@ def restoration_figure(
     for column, (name, plane) in enumerate(planes.items(), start=2):
         drawn = sheet.plane(plane, columns.box(column, second), name, SIGNED, (-limit, limit))
     sheet.colour_bar(drawn, columns.left(2) + 0.5 * _BETWEEN_BARS, under, wide)
-    if not shown.all():
-        words = f"■ unknown: {100 * (1 - shown.mean()):.2g} %"
-        style: Any = {"color": UNKNOWN, "fontsize": TICK_SIZE, "ha": "center", "va": "top"}
-        sheet.text(words, 0.5 * WIDTH, under, **style)
+    sheet.unknown_note(shown, 0.5 * WIDTH, under, "center")
     return sheet.figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from inspect import signature
 
 import numpy as np
@@ -14,6 +15,7 @@ from mcsc.cli import cli
 from mcsc.images.files import read_image, write_image
 from mcsc.images.resize import imresize
 from mcsc.synthetic import scenes
+from mcsc.tasks import METHODS
 
 SMALL = (
     "--common", "6", "--unique", "6", "--filter-size", "6", "--passes", "2", "--windows", "8",
@@ -95,6 +97,29 @@ def test_evaluate_prints_and_writes_the_table(depth, tmp_path):
     assert sorted(p.name for p in (tmp_path / "images").iterdir()) == [
         "s0_bicubic.png", "s0_mcsc.png", "s1_bicubic.png", "s1_mcsc.png"
     ]  # fmt: skip
+
+
+def test_evaluate_writes_what_it_has_after_ctrl_c(depth, tmp_path):
+    def halting(x, y):
+        signal.raise_signal(signal.SIGINT)
+        return x
+
+    halting.options = frozenset()
+    METHODS.add("halting", lambda task, weights: halting)
+    try:
+        result = run(
+            "evaluate", "--task", "depth-sr", depth, "--method", "bicubic,halting", "--json",
+            tmp_path / "t.json", "--csv", tmp_path / "t.csv",
+        )  # fmt: skip
+    finally:
+        METHODS.remove("halting")
+    assert result.exit_code == 130
+    content = json.loads((tmp_path / "t.json").read_text())
+    assert content["stopped"] == "interrupted"
+    assert [(row["scene"], row["method"]) for row in content["rows"]] == [
+        ("s0", "bicubic"), ("s0", "halting")
+    ]  # fmt: skip
+    assert len((tmp_path / "t.csv").read_text().splitlines()) == 5
 
 
 def test_fuse_keeps_colour_and_depth_of_bits(focus, tmp_path):

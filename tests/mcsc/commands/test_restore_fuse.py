@@ -211,9 +211,17 @@ def test_a_baseline_writes_an_image_a_page_and_no_parts(folder, tmp_path):
     assert read_image(tmp_path / "o.png").pixels.shape == (1, 96, 96)
 
 
-def test_not_converged_is_a_warning_and_status_1(folder, tmp_path):
+@pytest.mark.parametrize(
+    ("stopped", "said", "status"),
+    [
+        (None, "", 1),
+        ("max_iter", ", at its most iterations", 1),
+        ("interrupted", ", interrupted", 130),
+    ],
+)
+def test_not_converged_is_a_warning_and_a_status(folder, tmp_path, stopped, said, status):
     def hasty(x, y, *, tol):
-        return MethodResult(x, gap=0.5, converged=False)
+        return MethodResult(x, gap=0.5, converged=False, stopped=stopped)
 
     hasty.options, hasty.name = frozenset({"tol"}), "hasty"
     METHODS.add("hasty", lambda task, weights: hasty)
@@ -222,9 +230,9 @@ def test_not_converged_is_a_warning_and_status_1(folder, tmp_path):
         done = run("restore", folder / "small.png", folder / "rgb.png", *words)
     finally:
         METHODS.remove("hasty")
-    assert done.exit_code == 1
+    assert done.exit_code == status
     assert done.stderr == (
-        "mcsc: warning: hasty did not converge to tol = 0.01: the certified gap is 5.0e-01\n"
+        f"mcsc: warning: hasty did not converge to tol = 0.01{said}: the certified gap is 5.0e-01\n"
     )
     assert (tmp_path / "o.png").exists()
 

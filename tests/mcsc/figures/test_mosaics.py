@@ -7,20 +7,11 @@ import PIL.Image
 import pytest
 
 import mcsc
-from mcsc.figures.atom_groups import atom_use
-from mcsc.figures.atoms import atom_figure
 from mcsc.figures.drawing import save_figure
 from mcsc.figures.mosaics import dictionary_figure
 from tests.helpers import make_dictionary
 
 BLUE = (0x00, 0x72, 0xB2)
-
-
-def make_codes(dictionary, shape=(24, 30), samples=1, seed=0, density=0.02):
-    rng = np.random.default_rng(seed)
-    maps = rng.standard_normal((samples, dictionary.n_maps, *shape))
-    maps *= rng.random(maps.shape) < density
-    return mcsc.Codes.from_stacked(maps, dictionary)
 
 
 def pixels(figure, tmp_path, dpi=100):
@@ -39,13 +30,6 @@ def mosaics(figure):
 
 def blue(image):
     return (np.asarray(image)[..., :3] == BLUE).all(axis=-1)
-
-
-def test_use_is_the_sum_of_magnitudes_in_the_order_of_the_groups():
-    dictionary = make_dictionary(common=3, unique=(2, 4))
-    codes = make_codes(dictionary, samples=2)
-    wanted = np.abs(codes.stacked(dictionary)).sum(axis=(0, 2, 3))
-    np.testing.assert_allclose(atom_use(codes, dictionary), wanted)
 
 
 def test_a_mosaic_for_each_group(tmp_path):
@@ -112,7 +96,6 @@ def test_other_numbers_of_signals(signals, tmp_path):
     figure = dictionary_figure(dictionary)
     assert len(figure.axes) == (1 if signals == 1 else 4)
     pixels(figure, tmp_path)
-    assert len(atom_figure(make_codes(dictionary), dictionary, top=2).axes) > 0
 
 
 def test_banks_of_different_sizes(tmp_path):
@@ -125,11 +108,8 @@ def test_banks_of_different_sizes(tmp_path):
 @pytest.mark.parametrize(("count", "size"), [(1, 3), (16, 16), (64, 5), (200, 8)])
 def test_nothing_leaves_the_figure_or_overlaps(count, size):
     dictionary = make_dictionary(common=count, unique=(count, max(count // 3, 1)), size=size)
-    codes = make_codes(dictionary, shape=(40, 40), density=0.05)
-    for figure in (
-        dictionary_figure(dictionary, atom_use(codes, dictionary)),
-        atom_figure(codes, dictionary, top=5),
-    ):
+    use = np.random.default_rng(0).random(dictionary.n_maps)
+    for figure in (dictionary_figure(dictionary), dictionary_figure(dictionary, use)):
         figure.draw_without_rendering()
         renderer = figure.canvas.get_renderer()
         ticks = [
@@ -150,43 +130,6 @@ def test_nothing_leaves_the_figure_or_overlaps(count, size):
                 assert min(wide, high) < 1, i
 
 
-def test_parts_of_all_atoms_add_up_to_the_signals_parts():
-    dictionary = make_dictionary(common=3, unique=(2, 1), size=4)
-    codes = make_codes(dictionary, samples=2)
-    for boundary in ("zero", "periodic"):
-        figure = atom_figure(codes, dictionary, top=3, sample=1, boundary=boundary)
-        drawn = [np.asarray(ax.images[0].get_array()) for ax in figure.axes if ax.images]
-        pictures = [a for a in drawn if a.shape == (24, 30)]
-        # Of each common atom both signals, then the unique ones of x, then of y.
-        common_x, common_y = sum(pictures[0:6:2]), sum(pictures[1:6:2])
-        x, y = mcsc.signal_parts(codes, dictionary, boundary=boundary)
-        np.testing.assert_allclose(common_x, x.common[1, 0], atol=1e-12)
-        np.testing.assert_allclose(common_y, y.common[1, 0], atol=1e-12)
-        np.testing.assert_allclose(sum(pictures[6:8]), x.unique[0][1, 0], atol=1e-12)
-        np.testing.assert_allclose(sum(pictures[8:]), y.unique[1][1, 0], atol=1e-12)
-
-
-def test_atoms_stand_in_the_order_of_their_share(tmp_path):
-    dictionary = make_dictionary(common=4, unique=2)
-    codes = make_codes(dictionary)
-    figure = atom_figure(codes, dictionary, top=3)
-    shares = [float(t.split()[0]) for t in texts(figure) if t.endswith("%")]
-    assert shares[:3] == sorted(shares[:3], reverse=True)
-    assert len(shares) == 3 + 2 + 2
-    use = atom_use(codes, dictionary)[:4]
-    assert shares[0] == pytest.approx(100 * use.max() / use.sum(), rel=0.05)
-    assert pixels(figure, tmp_path).std() > 5
-
-
-def test_groups_without_codes_are_left_out():
-    dictionary = make_dictionary(common=3, unique=2)
-    maps = np.zeros((1, 7, 16, 16))
-    maps[0, 1, 5, 5] = 1.0
-    figure = atom_figure(mcsc.Codes.from_stacked(maps, dictionary), dictionary)
-    assert "common to x and y" in texts(figure)
-    assert "unique to x" not in texts(figure)
-
-
 def test_pyplot_is_not_loaded():
     loaded = "matplotlib.pyplot" in sys.modules
     dictionary_figure(make_dictionary())
@@ -202,21 +145,5 @@ def test_refused_use(use):
 
 
 def test_refusals():
-    dictionary = make_dictionary()
-    codes = make_codes(dictionary)
     with pytest.raises(TypeError, match="dictionary must be"):
         dictionary_figure(np.zeros(3))
-    with pytest.raises(TypeError, match="codes must be"):
-        atom_figure(np.zeros(3), dictionary)
-    with pytest.raises(TypeError, match="dictionary must be"):
-        atom_use(codes, None)
-    with pytest.raises(ValueError, match="the dictionary has"):
-        atom_use(codes, make_dictionary(common=5))
-    for top in (0, 17, 1.5):
-        with pytest.raises(ValueError, match="top must be"):
-            atom_figure(codes, dictionary, top=top)
-    with pytest.raises(ValueError, match="sample must be a whole number from 0 to 0"):
-        atom_figure(codes, dictionary, sample=1)
-    empty = mcsc.Codes.from_stacked(np.zeros((1, 7, 16, 16)), dictionary)
-    with pytest.raises(ValueError, match="all zero"):
-        atom_figure(empty, dictionary)
