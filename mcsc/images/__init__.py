@@ -9,6 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .cameras.calibration import read_calibration
+    from .cameras.camera import Camera
+    from .cameras.gathering import Gathered, gather
+    from .cameras.reprojection import Reprojection, Rig, reproject
     from .colour import luma_full, luma_studio, rgb, ycbcr
     from .files import Image, ImageFileError, read_image, write_image, write_samples
     from .formats.metadata import Metadata
@@ -17,19 +21,26 @@ if TYPE_CHECKING:
     from .split import LowpassSplit, fill_holes, lowpass_split
 
 __all__ = [
+    "Camera",
+    "Gathered",
     "Image",
     "ImageFileError",
     "LowpassSplit",
     "Metadata",
     "Pair",
+    "Reprojection",
+    "Rig",
     "degrade",
     "fill_holes",
+    "gather",
     "imresize",
     "lowpass_split",
     "luma_full",
     "luma_studio",
     "motorcycle",
+    "read_calibration",
     "read_image",
+    "reproject",
     "rgb",
     "write_image",
     "write_samples",
@@ -37,6 +48,10 @@ __all__ = [
 ]
 
 _HOME = {
+    "cameras.calibration": ("read_calibration",),
+    "cameras.camera": ("Camera",),
+    "cameras.gathering": ("Gathered", "gather"),
+    "cameras.reprojection": ("Reprojection", "Rig", "reproject"),
     "colour": ("luma_full", "luma_studio", "rgb", "ycbcr"),
     "files": ("Image", "ImageFileError", "read_image", "write_image", "write_samples"),
     "formats.metadata": ("Metadata",),
