@@ -10,10 +10,10 @@ Names are loaded on first use, so that the command line's help does not wait for
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mcsc import __version__
+from mcsc.lazy import loading
 
 if TYPE_CHECKING:
     from .network.accelerated import Accelerated, accelerate
@@ -58,12 +58,7 @@ _HOME = {
     "training.train": ("Trained", "train"),
 }
 
-
-def __getattr__(name: str) -> Any:
-    for module, names in _HOME.items():
-        if name in names:
-            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = loading(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

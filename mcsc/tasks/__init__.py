@@ -5,8 +5,9 @@ Names are loaded on first use, so that importing this package imports nothing he
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy import loading
 
 if TYPE_CHECKING:
     from ..values import ValueRange
@@ -67,12 +68,7 @@ _HOME = {
     "task": ("TASKS", "Task", "get_task"),
 }
 
-
-def __getattr__(name: str) -> Any:
-    for module, names in _HOME.items():
-        if name in names:
-            return getattr(importlib.import_module(f".{module}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = loading(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

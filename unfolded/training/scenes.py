@@ -69,8 +69,7 @@ class TaskTriples(Sequence[Triple]):
             if not isinstance(reader, SceneFiles):
                 continue
             images = reader()
-            factor = self._task.factor or 1
-            height, width = (n - n % factor for n in images[0].shape[1:])
+            height, width = self._task.cropped(images[0])[0].shape[1:]
             check_size(reader.name, height, width, side)
             # A small part is prepared as the whole would be, in no time.
             part = tuple(image[:, :_PART, :_PART] for image in images)
