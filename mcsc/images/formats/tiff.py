@@ -117,7 +117,8 @@ def _check_room(path: Path, page: tifffile.TiffPage, shape: Sequence[int]) -> No
     packing: float = _TIGHTEST.get(int(page.compression), _TIGHTER)
     if math.prod(shape) * page.bitspersample / 8 <= _HARMLESS:
         packing = math.inf
-    planes = shape[::-1] if page.axes == "YXS" else shape
+    last = page.axes == "YXS"
+    planes = (shape[0], shape[3], shape[1], shape[2]) if last else shape
     check_size(path, "TIFF", planes, page.bitspersample / 8, packing=packing)
 
 
