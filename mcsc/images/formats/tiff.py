@@ -109,7 +109,12 @@ def _stack(
 def _check_pages(path: Path, page: tifffile.TiffPage) -> None:
     if page.axes not in ("YX", "YXS", "SYX"):
         raise ImageFileError(f"{path}: pages have axes {page.axes}; want flat images")
-    if math.prod(page.shape) == 0 or not isinstance(page.bitspersample, int) or page.dtype is None:
+    kinds = page.bitspersample, page.compression, page.photometric
+    if (
+        math.prod(page.shape) == 0
+        or page.dtype is None
+        or not all(isinstance(k, int) for k in kinds)
+    ):
         raise ImageFileError(f"{path}: truncated or damaged TIFF: it holds no pixels")
 
 
