@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Camera"]
 
-_ROUNDS = 100
+_ROUNDS = 50
 _ACCURACY = 1e-10
 
 
@@ -63,10 +63,10 @@ class Camera:
             return seen
         # A fixed point, as OpenCV iterates; the radius is kept where the polynomial rises.
         k1, k2, p1, p2, k3 = self.distortion
-        found = seen.copy()
+        found, farthest = seen.copy(), self._farthest()
         for _ in range(_ROUNDS):
             x, y = found
-            r2 = np.minimum(x * x + y * y, self._farthest())
+            r2 = np.minimum(x * x + y * y, farthest)
             radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
             shift = np.stack(
                 [2 * p1 * x * y + p2 * (r2 + 2 * x * x), p1 * (r2 + 2 * y * y) + 2 * p2 * x * y]
@@ -77,7 +77,7 @@ class Camera:
             if np.abs(self._distorted(found) - seen).max() < _ACCURACY:
                 break
         missed = np.abs(self._distorted(found) - seen).max(axis=0) > 1e3 * _ACCURACY
-        beyond = np.square(found).sum(axis=0) >= self._farthest()
+        beyond = np.square(found).sum(axis=0) >= farthest
         return np.where(missed | beyond, np.nan, found)
 
     def _distorted(self, plane: NDArray[np.float64]) -> NDArray[np.float64]:

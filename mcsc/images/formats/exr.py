@@ -56,7 +56,10 @@ def read_exr(request: Request) -> Samples:
     # All parts and channels are read at once.
     check_size(path, "OpenEXR file", (len(there) * count, height, width), 4, packing=40_000)
     with decoding(path, "OpenEXR file"):
-        part = exr.File(str(path), separate_channels=True).parts[index]
+        parts = exr.File(str(path), separate_channels=True).parts
+        if len(parts) != count:  # one that is damaged is left out
+            raise ValueError("its pixels cannot be decoded")
+        part = parts[index]
         pixels = [np.asarray(part.channels[name].pixels) for name in (*names, *alpha)]
         values = np.stack(pixels[: len(names)])
         if values.shape[1:] != (height, width):

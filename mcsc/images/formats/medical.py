@@ -155,8 +155,8 @@ def _read_nifti(path: Path) -> Volume:
             "of three: take one out with nibabel's four_to_three"
         )
     check_size(path, "NIfTI file", flat, dtype.itemsize, packing=_PACKING if packed else 1)
-    slope, intercept = (float(v) if v is not None else v for v in image.header.get_slope_inter())
-    scaled = slope not in (None, 1.0) or intercept not in (None, 0.0)
+    slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
+    scaled = (slope, intercept) != (1, 0)
     with decoding(path, "NIfTI file"):
         grid = np.asanyarray(image.dataobj).reshape(flat)
         affine = np.asarray(image.affine, np.float64)

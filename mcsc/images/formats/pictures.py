@@ -123,6 +123,8 @@ class _Frame:
     width: int
     components: int
     lossless: bool
+    end: int
+    """Where the header ends."""
     exif: bytes | None
     icc: bytes | None
 
@@ -151,7 +153,9 @@ def _jpeg_frame(path: Path) -> _Frame | None:
                     return None
                 precision, height, width, components = struct.unpack(">BHHB", data[:6])
                 lossless = marker[1] in (0xC3, 0xC7, 0xCB)
-                return _Frame(precision, height, width, components, lossless, exif, icc or None)
+                return _Frame(
+                    precision, height, width, components, lossless, file.tell(), exif, icc or None
+                )
     return None
 
 
@@ -166,7 +170,10 @@ def _read_deep_jpeg(path: Path, frame: _Frame) -> Samples:
     shape = (frame.components, frame.height, frame.width)
     check_size(path, kind, shape, 2, packing=_PACKING["JPEG"])
     with decoding(path, kind):
-        values: NDArray[Any] = np.asarray(imagecodecs.jpeg8_decode(path.read_bytes()))
+        content = path.read_bytes()
+        if content.find(b"\xff\xd9", frame.end) < 0:  # the decoder would fill what is missing
+            raise ValueError("its data end early")
+        values: NDArray[Any] = np.asarray(imagecodecs.jpeg8_decode(content))
         orientation, exif = (1, None) if frame.exif is None else exif_read(frame.exif)
     channels = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
     metadata = Metadata(icc=frame.icc, exif=exif)

@@ -109,7 +109,12 @@ def _stack(
 def _check_pages(path: Path, page: tifffile.TiffPage) -> None:
     if page.axes not in ("YX", "YXS", "SYX"):
         raise ImageFileError(f"{path}: pages have axes {page.axes}; want flat images")
-    if math.prod(page.shape) == 0 or not isinstance(page.bitspersample, int) or page.dtype is None:
+    kinds = page.bitspersample, page.compression, page.photometric
+    if (
+        math.prod(page.shape) == 0
+        or page.dtype is None
+        or not all(isinstance(k, int) for k in kinds)
+    ):
         raise ImageFileError(f"{path}: truncated or damaged TIFF: it holds no pixels")
 
 
@@ -117,7 +122,8 @@ def _check_room(path: Path, page: tifffile.TiffPage, shape: Sequence[int]) -> No
     packing: float = _TIGHTEST.get(int(page.compression), _TIGHTER)
     if math.prod(shape) * page.bitspersample / 8 <= _HARMLESS:
         packing = math.inf
-    planes = shape[::-1] if page.axes == "YXS" else shape
+    last = page.axes == "YXS"
+    planes = (shape[0], shape[3], shape[1], shape[2]) if last else shape
     check_size(path, "TIFF", planes, page.bitspersample / 8, packing=packing)
 
 

@@ -1,0 +1,151 @@
+"""NIfTI and DICOM, slices and volumes."""
+
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pytest
+
+from mcsc.errors import Refusal
+from mcsc.images import ImageFileError, read_image
+from mcsc.images.formats.medical import is_volume, read_volume, same_grid, write_volume
+from tests.mcsc.images.formats.volumes import body, save_dicom, save_nifti, save_series
+
+nibabel = pytest.importorskip("nibabel")
+pytest.importorskip("pydicom")
+
+AFFINE = np.array([[-0.7, 0, 0, -10], [0, -0.8, 0, 20], [0, 0, 3, 5], [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_nifti_comes_and_goes(tmp_path, name):
+    path = save_nifti(tmp_path / name, body(), AFFINE)
+    found = read_volume(path)
+    np.testing.assert_array_equal(found.slices, body())
+    np.testing.assert_allclose(found.affine, AFFINE)
+    assert found.dtype == np.int16
+    write_volume(tmp_path / f"b{name}", found)
+    again = nibabel.load(tmp_path / f"b{name}")
+    np.testing.assert_array_equal(np.asarray(again.dataobj), body().transpose(2, 1, 0))
+    assert again.get_data_dtype() == np.int16
+    np.testing.assert_allclose(again.affine, AFFINE)
+
+
+def test_slope_and_intercept_are_applied(tmp_path):
+    path = save_nifti(tmp_path / "a.nii", body(), dtype=np.int16, slope=(0.5, -3))
+    found = read_volume(path)
+    np.testing.assert_allclose(found.slices, body() * 0.5 - 3)
+    assert found.dtype == np.float32
+    assert found.note == "scaled by its slope 0.5 and intercept -3"
+
+
+def test_a_slice_is_an_image(tmp_path):
+    path = save_nifti(tmp_path / "a.nii.gz", body())
+    found = read_image(path, page=3)
+    np.testing.assert_array_equal(found.pixels[0], body()[2])
+    with pytest.raises(ImageFileError, match=r"holds 5 slices: want one of them, as a page, or"):
+        read_image(path)
+    with pytest.raises(ImageFileError, match="has no slice 6: there are 5 slices, counted from 1"):
+        read_image(path, page=6)
+    one = save_nifti(tmp_path / "b.nii", np.abs(body()[:1]) % 256, dtype=np.uint8)
+    assert read_image(one).bit_depth == 8
+
+
+def test_a_series_is_sorted_by_place(tmp_path):
+    found = read_volume(save_series(tmp_path / "ct", body()))
+    np.testing.assert_array_equal(found.slices, body())
+    np.testing.assert_allclose(found.affine, AFFINE)
+    assert found.dtype == np.int16
+    assert found.note == "scaled by its slope 1 and intercept -1024 to Hounsfield units"
+    # The same place as NIfTI says: voxel (0, 0, 0) is 10 to the left of the patient's origin.
+    np.testing.assert_allclose(found.affine @ [0, 0, 0, 1], [-10, 20, 5, 1])
+    assert is_volume(tmp_path / "ct")
+    assert is_volume(tmp_path / "ct" / "0.dcm")
+    assert not is_volume(tmp_path / "none.nii")
+
+
+def test_a_dicom_file_is_an_image(tmp_path):
+    path = save_dicom(tmp_path / "a.dcm", body()[2], signed=True)
+    np.testing.assert_array_equal(read_image(path).pixels[0], body()[2])
+    path = save_dicom(
+        tmp_path / "b.dcm", np.array([[0, 10], [20, 5]]), PhotometricInterpretation="MONOCHROME1"
+    )
+    found = read_image(path)
+    np.testing.assert_array_equal(found.pixels[0], [[20, 10], [0, 15]])
+    assert "inverted" in found.note
+
+
+def test_series_that_are_no_volume(tmp_path):
+    def refused(folder, message):
+        with pytest.raises(ImageFileError, match=message):
+            read_volume(folder)
+
+    (tmp_path / "empty").mkdir()
+    refused(tmp_path / "empty", "is a folder without DICOM files")
+    ct = save_series(tmp_path / "ct", body())
+    save_dicom(ct / "x.dcm", body()[0] + 1024, place=(10, -20, 26), series="1.2.4")
+    refused(ct, "holds 2 series .* want a folder with one")
+    save_dicom(ct / "x.dcm", body()[0] + 1024, place=(10, -20, 26))
+    refused(ct, r"its slices are 3 to 9 mm apart; some are missing")
+    save_dicom(ct / "x.dcm", body()[0] + 1024, place=(10, -20, 8))
+    refused(ct, "several of its slices lie in one place")
+    save_dicom(ct / "x.dcm", body()[0] + 1024, ImagePositionPatient=None)
+    refused(ct, r"do not say where their slices lie \(ImagePositionPatient")
+    save_dicom(ct / "x.dcm", body()[0, :9] + 1024)
+    refused(ct, "holds slices of 2 sizes")
+    save_dicom(
+        ct / "x.dcm", body()[0] + 1024, place=(10, -20, 26),
+        ImageOrientationPatient=[0, 1, 0, 0, 0, 1],
+    )  # fmt: skip
+    refused(ct, "its slices are not parallel")
+    save_dicom(ct / "x.dcm", body()[0] + 1024, PhotometricInterpretation="RGB")
+    refused(ct / "x.dcm", "photometric interpretation RGB is not supported")
+
+
+def test_damaged_volumes(tmp_path):
+    path = save_nifti(tmp_path / "a.nii", body())
+    whole = path.read_bytes()
+    for content, message in (
+        (whole[:500], "cannot hold"),
+        (whole[:350], "cannot hold|damaged"),
+        (
+            whole.replace((24).to_bytes(2, "little"), (30000).to_bytes(2, "little"), 1),
+            "cannot hold",
+        ),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ImageFileError, match=f"truncated or damaged NIfTI file.*({message})"):
+            read_volume(path)
+    packed = tmp_path / "b.nii.gz"
+    packed.write_bytes(gzip.compress(whole)[:-30])
+    with pytest.raises(ImageFileError, match="its packed data end early"):
+        read_volume(packed)
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 4, 4, 3), np.int16), np.eye(4)), path)
+    with pytest.raises(ImageFileError, match="has 4 dimensions, 4 x 4 x 4 x 3; want one volume"):
+        read_volume(path)
+    path = save_dicom(tmp_path / "a.dcm", body()[0], signed=True)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ImageFileError, match="truncated or damaged DICOM file"):
+        read_volume(path)
+
+
+def test_volumes_of_another_grid_are_told(tmp_path):
+    first = read_volume(save_nifti(tmp_path / "a.nii", body(), AFFINE))
+    moved = AFFINE.copy()
+    moved[0, 3] += 2
+    second = read_volume(save_nifti(tmp_path / "b.nii", body(), moved))
+    assert same_grid(first, first) == ""
+    assert same_grid(first, second).endswith("b.nii lies up to 2 mm beside " + str(first.path))
+    third = read_volume(save_nifti(tmp_path / "c.nii", body()[:4], AFFINE))
+    assert "c.nii is 20 x 24 x 4 voxels" in same_grid(first, third)
+
+
+def test_a_missing_package_is_named(tmp_path, monkeypatch):
+    path = save_nifti(tmp_path / "a.nii", body())
+    dicom = save_dicom(tmp_path / "a.dcm", body()[0], signed=True)
+    for module, file in (("nibabel", path), ("pydicom", dicom)):
+        monkeypatch.setitem(__import__("sys").modules, module, None)
+        with pytest.raises(Refusal, match=rf"needs {module}: install mcsc\[medical\]") as caught:
+            read_volume(file)
+        assert isinstance(caught.value, ModuleNotFoundError)
