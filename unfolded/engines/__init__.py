@@ -9,8 +9,8 @@ unrolled steps of convolutional ISTA (Eqs. 8, 10, 13; Appendix A, Eq. 18):
     U_j = S_{\lambda_j}(U_{j-1} - E_j D_j U_{j-1} + E_0 x), \quad j = 1, \ldots, J.
 
 Without residuals (Table 5's ablation) :math:`U_j = S_{\lambda_j}(E_j D_j U_{j-1})`. A module that
-goes on, as those of a second sweep do, starts from maps :math:`U_0` that it is given. A threshold is
-one number for all maps, or one for each, and may differ between samples:
+goes on, as those of a second sweep do, starts from maps :math:`U_0` that it is given. A threshold
+is one number for all maps, or one for each, and may differ between samples:
 :math:`S(t) = \operatorname{sign}(t) \max(|t| - \lambda, 0)`; a negative one, which training may
 produce, makes \|t\| grow and leaves zeros alone. Tied blocks share the tensors :math:`E_j = E_0`,
 :math:`D_j = D_1` and the threshold; an engine sees the same tensor J times.

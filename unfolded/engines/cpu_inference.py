@@ -111,7 +111,7 @@ class _Network:
                     unique.append(found[..., channels[m] :])
             maps = self._run(modules[2], 2, torch.cat(left, dim=-1), i, run)
             made = self._grid.lower(maps, self._after_common[k], run)
-            known = list(made.split(channels, dim=-1)) if k < len(self._modules) - 1 else None
+            known = [made[..., : channels[0]], made[..., channels[0] :]]
         return made, unique
 
     def _run(self, module: _Module, m: int, signal: Tensor, i: int, run: Map) -> Tensor:

@@ -102,8 +102,8 @@ class _Lcsc(torch.autograd.Function):
         def work(part: slice) -> None:
             drive = rows.analyse(rows.unfold(x[part], size, dtype), up[0])
             if own:
-                made = rows.pixels(maps[0, part])
-                kernels.threshold_maps(rows.pixels(drive), lam[0, part], made)
+                there = rows.pixels(maps[0, part])
+                kernels.threshold_maps(rows.pixels(drive), lam[0, part], there)
             for j in range(1, len(up)):
                 old, new = maps[j - 1, part], maps[j, part]
                 made = between[j, part] = rows.synthesise(old, down[j - 1], size)

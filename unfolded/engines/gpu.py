@@ -133,7 +133,7 @@ class TritonNetwork:
                     parts.append(made[:, signal.shape[1] :])
             image, maps[2] = modules[2].run(torch.cat(left, dim=1), maps[2], next(given, None))
             if number < len(self._sweeps) - 1:
-                known = image.split((x.shape[1], y.shape[1]), dim=1)
+                known = image[:, : x.shape[1]], image[:, x.shape[1] :]
             else:
                 maps = []
         return sum(parts, start=image)

@@ -14,6 +14,7 @@ from tests.unfolded.nets import (
     torch,
 )
 from unfolded.engines import cpu_inference, gpu, rows
+from unfolded.network import engine_choice
 from unfolded.network.engine_choice import engine_for
 
 CASES = {
@@ -173,7 +174,7 @@ def test_values_are_those_of_the_layers(engine, case, monkeypatch):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_gradients_are_those_of_the_layers(case):
+def test_gradients_are_those_of_the_layers(case, monkeypatch):
     """Of the engine that has any, in the images and in all weights."""
     net = make_net(dtype=torch.float64, **CASES[case]).train()
     x, y = make_images(net, (13, 10))
@@ -184,11 +185,13 @@ def test_gradients_are_those_of_the_layers(case):
     for a, b in zip(gradients(net, x, y), wanted, strict=True):
         assert a.dtype == torch.float32
         assert (a - b).abs().max() <= 2e-5 * b.abs().max()
-    if "no residuals" in case:
-        return  # whose maps die out: what is left is of the size of the rounding
+    if not rows.has_bfloat16():
+        return
+    # In bfloat16 not farther from them than the layers are.
     with as_in_training("bfloat16"):
         found = gradients(net, x, y)
-    for a, b in zip(found, wanted, strict=True):
+        monkeypatch.setitem(engine_choice._SERVES, "cpu_training", lambda *_, **__: False)
+        layers = gradients(net, x, y)
+    for a, b, c in zip(found, wanted, layers, strict=True):
         assert a.dtype == torch.float32
-        if b.dim() == 4:
-            assert (a - b).norm() <= 0.15 * b.norm()
+        assert (a - b).norm() <= 2 * (c - b).norm() + 0.02 * b.norm()
