@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .onnx import export_onnx
     from .starts.official import load_official
     from .starts.weights import load, pretrained
+    from .starts.widened import widened
     from .training.history import TrainingHistory, TrainingProgress
     from .training.recipe import Recipe
     from .training.train import Trained, train
@@ -43,6 +44,7 @@ __all__ = [
     "load_official",
     "pretrained",
     "train",
+    "widened",
 ]
 
 _HOME = {
@@ -53,6 +55,7 @@ _HOME = {
     "onnx": ("export_onnx",),
     "starts.official": ("load_official",),
     "starts.weights": ("load", "pretrained"),
+    "starts.widened": ("widened",),
     "training.history": ("TrainingHistory", "TrainingProgress"),
     "training.recipe": ("Recipe",),
     "training.train": ("Trained", "train"),

@@ -147,15 +147,15 @@ def restored(
         Super-resolution: size at which x was known. A network whose answer is added to x honours
         it: the result is back-projected (`mcsc.images.enlarging.back_project`).
     sigma : float, optional
-        Denoising: standard deviation of the noise, of 255. The images are scaled so that the
-        network sees the noise it was trained for.
+        Denoising: standard deviation of the noise, of 255; by default the task's. The images are
+        scaled so that the network sees noise that it was trained for: one strength, or any of a
+        range for a network whose thresholds follow it.
     tile : int, optional
         Work on tiles of that side, one at a time: `CUNet.tiled`. Then there are no parts.
     """
     made = prepare_for_network(net, task, x, y)
-    trained_for = net.metadata.get("sigma")
-    scale = float(trained_for) / sigma if task.sigma and sigma and trained_for else 1.0
-    detail, common, unique = _answer(net, made, scale, tile)
+    scale, level = _noise(net, task, sigma)
+    detail, common, unique = _answer(net, made, scale, tile, level)
     image: Floats = made.base + detail
     if known_shape is not None and net.metadata.get("base") == "input":
         image = back_project(image, x, known_shape)
@@ -172,8 +172,19 @@ def fused(net: CUNet, task: Task, x: Floats, y: Floats, *, tile: int | None = No
     return MethodResult(image.astype(x.dtype), made.base.astype(x.dtype), common, unique)
 
 
+def _noise(net: CUNet, task: Task, sigma: float | None) -> tuple[float, float | None]:
+    """What images are multiplied by, and the noise that a network is told, on its scale."""
+    trained_for = net.metadata.get("sigma")
+    if net.configuration.noise_aware:
+        strength = sigma or task.sigma or 0.0
+        low, high = net.metadata.get("noise_levels") or (trained_for, trained_for)
+        seen = min(max(strength, float(low or 0)), float(high or strength))
+        return (seen / strength if strength else 1.0), seen / 255
+    return (float(trained_for) / sigma if task.sigma and sigma and trained_for else 1.0), None
+
+
 def _answer(
-    net: CUNet, made: Prepared, scale: float, tile: int | None
+    net: CUNet, made: Prepared, scale: float, tile: int | None, level: float | None = None
 ) -> tuple[Floats, Floats | None, tuple[Floats | None, ...]]:
     """What the network adds to the base, and its common and unique parts, all (C, H, W).
 
@@ -188,10 +199,10 @@ def _answer(
                 (torch.from_numpy(np.array(s[n : n + 1])) * scale).to(weight) for s in made.signals
             )
             if tile is None:
-                split = net.split(first, second)
+                split = net.split(first, second, level)
                 samples.append((split.image, split.common, *split.unique))
             else:
-                samples.append((net.tiled(first, second, tile), None, None, None))
+                samples.append((net.tiled(first, second, tile, level), None, None, None))
 
     def stacked(parts: tuple[Tensor | None, ...]) -> Floats | None:
         planes = [p.cpu().numpy()[0] / scale for p in parts if p is not None]

@@ -27,8 +27,8 @@ class _Parts(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
-        parts = self.net.split(x, y)
+    def forward(self, x: Tensor, y: Tensor, sigma: Tensor | None = None) -> tuple[Tensor, ...]:
+        parts = self.net.split(x, y, sigma)
         return (parts.image, parts.common, *(u for u in parts.unique if u is not None))
 
 
@@ -52,8 +52,9 @@ def export_onnx(net: CUNet, path: str | Path) -> None:
     Notes
     -----
     Inputs are ``x`` and ``y``, outputs ``z`` and its parts ``common``, ``unique_x`` (and
-    ``unique_y`` for fusion). The configuration is in the model's metadata. The model does not check
-    its inputs.
+    ``unique_y`` for fusion). A network that is `noise_aware` has the input ``sigma``, too, one
+    number a sample. The configuration is in the model's metadata. The model does not check its
+    inputs.
     """
     if not isinstance(net, CUNet):
         raise InvalidTypeError(f"net must be a CUNet, found {type(net).__name__}")
@@ -78,15 +79,20 @@ def export_onnx(net: CUNet, path: str | Path) -> None:
 def _model(net: CUNet) -> Any:
     weight = net.target_common.weight
     # An odd and an even side: an example that no two sizes are taken for one from.
-    x, y = (weight.new_zeros(2, c, 19, 24) for c in net.configuration.channels)
-    axes = {0: "n", 2: "height", 3: "width"}
+    inputs = {
+        name: weight.new_zeros(2, c, 19, 24)
+        for name, c in zip("xy", net.configuration.channels, strict=True)
+    }
+    axes: dict[str, Any] = {name: {0: "n", 2: "height", 3: "width"} for name in inputs}
+    if net.configuration.noise_aware:
+        inputs["sigma"], axes["sigma"] = weight.new_zeros(2), {0: "n"}
     names = ["z", "common", "unique_x", "unique_y"][: 2 + len(net.target_unique)]
     program = torch.onnx.export(
         _Parts(net).eval(),
-        (x, y),
-        input_names=["x", "y"],
+        tuple(inputs.values()),
+        input_names=list(inputs),
         output_names=names,
-        dynamic_shapes={"x": axes, "y": axes},
+        dynamic_shapes=axes,
         dynamo=True,
         verbose=False,
     )

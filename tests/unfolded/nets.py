@@ -25,10 +25,14 @@ def make_net(seed=0, *, dtype=torch.float64, scale=0.6, negative=False, **option
     options = {"filters": 5, "kernel_size": 3, "blocks": 2} | options
     net = unfolded.CUNet(**options).to(dtype)
     with torch.no_grad():
-        for i, module in enumerate((*net.unique, net.common)):
-            numbers = module.thresholds
-            numbers.copy_(0.02 * torch.arange(1, len(numbers) + 1) * (i + 1))
+        modules = [m for sweep in (net, *net.again) for m in (*sweep.unique, sweep.common)]
+        for i, module in enumerate(modules):
+            numbers = module.thresholds.reshape(len(module.thresholds), -1)  # a view
+            numbers.copy_(0.02 * torch.arange(1, len(numbers) + 1)[:, None] * (i % 3 + 1))
+            numbers *= torch.linspace(0.7, 1.3, numbers.shape[1]) if numbers.shape[1] > 1 else 1
             numbers[-1] *= -1 if negative and i == 2 else 1
+            if module.slopes is not None:
+                module.slopes.copy_(0.5 * module.thresholds.flip(0))
         for parameter in net.parameters():
             if parameter.dim() == 4:
                 parameter.mul_(scale)
@@ -43,11 +47,18 @@ def make_images(net, shape=(9, 11), *, samples=2, seed=1):
     )
 
 
+def noise_of(net, x):
+    """Another noise for each sample, for a network that takes it."""
+    if not net.configuration.noise_aware:
+        return None
+    return torch.linspace(0.02, 0.15, len(x), dtype=x.dtype)
+
+
 def gradients(net, x, y):
     """Image, gradients in the images and in the parameters of a loss with no symmetry."""
     net.zero_grad()
     x, y = (i.clone().requires_grad_() for i in (x, y))
-    z = net(x, y)
+    z = net(x, y, noise_of(net, x))
     weight = torch.arange(z.numel(), dtype=z.dtype).reshape(z.shape).cos()
     (z * weight + z.square()).sum().backward()
     return [z.detach(), x.grad, y.grad, *(p.grad.clone() for p in net.parameters())]

@@ -12,7 +12,7 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 
-from tests.unfolded.nets import make_images, make_net, torch
+from tests.unfolded.nets import make_images, make_net, noise_of, torch
 from unfolded import export_onnx
 
 
@@ -21,8 +21,9 @@ from unfolded import export_onnx
     [
         {"kernel_size": 4, "task": "fusion", "channels": (1, 3), "out_channels": 3, "tied": True},
         pytest.param({"kernel_size": 3, "channels": (3, 1)}, marks=pytest.mark.slow),
+        {"sweeps": 2, "thresholds": "map", "noise_aware": True, "blocks": 1},
     ],
-    ids=["fusion", "restoration"],
+    ids=["fusion", "restoration", "noise"],
 )
 def test_onnxruntime_agrees(options, tmp_path):
     pytest.importorskip("onnxscript")
@@ -38,14 +39,16 @@ def test_onnxruntime_agrees(options, tmp_path):
     session = runtime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
     for samples, shape in ((1, (16, 21)), (2, (33, 8)), (3, (5, 5))):
         x, y = make_images(net, shape, samples=samples)
+        sigma = noise_of(net, x)
+        noise = {} if sigma is None else {"sigma": sigma.numpy()}
         found = dict(
             zip(
                 [o.name for o in session.get_outputs()],
-                session.run(None, {"x": x.numpy(), "y": y.numpy()}),
+                session.run(None, {"x": x.numpy(), "y": y.numpy(), **noise}),
                 strict=True,
             )
         )
-        split = net.split(x, y)
+        split = net.split(x, y, sigma)
         wanted = {"z": split.image, "common": split.common, "unique_x": split.unique[0]}
         if split.unique[1] is not None:
             wanted["unique_y"] = split.unique[1]

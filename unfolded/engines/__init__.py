@@ -8,14 +8,16 @@ unrolled steps of convolutional ISTA (Eqs. 8, 10, 13; Appendix A, Eq. 18):
     U_0 = S_{\lambda_0}(E_0 x), \qquad
     U_j = S_{\lambda_j}(U_{j-1} - E_j D_j U_{j-1} + E_0 x), \quad j = 1, \ldots, J.
 
-Without residuals (Table 5's ablation) :math:`U_j = S_{\lambda_j}(E_j D_j U_{j-1})`. A threshold is
-one number for all maps, :math:`S(t) = \operatorname{sign}(t) \max(|t| - \lambda, 0)`; a negative
-one, which training may produce, makes \|t\| grow and leaves zeros alone. Tied blocks share the
-tensors :math:`E_j = E_0`, :math:`D_j = D_1` and the threshold; an engine sees the same tensor J
-times.
+Without residuals (Table 5's ablation) :math:`U_j = S_{\lambda_j}(E_j D_j U_{j-1})`. A module that
+goes on, as those of a second sweep do, starts from maps :math:`U_0` that it is given. A threshold
+is one number for all maps, or one for each, and may differ between samples:
+:math:`S(t) = \operatorname{sign}(t) \max(|t| - \lambda, 0)`; a negative one, which training may
+produce, makes \|t\| grow and leaves zeros alone. Tied blocks share the tensors :math:`E_j = E_0`,
+:math:`D_j = D_1` and the threshold; an engine sees the same tensor J times.
 
 The network is three such modules and the filters around them: u and v from x and y, c from what
-their filters leave, ``(x - D_u u, y - D_v v)``, and the target ``z = gc c + gu u [+ gv v]``.
+their filters leave, ``(x - D_u u, y - D_v v)``, and the target ``z = gc c + gu u [+ gv v]``. In a
+further sweep u and v go on from what c leaves of x and y, then c from what they leave.
 
 **Filters** have side s, odd or even. Those that make an image of maps, D and g, have the shape
 (C, K, s, s) and are flipped, those that make maps of an image, E, have (K, C, s, s): both as
@@ -31,8 +33,7 @@ decided in one place, `unfolded.network.engine_choice`.
 ===============  =============================================================================
 `reference`      PyTorch's layers: any device, precision and compiler, differentiable. The other
                  engines are tested against it. It runs the modules themselves, and so their hooks.
-`cpu_inference`  A whole network as matrix products on strips of rows; float32 on a CPU, or
-                 bfloat16 under autocast; no gradients.
+`cpu_inference`  A whole network by the same on strips of rows, its maps in place; no gradients.
 `cpu_training`   An LCSC module, or one D, and its gradient by convolutions along columns; float32
                  on a CPU, or bfloat16 under autocast where the processor multiplies in it.
 `gpu`            A whole network by Triton kernels; float32, TF32 or bfloat16; no gradients. By

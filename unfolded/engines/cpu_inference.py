@@ -1,51 +1,33 @@
-r"""Inference on a CPU: matrix products on patches, a strip of rows at a time.
+r"""Inference on a CPU: each block once over the maps, a strip of rows at a time.
 
-An LCSC block is one pass over the feature maps. For a tile of T pixels, ``E * d`` is the (K, C s s)
-filter matrix times the (C s s, T) matrix of d's patches; threshold and residual are applied while
-the result is in cache; the next block's ``D * U`` is the (C s s, K) matrix times the new maps,
-followed by a shifted sum. Between passes there is only the C-channel image ``D * U``. The last
-pass multiplies with the filters of the target too.
+An LCSC block needs of the one before its maps and the image ``D * U`` of few channels. For a strip
+of rows, ``E * d`` is a convolution along columns (`unfolded.engines.rows`), added to the maps,
+which are thresholded in place while they are in cache; then ``D * U`` of each strip, which sees
+some rows of its neighbours.
 
-The library's convolution, by contrast, does well where an image with few channels becomes many
-maps and badly the other way round, and each of its layers, thresholds and sums reads and writes all
-maps.
-
-In bfloat16 the products alone are rounded to 8 bits; maps, thresholds and sums stay in float32.
+Under ``torch.autocast("cpu", torch.bfloat16)``, on a processor that multiplies in it, maps are kept
+and multiplied in bfloat16; sums, thresholds and images stay in float32.
 
 Memory: two sets of maps (:math:`E_0 * x` and :math:`U_j`, ``2 K H W`` numbers for one image at a
-time), whatever J is.
+time), whatever J is; four of a network of several sweeps.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
-
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from mcsc.types import Floats
-
-from .products import (
-    analysis_matrix,
-    array,
-    blank,
-    clear_margin,
-    crop,
-    pad,
-    synthesis_matrix,
-)
-from .steps import NetworkSteps, Steps
+from . import rows
+from .steps import NetworkSteps, Steps, numbers
 from .threads import Map, torch_threads
 
-PIXELS_PER_TILE = 512
-PIXELS_PER_TILE_IN_BFLOAT16 = 2048  # the products are shorter, the calls are not
 LEAST_PIXELS = 128 * 128
 """Smaller images take milliseconds anyway, and keep the layers' own order of summation."""
 
-PIXELS_PER_TASK = 8192
+PIXELS_PER_STRIP = 8192
+LEAST_ROWS = 16
 
 
 def serves(image: Tensor, *, training: bool) -> bool:
@@ -69,187 +51,154 @@ def parts(steps: NetworkSteps, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tenso
     x, y : tensor (N, C_x, H, W), (N, C_y, H, W)
         Finite, float32 on the CPU, of one size.
     """
-    half = _in_bfloat16()
+    # Without the products in the processor, float32 is faster.
+    half = rows.in_bfloat16() and rows.has_bfloat16()
+    dtype = torch.bfloat16 if half else torch.float32
     n, _, height, width = x.shape
-    size = steps.size
-    filters = max(module.filters for module in (*steps.unique, steps.common))
-    pixels = PIXELS_PER_TILE_IN_BFLOAT16 if half else PIXELS_PER_TILE
-    grid = _Grid(height, width, size, pixels)
-    buffers = tuple(np.empty(filters * height * width, np.float32) for _ in range(2))
-    unique = [
-        _Matrices(module, array(last), half)
-        for module, last in zip(steps.unique, steps.after_unique(), strict=True)
-    ]
-    common = _Matrices(steps.common, array(steps.target_common), half)
-    common_part = np.empty((n, steps.target_common.shape[0], height, width), np.float32)
-    unique_parts = [np.empty_like(common_part) for _ in steps.target_unique]
-    with torch_threads(keep=half) as run:
-        for sample in range(n):
+    images = [rows.last(image.detach()) for image in (x, y)]
+    common_part = torch.empty((n, height, width, steps.target_common.shape[0]))
+    unique_parts = [torch.empty_like(common_part) for _ in steps.target_unique]
+    network = _Network(steps, n, dtype, (height, width))
+    with torch_threads() as run:
+        for i in range(n):
+            made, unique = network.sample([image[i : i + 1] for image in images], i, run)
+            common_part[i] = made[0]
+            for part, found in zip(unique_parts, unique, strict=True):
+                part[i] = found[0]
+    return rows.first(common_part), [rows.first(part) for part in unique_parts]
+
+
+class _Network:
+    """A network's filters as they are multiplied, and memory for one image."""
+
+    def __init__(
+        self, steps: NetworkSteps, samples: int, dtype: torch.dtype, shape: tuple[int, int]
+    ) -> None:
+        self._steps, self._dtype = steps, dtype
+        self._modules = [
+            [_Module(module, samples, dtype) for module in sweep.modules] for sweep in steps.sweeps
+        ]
+        number = range(len(steps.sweeps))
+        self._after_unique = [
+            [rows.synthesis_of(w.detach().to(dtype)) for w in steps.after_unique(k)] for k in number
+        ]
+        self._after_common = [
+            rows.synthesis_of(steps.after_common(k).detach().to(dtype)) for k in number
+        ]
+        self._grid = _Grid(*shape, steps.size)
+        filters = [module.filters for module in steps.sweeps[0].modules]
+        pixels = shape[0] * shape[1]
+        self._drive = _blank(max(filters) * pixels, dtype)
+        if len(number) > 1:  # all maps are gone on from
+            self._maps = [_blank(k * pixels, dtype) for k in filters]
+        else:
+            self._maps = [_blank(max(filters) * pixels, dtype)] * 3
+
+    def sample(self, images: list[Tensor], i: int, run: Map) -> tuple[Tensor, list[Tensor]]:
+        """Return the common part (1, H, W, C_z) and the unique ones, of images (1, H, W, C)."""
+        channels = [image.shape[-1] for image in images]
+        known: list[Tensor] | None = None
+        unique: list[Tensor] = []
+        made = images[0]
+        for k, modules in enumerate(self._modules):
             left = []
-            for m, image in enumerate((x, y)):
-                signal = pad(array(image[sample]), size)
-                made = unique[m].run(grid, signal, buffers, run)
-                channels = signal.shape[0]
-                left.append(signal - made[:channels])
-                if m < len(unique_parts):
-                    unique_parts[m][sample] = crop(made[channels:], size)
-            made = common.run(grid, np.concatenate(left), buffers, run)
-            common_part[sample] = crop(made, size)
-    return torch.from_numpy(common_part), [torch.from_numpy(part) for part in unique_parts]
+            for m, image in enumerate(images):
+                signal = image if known is None else image - known[m]
+                maps = self._run(modules[m], m, signal, i, run)
+                found = self._grid.lower(maps, self._after_unique[k][m], run)
+                left.append(image - found[..., : channels[m]])
+                if found.shape[-1] > channels[m]:
+                    unique.append(found[..., channels[m] :])
+            maps = self._run(modules[2], 2, torch.cat(left, dim=-1), i, run)
+            made = self._grid.lower(maps, self._after_common[k], run)
+            known = [made[..., : channels[0]], made[..., channels[0] :]]
+        return made, unique
+
+    def _run(self, module: _Module, m: int, signal: Tensor, i: int, run: Map) -> Tensor:
+        shape = (1, self._grid.height, self._grid.width, module.filters)
+        count = shape[1] * shape[2] * shape[3]
+        maps, drive = (a[:count].view(shape) for a in (self._maps[m], self._drive))
+        module.run(self._grid, signal, maps, drive, i, run)
+        return maps
 
 
-def _in_bfloat16() -> bool:
-    """True if autocast asks for it and the processor multiplies in it; else float32 is faster."""
-    return (
-        torch.is_autocast_enabled("cpu")
-        and torch.get_autocast_dtype("cpu") == torch.bfloat16
-        and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    )
+class _Module:
+    """An LCSC module's filters and thresholds."""
 
+    def __init__(self, steps: Steps, samples: int, dtype: torch.dtype) -> None:
+        self.filters = steps.filters
+        self._residual, self._goes_on, self._dtype = steps.residual, steps.goes_on, dtype
+        self._first, *self._up = (
+            rows.analysis_of(w.detach().to(dtype)) for w in (steps.first, *steps.up)
+        )
+        self._down = [rows.synthesis_of(w.detach().to(dtype)) for w in steps.down]
+        self._numbers = numbers(steps.thresholds, samples, steps.filters).numpy()
 
-@dataclass(frozen=True)
-class _Tile:
-    top: int
-    left: int
-    rows: int
-    width: int
-    first: int
-    """Pixels in the tiles before this one."""
+    def run(
+        self, grid: _Grid, signal: Tensor, maps: Tensor, drive: Tensor, i: int, run: Map
+    ) -> None:
+        """Make the maps (1, H, W, K) of sample i, or go on from those that are there."""
+        from . import pointwise_kernels as kernels
 
-    @property
-    def pixels(self) -> int:
-        return self.rows * self.width
+        lam = self._numbers[:, i : i + 1]
 
-    def of(self, buffer: Floats, maps: int) -> Floats:
-        """The tile's maps (K, T): contiguous, as maps are stored tile by tile."""
-        start = maps * self.first
-        return buffer[start : start + maps * self.pixels].reshape(maps, self.pixels)
+        def begin(strip: slice) -> None:
+            made = grid.lift(signal, self._first, strip, self._dtype)
+            drive[:, strip] = made
+            if not self._goes_on:
+                kernels.threshold_maps(rows.pixels(made), lam[0], rows.pixels(maps[:, strip]))
+
+        run(begin, grid.strips)
+        for j, (down, up) in enumerate(zip(self._down, self._up, strict=True)):
+            image = grid.lower(maps, down, run)
+            number = lam[j if self._goes_on else j + 1]
+
+            def block(
+                strip: slice, up: Tensor = up, image: Tensor = image, number: object = number
+            ) -> None:
+                change = rows.pixels(grid.lift(image, up, strip, self._dtype))
+                there = rows.pixels(maps[:, strip])
+                if self._residual:
+                    kernels.step_maps(there, rows.pixels(drive[:, strip]), change, number, there)
+                else:
+                    kernels.threshold_maps(change, number, there)
+
+            run(block, grid.strips)
 
 
 class _Grid:
-    """An image cut into tiles of so many pixels, whole rows where they are not longer."""
+    """An image cut into strips of rows.
 
-    def __init__(self, height: int, width: int, size: int, pixels: int) -> None:
+    They do not depend on the number of threads, and neither do the results.
+    """
+
+    def __init__(self, height: int, width: int, size: int) -> None:
         self.height, self.width, self.size = height, width, size
-        columns = -(-width // pixels)
-        wide = -(-width // columns)
-        rows = max(1, pixels // wide)
-        tiles = []
-        first = 0
-        for top in range(0, height, rows):
-            for left in range(0, width, wide):
-                tile = _Tile(top, left, min(rows, height - top), min(wide, width - left), first)
-                tiles.append(tile)
-                first += tile.pixels
-        # A task is some strips of rows. It does not depend on the number of threads, and neither
-        # do the results.
-        step = columns * max(1, PIXELS_PER_TASK // pixels // columns)
-        self.tasks = [tiles[i : i + step] for i in range(0, len(tiles), step)]
+        step = max(LEAST_ROWS, PIXELS_PER_STRIP // width)
+        self.strips = [slice(i, min(i + step, height)) for i in range(0, height, step)]
 
-    def assemble(self, strips: list[Floats]) -> Floats:
-        """The padded image from the tasks' overlapping strips, zero outside the image again."""
-        out = blank(strips[0].shape[0], self.height, self.width, self.size)
-        for task, strip in zip(self.tasks, strips, strict=True):
-            out[:, task[0].top : task[0].top + strip.shape[1]] += strip
-        return clear_margin(out, self.size)
+    def lift(self, image: Tensor, weight: Tensor, strip: slice, dtype: torch.dtype) -> Tensor:
+        """Return the maps of a strip."""
+        return rows.analyse(rows.unfold(image, self.size, dtype, strip), weight)
 
+    def lower(self, maps: Tensor, weight: Tensor, run: Map) -> Tensor:
+        """Return the image (1, H, W, C) of maps."""
+        image = torch.empty((1, self.height, self.width, weight.shape[0] // self.size))
+        reach = self.size // 2
 
-class _Matrices:
-    """An LCSC module and the filters that its last maps are multiplied with, as matrices."""
+        def work(strip: slice) -> None:
+            top, bottom = strip.start - reach, strip.stop + reach
+            seen = maps[:, max(top, 0) : min(bottom, self.height)]
+            if top < 0 or bottom > self.height:
+                above, below = max(-top, 0), max(bottom - self.height, 0)
+                seen = F.pad(seen, (0, 0, 0, 0, above, below))
+            image[:, strip] = rows.synthesise(seen, weight, self.size, padded=True)
 
-    def __init__(self, steps: Steps, last: Floats, half: bool) -> None:
-        self.residual = steps.residual
-        self.up: list[Any] = [analysis_matrix(array(e)) for e in (steps.first, *steps.up)]
-        self.down: list[Any] = [synthesis_matrix(array(d)) for d in steps.down]
-        self.down.append(synthesis_matrix(last))
-        self.thresholds = list(array(steps.thresholds))
-        self.maps = steps.filters
-        self.half = half
-        if half:
-            self.up = [torch.from_numpy(a).bfloat16() for a in self.up]
-            self.down = [torch.from_numpy(a).bfloat16() for a in self.down]
-
-    def run(self, grid: _Grid, signal: Floats, buffers: tuple[Floats, ...], run: Map) -> Floats:
-        """Return the last filters' image (padded) for a padded signal."""
-        image = signal
-        for j in range(len(self.up)):
-            work = partial(self._pass, j, grid, self._factor(image), buffers)
-            image = grid.assemble(run(work, grid.tasks))
+        run(work, self.strips)
         return image
 
-    def _factor(self, image: Floats) -> Floats:
-        """The image as it is multiplied; NumPy has no bfloat16, so its bits are integers there."""
-        if not self.half:
-            return image
-        return torch.from_numpy(image).bfloat16().view(torch.int16).numpy()
 
-    def _pass(
-        self,
-        j: int,
-        grid: _Grid,
-        image: Floats,
-        buffers: tuple[Floats, ...],
-        task: list[_Tile],
-    ) -> Floats:
-        """Do block j on some tiles: maps from the image before, their image after."""
-        from mcsc.backend.cpu_kernels import gather_patches, scatter_patches
-
-        from . import pointwise_kernels as kernels
-
-        up, down, lam = self.up[j], self.down[j], self.thresholds[j]
-        scratch = _Scratch(task, up.shape[1], self.maps, len(down), self.half)
-        rows = task[-1].top + task[-1].rows - task[0].top
-        strip = blank(len(down) // grid.size**2, rows, grid.width, grid.size)
-        for tile in task:
-            drive, maps = (tile.of(buffer, self.maps) for buffer in buffers)
-            patches = scratch.patches(tile.pixels)
-            gather_patches(image, tile.top, tile.left, tile.rows, tile.width, grid.size, patches)
-            change = scratch.multiply("change", up, patches, out=drive if j == 0 else None)
-            if j > 0 and self.residual:
-                kernels.step(maps.ravel(), drive.ravel(), change.ravel(), lam, maps.ravel())
-            else:
-                kernels.threshold(change.ravel(), lam, maps.ravel())
-            products = scratch.multiply("products", down, maps)
-            top = tile.top - task[0].top
-            scatter_patches(products, tile.rows, tile.width, grid.size, top, tile.left, strip)
-        return strip
-
-
-class _Scratch:
-    """A task's buffers: fresh megabyte arrays for every tile would page-fault."""
-
-    def __init__(self, task: list[_Tile], patch: int, maps: int, products: int, half: bool) -> None:
-        most = max(tile.pixels for tile in task)
-        self._half = half
-        sizes = {"patches": patch, "change": maps, "products": products, "maps": maps}
-        self._single = {name: np.empty(n * most, np.float32) for name, n in sizes.items()}
-        self._bfloat16 = (
-            {name: torch.empty(n * most, dtype=torch.bfloat16) for name, n in sizes.items()}
-            if half
-            else {}
-        )
-        self._most = most
-
-    def patches(self, pixels: int) -> Floats:
-        if self._half:
-            buffer = self._bfloat16["patches"].view(torch.int16).numpy()
-        else:
-            buffer = self._single["patches"]
-        return buffer[: len(buffer) // self._most * pixels].reshape(-1, pixels)
-
-    def multiply(self, name: str, matrix: Any, factor: Floats, out: Floats | None = None) -> Floats:
-        """``matrix @ factor`` in float32, into a buffer of that name if not into `out`."""
-        shape = (len(matrix), factor.shape[1])
-        if out is None:
-            out = self._single[name][: shape[0] * shape[1]].reshape(shape)
-        if not self._half:
-            return np.matmul(matrix, factor, out=out)
-        if factor.dtype == np.int16:
-            right = torch.from_numpy(factor).view(torch.bfloat16)
-        else:
-            right = self._bfloat16["maps"][: factor.size].view(factor.shape)
-            right.copy_(torch.from_numpy(factor))
-        rounded = self._bfloat16[name][: shape[0] * shape[1]].view(shape)
-        torch.mm(matrix, right, out=rounded)
-        torch.from_numpy(out).copy_(rounded)
-        return out
+def _blank(numbers: int, dtype: torch.dtype) -> Tensor:
+    # NumPy's memory is what Python can account for.
+    kind = np.uint16 if dtype == torch.bfloat16 else np.float32
+    return torch.from_numpy(np.empty(numbers, kind)).view(dtype)

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from . import rows
-from .steps import Steps
+from .steps import Steps, numbers
 from .threads import torch_threads
 
 SAMPLES = 4
@@ -41,7 +41,7 @@ def serves(image: Tensor, *, training: bool) -> bool:
     return image.dtype == torch.float32
 
 
-def maps(steps: Steps, image: Tensor) -> Tensor:
+def maps(steps: Steps, image: Tensor, start: Tensor | None = None) -> Tensor:
     """Return the maps (N, K, H, W) of an LCSC module, differentiable once.
 
     Parameters
@@ -50,6 +50,8 @@ def maps(steps: Steps, image: Tensor) -> Tensor:
         Regular, float32 on the CPU.
     image : tensor (N, C, H, W)
         x.
+    start : tensor (N, K, H, W), optional
+        Maps to go on from.
 
     Returns
     -------
@@ -57,7 +59,7 @@ def maps(steps: Steps, image: Tensor) -> Tensor:
         Float32; bfloat16 under autocast. Its channels are last in memory.
     """
     flat = [weight for pair in zip(steps.down, steps.up, strict=True) for weight in pair]
-    out: Tensor = _Lcsc.apply(image, steps.thresholds, steps.residual, steps.first, *flat)  # type: ignore[no-untyped-call]
+    out: Tensor = _Lcsc.apply(image, steps.thresholds, start, steps.residual, steps.first, *flat)  # type: ignore[no-untyped-call]
     return out
 
 
@@ -78,8 +80,9 @@ def _parts(n: int) -> list[slice]:
 class _Lcsc(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, image: Tensor, thresholds: Tensor, residual: bool, first: Tensor, *flat: Tensor
-    ) -> Tensor:
+        ctx: Any, image: Tensor, thresholds: Tensor, start: Tensor | None, residual: bool,
+        first: Tensor, *flat: Tensor,
+    ) -> Tensor:  # fmt: skip
         from . import pointwise_kernels as kernels
 
         dtype = _type()
@@ -88,29 +91,35 @@ class _Lcsc(torch.autograd.Function):
         filters, _, size, _ = first.shape
         up = [rows.analysis_of(w.to(dtype)) for w in (first, *flat[1::2])]
         down = [rows.synthesis_of(w.to(dtype)) for w in flat[::2]]
-        lam = thresholds.detach().float()[:, None].expand(-1, filters).contiguous().numpy()
+        lam = numbers(thresholds, n, filters).numpy()
         maps = torch.empty((len(up), n, height, width, filters), dtype=dtype)
         between = torch.empty((len(up), n, height, width, channels))
         between[0] = x
+        own = int(start is None)
+        if start is not None:
+            maps[0] = start.detach().permute(0, 2, 3, 1)
 
         def work(part: slice) -> None:
             drive = rows.analyse(rows.unfold(x[part], size, dtype), up[0])
-            kernels.threshold_maps(rows.pixels(drive), lam[0], rows.pixels(maps[0, part]))
+            if own:
+                there = rows.pixels(maps[0, part])
+                kernels.threshold_maps(rows.pixels(drive), lam[0, part], there)
             for j in range(1, len(up)):
                 old, new = maps[j - 1, part], maps[j, part]
                 made = between[j, part] = rows.synthesise(old, down[j - 1], size)
                 change = rows.analyse(rows.unfold(made, size, dtype), up[j])
                 arrays = [rows.pixels(a) for a in (old, drive, change, new)]
+                number = lam[j - 1 + own, part]
                 if residual:
-                    kernels.step_maps(*arrays[:3], lam[j], arrays[3])
+                    kernels.step_maps(*arrays[:3], number, arrays[3])
                 else:
-                    kernels.threshold_maps(arrays[2], lam[j], arrays[3])
+                    kernels.threshold_maps(arrays[2], number, arrays[3])
 
         with torch_threads() as run:
             run(work, _parts(n))
         out = rows.first(maps[-1])
-        ctx.kept = maps[:-1], between, size, residual
-        ctx.save_for_backward(image, thresholds, first, *flat, out)  # changed in place: an error
+        ctx.kept = maps[:-1], between, size, residual, own
+        ctx.save_for_backward(image, thresholds, start, first, *flat, out)  # changed: an error
         return out
 
     @staticmethod
@@ -118,8 +127,8 @@ class _Lcsc(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         from . import pointwise_kernels as kernels
 
-        _, thresholds, first, *flat, out = ctx.saved_tensors
-        before, between, size, residual = ctx.kept
+        _, thresholds, start, first, *flat, out = ctx.saved_tensors
+        before, between, size, residual, own = ctx.kept
         dtype = out.dtype
         maps = [*before, rows.last(out.detach())]
         n, height, width, filters = maps[-1].shape
@@ -131,8 +140,9 @@ class _Lcsc(torch.autograd.Function):
         shape = (filters, channels, size, size)
         for_up = torch.empty((last + 1, len(parts), *shape))
         for_down = torch.empty((last, len(parts), *shape))
-        for_lam = torch.zeros((last + 1, len(parts), filters), dtype=torch.float64)
+        for_lam = torch.empty((n, last + own, filters), dtype=torch.float64)
         for_image = torch.empty((n, height, width, channels)) if ctx.needs_input_grad[0] else None
+        for_start = torch.empty_like(maps[0]) if ctx.needs_input_grad[2] else None
 
         def work(number: int) -> None:
             part = parts[number]
@@ -141,23 +151,28 @@ class _Lcsc(torch.autograd.Function):
             # What reaches E_0 x: of a module without residuals only through U_0.
             drive = torch.zeros_like(g) if residual else None
             total = None if drive is None else rows.pixels(drive)
-            back = None
-            for j in range(last, -1, -1):
-                for_lam[j, number] = -torch.from_numpy(
-                    kernels.gate_maps(rows.pixels(maps[j][part]), rows.pixels(g), back, total)
-                )
-                if j == 0:
-                    break
+            more: Tensor | None = None
+
+            def gate(j: int) -> None:
+                back = rows.pixels(more) if residual and more is not None else None
+                there = rows.pixels(maps[j][part])
+                found = kernels.gate_maps(there, rows.pixels(g), back, total)
+                for_lam[part, j - 1 + own] = -torch.from_numpy(found)
+
+            for j in range(last, 0, -1):
+                gate(j)
                 columns = rows.unfold(between[j, part], size, dtype)
                 for_up[j, number] = sign * rows.gradient(columns, g, shape)
                 image = sign * rows.synthesise(g, up[j], size)
                 columns = rows.unfold(image, size, dtype)
                 for_down[j - 1, number] = rows.gradient(columns, maps[j - 1][part], shape)
                 more = rows.analyse(columns, down[j - 1])
-                if residual:
-                    back = rows.pixels(more)
-                else:
+                if not residual:
                     g = more
+            if own:
+                gate(0)
+            elif for_start is not None:
+                for_start[part] = g if more is None else g + more
             first_drive = g if drive is None else drive
             columns = rows.unfold(between[0, part], size, dtype)
             for_up[0, number] = rows.gradient(columns, first_drive, shape)
@@ -172,7 +187,8 @@ class _Lcsc(torch.autograd.Function):
             weights.append(for_up[j + 1].sum(0))
         return (
             None if for_image is None else rows.first(for_image),
-            for_lam.sum((1, 2)).to(thresholds.dtype),
+            for_lam.sum_to_size(thresholds.shape).to(thresholds.dtype),
+            None if for_start is None else rows.first(for_start).to(start.dtype),
             None,
             *(w.contiguous() for w in weights),
         )

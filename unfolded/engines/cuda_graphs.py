@@ -20,46 +20,47 @@ longer than they do."""
 class Graphed:
     """Calls that launch all kernels at once for small images, as a CUDA graph of the last size."""
 
-    def __init__(self, run: Callable[[Tensor, Tensor], Tensor], device: torch.device) -> None:
+    def __init__(self, run: Callable[..., Tensor], device: torch.device) -> None:
         self._run, self._device = run, device
         self._lock = threading.Lock()
         self._key: Any = None
         self._graph: Any = None
-        self._images: tuple[Tensor, Tensor] | None = None
+        self._inputs: tuple[Tensor, ...] | None = None
         self._out: Tensor | None = None
         self._done: Any = None
 
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the kernels' image of x and y."""
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """Return the kernels' image of x, y, and what else they take."""
+        x = inputs[0]
         if x.shape[0] * x.shape[2] * x.shape[3] > SMALL:
-            return self._run(x, y)
+            return self._run(*inputs)
         with torch.cuda.device(self._device), self._lock:
-            key = tuple(x.shape), tuple(y.shape)
+            key = tuple(tuple(tensor.shape) for tensor in inputs)
             if key != self._key:
                 # The first call of a size compiles; the second is worth recording.
-                image = self._run(x, y)
-                self._key, self._graph, self._images, self._out = key, None, None, None
+                image = self._run(*inputs)
+                self._key, self._graph, self._inputs, self._out = key, None, None, None
                 return image
             if self._graph is None:
-                self._record(x, y)
-            assert self._images is not None
+                self._record(inputs)
+            assert self._inputs is not None
             assert self._out is not None
             # The last call may have been on another stream, and not be over.
             if self._done is not None:
                 torch.cuda.current_stream().wait_event(self._done)
-            self._images[0].copy_(x)
-            self._images[1].copy_(y)
+            for mine, given in zip(self._inputs, inputs, strict=True):
+                mine.copy_(given)
             self._graph.replay()
             image = self._out.clone()
             self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._done.record()
             return image
 
-    def _record(self, x: Tensor, y: Tensor) -> None:
-        images = x.clone(), y.clone()
+    def _record(self, inputs: tuple[Tensor, ...]) -> None:
+        kept = tuple(tensor.clone() for tensor in inputs)
         graph = torch.cuda.CUDAGraph()
         # A stream of this device: the default one is of the device that recorded first.
         stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-            self._out = self._run(*images)
-        self._graph, self._images = graph, images
+            self._out = self._run(*kept)
+        self._graph, self._inputs = graph, kept

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from mcsc.errors import InvalidValueError
 
-from .steps import NetworkSteps, Steps, margins
+from .steps import NetworkSteps, Steps, margins, numbers
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 """Of products: all 24 bits, 11 bits on tensor cores, 8 bits."""
@@ -99,25 +99,44 @@ class TritonNetwork:
     def __init__(self, steps: NetworkSteps, precision: Precision = "float32") -> None:
         dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         dot = dot_precision(precision, steps.target_common.device)
-        self._unique = [
-            _Matrices(module, last, dtype, dot)
-            for module, last in zip(steps.unique, steps.after_unique(), strict=True)
+        self._sweeps = [
+            [
+                _Matrices(module, last, dtype, dot)
+                for module, last in zip(
+                    sweep.modules, (*steps.after_unique(k), steps.after_common(k)), strict=True
+                )
+            ]
+            for k, sweep in enumerate(steps.sweeps)
         ]
-        self._common = _Matrices(steps.common, steps.target_common, dtype, dot)
 
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the target image of x and y, float32 (N, C_z, H, W)."""
+    def __call__(self, x: Tensor, y: Tensor, *thresholds: Tensor) -> Tensor:
+        """Return the target image of x and y, float32 (N, C_z, H, W).
+
+        `thresholds`, those of the modules in their order, stand in for the ones of the steps.
+        """
         with torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext():
-            return self._run(x, y)
+            return self._run(x, y, thresholds)
 
-    def _run(self, x: Tensor, y: Tensor) -> Tensor:
-        left, parts = [], []
-        for module, signal in zip(self._unique, (x, y), strict=True):
-            made = module.run(signal)
-            left.append(signal - made[:, : signal.shape[1]])
-            if made.shape[1] > signal.shape[1]:
-                parts.append(made[:, signal.shape[1] :])
-        return sum(parts, start=self._common.run(torch.cat(left, dim=1)))
+    def _run(self, x: Tensor, y: Tensor, thresholds: tuple[Tensor, ...]) -> Tensor:
+        given = iter(thresholds)
+        maps: list[Tensor | None] = [None, None, None]
+        known: tuple[Tensor, ...] | None = None
+        parts: list[Tensor] = []
+        image = x
+        for number, modules in enumerate(self._sweeps):
+            left = []
+            for m, signal in enumerate((x, y)):
+                seen = signal if known is None else signal - known[m]
+                made, maps[m] = modules[m].run(seen, maps[m], next(given, None))
+                left.append(signal - made[:, : signal.shape[1]])
+                if made.shape[1] > signal.shape[1]:
+                    parts.append(made[:, signal.shape[1] :])
+            image, maps[2] = modules[2].run(torch.cat(left, dim=1), maps[2], next(given, None))
+            if number < len(self._sweeps) - 1:
+                known = image[:, : x.shape[1]], image[:, x.shape[1] :]
+            else:
+                maps = []
+        return sum(parts, start=image)
 
 
 @dataclass(frozen=True)
@@ -127,7 +146,8 @@ class _Block:
     up: Tensor
     planes: tuple[int, int]
     """First and last, exclusive, of the image whose patches `up` takes."""
-    threshold: float
+    number: int
+    """Which of the thresholds."""
     goes_on: bool
     drive: Literal["adds", "keeps", ""]
     """What `lift` does with it."""
@@ -144,21 +164,31 @@ class _Matrices:
         channels = self.channels
         first = steps.first.detach()
         downs = [down.detach() for down in (*steps.down, last)]
-        self.keeps_drive = steps.residual and channels > ANEW and len(steps.up) > 0
-        numbers = steps.thresholds.tolist()
+        self.thresholds = steps.thresholds.detach().clone()
+        # A module that goes on has no block that could leave the drive: it multiplies it anew.
+        self.keeps_drive = (
+            steps.residual and channels > ANEW and len(steps.up) > 0 and not steps.goes_on
+        )
         kept: Literal["keeps", ""] = "keeps" if self.keeps_drive else ""
-        self.blocks = [self._block(first, (0, channels), numbers[0], False, kept, downs[0])]
-        for up, number, down in zip(steps.up, numbers[1:], downs[1:], strict=True):
+        own = not steps.goes_on
+        self.blocks = []
+        self.before: _Block | None = None
+        if own:
+            self.blocks.append(self._block(first, (0, channels), 0, False, kept, downs[0]))
+        else:
+            # Of this one only `down` is used.
+            self.before = self._block(first, (0, channels), 0, False, "", downs[0])
+        for j, (up, down) in enumerate(zip(steps.up, downs[1:], strict=True)):
             weight, planes = up.detach(), (channels, 2 * channels)
             drive: Literal["adds", ""] = ""
             if self.keeps_drive:
                 weight, drive = -weight, "adds"
             elif steps.residual:
                 weight, planes = torch.cat((first, -weight), dim=1), (0, 2 * channels)
-            self.blocks.append(self._block(weight, planes, number, steps.residual, drive, down))
+            self.blocks.append(self._block(weight, planes, j + own, steps.residual, drive, down))
 
     def _block(
-        self, up: Tensor, planes: tuple[int, int], threshold: float, goes_on: bool,
+        self, up: Tensor, planes: tuple[int, int], number: int, goes_on: bool,
         drive: Literal["adds", "keeps", ""], down: Tensor,
     ) -> _Block:  # fmt: skip
         matrix = _filled(up.reshape(self.count, -1), MAPS, STEP)
@@ -171,35 +201,49 @@ class _Matrices:
         return _Block(
             matrix.to(self.dtype).contiguous(),
             planes,
-            threshold,
+            number,
             goes_on,
             drive,
             lines.to(self.dtype).contiguous(),
             channels,
         )
 
-    def run(self, signal: Tensor) -> Tensor:
-        """Return the last filters' image of a signal (N, C, H, W)."""
+    def run(
+        self, signal: Tensor, maps: Tensor | None = None, thresholds: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the last filters' image of a signal (N, C, H, W), and the maps.
+
+        Of a module that goes on, `maps` are overwritten.
+        """
         samples, _, height, width = signal.shape
+        given = self.thresholds if thresholds is None else thresholds
+        lam = numbers(given, samples, self.count)
         canvas = _Canvas(to_tf32(signal) if self.dot == "tf32" else signal, self.size)
-        maps = signal.new_empty((samples, self.count, height, width), dtype=self.dtype)
+        if self.before is None:
+            maps = signal.new_empty((samples, self.count, height, width), dtype=self.dtype)
+        assert maps is not None
+        if self.before is not None:
+            self._lower(self.before, maps, canvas)
         # One that is not kept is not looked at.
         drive = torch.empty_like(maps) if self.keeps_drive else maps
         for block in self.blocks[:-1]:
-            self._lift(block, canvas, maps, drive)
+            self._lift(block, canvas, maps, drive, lam)
             self._lower(block, maps, canvas)
         block = self.blocks[-1]
-        self._lift(block, canvas, maps, drive)
-        return self._lower(block, maps)
+        self._lift(block, canvas, maps, drive, lam)
+        return self._lower(block, maps), maps
 
-    def _lift(self, block: _Block, canvas: _Canvas, maps: Tensor, drive: Tensor) -> None:
+    def _lift(
+        self, block: _Block, canvas: _Canvas, maps: Tensor, drive: Tensor, lam: Tensor
+    ) -> None:
         from . import triton_kernels
 
         samples, _, height, width = maps.shape
         lines, taps = block.up.shape
         image = canvas.image
         triton_kernels.lift[(height * canvas.tiles, lines // MAPS, samples)](
-            image, block.up, canvas.offsets(block.planes, taps), maps, drive, block.threshold,
+            image, block.up, canvas.offsets(block.planes, taps), maps, drive,
+            lam[block.number],
             self.count, height, width, canvas.tiles, image.stride(2), image.stride(0),
             TAPS=taps, GO_ON=block.goes_on, DRIVE=block.drive, PRECISION=self.dot,
             MAPS=MAPS, PIXELS=PIXELS, STEP=STEP, num_warps=WARPS,

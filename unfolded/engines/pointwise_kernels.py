@@ -51,95 +51,77 @@ def _shrink(value, lam):  # type: ignore[no-untyped-def]
     return size if value > _ZERO else (-size if value < _ZERO else _ZERO)
 
 
-@_jit
-def threshold(values, lam, out):  # type: ignore[no-untyped-def]
-    """``out <- S(values)``, flat arrays; a negative lam makes the values grow."""
-    zero = values.dtype.type(0)
-    if lam >= zero:
-        for i in range(values.size):
-            t = values[i]
-            out[i] = max(t - lam, zero) + min(t + lam, zero)
-    else:
-        for i in range(values.size):
-            t = values[i]
-            out[i] = t - lam if t > zero else (t + lam if t < zero else zero)
-
-
-@_jit
-def step(maps, drive, change, lam, out):  # type: ignore[no-untyped-def]
-    """``out <- S(maps - change + drive)``, flat arrays; `out` may be `maps`."""
-    zero = maps.dtype.type(0)
-    if lam >= zero:
-        for i in range(maps.size):
-            t = maps[i] - change[i] + drive[i]
-            out[i] = max(t - lam, zero) + min(t + lam, zero)
-    else:
-        for i in range(maps.size):
-            t = maps[i] - change[i] + drive[i]
-            out[i] = t - lam if t > zero else (t + lam if t < zero else zero)
-
-
-@_jit
-def gate_maps(maps, grad, more, total):  # type: ignore[no-untyped-def]
-    """Gradient through ``maps = S(...)``, all (P, K): 0 where the maps are.
-
-    ``grad <- gated(grad + more); total <- total + grad``, without `more`, `total` where they are
-    None. Returns the sums of sign(maps) grad for each map: minus the gradients in its threshold.
-    """
-    count = maps.shape[1]
-    signed = np.zeros(count)
-    part = np.zeros(count, np.float32)
-    # Sums of 256 pixels in single precision, their sum in double.
-    for start in range(0, maps.shape[0], 256):
-        part[:] = 0
-        for i in range(start, min(start + 256, maps.shape[0])):
-            m, g = maps[i], grad[i]
-            for k in range(count):
-                value = _widen(g[k])
-                if more is not None:
-                    value += _widen(more[i, k])
-                sign = _widen(m[k])
-                value = value if sign != _ZERO else _ZERO
-                part[k] += value if sign > _ZERO else -value
-                g[k] = _narrow(value, g)
-                if total is not None:
-                    total[i, k] = _narrow(_widen(total[i, k]) + value, total)
-        for k in range(count):
-            signed[k] += part[k]
-    return signed
+# Maps are (n, P, K): samples, pixels, maps. Thresholds are (n, K), one of each map of each sample.
 
 
 @_jit
 def threshold_maps(values, lam, out):  # type: ignore[no-untyped-def]
-    """``out <- S(values)``, (P, K) with a threshold for each map, (K,)."""
-    for i in range(values.shape[0]):
-        v, o = values[i], out[i]
-        for k in range(lam.size):
-            o[k] = _narrow(_shrink(_widen(v[k]), lam[k]), o)
+    """``out <- S(values)``."""
+    for n in range(values.shape[0]):
+        numbers = lam[n]
+        for i in range(values.shape[1]):
+            v, o = values[n, i], out[n, i]
+            for k in range(numbers.size):
+                o[k] = _narrow(_shrink(_widen(v[k]), numbers[k]), o)
 
 
 @_jit
 def step_maps(maps, drive, change, lam, out):  # type: ignore[no-untyped-def]
-    """``out <- S(maps - change + drive)``, (P, K) with a threshold for each map, (K,)."""
-    for i in range(maps.shape[0]):
-        m, d, c, o = maps[i], drive[i], change[i], out[i]
-        for k in range(lam.size):
-            t = _widen(m[k]) - _widen(c[k]) + _widen(d[k])
-            o[k] = _narrow(_shrink(t, lam[k]), o)
+    """``out <- S(maps - change + drive)``; `out` may be `maps`."""
+    for n in range(maps.shape[0]):
+        numbers = lam[n]
+        for i in range(maps.shape[1]):
+            m, d, c, o = maps[n, i], drive[n, i], change[n, i], out[n, i]
+            for k in range(numbers.size):
+                t = _widen(m[k]) - _widen(c[k]) + _widen(d[k])
+                o[k] = _narrow(_shrink(t, numbers[k]), o)
 
 
 @_jit
-def unfold_rows(image, size, out):  # type: ignore[no-untyped-def]
+def gate_maps(maps, grad, more, total):  # type: ignore[no-untyped-def]
+    """Gradient through ``maps = S(...)``: 0 where the maps are.
+
+    ``grad <- gated(grad + more); total <- total + grad``, without `more`, `total` where they are
+    None. Returns the sums over pixels of sign(maps) grad, (n, K): minus the gradients in the
+    thresholds.
+    """
+    count = maps.shape[2]
+    signed = np.zeros((maps.shape[0], count))
+    part = np.zeros(count, np.float32)
+    for n in range(maps.shape[0]):
+        # Sums of 256 pixels in single precision, their sum in double.
+        for start in range(0, maps.shape[1], 256):
+            part[:] = 0
+            for i in range(start, min(start + 256, maps.shape[1])):
+                m, g = maps[n, i], grad[n, i]
+                for k in range(count):
+                    value = _widen(g[k])
+                    if more is not None:
+                        value += _widen(more[n, i, k])
+                    sign = _widen(m[k])
+                    value = value if sign != _ZERO else _ZERO
+                    part[k] += value if sign > _ZERO else -value
+                    g[k] = _narrow(value, g)
+                    if total is not None:
+                        total[n, i, k] = _narrow(_widen(total[n, i, k]) + value, total)
+            for k in range(count):
+                signed[n, k] += part[k]
+    return signed
+
+
+@_jit
+def unfold_rows(image, size, top, out):  # type: ignore[no-untyped-def]
     """Give each pixel the s pixels of its row that filters see: (n, H, W, C) to (n, ., W, s C).
 
-    Zeros outside the image and in channels beyond s C; s - 1 rows more than the image has.
+    The rows are those that filters see from row `top` on. Zeros outside the image and in channels
+    beyond s C.
     """
     n, height, width, channels = image.shape
     before = (size - 1) // 2
     line = np.zeros((width + size - 1) * channels, out.dtype)
     for b in range(n):
-        for r in range(height + size - 1):
-            i = r - before
+        for r in range(out.shape[1]):
+            i = top + r - before
             if i < 0 or i >= height:
                 out[b, r] = 0
                 continue

@@ -51,6 +51,7 @@ class _SoftThreshold(torch.autograd.Function):
     def forward(ctx: Any, maps: Tensor, threshold: Tensor) -> Tensor:
         out = maps.abs().sub_(threshold).clamp_(min=0).mul_(maps.sign())
         ctx.save_for_backward(out)
+        ctx.shape = threshold.shape
         return out
 
     @staticmethod
@@ -58,7 +59,7 @@ class _SoftThreshold(torch.autograd.Function):
         (out,) = ctx.saved_tensors
         sign = out.sign()
         for_maps = grad * sign.abs() if ctx.needs_input_grad[0] else None
-        for_threshold = -(grad * sign).sum() if ctx.needs_input_grad[1] else None
+        for_threshold = -(grad * sign).sum_to_size(ctx.shape) if ctx.needs_input_grad[1] else None
         return for_maps, for_threshold
 
 
@@ -71,8 +72,8 @@ def soft_threshold(maps: Tensor, threshold: Tensor) -> Tensor:
     ----------
     maps : tensor
         The values t.
-    threshold : tensor ()
-        The threshold, for all maps.
+    threshold : tensor () or (N or 1, K or 1, 1, 1)
+        The threshold, for all maps or for each.
     """
     if torch.is_grad_enabled() and not torch.compiler.is_compiling():
         out: Tensor = _SoftThreshold.apply(maps, threshold)  # type: ignore[no-untyped-call]
@@ -81,8 +82,8 @@ def soft_threshold(maps: Tensor, threshold: Tensor) -> Tensor:
 
 
 def unroll(
-    image: Tensor, first: Layer, threshold: Tensor, blocks: Iterable[tuple[Layer, Layer, Tensor]],
-    *, residual: bool,
+    image: Tensor, first: Layer, blocks: Iterable[tuple[Layer, Layer]], thresholds: Tensor, *,
+    residual: bool, start: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     r"""Return the maps (N, K, H, W) of an image (N, C, H, W).
 
@@ -92,16 +93,21 @@ def unroll(
         x.
     first : callable
         :math:`E_0`, from an image to maps.
-    threshold : tensor ()
-        :math:`\lambda_0`.
-    blocks : iterable of (callable, callable, tensor ())
-        :math:`D_j`, :math:`E_j` and :math:`\lambda_j`. They are called, so a module's hooks are.
+    blocks : iterable of (callable, callable)
+        :math:`D_j`, :math:`E_j`. They are called, so a module's hooks are.
+    thresholds : tensor (N or 1, T, K or 1)
+        As in `Steps`.
     residual : bool
         As in `Steps`.
+    start : tensor (N, K, H, W), optional
+        Maps to go on from.
     """
     drive = first(image)
-    maps = soft_threshold(drive, threshold)
-    for down, up, number in blocks:
+    numbers = iter(thresholds[..., None, None].unbind(1))
+    if image.dim() == 3:  # no batch
+        numbers = iter(thresholds[0, ..., None, None])
+    maps = soft_threshold(drive, next(numbers)) if start is None else start
+    for down, up in blocks:
         change = up(down(maps))
-        maps = soft_threshold(maps - change + drive if residual else change, number)
+        maps = soft_threshold(maps - change + drive if residual else change, next(numbers))
     return maps

@@ -43,9 +43,9 @@ def bits(tensor: Tensor) -> Floats:
     return (tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
-def pixels(tensor: Tensor) -> Floats:
-    """Return maps (n, H, W, K), contiguous, as an array (n H W, K); see `bits`."""
-    return bits(tensor.view(-1, tensor.shape[-1]))
+def pixels(maps: Tensor) -> Floats:
+    """Return maps (n, H, W, K), contiguous, as an array (n, H W, K); see `bits`."""
+    return bits(maps.view(maps.shape[0], -1, maps.shape[-1]))
 
 
 def last(image: Tensor) -> Tensor:
@@ -58,14 +58,18 @@ def first(image: Tensor) -> Tensor:
     return image.permute(0, 3, 1, 2)
 
 
-def unfold(image: Tensor, size: int, dtype: torch.dtype) -> Tensor:
-    """Return the columns (n, H + s - 1, W, s C or more) of an image (n, H, W, C) in float32."""
+def unfold(image: Tensor, size: int, dtype: torch.dtype, strip: slice | None = None) -> Tensor:
+    """Return the columns (n, H + s - 1, W, s C or more) of an image (n, H, W, C) in float32.
+
+    Those of a strip of H rows of it, if one is given.
+    """
     from . import pointwise_kernels as kernels
 
     n, height, width, channels = image.shape
+    top, bottom = (0, height) if strip is None else (strip.start, strip.stop)
     seen = size * channels + _missing(size * channels, dtype)
-    out = torch.empty((n, height + size - 1, width, seen), dtype=dtype)
-    kernels.unfold_rows(bits(image), size, bits(out))
+    out = torch.empty((n, bottom - top + size - 1, width, seen), dtype=dtype)
+    kernels.unfold_rows(bits(image), size, top, bits(out))
     return out
 
 
@@ -110,14 +114,20 @@ def analyse(columns: Tensor, weight: Tensor) -> Tensor:
     return last(torch.conv2d(first(columns), weight))
 
 
-def synthesise(maps: Tensor, weight: Tensor, size: int) -> Tensor:
-    """Return the image (n, H, W, C), float32, of maps (n, H, W, K)."""
+def synthesise(maps: Tensor, weight: Tensor, size: int, *, padded: bool = False) -> Tensor:
+    """Return the image (n, H, W, C), float32, of maps (n, H, W, K).
+
+    Of padded maps, with s // 2 rows more above and below.
+    """
     from . import pointwise_kernels as kernels
 
     n, height, width, _ = maps.shape
-    if more := _missing(maps.shape[-1], maps.dtype):
-        maps = F.pad(maps, (0, more))
-    columns = last(torch.conv2d(first(maps), weight, padding=(size // 2, 0)))
+    more = size // 2
+    if padded:
+        height -= 2 * more
+    if missing := _missing(maps.shape[-1], maps.dtype):
+        maps = F.pad(maps, (0, missing))
+    columns = last(torch.conv2d(first(maps), weight, padding=(0 if padded else more, 0)))
     image = torch.empty((n, height, width, columns.shape[-1] // size))
     kernels.fold_rows(bits(columns), size, image.numpy())
     return image

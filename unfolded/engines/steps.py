@@ -1,4 +1,4 @@
-"""What an engine is told: the tensors of an LCSC module, and those of a network."""
+"""What an engine is told: the tensors of an LCSC module, of a sweep, and of a network."""
 
 from __future__ import annotations
 
@@ -44,14 +44,17 @@ class Steps:
     ----------
     first : tensor (K, C, s, s)
         :math:`E_0`.
-    down : tuple of J tensors (C, K, s, s)
-        :math:`D_1 ... D_J`; of tied blocks J times the same.
-    up : tuple of J tensors (K, C, s, s)
-        :math:`E_1 ... E_J`; of tied blocks J times `first`.
-    thresholds : tensor (J + 1,)
-        One for each set of maps, also where blocks share it.
+    down : tuple of L tensors (C, K, s, s)
+        :math:`D_1 ... D_L`; of tied blocks L times the same.
+    up : tuple of L tensors (K, C, s, s)
+        :math:`E_1 ... E_L`; of tied blocks L times `first`.
+    thresholds : tensor (N or 1, T, K or 1)
+        One for each sample or for all, each set of maps, each map or all. T is L + 1, with that of
+        :math:`U_0`, or L of a module that goes on.
     residual : bool
         False: without residuals.
+    goes_on : bool
+        It starts from maps that it is given, and not from :math:`S(E_0 x)`.
     """
 
     first: Tensor
@@ -59,6 +62,7 @@ class Steps:
     up: tuple[Tensor, ...]
     thresholds: Tensor
     residual: bool
+    goes_on: bool = False
 
     @property
     def filters(self) -> int:
@@ -81,11 +85,14 @@ class Steps:
         Layers that were replaced may have other sizes, which PyTorch computes and engines do not.
         """
         k, c, s = self.filters, self.channels, self.size
+        samples, count, maps = self.thresholds.shape
         return (
             all(_fits(w, (c, k, s, s), self.first) for w in self.down)
             and all(_fits(w, (k, c, s, s), self.first) for w in (self.first, *self.up))
             and len(self.down) == len(self.up)
-            and _fits(self.thresholds, (len(self.up) + 1,), self.first)
+            and _fits(self.thresholds, (samples, count, maps), self.first)
+            and count == len(self.up) + (not self.goes_on)
+            and maps in (1, k)
         )
 
     def takes(self, image: Tensor) -> bool:
@@ -94,6 +101,49 @@ class Steps:
             self.is_regular()
             and _fits(self.first, tuple(self.first.shape), image)
             and image.shape[1] == self.channels
+            and self.thresholds.shape[0] in (1, image.shape[0])
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SweepSteps:
+    """u, v and c in turn.
+
+    Attributes
+    ----------
+    known : tensor (C_x + C_y, K_c, s, s) or None
+        What c, of the sweep before, explains of x and y; None in the first sweep.
+    unique : (Steps, Steps)
+        u from x, v from y, each without what is known.
+    explained : (tensor (C_x, K_u, s, s), tensor (C_y, K_v, s, s))
+        ``D_u``, ``D_v``.
+    common : Steps
+        c from what is left of x and y, one above the other.
+    """
+
+    known: Tensor | None
+    unique: tuple[Steps, Steps]
+    explained: tuple[Tensor, Tensor]
+    common: Steps
+
+    @property
+    def modules(self) -> tuple[Steps, Steps, Steps]:
+        """The modules of u, v and c."""
+        return (*self.unique, self.common)
+
+    def is_regular(self) -> bool:
+        """Return True if all tensors fit together."""
+        modules, like = self.modules, self.common.first
+        s = self.common.size
+        known_shape = (self.common.channels, self.common.filters, s, s)
+        return (
+            all(m.is_regular() and m.size == s for m in modules)
+            and self.common.channels == sum(m.channels for m in self.unique)
+            and (self.known is None or _fits(self.known, known_shape, like))
+            and all(
+                _fits(w, (m.channels, m.filters, s, s), like)
+                for w, m in zip(self.explained, self.unique, strict=True)
+            )
         )
 
 
@@ -103,61 +153,63 @@ class NetworkSteps:
 
     Attributes
     ----------
-    unique : (Steps, Steps)
-        u from x, v from y.
-    explained : (tensor (C_x, K_u, s, s), tensor (C_y, K_v, s, s))
-        ``D_u``, ``D_v``.
-    common : Steps
-        c from what is left of x and y, one above the other.
+    sweeps : tuple of SweepSteps
+        The first starts from nothing, each other one from the maps of the one before.
     target_common : tensor (C_z, K_c, s, s)
         ``gc``.
     target_unique : tuple of tensors (C_z, K, s, s)
         ``gu``, and in fusion ``gv``.
     """
 
-    unique: tuple[Steps, Steps]
-    explained: tuple[Tensor, Tensor]
-    common: Steps
+    sweeps: tuple[SweepSteps, ...]
     target_common: Tensor
     target_unique: tuple[Tensor, ...]
 
     @property
     def size(self) -> int:
         """Side s of all filters."""
-        return self.common.size
+        return self.sweeps[0].common.size
 
-    def after_unique(self) -> list[Tensor]:
-        """Return all filters that u, and v, are convolved with: D and, where there is one, g."""
-        last = list(self.explained)
-        for m, target in enumerate(self.target_unique):
-            last[m] = torch.cat((last[m], target))
-        return last
+    def after_unique(self, number: int) -> list[Tensor]:
+        """Return all filters that a sweep's u, and v, are convolved with.
+
+        D, and in the last sweep g where there is one.
+        """
+        found = list(self.sweeps[number].explained)
+        if number == len(self.sweeps) - 1:
+            for m, target in enumerate(self.target_unique):
+                found[m] = torch.cat((found[m], target))
+        return found
+
+    def after_common(self, number: int) -> Tensor:
+        """Return the filters that a sweep's c is convolved with: the next one's, or gc."""
+        last = number == len(self.sweeps) - 1
+        known = None if last else self.sweeps[number + 1].known
+        return self.target_common if known is None else known
 
     def is_regular(self) -> bool:
         """Return True if all tensors fit together, in one filter size and precision."""
-        modules = (*self.unique, self.common)
-        s, z = self.size, self.target_common.shape[0]
+        first, s, z = self.sweeps[0], self.size, self.target_common.shape[0]
+        counts = [(m.filters, m.channels) for m in first.modules]
+        targets = (self.target_common, *self.target_unique)
         return (
-            all(m.is_regular() and m.size == s for m in modules)
-            and self.common.channels == sum(m.channels for m in self.unique)
+            all(sweep.is_regular() and sweep.common.size == s for sweep in self.sweeps)
+            and all([(m.filters, m.channels) for m in w.modules] == counts for w in self.sweeps)
+            and all(
+                (w.known is None) == (w is first)
+                and all(m.goes_on == (w is not first) for m in w.modules)
+                for w in self.sweeps
+            )
             and len(self.target_unique) in (1, 2)
             and all(
-                _fits(w, (m.channels, m.filters, s, s), self.common.first)
-                for w, m in zip(self.explained, self.unique, strict=True)
-            )
-            and all(
-                _fits(w, (z, m.filters, s, s), self.common.first)
-                for w, m in zip(
-                    (self.target_common, *self.target_unique),
-                    (self.common, *self.unique),
-                    strict=False,
-                )
+                _fits(w, (z, m.filters, s, s), first.common.first)
+                for w, m in zip(targets, (first.common, *first.unique), strict=False)
             )
         )
 
     def takes(self, x: Tensor) -> bool:
         """Return True if an engine can take x (N, C_x, H, W), and a y like it."""
-        return self.is_regular() and self.unique[0].takes(x)
+        return self.is_regular() and self.sweeps[0].unique[0].takes(x)
 
 
 def _fits(tensor: Tensor, shape: tuple[int, ...], like: Tensor) -> bool:
@@ -167,3 +219,9 @@ def _fits(tensor: Tensor, shape: tuple[int, ...], like: Tensor) -> bool:
         and tensor.device == like.device
         and tensor.layout == torch.strided
     )
+
+
+def numbers(thresholds: Tensor, samples: int, filters: int) -> Tensor:
+    """Return thresholds, as in `Steps`, of each map of each sample, (T, N, K), contiguous."""
+    found = thresholds.detach().float().expand(samples, -1, filters)
+    return found.transpose(0, 1).contiguous()

@@ -25,7 +25,7 @@ def to_tf32(values):  # type: ignore[no-untyped-def]
 
 @_jit  # type: ignore[untyped-decorator]
 def lift(  # type: ignore[no-untyped-def]
-    image, filters, offsets, maps, drive, threshold,
+    image, filters, offsets, maps, drive, thresholds,
     count, height, width, tiles, pitch, image_size,
     TAPS: tl.constexpr, GO_ON: tl.constexpr, DRIVE: tl.constexpr, PRECISION: tl.constexpr,
     MAPS: tl.constexpr, PIXELS: tl.constexpr, STEP: tl.constexpr,
@@ -37,6 +37,7 @@ def lift(  # type: ignore[no-untyped-def]
     A program makes MAPS maps of PIXELS pixels of a row. The image is padded, so that every patch is
     inside; `offsets` are those of a patch's TAPS numbers from its first, and `filters` are
     (maps, TAPS), filled up with zeros to multiples of STEP and MAPS. For TF32 both are rounded.
+    `thresholds` are (samples, maps).
     """
     place = tl.program_id(0)
     row = place // tiles
@@ -64,7 +65,8 @@ def lift(  # type: ignore[no-untyped-def]
         change += tl.load(drive + here, mask=inside, other=0.0).to(tl.float32)
     if DRIVE == "keeps":
         tl.store(drive + here, change.to(drive.dtype.element_ty), mask=inside)
-    size = tl.maximum(tl.abs(change) - threshold, 0.0)
+    found = tl.load(thresholds + sample * count + number, mask=number < count, other=0.0)
+    size = tl.maximum(tl.abs(change) - found[:, None], 0.0)
     # As sign(t) max(|t| - lambda, 0): a negative threshold leaves zeros alone.
     made = tl.where(change > 0, size, tl.where(change < 0, -size, 0.0))
     tl.store(maps + here, made.to(maps.dtype.element_ty), mask=inside)

@@ -10,6 +10,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
@@ -53,7 +54,7 @@ class Accelerated(nn.Module):
         self.net = net
         self.precision = precision
         self.kernels = kernels
-        run: Callable[[Tensor, Tensor], Tensor] = net
+        run: Callable[..., Tensor] = net
         if kernels == "triton":
             run = gpu.TritonNetwork(net.steps(), precision)
             if self.device.type == "cuda" and not gpu.interpreted():
@@ -62,7 +63,7 @@ class Accelerated(nn.Module):
             # Images of other sizes shall not compile again.
             run = torch.compile(net, dynamic=True, backend=backend)
         # Not itself an attribute: a module would be the network's second name for its weights.
-        self._run: Callable[[Tensor, Tensor], Tensor] = lambda x, y: run(x, y)
+        self._run: Callable[..., Tensor] = lambda *given: run(*given)
 
     @property
     def device(self) -> torch.device:
@@ -74,18 +75,22 @@ class Accelerated(nn.Module):
         """That of the network."""
         return self.net.configuration
 
-    def tiled(self, x: Tensor, y: Tensor, tile: int = 1024) -> Tensor:
+    def tiled(
+        self, x: Tensor, y: Tensor, tile: int = 1024, sigma: float | Tensor | None = None
+    ) -> Tensor:
         """Return the target image computed on overlapping tiles; see `CUNet.tiled`."""
-        self.net.check(x, y)
-        return tiled(self, self.configuration, x, y, tile)
+        level = self.net.check(x, y, sigma)
+        return tiled(partial(self, sigma=level), self.configuration, x, y, tile)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor, sigma: float | Tensor | None = None) -> Tensor:
         """Return the target image of x and y, on the network's device; in float32.
 
         Parameters
         ----------
         x, y : tensor (N, C_x, H, W), (N, C_y, H, W)
             As `CUNet` takes them, on the network's device: nothing is moved.
+        sigma : float or tensor (N,), optional
+            As `CUNet` takes it.
 
         Raises
         ------
@@ -93,7 +98,10 @@ class Accelerated(nn.Module):
             As `CUNet.split`; or images of more than 2**31 numbers, with a margin, are given to
             Triton kernels: use `tiled`.
         """
-        self.net.check(x, y)
+        level = self.net.check(x, y, sigma)
+        more: tuple[Tensor, ...] = ()
+        if level is not None:
+            more = self._thresholds(level) if self.kernels == "triton" else (level,)
         kind = self.device.type
         half = self.precision == "bfloat16"
         with (
@@ -101,7 +109,12 @@ class Accelerated(nn.Module):
             _tf32(self.precision == "tf32"),
             torch.autocast(kind, torch.bfloat16, enabled=half and self.kernels != "triton"),
         ):
-            return self._run(x, y).float()
+            return self._run(x, y, *more).float()
+
+    def _thresholds(self, level: Tensor) -> tuple[Tensor, ...]:
+        """Of all modules, in the order in which `gpu.TritonNetwork` takes them."""
+        sweeps = self.net.steps(level).sweeps
+        return tuple(m.thresholds.detach() for sweep in sweeps for m in sweep.modules)
 
 
 def accelerate(
@@ -244,7 +257,8 @@ def disagreement(
             for c in net.configuration.channels
         )
         with torch.inference_mode(), _tf32(False):
-            wanted = net(x, y)
+            level = x.new_zeros(1) if net.configuration.noise_aware else None
+            wanted = net(x, y, level)
             error = float((run(x, y) - wanted).norm()) / max(float(wanted.norm()), 1e-12)
         worst = max(worst, error) if error == error else math.inf
     return worst

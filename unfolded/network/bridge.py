@@ -12,12 +12,16 @@ for each group's operator D and its bound L on the squared norm (`mcsc.Dictionar
 :math:`\lambda_j = \lambda / \sqrt L`: the balanced form, the same image from filters of one size in
 both directions, which Adam, whose steps have one size too, trains far better.
 
+Further sweeps are further modules of the same filters, which begin at the codes of the sweep before
+and see what the other groups leave of the signals.
+
 This stands below the network: it makes a configuration and a state dictionary, no module.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,11 +36,12 @@ from mcsc.model.dictionary import embed
 from mcsc.model.lam import lam_per_map
 from mcsc.types import Floats, Kind
 
-from .configuration import Configuration
+from .configuration import Configuration, Thresholds
 
 # Of a network's state, in the order of the dictionary's groups.
 _MODULES = ("common", "unique.0", "unique.1")
 _EXPLAINED = ("explained.0.weight", "explained.1.weight")
+_AGAIN = re.compile(r"^again\.\d+\.")
 _TARGETS = ("target_common.weight", "target_unique.0.weight", "target_unique.1.weight")
 
 
@@ -47,12 +52,14 @@ def weights_of(
     blocks: int,
     kind: Kind,
     out_channels: int | None = None,
+    sweeps: int = 1,
+    thresholds: Thresholds = "scalar",
 ) -> tuple[Configuration, dict[str, Tensor]]:
     """Return what a network that starts from a dictionary is, and its state, in double precision.
 
     Parameters
     ----------
-    dictionary, lam, blocks, kind
+    dictionary, lam, blocks, kind, sweeps, thresholds
         As `CUNet.from_dictionary` takes them, `kind` as its `task`; it also lists the errors.
     out_channels : int, optional
         Channels of a target whose filters will be fitted. Where the dictionary has none, they start
@@ -77,22 +84,32 @@ def weights_of(
         blocks=blocks,
         residual=True,
         tied=False,
+        sweeps=sweeps,
+        thresholds=thresholds,
     )
+    lams = _lam_per_group(lam, dictionary, thresholds)
     banks = [g.bank for g in dictionary.groups]  # c, u, v
     # Banks of groups carry the weights of their signals, which the network does not see: its
     # analysis filters get them twice, its synthesis filters not at all.
     weights = _channel_weights(dictionary)
     state = {}
-    for name, bank, w, bound, number in zip(
-        _MODULES, banks, weights, _bounds(dictionary), _lam_per_group(lam, dictionary), strict=True
-    ):
-        for j in range(blocks):
-            state[f"{name}.down.{j}.weight"] = _synthesis(bank / w)
-            state[f"{name}.up.{j}.weight"] = _analysis(w * bank / bound)
-        state[f"{name}.first.weight"] = _analysis(w * bank / bound)
-        state[f"{name}.thresholds"] = torch.full((blocks + 1,), number / bound, dtype=torch.float64)
-    for name, bank, w in zip(_EXPLAINED, banks[1:], weights[1:], strict=True):
-        state[name] = _synthesis(bank / w)
+    for sweep in range(sweeps):
+        before = "" if sweep == 0 else f"again.{sweep - 1}."
+        for name, bank, w, bound, numbers in zip(
+            _MODULES, banks, weights, _bounds(dictionary), lams, strict=True
+        ):
+            module = before + name
+            # From codes, not from zero, the first step too takes away what they explain.
+            for j in range(blocks + (sweep > 0)):
+                state[f"{module}.down.{j}.weight"] = _synthesis(bank / w)
+                state[f"{module}.up.{j}.weight"] = _analysis(w * bank / bound)
+            state[f"{module}.first.weight"] = _analysis(w * bank / bound)
+            each = torch.as_tensor(numbers / bound)
+            state[f"{module}.thresholds"] = each.expand(blocks + 1, *each.shape).clone()
+        for name, bank, w in zip(_EXPLAINED, banks[1:], weights[1:], strict=True):
+            state[before + name] = _synthesis(bank / w)
+        if sweep:
+            state[f"{before}known.weight"] = _synthesis(banks[0] / weights[0])
     for name, bank in zip(_TARGETS, targets, strict=False):
         state[name] = _synthesis(bank)
     return configuration, state
@@ -110,16 +127,15 @@ def balanced(state: Mapping[str, Tensor], dictionary: Dictionary) -> dict[str, T
     """
     out = dict(state)
     # What stands outside of a module and sees its codes.
-    outside = [[target] for target in _TARGETS]
-    for names, explained in zip(outside[1:], _EXPLAINED, strict=True):
-        names.append(explained)
+    outside = zip(_TARGETS, ("known.weight", *_EXPLAINED), strict=True)
     for module, names, bound in zip(_MODULES, outside, _bounds(dictionary), strict=True):
         root = math.sqrt(bound)
-        for name in state:
-            if name.startswith(f"{module}."):
-                down = name.startswith(f"{module}.down.")
-                out[name] = state[name] * (1 / root if down else root)
-        out.update({name: state[name] / root for name in names if name in state})
+        for full in state:
+            name = _AGAIN.sub("", full)
+            if name in names or name.startswith(f"{module}.down."):
+                out[full] = state[full] / root
+            elif name.startswith(f"{module}."):
+                out[full] = state[full] * root
     return out
 
 
@@ -155,17 +171,19 @@ def _synthesis(bank: Any) -> Tensor:
     return _analysis(bank).flip(-2, -1).swapaxes(0, 1).contiguous()
 
 
-def _lam_per_group(lam: Any, dictionary: Dictionary) -> list[float]:
-    """One number for each of c, u, v."""
+def _lam_per_group(lam: Any, dictionary: Dictionary, thresholds: Thresholds) -> list[Floats]:
+    """One number, or one for each map, of each of c, u, v."""
     counts = {g.name: len(g.bank) for g in dictionary.groups}
     each = np.split(lam_per_map(lam, counts), np.cumsum(list(counts.values()))[:-1])
+    if thresholds == "map":
+        return [values.astype(np.float64) for values in each]
     for name, values in zip(counts, each, strict=True):
         if np.ptp(values) > 0:
             raise InvalidValueError(
-                f"lam differs among the maps of group {name}: a network has one threshold a group, "
-                "give one number, or one for each of (c, u, v)"
+                f"lam differs among the maps of group {name}: a network with one threshold a group "
+                "needs one number, or one for each of (c, u, v); thresholds='map' takes them all"
             )
-    return [float(values[0]) for values in each]
+    return [np.asarray(values[0], dtype=np.float64) for values in each]
 
 
 def _targets(dictionary: Dictionary, kind: Kind, size: int, fitted: int | None) -> list[Floats]:

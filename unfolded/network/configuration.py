@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any, get_args
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, Literal, get_args
 
-from mcsc.checks import check_whole, is_whole
+from mcsc.checks import check_choice, check_whole, is_whole
 from mcsc.errors import InvalidTypeError, InvalidValueError
 from mcsc.types import Kind
+
+Thresholds = Literal["scalar", "map"]
+"""One for all maps, or one for each."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,12 @@ class Configuration:
         False: Table 5's ablation.
     tied : bool
         Blocks of a module share filters and threshold.
+    sweeps : int
+        Passes over u, v and c.
+    thresholds : {"scalar", "map"}
+        One a block, or one a block for each map.
+    noise_aware : bool
+        Thresholds are affine in the noise of x.
     """
 
     channels: tuple[int, int]
@@ -42,6 +51,9 @@ class Configuration:
     blocks: int
     residual: bool
     tied: bool
+    sweeps: int = 1
+    thresholds: Thresholds = "scalar"
+    noise_aware: bool = False
 
     def __post_init__(self) -> None:
         filters = (self.filters,) * 3 if is_whole(self.filters) else self.filters
@@ -49,15 +61,20 @@ class Configuration:
         object.__setattr__(
             self, "filters", _counts("filters", filters, 3, "one number, or (K_c, K_u, K_v)")
         )
-        for name, least in (("out_channels", 1), ("kernel_size", 1), ("blocks", 0)):
+        for name, least in (("out_channels", 1), ("kernel_size", 1), ("blocks", 0), ("sweeps", 1)):
             object.__setattr__(self, name, check_whole(name, getattr(self, name), least=least))
         if self.kind not in get_args(Kind):
             raise InvalidValueError(f"task must be 'restoration' or 'fusion', found {self.kind!r}")
-        for name in ("residual", "tied"):
+        check_choice("thresholds", self.thresholds, Thresholds)
+        for name in ("residual", "tied", "noise_aware"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidTypeError(
                     f"{name} must be True or False, found {getattr(self, name)!r}"
                 )
+        if self.sweeps > 1 and not self.residual:
+            raise InvalidValueError(
+                "a second sweep goes on from the codes of the first: it needs residual=True"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the arguments of `CUNet`, fit for JSON: `kind` is its `task`, also in files."""
@@ -66,7 +83,7 @@ class Configuration:
 
     @classmethod
     def from_dict(cls, values: Any) -> Configuration:
-        """Return the configuration that `as_dict` described.
+        """Return the configuration that `as_dict` described, of this version or one before.
 
         Raises
         ------
@@ -74,8 +91,9 @@ class Configuration:
             A field is missing, unknown or out of range.
         """
         names = ["task" if f.name == "kind" else f.name for f in fields(cls)]
+        needed = [name for name, f in zip(names, fields(cls), strict=True) if f.default is MISSING]
         found = sorted(values) if isinstance(values, dict) else values
-        if found != sorted(names):
+        if not isinstance(values, dict) or not set(needed) <= values.keys() <= set(names):
             raise InvalidValueError(f"a configuration has {', '.join(names)}; found {found}")
         return cls(kind=values["task"], **{k: v for k, v in values.items() if k != "task"})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,16 @@ from mcsc.types import Kind
 from ..engines import cpu_inference
 from ..engines.steps import NetworkSteps
 from . import bridge
-from .checks import check_images
-from .configuration import Configuration
+from .checks import check_images, check_sigma
+from .configuration import Configuration, Thresholds
 from .engine_choice import engine_for, served_by
 from .layers import Synthesis
-from .lcsc import LCSC
 from .refit import CodeTensors, Pairs, refit, target_channels
+from .sweep import Sweep, make_modules, sweep_steps
 from .tiling import tiled
 from .weight_file import WeightFile, write_weights
+
+Sigma = float | Tensor | None
 
 
 @served_by("cpu_inference")
@@ -55,6 +58,14 @@ class CUNet(nn.Module):
         False removes the residual lines inside the three modules (Table 5's ablation).
     tied : bool
         True lets the blocks of a module share filters and threshold; see `LCSC`.
+    sweeps : int
+        Passes over u, v and c; each but the first goes on from the codes before, with c known; see
+        `unfolded.network.sweep.Sweep`. Twice the weights and a little more for two.
+    thresholds : {"scalar", "map"}
+        One threshold a block, as the authors have it, or one a block for each map.
+    noise_aware : bool
+        Thresholds are affine in the standard deviation of the noise in x, which is then given with
+        the images: one network for noise of any strength.
 
     Attributes
     ----------
@@ -64,6 +75,8 @@ class CUNet(nn.Module):
         ``D_u``, ``D_v``: what the unique codes explain of x and y. Not shared with the blocks.
     common : LCSC
         CFPM: c from both residuals (Eq. 13).
+    again : ModuleList of Sweep
+        The further sweeps.
     target_common : Synthesis
         ``gc``.
     target_unique : ModuleList of Synthesis
@@ -114,6 +127,9 @@ class CUNet(nn.Module):
         blocks: int = 4,
         residual: bool = True,
         tied: bool = False,
+        sweeps: int = 1,
+        thresholds: Thresholds = "scalar",
+        noise_aware: bool = False,
     ) -> None:
         super().__init__()
         self.metadata: dict[str, Any] = {}
@@ -126,40 +142,46 @@ class CUNet(nn.Module):
             blocks,
             residual,
             tied,
+            sweeps,
+            thresholds,
+            noise_aware,
         )
         k_common, *k_unique = wanted.filters
-        size, blocks, z = wanted.kernel_size, wanted.blocks, wanted.out_channels
-        switches: dict[str, Any] = {"residual": residual, "tied": tied}
-        pairs = list(zip(wanted.channels, k_unique, strict=True))
-        self.unique = nn.ModuleList(LCSC(m, k, size, blocks, **switches) for m, k in pairs)
-        self.explained = nn.ModuleList(Synthesis(k, m, size) for m, k in pairs)
-        self.common = LCSC(sum(wanted.channels), k_common, size, blocks, **switches)
+        size, z = wanted.kernel_size, wanted.out_channels
+        for name, module in make_modules(wanted, goes_on=False).items():
+            self.add_module(name, module)
+        self.again = nn.ModuleList(Sweep(wanted) for _ in range(wanted.sweeps - 1))
         self.target_common = Synthesis(k_common, z, size)
         parts = k_unique if task == "fusion" else k_unique[:1]
         self.target_unique = nn.ModuleList(Synthesis(k, z, size) for k in parts)
 
     # ---------------------------------------------------------------- inference
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor, sigma: Sigma = None) -> Tensor:
         """Return the target image z.
 
         Parameters
         ----------
         x, y : tensor (N, C_x, H, W), (N, C_y, H, W)
             Registered images, on a scale from 0 to 1.
+        sigma : float or tensor (N,), optional
+            Standard deviation of the noise in x, on the same scale, for a network that is
+            `noise_aware`, which needs it, and for no other.
 
         Returns
         -------
         tensor (N, C_z, H, W)
         """
-        image, _, _ = self._parts(x, y)
+        image, _, _ = self._parts(x, y, sigma)
         return image
 
-    def split(self, x: Tensor, y: Tensor) -> Parts:
+    def split(self, x: Tensor, y: Tensor, sigma: Sigma = None) -> Parts:
         """Return the target image and its common and unique parts.
 
         Parameters
         ----------
         x, y : tensor (N, C_x, H, W), (N, C_y, H, W)
+            As in `forward`.
+        sigma : float or tensor (N,), optional
             As in `forward`.
 
         Returns
@@ -171,19 +193,20 @@ class CUNet(nn.Module):
         Raises
         ------
         TypeError
-            x or y is no tensor of the network's floating-point type.
+            x or y is no tensor of the network's floating-point type; sigma is missing, or not for
+            this network.
         ValueError
             Channels, batch or image sizes do not fit, or a value is NaN or infinite.
         """
-        image, common, unique = self._parts(x, y)
+        image, common, unique = self._parts(x, y, sigma)
         return Parts(image, common, (unique[0], unique[1] if len(unique) > 1 else None))
 
-    def _parts(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        self.check(x, y)
+    def _parts(self, x: Tensor, y: Tensor, sigma: Sigma) -> tuple[Tensor, Tensor, list[Tensor]]:
+        level = self.check(x, y, sigma)
         if engine_for(self, x) == "cpu_inference":
-            common, unique = cpu_inference.parts(self.steps(), x, y)
+            common, unique = cpu_inference.parts(self.steps(level), x, y)
         else:
-            c, uv = self._codes(x, y)
+            c, uv = self._codes(x, y, level)
             common = self.target_common(c).to(x.dtype)
             unique = [g(a).to(x.dtype) for g, a in zip(self.target_unique, uv, strict=False)]
         image = common
@@ -191,18 +214,19 @@ class CUNet(nn.Module):
             image = image + part
         return image, common, unique
 
-    def codes(self, x: Tensor, y: Tensor) -> CodeTensors:
+    def codes(self, x: Tensor, y: Tensor, sigma: Sigma = None) -> CodeTensors:
         """Return the feature maps ``(c, (u, v))``, each of shape (N, K, H, W).
 
         Parameters
         ----------
         x, y : tensor (N, C_x, H, W), (N, C_y, H, W)
             As in `forward`.
+        sigma : float or tensor (N,), optional
+            As in `forward`.
         """
-        self.check(x, y)
-        return self._codes(x, y)
+        return self._codes(x, y, self.check(x, y, sigma))
 
-    def tiled(self, x: Tensor, y: Tensor, tile: int = 512) -> Tensor:
+    def tiled(self, x: Tensor, y: Tensor, tile: int = 512, sigma: Sigma = None) -> Tensor:
         """Return z computed on overlapping tiles: memory for one of them, the same result.
 
         Parameters
@@ -212,31 +236,44 @@ class CUNet(nn.Module):
         tile : int
             Side of the square of output pixels computed at a time. The overlap on each side,
             `unfolded.network.tiling.radius`, is exact and comes on top.
+        sigma : float or tensor (N,), optional
+            As in `forward`.
         """
-        self.check(x, y)
-        return tiled(self, self.configuration, x, y, tile)
+        level = self.check(x, y, sigma)
+        run = self if level is None else partial(self, sigma=level)
+        return tiled(run, self.configuration, x, y, tile)
 
-    def _codes(self, x: Tensor, y: Tensor) -> CodeTensors:
-        u, v = self.unique[0](x), self.unique[1](y)
-        left = torch.cat((x - self.explained[0](u), y - self.explained[1](v)), dim=1)
-        return self.common(left), (u, v)
+    def _codes(self, x: Tensor, y: Tensor, level: Tensor | None) -> CodeTensors:
+        unique: Any = self.unique
+        explained: Any = self.explained
+        common: Any = self.common
+        # Modules of others take an image and no more.
+        more = () if level is None else (level,)
+        u, v = unique[0](x, *more), unique[1](y, *more)
+        c = common(torch.cat((x - explained[0](u), y - explained[1](v)), dim=1), *more)
+        for sweep in self.again:
+            u, v, c = sweep(x, y, u, v, c, level)
+        return c, (u, v)
 
-    def check(self, x: Tensor, y: Tensor) -> None:
-        """Refuse images that do not fit the network; see `split` for the errors."""
+    def check(self, x: Tensor, y: Tensor, sigma: Sigma = None) -> Tensor | None:
+        """Refuse what does not fit the network; see `split` for the errors.
+
+        Returns
+        -------
+        tensor (N,) or (1,), or None
+            Noise of each sample, or of all, as modules take it.
+        """
         # On a GPU, looking at values would have every step wait for the device.
         values = not (self.training and x.is_cuda) if isinstance(x, Tensor) else False
         weight = self.target_common.weight
         check_images(x, y, self.configuration.channels, weight, values=values)
+        return check_sigma(sigma, x, noise_aware=self.configuration.noise_aware)
 
-    def steps(self) -> NetworkSteps:
-        """Return what it computes with, for an engine."""
-        unique: Any = self.unique
-        explained: Any = self.explained
+    def steps(self, sigma: Tensor | None = None) -> NetworkSteps:
+        """Return what it computes with, for an engine; `sigma` as `check` returned it."""
         targets: Any = self.target_unique
         return NetworkSteps(
-            unique=(unique[0].steps(), unique[1].steps()),
-            explained=(explained[0].weight, explained[1].weight),
-            common=self.common.steps(),
+            sweeps=tuple(sweep_steps(sweep, sigma) for sweep in (self, *self.again)),
             target_common=self.target_common.weight,
             target_unique=tuple(layer.weight for layer in targets),
         )
@@ -253,11 +290,13 @@ class CUNet(nn.Module):
         balanced: bool = False,
         pairs: Pairs | None = None,
         ridge: float = 1e-3,
+        sweeps: int = 1,
+        thresholds: Thresholds = "scalar",
     ) -> CUNet:
-        r"""Make a network that does, untrained, what the alternating solver does in one sweep.
+        r"""Make a network that does, untrained, what the alternating solver does in some sweeps.
 
         Its codes are those of ``mcsc.solve((x, y), dictionary, lam, method="alternating",
-        max_iter=1, inner_steps=blocks + 1, boundary="zero")``, to rounding.
+        max_iter=sweeps, inner_steps=blocks + 1, boundary="zero")``, to rounding.
 
         Parameters
         ----------
@@ -265,8 +304,8 @@ class CUNet(nn.Module):
             Common and unique filters of two signals. Without target filters the target is x itself
             (``gc = dc``, ``gu = du``), unless `pairs` say what it is.
         lam : float, or one entry a code group, or one number a map
-            The lambda of Eq. 5, as `mcsc.solve` takes it. A network has one threshold a group, so
-            maps of a group must share theirs.
+            The lambda of Eq. 5, as `mcsc.solve` takes it. With one threshold a group, maps of a
+            group must share theirs.
         blocks : int
             LCSC blocks J: J + 1 ISTA steps.
         task : {"restoration", "fusion"}
@@ -279,6 +318,8 @@ class CUNet(nn.Module):
             fitted to the network's own codes by `unfolded.network.refit.refit`.
         ridge : float
             Weight of the penalty in that fit, relative to the mean energy of the codes.
+        sweeps, thresholds
+            As of `CUNet`.
 
         Returns
         -------
@@ -296,7 +337,8 @@ class CUNet(nn.Module):
         pairs = None if pairs is None else list(pairs)
         configuration, state = bridge.weights_of(
             dictionary, lam, blocks=blocks, kind=task,
-            out_channels=None if pairs is None else target_channels(pairs),
+            out_channels=None if pairs is None else target_channels(pairs), sweeps=sweeps,
+            thresholds=thresholds,
         )  # fmt: skip
         net = cls.from_state(configuration, state)
         if pairs is not None:

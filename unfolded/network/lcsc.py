@@ -5,8 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mcsc.errors import InvalidTypeError, InvalidValueError
+
 from ..engines import cpu_training, reference
 from ..engines.steps import Steps
+from .configuration import Thresholds
 from .engine_choice import engine_for, served_by
 from .layers import Analysis, Synthesis
 
@@ -24,7 +27,8 @@ class LCSC(nn.Module):
         U_{j+1} = S_{\lambda_{j+1}}(U_j - E_{j+1} * D_{j+1} * U_j + E_0 * x),
         \quad j = 0, \ldots, J - 1.
 
-    :math:`E_0 * x` is computed once and used by every block. There are no biases.
+    :math:`E_0 * x` is computed once and used by every block. There are no biases. A module that
+    goes on from maps has J + 1 blocks, the first on these maps.
 
     Parameters
     ----------
@@ -42,6 +46,14 @@ class LCSC(nn.Module):
     tied : bool
         One E (also as :math:`E_0`), one D and one threshold for all blocks: Eq. 18 as it is
         written, without indices. False: each block has its own, as in the released code.
+    thresholds : {"scalar", "map"}
+        One for all maps, as the authors have it, or one for each.
+    noise_aware : bool
+        Thresholds are affine in the standard deviation of the noise in x,
+        :math:`\lambda + \sigma \mu`: the lambda of a sparse code that fits the noise is
+        proportional to it.
+    goes_on : bool
+        Start from maps that are given.
 
     Attributes
     ----------
@@ -51,12 +63,15 @@ class LCSC(nn.Module):
         :math:`D_1 \ldots D_J` (one if tied).
     up : ModuleList of Analysis
         :math:`E_1 \ldots E_J` (empty if tied).
-    thresholds : parameter (J + 1,)
+    thresholds : parameter (J + 1,) or (J + 1, K)
         :math:`\lambda_0 \ldots \lambda_J` (one if tied). They start at 0.01.
+    slopes : parameter like `thresholds`, or None
+        :math:`\mu`, a threshold for a noise of 1. They start at 0.
 
     Notes
     -----
-    (2 J + 1) C K s^2 filter weights; as many multiplications a pixel.
+    (2 J + 1) C K s^2 filter weights; as many multiplications a pixel. 2 C K s^2 more of a module
+    that goes on.
     """
 
     def __init__(
@@ -68,41 +83,85 @@ class LCSC(nn.Module):
         *,
         residual: bool = True,
         tied: bool = False,
+        thresholds: Thresholds = "scalar",
+        noise_aware: bool = False,
+        goes_on: bool = False,
     ) -> None:
         super().__init__()
+        if goes_on and not residual:
+            raise InvalidValueError("without residuals there is nothing to go on from")
         self.blocks = blocks
         self.residual = residual
         self.tied = tied
-        own = min(blocks, 1) if tied else blocks
+        self.goes_on = goes_on
+        count = blocks + goes_on
+        own = min(count, 1) if tied else count
         self.first = Analysis(channels, filters, kernel_size)
         self.down = nn.ModuleList(Synthesis(filters, channels, kernel_size) for _ in range(own))
         self.up = nn.ModuleList(
             Analysis(channels, filters, kernel_size) for _ in range(0 if tied else own)
         )
-        self.thresholds = nn.Parameter(torch.full((1 if tied else blocks + 1,), START))
+        shape = (1 if tied else blocks + 1, *((filters,) if thresholds == "map" else ()))
+        self.thresholds = nn.Parameter(torch.full(shape, START))
+        self.slopes = nn.Parameter(torch.zeros(shape)) if noise_aware else None
 
-    def layers(self) -> list[tuple[Synthesis, Analysis, Tensor]]:
-        """Return D, E and threshold of each block."""
+    def layers(self) -> list[tuple[Synthesis, Analysis]]:
+        """Return D and E of each block."""
         if self.tied:
-            shared = self.thresholds[0]
-            return [(self.down[0], self.first, shared) for _ in range(self.blocks)]  # type: ignore[misc]
-        return list(zip(self.down, self.up, self.thresholds[1:], strict=True))  # type: ignore[arg-type]
+            count = self.blocks + self.goes_on
+            return [(self.down[0], self.first) for _ in range(count)]  # type: ignore[misc]
+        return list(zip(self.down, self.up, strict=True))  # type: ignore[arg-type]
 
-    def steps(self) -> Steps:
-        """Return what it computes with, for an engine."""
+    def steps(self, sigma: Tensor | None = None) -> Steps:
+        """Return what it computes with, for an engine.
+
+        Parameters
+        ----------
+        sigma : tensor (N,) or (1,), optional
+            Noise of each sample, or of all. None: none.
+        """
         layers = self.layers()
         return Steps(
             first=self.first.weight,
-            down=tuple(down.weight for down, _, _ in layers),
-            up=tuple(up.weight for _, up, _ in layers),
-            thresholds=self.thresholds.expand(self.blocks + 1) if self.tied else self.thresholds,
+            down=tuple(down.weight for down, _ in layers),
+            up=tuple(up.weight for _, up in layers),
+            thresholds=self._numbers(sigma),
             residual=self.residual,
+            goes_on=self.goes_on,
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the maps (N, K, H, W) of an image (N, C, H, W)."""
+    def _numbers(self, sigma: Tensor | None) -> Tensor:
+        """Thresholds (N or 1, J + 1, K or 1)."""
+        found = self.thresholds.reshape(1, self.thresholds.shape[0], -1)
+        if self.slopes is not None and sigma is not None:
+            found = found + sigma[:, None, None] * self.slopes.reshape(found.shape)
+        return found.expand(-1, self.blocks + 1, -1)
+
+    def forward(
+        self, x: Tensor, sigma: Tensor | None = None, start: Tensor | None = None
+    ) -> Tensor:
+        """Return the maps (N, K, H, W) of an image (N, C, H, W).
+
+        Parameters
+        ----------
+        x : tensor (N, C, H, W)
+            The image.
+        sigma : tensor (N,) or (1,), optional
+            Noise of a module whose thresholds follow it. None: none.
+        start : tensor (N, K, H, W), optional
+            Maps of a module that goes on.
+
+        Raises
+        ------
+        TypeError
+            Maps are given to a module that does not go on, or none to one that does.
+        """
+        if (start is not None) != self.goes_on:
+            raise InvalidTypeError(
+                "start must be maps of a module that goes on from them, and of no other"
+            )
         if engine_for(self, x) == "cpu_training":
-            return cpu_training.maps(self.steps(), x)
+            return cpu_training.maps(self.steps(sigma), x, start)
         return reference.unroll(
-            x, self.first, self.thresholds[0], self.layers(), residual=self.residual
+            x, self.first, self.layers(), self._numbers(sigma), residual=self.residual, start=start
         )

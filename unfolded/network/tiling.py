@@ -22,8 +22,13 @@ from .configuration import Configuration
 
 
 def radius(configuration: Configuration) -> int:
-    """Return how many pixels on each side an output pixel depends on: 2 (J + 1) (s - 1)."""
-    return 2 * (configuration.blocks + 1) * (configuration.kernel_size - 1)
+    """Return how many pixels on each side an output pixel depends on.
+
+    2 (J + 1) (s - 1) a sweep: a pair of D and E reaches s - 1 pixels, and there are J + 1 on the
+    way to u, with what c explains before, and as many on that to c.
+    """
+    pairs = 2 * configuration.sweeps * (configuration.blocks + 1)
+    return pairs * (configuration.kernel_size - 1)
 
 
 def tiled(

@@ -19,7 +19,9 @@ from mcsc.files import atomic_write
 from .configuration import Configuration
 
 KIND = "unfolded.CUNet"
-FORMAT = 1
+FORMAT = 2
+"""2: configurations with sweeps, kinds of thresholds and noise; in 1 these have their defaults."""
+
 SUFFIX = ".safetensors"
 
 

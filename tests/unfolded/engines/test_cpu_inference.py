@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.unfolded.nets import make_images, make_net, torch
-from unfolded.engines import cpu_inference
+from unfolded.engines import cpu_inference, rows
 from unfolded.engines import pointwise_kernels as kernels
 from unfolded.engines.reference import soft_threshold
 
@@ -35,15 +35,16 @@ def test_image_shapes(shape, size):
 @pytest.mark.parametrize("lam", [0.0, 0.3, -0.2])
 def test_thresholds(lam):
     """Negative ones too, away from the jump at zero that no two roundings agree on."""
-    maps, drive, change = np.random.default_rng(0).standard_normal((3, 100)).astype(np.float32)
-    maps[:2] = drive[:2] = change[:2] = 0
+    maps, drive, change = np.random.default_rng(0).standard_normal((3, 2, 25, 2)).astype(np.float32)
+    maps[0, :2] = drive[0, :2] = change[0, :2] = 0
+    numbers = lam + np.array([[0, 0.1], [0.2, 0.3]], np.float32) * (lam > 0)
+    there = torch.from_numpy(numbers)[:, None]
     found = np.empty_like(maps)
-    kernels.threshold(change, np.float32(lam), found)
-    number = torch.tensor(lam)
-    wanted = soft_threshold(torch.from_numpy(change), number)
+    kernels.threshold_maps(change, numbers, found)
+    wanted = soft_threshold(torch.from_numpy(change), there)
     np.testing.assert_allclose(found, wanted.numpy(), atol=1e-7)
-    wanted = soft_threshold(torch.from_numpy(maps - change + drive), number)
-    kernels.step(maps, drive, change, np.float32(lam), maps)
+    wanted = soft_threshold(torch.from_numpy(maps - change + drive), there)
+    kernels.step_maps(maps, drive, change, numbers, maps)
     np.testing.assert_allclose(maps, wanted.numpy(), atol=1e-6)
 
 
@@ -69,7 +70,7 @@ def test_bfloat16_is_asked_for_by_autocast():
     scale = exact.abs().max()
     assert (rounded - exact).abs().max() < 0.03 * scale
     assert torch.get_num_threads() == threads
-    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if rows.has_bfloat16():
         assert (rounded - exact).abs().max() > 1e-5 * scale
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(net(x, y), rounded)

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unfolded.nets import DEVICE, gradients, make_images, make_net, shrink_tiles, torch
+from tests.unfolded.nets import (
+    DEVICE,
+    gradients,
+    make_images,
+    make_net,
+    noise_of,
+    shrink_tiles,
+    torch,
+)
 from unfolded.engines import cpu_inference, gpu, rows
+from unfolded.network import engine_choice
 from unfolded.network.engine_choice import engine_for
 
 CASES = {
@@ -33,13 +42,25 @@ CASES = {
     "3+3, no residuals": {
         "kernel_size": 3, "channels": (3, 3), "out_channels": 3, "residual": False, "scale": 1.1,
     },
+    "1+3, two sweeps": {
+        "kernel_size": 4, "channels": (1, 3), "filters": (5, 3, 4), "blocks": 1, "sweeps": 2,
+    },
+    "1+1, thresholds of maps": {"kernel_size": 3, "thresholds": "map", "negative": True},
+    "3+3, noise": {
+        "kernel_size": 3, "channels": (3, 3), "out_channels": 3, "filters": 3, "blocks": 1,
+        "noise_aware": True,
+    },
+    "3+1, fusion, all of these, tied": {
+        "kernel_size": 4, "channels": (3, 1), "filters": (5, 3, 4), "blocks": 1, "task": "fusion",
+        "sweeps": 3, "thresholds": "map", "noise_aware": True, "tied": True, "scale": 0.4,
+    },
 }  # fmt: skip
 
 # Triton's interpreter takes a second for what a GPU does in none: these at every time and in every
 # precision, the others in single precision by the slow tests.
 INTERPRETED = {
     "1+1, even, many maps", "1+1, tied, odd", "1+1, no blocks", "1+1, no residuals", "1+3, odd",
-    "3+3, fusion, even",
+    "3+3, fusion, even", "3+1, fusion, all of these, tied",
 }  # fmt: skip
 
 
@@ -53,7 +74,7 @@ def by_layers(net, x, y):
     """What the modules' own layers give: no engine knows doubles."""
     net = net.double()
     assert engine_for(net, x.double()) == "reference"
-    parts = net.split(x.double(), y.double())
+    parts = net.split(x.double(), y.double(), noise_of(net, x))
     net.float()
     return values(parts)
 
@@ -62,14 +83,14 @@ def reference(net, x, y, precision):
     dtype = getattr(torch, precision)
     with torch.no_grad():
         assert engine_for(net, x) == "reference"
-        parts = net.to(dtype).split(x.to(dtype), y.to(dtype))
+        parts = net.to(dtype).split(x.to(dtype), y.to(dtype), noise_of(net, x))
     return values(parts)
 
 
 def inference(net, x, y, precision):
     half = precision == "bfloat16"
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
-        common, unique = cpu_inference.parts(net.steps(), x, y)
+        common, unique = cpu_inference.parts(net.steps(noise_of(net, x)), x, y)
     return [sum(unique, common), common, *unique]
 
 
@@ -77,10 +98,10 @@ def training(net, x, y, precision):
     net.train()
     with as_in_training(precision):
         assert engine_for(net.unique[0], x) == "cpu_training"
-        maps = net.common(torch.cat((x, y), 1))
+        maps = net.common(torch.cat((x, y), 1), noise_of(net, x))
         assert maps.dtype == getattr(torch, precision)
         assert engine_for(net.target_common, maps) == "cpu_training"
-        return values(net.split(x, y))
+        return values(net.split(x, y, noise_of(net, x)))
 
 
 def as_in_training(precision):
@@ -91,8 +112,16 @@ def as_in_training(precision):
 
 
 def kernels(net, x, y, precision):
-    run = gpu.TritonNetwork(net.to(DEVICE).steps(), precision)
-    return [run(x.to(DEVICE), y.to(DEVICE)).cpu()]
+    sigma = noise_of(net, x)
+    level = None if sigma is None else sigma.to(DEVICE)
+    steps = net.to(DEVICE).steps(level)
+    run = gpu.TritonNetwork(steps, precision)
+    found = run(x.to(DEVICE), y.to(DEVICE))
+    if level is not None:  # as `accelerate` gives them, to a network that has none
+        given = [m.thresholds for sweep in steps.sweeps for m in sweep.modules]
+        other = gpu.TritonNetwork(net.steps(), precision)(x.to(DEVICE), y.to(DEVICE), *given)
+        assert torch.equal(found, other)
+    return [found.cpu()]
 
 
 # Each engine and precision, and its largest relative error (root mean square: where a threshold is
@@ -145,7 +174,7 @@ def test_values_are_those_of_the_layers(engine, case, monkeypatch):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_gradients_are_those_of_the_layers(case):
+def test_gradients_are_those_of_the_layers(case, monkeypatch):
     """Of the engine that has any, in the images and in all weights."""
     net = make_net(dtype=torch.float64, **CASES[case]).train()
     x, y = make_images(net, (13, 10))
@@ -156,11 +185,13 @@ def test_gradients_are_those_of_the_layers(case):
     for a, b in zip(gradients(net, x, y), wanted, strict=True):
         assert a.dtype == torch.float32
         assert (a - b).abs().max() <= 2e-5 * b.abs().max()
-    if "no residuals" in case:
-        return  # whose maps die out: what is left is of the size of the rounding
+    if not rows.has_bfloat16():
+        return
+    # In bfloat16 not farther from them than the layers are.
     with as_in_training("bfloat16"):
         found = gradients(net, x, y)
-    for a, b in zip(found, wanted, strict=True):
+        monkeypatch.setitem(engine_choice._SERVES, "cpu_training", lambda *_, **__: False)
+        layers = gradients(net, x, y)
+    for a, b, c in zip(found, wanted, layers, strict=True):
         assert a.dtype == torch.float32
-        if b.dim() == 4:
-            assert (a - b).norm() <= 0.1 * b.norm()
+        assert (a - b).norm() <= 2 * (c - b).norm() + 0.02 * b.norm()

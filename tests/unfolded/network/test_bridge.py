@@ -24,7 +24,7 @@ FORMS = [
 ]
 
 
-def one_sweep(signals, dictionary, lam, steps):
+def sweeps(signals, dictionary, lam, steps, count=1):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mcsc.ConvergenceWarning)
         return mcsc.solve(
@@ -32,7 +32,7 @@ def one_sweep(signals, dictionary, lam, steps):
             dictionary,
             lam,
             method="alternating",
-            max_iter=1,
+            max_iter=count,
             inner_steps=steps,
             boundary="zero",
         )
@@ -44,7 +44,7 @@ def one_sweep(signals, dictionary, lam, steps):
 def test_bridge(form, lam, blocks):
     dictionary = make_dictionary(1, **form)
     signals = make_signals(1, channels=form["channels"], shape=(13, 11), samples=2)
-    result = one_sweep(signals, dictionary, lam, blocks + 1)
+    result = sweeps(signals, dictionary, lam, blocks + 1)
     net = unfolded.CUNet.from_dictionary(dictionary, lam, blocks=blocks)
     x, y = map(torch.from_numpy, signals)
     with torch.no_grad():
@@ -61,12 +61,48 @@ def test_bridge(form, lam, blocks):
 
 
 @pytest.mark.parametrize("size", [4, 5])
+@pytest.mark.parametrize(("blocks", "count"), [(0, 2), (2, 2), (1, 3)])
+@pytest.mark.parametrize("balanced", [False, True])
+def test_further_sweeps(size, blocks, count, balanced):
+    plain = make_dictionary(2, channels=(1, 3), size=size)
+    dictionary = mcsc.Dictionary(plain.common, plain.unique, signal_weights=(1.2, 0.6))
+    signals = make_signals(2, channels=(1, 3), shape=(13, 11), samples=2)
+    one, result = (sweeps(signals, dictionary, 0.05, blocks + 1, n) for n in (1, count))
+    net = unfolded.CUNet.from_dictionary(
+        dictionary, 0.05, blocks=blocks, sweeps=count, balanced=balanced
+    )
+    with torch.no_grad():
+        split = net.split(*map(torch.from_numpy, signals))
+        c, uv = net.codes(*map(torch.from_numpy, signals))
+    parts, before = (mcsc.reconstruct(r.codes, dictionary) for r in (result, one))
+    np.testing.assert_allclose(split.image.numpy(), parts.image, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(split.common.numpy(), parts.common, rtol=0, atol=1e-10)
+    assert np.abs(parts.common - before.common).max() > 1e-3
+    if not balanced:
+        wanted = (result.codes.common, *result.codes.unique)
+        for found, maps in zip((c, *uv), wanted, strict=True):
+            np.testing.assert_allclose(found.numpy(), maps, rtol=0, atol=1e-10)
+
+
+def test_each_map_has_its_lam():
+    dictionary = make_dictionary(3, channels=(1, 1), size=4)
+    signals = make_signals(3, channels=(1, 1), shape=(13, 11))
+    lam = np.linspace(0.02, 0.2, dictionary.n_maps)
+    result = sweeps(signals, dictionary, lam, 3)
+    net = unfolded.CUNet.from_dictionary(dictionary, lam, blocks=2, thresholds="map")
+    with torch.no_grad():
+        image = net(*map(torch.from_numpy, signals))
+    wanted = mcsc.reconstruct(result.codes, dictionary).image
+    np.testing.assert_allclose(image.numpy(), wanted, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("size", [4, 5])
 @pytest.mark.parametrize("balanced", [False, True])
 def test_bridge_with_weights_of_signals(size, balanced):
     plain = make_dictionary(4, channels=(1, 3), size=size)
     dictionary = mcsc.Dictionary(plain.common, plain.unique, signal_weights=(1.5, 0.3))
     signals = make_signals(4, channels=(1, 3), shape=(13, 11))
-    result = one_sweep(signals, dictionary, 0.05, 4)
+    result = sweeps(signals, dictionary, 0.05, 4)
     net = unfolded.CUNet.from_dictionary(dictionary, 0.05, blocks=3, balanced=balanced)
     with torch.no_grad():
         split = net.split(*map(torch.from_numpy, signals))
@@ -84,7 +120,7 @@ def test_bridge_in_single_precision(size):
         tuple(b.astype(np.float32) for b in d.common), tuple(b.astype(np.float32) for b in d.unique)
     )
     signals = make_signals(2, channels=(1, 3), shape=(12, 14), dtype="float32")
-    result = one_sweep(signals, single, 0.1, 5)
+    result = sweeps(signals, single, 0.1, 5)
     net = unfolded.CUNet.from_dictionary(single, 0.1)
     assert net.target_common.weight.dtype == torch.float32
     with torch.no_grad():
@@ -97,7 +133,7 @@ def test_bridge_in_single_precision(size):
 def test_targets_of_the_dictionary(task):
     dictionary = make_dictionary(3, channels=(1, 3), size=4, target=2)
     signals = make_signals(3, channels=(1, 3), shape=(10, 12))
-    result = one_sweep(signals, dictionary, 0.1, 3)
+    result = sweeps(signals, dictionary, 0.1, 3)
     wanted = mcsc.reconstruct(result.codes, dictionary, task)
     for balanced in (False, True):
         net = unfolded.CUNet.from_dictionary(
@@ -258,7 +294,7 @@ def test_lam_is_given_as_to_the_solver(lam):
     """Any kind of number, one a group, or one a map if a group's are the same."""
     dictionary = make_dictionary(common=3, unique=2)
     signals = make_signals(0, shape=(9, 9))
-    one_sweep(signals, dictionary, lam, 1)  # the solver takes it
+    sweeps(signals, dictionary, lam, 1)  # the solver takes it
     net = unfolded.CUNet.from_dictionary(dictionary, lam, blocks=1)
     wanted = unfolded.CUNet.from_dictionary(dictionary, 0.125, blocks=1)
     for module, other in zip(

@@ -124,9 +124,9 @@ def test_foreign_files(tmp_path):
 def test_newer_files(tmp_path):
     net = make_net()
     path = write(
-        tmp_path / "n.safetensors", state(net), metadata(net, format="2", written_by="9.1")
+        tmp_path / "n.safetensors", state(net), metadata(net, format="3", written_by="9.1")
     )
-    with pytest.raises(ValueError, match=r"newer unfolded \(9.1, file format 2; .* up to 1\)"):
+    with pytest.raises(ValueError, match=r"newer unfolded \(9.1, file format 3; .* up to 2\)"):
         unfolded.load(path)
 
 

@@ -1,0 +1,110 @@
+"""A trained network as the start of one of another kind, which at first does the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from mcsc.errors import InvalidTypeError, InvalidValueError
+
+from ..network.configuration import Thresholds
+from ..network.cunet import CUNet
+
+
+def widened(
+    net: CUNet,
+    *,
+    sweeps: int | None = None,
+    thresholds: Thresholds | None = None,
+    noise_aware: bool | None = None,
+) -> CUNet:
+    r"""Return a network of more sweeps or other thresholds that gives what a network gives.
+
+    Parameters
+    ----------
+    net : CUNet
+        Left as it is.
+    sweeps : int, optional
+        Not fewer than there are. The steps of a sweep that is added leave the codes alone: their
+        analysis filters E and thresholds are zero, D is what there is. The result is the same bit
+        for bit.
+    thresholds : {"scalar", "map"}, optional
+        "map": each map gets the threshold that all had. The same bit for bit.
+    noise_aware : bool, optional
+        True: thresholds follow the noise. A network that was trained for noise of one strength
+        (``net.metadata["sigma"]``, of 255) gets thresholds in proportion to it: at any strength it
+        does what it did to images that were scaled to its own, to rounding. Any other gets slopes
+        of zero, and is the same bit for bit.
+
+    Returns
+    -------
+    CUNet
+        In the same precision, in evaluation mode, with the same metadata.
+
+    Raises
+    ------
+    TypeError
+        `net` is no CUNet.
+    ValueError
+        There would be less than there is: fewer sweeps, one threshold in place of many; or a second
+        sweep of a network without residuals.
+    """
+    if not isinstance(net, CUNet):
+        raise InvalidTypeError(f"net must be a CUNet, found {type(net).__name__}")
+    old = net.configuration
+    new = replace(
+        old,
+        sweeps=old.sweeps if sweeps is None else sweeps,
+        thresholds=thresholds or old.thresholds,
+        noise_aware=old.noise_aware if noise_aware is None else noise_aware,
+    )
+    for name, less in (
+        ("sweeps", new.sweeps < old.sweeps),
+        ("thresholds", (old.thresholds, new.thresholds) == ("map", "scalar")),
+        ("noise_aware", old.noise_aware and not new.noise_aware),
+    ):
+        if less:
+            raise InvalidValueError(
+                f"{name} cannot become {getattr(new, name)!r}: the network has "
+                f"{getattr(old, name)!r}, and would lose weights"
+            )
+    with torch.device("meta"):
+        shapes = {k: v.shape for k, v in CUNet(**new.as_dict()).state_dict().items()}
+    own = {key: value.detach() for key, value in net.state_dict().items()}
+    state = {key: _taken(key, shape, own) for key, shape in shapes.items()}
+    strength = float(net.metadata.get("sigma") or 0) / 255
+    if new.noise_aware and not old.noise_aware and strength > 0:
+        for key in shapes:
+            if key.endswith("slopes"):
+                name = key.removesuffix("slopes") + "thresholds"
+                state[key] = state[name] / strength
+                state[name] = torch.zeros_like(state[name])
+    made = CUNet.from_state(new, state)
+    made.metadata = dict(net.metadata)
+    return made
+
+
+def _taken(key: str, shape: tuple[int, ...], own: dict[str, Tensor]) -> Tensor:
+    """A weight of the new network from those of the old one."""
+    if key in own:
+        found = own[key]
+        # One threshold becomes that of every map.
+        return (found[:, None] if len(shape) > found.dim() else found).expand(shape).clone()
+    name = key.split(".", 2)[-1] if key.startswith("again.") else key
+    like = own["target_common.weight"]
+    if name == "known.weight":
+        return own.get("common.down.0.weight", _adjoint(own["common.first.weight"])).clone()
+    if name.startswith("explained."):
+        return own[name].clone()
+    if ".down." in name:  # of c there is no D outside of its module
+        number = name.split(".")[1]
+        if name.startswith("unique."):
+            return own[f"explained.{number}.weight"].clone()
+        return _taken("again.0.known.weight", shape, own)
+    return like.new_zeros(shape)
+
+
+def _adjoint(weight: Tensor) -> Tensor:
+    return weight.flip(2, 3).transpose(0, 1).contiguous()
