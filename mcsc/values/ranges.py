@@ -21,8 +21,9 @@ from ..types import Floats
 
 __all__ = ["ValueRange", "find_range", "quantised"]
 
-_BEYOND = 0.5
-"""Floats this far outside [0, 1] still are on that scale: enlarged and noisy images overshoot."""
+_BEYOND, _FAR = 0.25, 1.0
+"""Floats in [0, 1] may lie this far outside, few of them so far: enlarged images overshoot."""
+_FEW_BEYOND = 0.05
 _DEVIATIONS = 6
 """Of noise, for the same reason."""
 _BITS = (8, 10, 12, 14, 16, 24, 32)
@@ -135,9 +136,11 @@ def find_range(
         return ValueRange(0, float(np.iinfo(dtype).max)) if dtype.kind in "iu" else ValueRange()
     low, high = float(known.min()), float(known.max())
     if dtype.kind == "f":
-        beyond = _BEYOND + _DEVIATIONS * (sigma or 0.0) / 255
-        if -beyond <= low and high <= 1 + beyond:
-            return ValueRange()
+        noise = _DEVIATIONS * (sigma or 0.0) / 255
+        if -_FAR - noise <= low and high <= 1 + _FAR + noise:
+            beyond = _BEYOND + noise
+            if np.mean((known < -beyond) | (known > 1 + beyond)) <= _FEW_BEYOND:
+                return ValueRange()
     elif display and low >= 0:
         return ValueRange(0, 2.0 ** next(b for b in (*_BITS, 64) if high < 2.0**b) - 1)
     if not display:
