@@ -125,12 +125,24 @@ def test_what_the_network_does_not_have_is_refused_in_one_line(tmp_path):
 
     refused("the method cunet has no option lam; it has device, tile", lam=0.1)
     refused("the method cunet has no option tol; it has device, tile", tol=1e-3)
-    refused("the method cunet has no option mask", mask=np.eye(8))
     refused("the method cunet takes no dictionary", dictionary=shipped_dictionary("depth-sr"))
     refused("the network enlarges 4 times, x is 2 times smaller", imresize(scene.target, 0.5))
     if not torch.cuda.is_available():
         with pytest.raises(RuntimeError, match="device='cuda' cannot be used: PyTorch finds no CU"):
             restore(small, scene.y, "depth-sr", method="cunet", device="cuda")
+
+
+def test_holes_are_filled_by_the_model_before_the_network_sees_them():
+    scene = get_task("depth-sr").synthetic_pair(0, (48, 48), 5)
+    small = imresize(scene.target, 0.25)
+    known = np.ones(small.shape[1:], bool)
+    known[4:7, 5:8] = False
+    with pytest.warns(UserWarning, match=r"cunet takes no mask: the unknown pixels of x .* filled"):
+        found = restore(
+            np.where(known, small, np.nan), scene.y, "depth-sr", method="cunet", mask=known
+        )
+    plain = restore(small, scene.y, "depth-sr", method="cunet")
+    assert np.abs(found.image - plain.image).mean() < 0.03
 
 
 def test_on_the_command_line(tmp_path):
