@@ -22,6 +22,7 @@ from .errors import InvalidValueError
 __all__ = [
     "atomic_write",
     "check_writable",
+    "make_folder",
     "npz_path",
     "printable",
     "read_npz",
@@ -53,10 +54,48 @@ def check_writable(path: str | Path) -> None:
         Its folder does not exist.
     PermissionError
         The file is read-only, or its folder cannot be written to.
+    OSError
+        A new file cannot be made beside it for another reason, as a disk that is full.
     ValueError
         It is no ordinary file: a device, a pipe.
     """
-    _target(Path(path))
+    path = Path(path)
+    _try(_target(path).parent, path)
+
+
+def make_folder(path: str | Path) -> None:
+    """Make a folder, unless it is there, and see that files can be made in it.
+
+    Raises
+    ------
+    NotADirectoryError
+        It is a file.
+    OSError
+        It cannot be made or written to.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"{path}: is a file; want a folder")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise type(error)(f"{path}: cannot be made: {error.strerror}") from error
+    _try(path, path)
+
+
+def _try(folder: Path, path: Path) -> None:
+    """Make an empty file in a folder and take it away: rights alone do not tell."""
+    temporary = _temporary(folder)
+    try:
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        os.unlink(temporary)
+    except OSError as error:
+        raise type(error)(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _temporary(folder: Path) -> Path:
+    # Short, so that every name that a file can have can be written, and with none of its bytes.
+    return folder / f".mcsc-{secrets.token_hex(8)}.tmp"
 
 
 @contextmanager
@@ -84,8 +123,7 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     path = Path(path)
     target = _target(path)
     mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
-    # Short, so that every name that a file can have can be written, and with none of its bytes.
-    temporary = target.parent / f".mcsc-{secrets.token_hex(8)}.tmp"
+    temporary = _temporary(target.parent)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
         # The system applies the umask, which belongs to all threads: to read it is to change it.

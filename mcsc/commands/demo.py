@@ -60,10 +60,11 @@ def demo(
     from ..images.samples import motorcycle
     from ..model.starter import dct_dictionary
     from ..tasks import decompose
+    from .destinations import check_destinations
     from .inputs import Signal
-    from .outputs import make_folder, show_lam, show_table, write_all
+    from .outputs import show_lam, show_table, write_all
 
-    make_folder(out)
+    check_destinations({}, folders={"--out": out})
     whole = motorcycle()
     height, width = whole.x.shape[1:]
     window = None if full else _window(size or _SIZE, (height, width))

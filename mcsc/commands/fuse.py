@@ -7,15 +7,17 @@ from pathlib import Path
 import click
 
 from ..types import Device, Lam
+from ..values.ranges import ValueRange
 from . import options
+from .given import mask_option, range_option, read_given, tell_ranges, with_ranges
+from .options import check_counts
 from .results import (
+    Sink,
     check_outputs,
-    read,
     registered_to,
     result_options,
     show_progress,
     tell,
-    write,
     write_parts,
 )
 
@@ -45,11 +47,15 @@ def _rule_words() -> str:
     names=_rule_words,
     help="Of mcsc: how the parts become one image: {names}.  [default: the dictionary's]",
 )
+@mask_option("source N (1 is X, and may be left out)")
+@range_option("all sources, or, repeated, of each")
 @result_options("fusion")
 def fuse(
     sources: tuple[Path, ...],
     task_name: str,
     rule: str | None,
+    masks: dict[int, tuple[str, ...]],
+    ranges: tuple[ValueRange, ...],
     out: Path,
     bit_depth: str | None,
     method: str,
@@ -62,43 +68,58 @@ def fuse(
     align: bool,
     registered: bool,
     report: Path | None,
+    overwrite: bool,
 ) -> None:
     """Fuse two or more registered images of one scene into one.
 
     \b
     mcsc fuse near.png far.png --task multi-focus -o sharp.png
     mcsc fuse over.png under.png --task multi-exposure -o fused.png
+    mcsc fuse a.tif b.tif --task multi-focus --mask 1=alpha --mask 2=alpha -o sharp.tif
     """  # noqa: D301  (click wants the backspace itself)
     if len(sources) < 2:
         raise click.UsageError("want two images or more")
     from ..images.carried import warn_of_profiles
     from ..tasks import find_method, get_task
     from ..tasks import fuse as run
-    from .outputs import make_folder
 
-    check_outputs(out, report, align=align, registered=registered)
+    inputs = (*sources, dictionary, weights_file)
+    check_counts(masks, ranges, len(sources))
+    check_outputs(
+        out, parts, report, inputs, align=align, registered=registered, overwrite=overwrite
+    )
     task = get_task(task_name)
     chosen = find_method(method, task, dictionary=dictionary, weights_file=weights_file)
-    images = [read(path) for path in sources]
-    warn_of_profiles(images)
-    names = [str(path) for path in sources]
-    first = images[0].pixels
-    pixels = [first] + [
-        registered_to(first, image.pixels, (names[0], name), align=align, registered=registered)
-        for image, name in zip(images[1:], names[1:], strict=True)
+    given = [
+        read_given(path, masks.get(m, ()), option=f"--mask {m + 1}=nan")
+        for m, path in enumerate(sources)
     ]
-    if parts is not None:
-        make_folder(parts)
+    images = [g.image for g in given]
+    warn_of_profiles(images)
+    given = with_ranges(given, ranges, measured=False, together=task.one_unit)
+    sink = Sink.of(out, given[0], bit_depth)
+    tell_ranges(given)
+    if align and any(g.mask is not None for g in given[1:]):
+        raise click.UsageError("--mask of a source with --align: register it and its mask before")
+    names = [g.name for g in given]
+    # The others in [0, 1]: the result is in the unit of the first.
+    shown = [given[0].shown()]
+    shown += [
+        registered_to(shown[0], g.shown(), (names[0], g.name), align=align, registered=registered)
+        for g in given[1:]
+    ]
     found = run(
-        pixels, task, method=chosen, rule=rule, lam=lam, tol=tol, device=device,
+        [given[0].pixels, *shown[1:]], task, method=chosen, rule=rule, lam=lam, tol=tol,
+        masks=[g.mask for g in given],
+        value_range=[given[0].value_range] + [(0, 1)] * (len(given) - 1), device=device,
         progress=show_progress(), names=names,
     )  # fmt: skip
-    write(out, found.image, images, bit_depth)
+    said = sink.write(found.image, images)
     made = {"1_common": found.common, "base": found.base, "weights": found.weights}
     made |= {f"{m + 2}_unique_{m + 1}": part for m, part in enumerate(found.unique)}
     write_parts(parts, made, method)
     if report is not None:
         from .report import report_of_fusion
 
-        report_of_fusion(report, task, [p.stem for p in sources], pixels, found)
-    tell(out, found)
+        report_of_fusion(report, task, [p.stem for p in sources], shown, found, given[0])
+    tell(out, found, said)

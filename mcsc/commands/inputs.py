@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ import numpy as np
 
 from ..errors import InvalidValueError
 from ..images.colour import luma_studio
-from ..images.files import read_image
 from ..model.dictionary import Dictionary
 from ..tasks.decomposition import symbols
 from ..types import Floats
+from ..values.ranges import ValueRange
+from .given import read_given, tell_ranges, with_ranges
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,8 @@ class Signal:
     """Weights (1 or C, H, W), 0 where the image is unknown."""
     source: dict[str, Any] = field(default_factory=dict)
     """Where it came from, for ``result.json``."""
+    value_range: ValueRange | None = None
+    """Values of `image` that stand for 0 and 1."""
 
     @property
     def label(self) -> str:
@@ -39,77 +42,57 @@ class Signal:
 
 
 def read_signals(
-    paths: Sequence[Path], masks: dict[int, str], *, grey: bool, precision: str
+    paths: Sequence[Path],
+    masks: Mapping[int, Sequence[str]],
+    *,
+    grey: bool,
+    precision: str,
+    ranges: Sequence[ValueRange] = (),
 ) -> list[Signal]:
     """Read images and their masks; refuse what does not go together, by file name.
 
-    `masks` maps the index of an image to ``"zeros"``, ``"nan"`` or the name of a file.
+    `masks` maps the index of an image to words of the option --mask; `ranges` are those of --range.
     """
-    images = []
-    for path in paths:
-        image = read_image(path)
-        pixels: Floats = image.pixels.astype(precision)
-        if grey and len(pixels) not in (1, 3):
+    given = with_ranges(
+        [
+            read_given(path, masks.get(m, ()), option=f"--mask {m + 1}=nan")
+            for m, path in enumerate(paths)
+        ],
+        ranges,
+        measured=False,
+        doubtful=True,
+    )
+    tell_ranges(given)
+    for g in given:
+        if grey and len(g.image.pixels) not in (1, 3):
             raise InvalidValueError(
-                f"--grey: {path} has {len(pixels)} channels; luma is of 3 (1 stays as it is)"
+                f"--grey: {g.name} has {len(g.image.pixels)} channels; luma is of 3 (1 stays as it "
+                "is)"
             )
-        images.append((image, luma_studio(pixels) if grey and len(pixels) == 3 else pixels))
-    sizes = {pixels.shape[1:] for _, pixels in images}
-    if len(sizes) > 1:
-        listed = ", ".join(
-            f"{p} is {_size(x.shape)}" for p, (_, x) in zip(paths, images, strict=True)
-        )
+    if len({g.image.pixels.shape[1:] for g in given}) > 1:
+        listed = ", ".join(f"{g.name} is {_size(g.image.pixels.shape)}" for g in given)
         raise InvalidValueError(
             f"images differ in size, want registered ones of one size: {listed}"
         )
-
     signals = []
-    for m, (symbol, path, (image, pixels)) in enumerate(
-        zip(symbols(len(paths)), paths, images, strict=True)
-    ):
-        mask = read_mask(masks[m], pixels, path) if m in masks else None
-        if mask is None:
-            require_finite(path, pixels, f"--mask {m + 1}=nan")
+    for m, (symbol, g) in enumerate(zip(symbols(len(paths)), given, strict=True)):
+        pixels: Floats = g.image.pixels.astype(precision)
+        mask = g.mask
         if mask is not None:
             pixels = np.where(mask > 0, pixels, 0).astype(pixels.dtype)
-        source = {"file": str(path), "bit_depth": image.bit_depth, "mask": masks.get(m)}
-        signals.append(Signal(symbol, path.stem, pixels, mask, source))
+        if grey and len(pixels) == 3:
+            pixels = luma_studio(pixels)
+            if mask is not None and len(mask) == 3:
+                mask = mask.min(axis=0, keepdims=True)
+        source = {
+            "file": g.name,
+            "bit_depth": g.image.bit_depth,
+            "mask": list(masks[m]) if m in masks else None,
+            "range": [g.values.low, g.values.high],
+            "full_scale": g.unit,
+        }
+        signals.append(Signal(symbol, g.image.path.stem, pixels, mask, source, g.value_range))
     return signals
-
-
-def require_finite(path: Path, pixels: Floats, words: str) -> None:
-    """Refuse NaN and Inf; `words` say on the command line that they are unknown pixels."""
-    if not np.isfinite(pixels).all():
-        raise InvalidValueError(
-            f"{path} holds NaN or Inf; if these are unknown pixels, say {words}"
-        )
-
-
-def read_mask(word: str, pixels: Floats, path: Path) -> Floats:
-    """Return the weights of an image, (1 or C, H, W), of ``zeros``, ``nan`` or an image file."""
-    if word == "nan":
-        mask: Floats = np.all(np.isfinite(pixels), axis=0, keepdims=True).astype(pixels.dtype)
-    elif word == "zeros":
-        # NaN is not zero: then the signal is refused, as it is without a mask.
-        mask = np.any(pixels != 0, axis=0, keepdims=True).astype(pixels.dtype)
-    else:
-        mask = read_image(word).pixels.astype(pixels.dtype)
-        if len(mask) == 3 and (mask == mask[:1]).all():
-            mask = mask[:1]
-        if mask.shape[1:] != pixels.shape[1:] or len(mask) not in (1, len(pixels)):
-            raise InvalidValueError(
-                f"--mask {word} has shape {mask.shape}, {path} {pixels.shape}: want the same "
-                "height and width, and one channel or as many"
-            )
-        if not np.isfinite(mask).all() or (mask < 0).any():
-            raise InvalidValueError(f"--mask {word} holds NaN, Inf or negative weights")
-    if not (mask > 0).any(axis=(1, 2)).all():
-        raise InvalidValueError(f"--mask {word}: no pixel of {path} is known")
-    if not np.isfinite(pixels[np.broadcast_to(mask > 0, pixels.shape)]).all():
-        raise InvalidValueError(
-            f"{path} holds NaN or Inf where --mask {word} says that it is known"
-        )
-    return mask
 
 
 def _size(shape: tuple[int, ...]) -> str:

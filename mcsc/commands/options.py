@@ -228,15 +228,26 @@ def lam_words(lam: Lam) -> str:
     return ", ".join(f"{value:.3g}" for value in ((lam,) if isinstance(lam, float) else lam))
 
 
-def masks(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[int, str]:
+def masks(
+    ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> dict[int, tuple[str, ...]]:
     """Callback: ``[N=]WHAT`` as the index of an image, from 0, and what is unknown in it."""
-    found: dict[int, str] = {}
+    found: dict[int, tuple[str, ...]] = {}
     for text in value:
         parts = re.fullmatch(r"(\d{1,9})=(.+)", text, re.DOTALL)
         number, word = (int(parts[1]), parts[2]) if parts else (1, text)
         if number < 1:
             raise click.BadParameter(f"{text!r}: images are counted from 1", ctx, param)
-        if number - 1 in found:
-            raise click.BadParameter(f"two masks for image {number}", ctx, param)
-        found[number - 1] = word
+        found[number - 1] = (*found.get(number - 1, ()), word)
     return found
+
+
+def check_counts(masks: Mapping[int, Sequence[str]], ranges: Sequence[object], count: int) -> None:
+    """Refuse masks of images that are not there, and another number of ranges."""
+    if masks and max(masks) >= count:
+        raise click.UsageError(f"--mask is for image {max(masks) + 1}, there are {count}")
+    if len(ranges) not in (0, 1, count):
+        raise click.UsageError(
+            f"--range is given {len(ranges)} times for {count} images; want it once, or once for "
+            "each"
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,7 +10,6 @@ from typing import Any
 
 import click
 
-from ..errors import InvalidValueError
 from ..figures.convergence import convergence_figure
 from ..figures.drawing import save_figure
 from ..figures.panels import decomposition_figure
@@ -19,21 +17,18 @@ from ..files import write_json
 from ..images.files import write_image
 from ..model.dictionary import Dictionary
 from ..tasks.decomposition import Decomposition
-from ..types import Lam
+from ..types import Floats, Lam
 from .info import versions
 from .inputs import Signal
 
+_PICTURES = ("panel.png", "convergence.png")
+_CODES = ("codes.npz", "dictionary.npz")
 
-def make_folder(path: Path) -> None:
-    """Make the output folder, or refuse before any work is done."""
-    if path.exists() and not path.is_dir():
-        raise InvalidValueError(f"--out {path} is a file; want a folder")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidValueError(f"--out {path}: {error.strerror}") from error
-    if not os.access(path, os.W_OK):
-        raise InvalidValueError(f"--out {path}: no permission to write there")
+
+def names_of_files(signals: Sequence[Signal], *, codes: bool) -> list[str]:
+    """Names of all files that `write_all` may write."""
+    parts = [f"{s.symbol}_{n}.tif" for s in signals for n in ("low", "common", "unique", "sum")]
+    return ["result.json", *_PICTURES, *(_CODES if codes else ()), *parts]
 
 
 def write_all(
@@ -46,29 +41,32 @@ def write_all(
     *,
     codes: bool,
 ) -> None:
-    """Write pictures, parts, codes and numbers, and say so, of `inputs` written before too."""
+    """Write numbers, codes, parts and pictures, and say so, of `inputs` written before too.
+
+    In this order: what took long, and cannot be made of the rest, is there first.
+    """
     result = found.result
-    written: list[list[str]] = [["panel.png", "convergence.png", "result.json"]]
-    save_figure(decomposition_figure(found.parts), folder / "panel.png")
-    figure = convergence_figure({result.method: result.history}, float(settings["tol"]))
-    save_figure(figure, folder / "convergence.png")
-    if codes:
-        result.codes.save(folder / "codes.npz")
-        dictionary.save(folder / "dictionary.npz")
-        written[0] += ["codes.npz", "dictionary.npz"]
+    parts: list[dict[str, Floats]] = []
     for signal, part in zip(signals, found.parts, strict=True):
         images = {"low": part.low, "common": part.common, "unique": part.unique}
         images["sum"] = part.reconstruction
-        names = []
-        for name, image in images.items():
-            if image is not None:
-                names.append(f"{signal.symbol}_{name}.tif")
-                write_image(folder / names[-1], image, bit_depth=32)
-        written.append(names)
+        parts.append(
+            {f"{signal.symbol}_{name}.tif": i for name, i in images.items() if i is not None}
+        )
+    written = [[*_PICTURES, "result.json", *(_CODES if codes else ())], *map(list, parts)]
     written += [list(inputs)] if inputs else []
-    # Last, with their names: files of another run may lie in the folder too.
+    # With their names: files of another run may lie in the folder too.
     files = [name for names in written for name in names]
     _write_result(folder / "result.json", signals, found, settings, files)
+    if codes:
+        result.codes.save(folder / "codes.npz")
+        dictionary.save(folder / "dictionary.npz")
+    for of_signal in parts:
+        for name, image in of_signal.items():
+            write_image(folder / name, image, bit_depth=32)
+    save_figure(decomposition_figure(found.parts), folder / "panel.png")
+    figure = convergence_figure({result.method: result.history}, float(settings["tol"]))
+    save_figure(figure, folder / "convergence.png")
     click.echo(f"\nWritten to {folder}:")
     for names in written:
         click.echo("  " + "  ".join(names))

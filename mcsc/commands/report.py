@@ -13,13 +13,22 @@ from ..tasks.fusion import Fusion
 from ..tasks.restoration import Restoration
 from ..tasks.task import Task
 from ..types import Floats
+from .given import Given
 from .info import versions
 from .options import lam_words
 
 
-def settings_of(found: Restoration | Fusion, task: Task) -> dict[str, object]:
-    """What a page says about how an image was made."""
+def settings_of(
+    found: Restoration | Fusion, task: Task, given: Given | None = None
+) -> dict[str, object]:
+    """What a page says about how an image was made; `given` is the one whose unit it is in."""
     settings: dict[str, object] = {"task": task.title, "method": found.method}
+    if given is not None:
+        low, high = given.values.low, given.values.high
+        settings["values"] = f"{low:.6g} to {high:.6g}, worked on as 0 to 1"
+    if given is not None and given.mask is not None:
+        share = 1 - float((given.mask > 0).all(axis=0).mean())
+        settings["unknown pixels"] = f"{100 * share:.3g} %"
     if found.lam is not None:
         settings["lam"] = lam_words(found.lam)
     if found.gap is not None:
@@ -30,38 +39,50 @@ def settings_of(found: Restoration | Fusion, task: Task) -> dict[str, object]:
 
 
 def report_of_restoration(
-    path: Path, task: Task, name: str, x: Floats, y: Floats, found: Restoration
+    path: Path, task: Task, name: str, x: Floats, y: Floats, found: Restoration, given: Given
 ) -> None:
     """Write the page of `mcsc restore`."""
     scene = SceneReport(
         name=name,
         inputs=[("input x", _visible(x)), ("guide y", _visible(y))],
         before=("input", _visible(x)),
-        after=("restored", _visible(found.image)),
-        layers=_there([("base", found.base)]),
-        split=_there([("common part", found.common), ("unique part of x", found.unique)]),
+        after=("restored", _visible(given.shown(found.image))),
+        layers=_there([("base", _shown(found.base, given))]),
+        split=_there(
+            [
+                ("common part", _part(found.common, given)),
+                ("unique part of x", _part(found.unique, given)),
+            ]
+        ),
     )
-    write_report(path, Report(task.title, [scene], settings=settings_of(found, task)))
+    write_report(path, Report(task.title, [scene], settings=settings_of(found, task, given)))
 
 
 def report_of_fusion(
-    path: Path, task: Task, names: Sequence[str], sources: Sequence[Floats], found: Fusion
+    path: Path,
+    task: Task,
+    names: Sequence[str],
+    sources: Sequence[Floats],
+    found: Fusion,
+    given: Given,
 ) -> None:
     """Write the page of `mcsc fuse`."""
     names = _distinct(names)
-    layers = _there([("base", found.base)])
+    layers = _there([("base", _shown(found.base, given))])
     if found.weights is not None:
         layers += [(f"share of {n}", w[None]) for n, w in zip(names, found.weights, strict=True)]
-    parts = [(f"unique part of {n}", u) for n, u in zip(names, found.unique, strict=True)]
+    parts = [
+        (f"unique part of {n}", _part(u, given)) for n, u in zip(names, found.unique, strict=True)
+    ]
     scene = SceneReport(
         name=" + ".join(names),
         inputs=[(name, _visible(image)) for name, image in zip(names, sources, strict=True)],
         before=(names[0], _visible(sources[0])),
-        after=("fused", _visible(found.image)),
+        after=("fused", _visible(given.shown(found.image))),
         layers=layers,
-        split=_there([("common part", found.common), *parts]),
+        split=_there([("common part", _part(found.common, given)), *parts]),
     )
-    write_report(path, Report(task.title, [scene], settings=settings_of(found, task)))
+    write_report(path, Report(task.title, [scene], settings=settings_of(found, task, given)))
 
 
 def report_of_evaluation(
@@ -87,6 +108,16 @@ def report_of_evaluation(
             )
         )
     write_report(path, Report(task.title, scenes, measures=task.measures, settings=versions()))
+
+
+def _shown(image: Floats | None, given: Given) -> Floats | None:
+    return None if image is None else given.shown(image)
+
+
+def _part(part: Floats | None, given: Given) -> Floats | None:
+    """A part of a sum, in [0, 1]."""
+    values = given.value_range
+    return None if part is None else part / (values.high - values.low)
 
 
 def _visible(image: Floats) -> Floats:

@@ -7,16 +7,17 @@ from pathlib import Path
 import click
 
 from ..types import Device, Lam
+from ..values.ranges import ValueRange
 from . import options
+from .given import mask_option, range_option, read_given, tell_ranges, with_ranges
+from .options import check_counts
 from .results import (
+    Sink,
     check_outputs,
-    read,
     registered_to,
-    require_room,
     result_options,
     show_progress,
     tell,
-    write,
     write_parts,
 )
 
@@ -26,12 +27,8 @@ from .results import (
 @click.argument("guide", metavar="GUIDE", type=click.Path(path_type=Path))
 @options.task("What is wrong with X: one of {names}.", kind="restoration")
 @options.sigma
-@click.option(
-    "--mask",
-    metavar="WHAT",
-    help="Unknown pixels of X: 'zeros' where it is 0, 'nan' where it is NaN or Inf, or an image "
-    "file of weights from 0, unknown, to 1. They are filled.",
-)
+@mask_option("X, or with '2=' of GUIDE")
+@range_option("X")
 @click.option(
     "--factor",
     metavar="N",
@@ -45,7 +42,8 @@ def restore(
     guide: Path,
     task_name: str,
     sigma: float | None,
-    mask: str | None,
+    masks: dict[int, tuple[str, ...]],
+    ranges: tuple[ValueRange, ...],
     factor: int | None,
     out: Path,
     bit_depth: str | None,
@@ -59,56 +57,61 @@ def restore(
     align: bool,
     registered: bool,
     report: Path | None,
+    overwrite: bool,
 ) -> None:
     """Restore image X with the help of a registered GUIDE.
 
     Super-resolution takes X at its own, small size and enlarges it to that of the guide; if both
-    have one size, X is taken as enlarged already.
+    have one size, X is taken as enlarged already. Depth may be in any unit, as millimetres in 16
+    bits or metres as floats, and comes back in it.
 
     \b
-    mcsc restore small.png photo.png --task depth-sr --mask zeros -o depth.png
+    mcsc restore mm.png photo.png --task depth-sr --mask zeros -o depth.png
+    mcsc restore metres.tif photo.png --task depth-sr --range 0.3 8 -o depth.tif
     mcsc restore dark.png flash.png --task flash-denoise --sigma 25 -o clean.png
     """  # noqa: D301  (click wants the backspace itself)
     from ..images.carried import warn_of_profiles
     from ..images.enlarging import find_factor
-    from ..images.files import read_image
     from ..images.resize import imresize
-    from ..images.split import fill_holes
     from ..tasks import find_method, get_task
     from ..tasks import restore as run
-    from .inputs import read_mask, require_finite
-    from .outputs import make_folder
 
-    check_outputs(out, report, align=align, registered=registered)
+    inputs = (x, guide, dictionary, weights_file)
+    check_counts(masks, (), 2)
+    if len(ranges) > 1:
+        raise click.UsageError("--range is for X: give it once")
+    check_outputs(
+        out, parts, report, inputs, align=align, registered=registered, overwrite=overwrite
+    )
     task = get_task(task_name)
     chosen = find_method(method, task, dictionary=dictionary, weights_file=weights_file)
-    first, second = read_image(x), read(guide)
-    warn_of_profiles([first, second])
-    require_room(out, first)
-    known = None
-    if mask is None:
-        require_finite(x, first.pixels, "--mask nan")
-    else:
-        known = read_mask(mask, first.pixels, x)
+    first = read_given(x, masks.get(0, ()))
+    second = read_given(guide, masks.get(1, ()), option="--mask 2=nan")
+    warn_of_profiles([first.image, second.image])
+    [first] = with_ranges([first], ranges, measured=not task.display, sigma=sigma or task.sigma)
+    [second] = with_ranges([second], (), measured=False)
+    sink = Sink.of(out, first, bit_depth)
     names = (str(x), str(guide))
-    size, shape = first.pixels.shape[1:], second.pixels.shape[1:]
-    shown = first.pixels if known is None else fill_holes(first.pixels, known)
+    shown, other = first.shown(), second.shown()
+    size, shape = shown.shape[1:], other.shape[1:]
     if task.factor is not None and size != shape:
         find_factor(size, shape, factor=factor, usual=task.factor, names=names)
         click.echo(f"{x.name}: {size[0]} x {size[1]}, enlarged to {shape[0]} x {shape[1]}")
         shown = imresize(shown, shape)
-    other = registered_to(shown, second.pixels, names, align=align, registered=registered)
-    if parts is not None:
-        make_folder(parts)
+    tell_ranges([first, second])
+    if align and second.mask is not None:
+        raise click.UsageError("--mask 2=... with --align: register the guide and its mask before")
+    other = registered_to(shown, other, names, align=align, registered=registered)
     found = run(
-        first.pixels, other, task, method=chosen, mask=known, factor=factor, sigma=sigma, lam=lam,
-        tol=tol, device=device, progress=show_progress(), names=names,
+        first.pixels, other, task, method=chosen, mask=first.mask, guide_mask=second.mask,
+        factor=factor, sigma=sigma, lam=lam, tol=tol, value_range=first.value_range, device=device,
+        progress=show_progress(), names=names,
     )  # fmt: skip
-    write(out, found.image, [first], bit_depth)
+    said = sink.write(found.image, [first.image])
     made = {"1_common": found.common, "2_unique_x": found.unique, "base": found.base}
     write_parts(parts, made, method)
     if report is not None:
         from .report import report_of_restoration
 
-        report_of_restoration(report, task, x.stem, shown, other, found)
-    tell(out, found)
+        report_of_restoration(report, task, x.stem, shown, other, found, first)
+    tell(out, found, said)

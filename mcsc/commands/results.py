@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,17 +12,23 @@ import click
 import numpy as np
 
 from ..errors import InvalidValueError
-from ..images.suffixes import MANY_BANDS, WRITABLE
+from ..images.suffixes import DTYPES, MANY_BANDS, WRITABLE
 from ..tasks.task import TASKS
 from ..types import Kind
+from ..values.ranges import quantised
 from . import options
+from .destinations import check_destinations, overwrite_option
 
 if TYPE_CHECKING:
     from ..images.files import Image
     from ..tasks import Fusion, Restoration
     from ..types import Floats
+    from .given import Given
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_MUCH = 0.01
+"""Share of the values that were cut off, from which on a warning is due."""
 
 
 def _methods(kind: Kind) -> str:
@@ -37,12 +44,14 @@ def result_options(kind: Kind) -> Callable[[F], F]:
     found = (
         click.option(
             "--out", "-o", metavar="FILE", required=True, type=click.Path(path_type=Path),
-            help="Image to write: .png, .tif or .jpg.",
+            help="Image to write: .png, .tif, .jpg or, of floats, .npy, .pfm, .exr.",
         ),
         click.option(
-            "--bit-depth", type=click.Choice(["8", "16"]), default=None,
-            help="Of the image that is written.  [default: that of X]",
+            "--bit-depth", type=click.Choice(["8", "16", "32"]), default=None,
+            help="Of the image that is written, if not that of X: then the range of values becomes "
+            "black to white. 32 are floats.  [default: that of X, in its unit]",
         ),
+        overwrite_option,
         click.option(
             "--method", metavar="NAME", default="mcsc", show_default=True,
             cls=options.ListedOption, names=lambda: _methods(kind),
@@ -90,34 +99,27 @@ def result_options(kind: Kind) -> Callable[[F], F]:
     return decorate
 
 
-def check_outputs(out: Path, report: Path | None, *, align: bool, registered: bool) -> None:
+def check_outputs(
+    out: Path,
+    parts: Path | None,
+    report: Path | None,
+    inputs: Sequence[Path | None],
+    *,
+    align: bool,
+    registered: bool,
+    overwrite: bool,
+) -> None:
     """Refuse before the work what could not be written after it."""
     if align and registered:
         raise click.UsageError("--align and --registered exclude each other")
     if out.suffix.lower() not in WRITABLE:
-        raise InvalidValueError(f"--out {out}: want a name that ends in .png, .tif or .jpg")
-    for path in (out, report):
-        if path is not None and not path.resolve().parent.is_dir():
-            raise InvalidValueError(f"{path}: there is no folder {path.resolve().parent}")
-
-
-def require_room(out: Path, source: Image) -> None:
-    """Refuse a file that cannot hold the bands of the image."""
-    bands = len(source.pixels)
-    if bands not in (1, 3) and out.suffix.lower() not in MANY_BANDS:
-        raise InvalidValueError(
-            f"--out {out}: {source.path} has {bands} bands, for which want a name that ends in .tif"
-        )
-
-
-def read(path: Path) -> Image:
-    """Read an image that must be known everywhere."""
-    from ..images.files import read_image
-
-    image = read_image(path)
-    if not np.isfinite(image.pixels).all():
-        raise InvalidValueError(f"{path} holds NaN or Inf")
-    return image
+        raise InvalidValueError(f"--out {out}: want a name that ends in {', '.join(WRITABLE)}")
+    if report is not None and report.suffix.lower() not in (".html", ".htm"):
+        raise InvalidValueError(f"--report {report}: pages are HTML; want a name ending in .html")
+    check_destinations(
+        {"--out": out, "--report": report}, folders={"--parts": parts}, inputs=inputs,
+        overwrite=overwrite,
+    )  # fmt: skip
 
 
 def registered_to(
@@ -147,20 +149,97 @@ def registered_to(
     return moving
 
 
-def write(out: Path, image: Floats, sources: Sequence[Image], bit_depth: str | None) -> None:
-    """Write the image in the depth of its first source, or as asked for."""
-    from ..images.carried import carried
-    from ..images.files import write_image
+@dataclass(frozen=True)
+class Sink:
+    """The file that the image goes to, and what becomes of its values there."""
 
-    depth = int(bit_depth) if bit_depth else 16 if sources[0].bit_depth > 8 else 8
-    if out.suffix.lower() in (".jpg", ".jpeg"):
-        depth = 8
-    write_image(out, image, bit_depth=depth, metadata=carried(sources, image))
+    path: Path
+    given: Given
+    dtype: np.dtype[Any]
+    same_unit: bool
+    """Integers are in the unit of the source; otherwise its range becomes black to white."""
+
+    @classmethod
+    def of(cls, out: Path, given: Given, bit_depth: str | None) -> Sink:
+        """Choose the samples of a file; refuse one that could not hold the values.
+
+        Raises
+        ------
+        ValueError
+            The format does not hold so many bits, such values or such bands.
+        """
+        kind = WRITABLE[out.suffix.lower()]
+        bands = len(given.image.pixels)
+        if bands not in (1, 3) and out.suffix.lower() not in MANY_BANDS:
+            raise InvalidValueError(
+                f"--out {out}: {given.name} has {bands} bands, for which want a name that ends in "
+                f"{' or '.join(MANY_BANDS)}"
+            )
+        held = [np.dtype(name) for name in DTYPES[kind]]
+        own = given.image.samples.dtype
+        own = own if own in (np.uint8, np.uint16, np.int16) else np.dtype(np.float32)
+        if bit_depth is not None:
+            dtype = np.dtype({"8": "u1", "16": "u2", "32": "f4"}[bit_depth])
+            if bit_depth == "16" and own == np.int16 and own in held:
+                dtype = own
+            if dtype not in held:
+                depths = " or ".join(sorted({str(8 * d.itemsize) for d in held}, key=int))
+                raise InvalidValueError(f"--out {out}: {kind} holds {depths} bits, not {bit_depth}")
+        elif own in held:
+            dtype = own
+        elif own == np.float32 and given.values.is_plain and np.dtype("u2") in held:
+            dtype = np.dtype("u2")
+        else:
+            ways = "" if kind in ("PFM", "OpenEXR") else ", or --bit-depth 8 or 16 to scale them"
+            ways = ", or --bit-depth 8" if kind == "JPEG" else ways
+            ways = ", or --bit-depth 32" if kind in ("PFM", "OpenEXR") else ways
+            raise InvalidValueError(
+                f"--out {out}: {kind} does not hold the values of {given.name} ({_words(own)}, "
+                f"{given.values.low:.6g} to {given.values.high:.6g}) as they are: want a name that "
+                f"ends in .tif{ways}"
+            )
+        return cls(out, given, dtype, dtype == own and given.image.bit_depth in (1, 8, 16))
+
+    def write(self, image: Floats, sources: Sequence[Image]) -> list[str]:
+        """Write an image in the unit of the tasks; return what is to be told of its values."""
+        from ..images.carried import carried
+        from ..images.files import write_samples
+
+        metadata = carried(sources, image)
+        if self.dtype.kind == "f":
+            write_samples(self.path, image, metadata=metadata)
+            return []
+        info = np.iinfo(self.dtype)
+        if self.same_unit:
+            values = image * self.given.unit
+        else:
+            values = self.given.shown(image) * float(info.max)
+        samples, cut = quantised(values, self.dtype)
+        write_samples(self.path, samples, metadata=metadata)
+        said = []
+        if not self.same_unit and not self.given.is_plain:
+            low, high = self.given.values.low, self.given.values.high
+            said.append(f"0 is {low:.6g} and {info.max} is {high:.6g}")
+        if cut:
+            said.append(f"{100 * cut:.2g} % of the values cut off at {info.min} or {info.max}")
+        if cut > _MUCH:
+            click.echo(
+                f"mcsc: warning: {100 * cut:.2g} % of the values of {self.path} lie beyond "
+                f"{info.min} to {info.max} and were cut off there: --bit-depth 32 (.tif) keeps "
+                "them",
+                err=True,
+            )
+        return said
+
+
+def _words(dtype: np.dtype[Any]) -> str:
+    sign = "signed " if dtype.kind == "i" else ""
+    return "floats" if dtype.kind == "f" else f"{sign}{8 * dtype.itemsize} bits"
 
 
 def write_parts(folder: Path | None, parts: dict[str, Floats | None], method: str) -> None:
     """Write the parts that there are as float TIFF; say so if there are none."""
-    from ..images.files import write_image
+    from ..images.files import write_samples
 
     if folder is None:
         return
@@ -168,11 +247,14 @@ def write_parts(folder: Path | None, parts: dict[str, Floats | None], method: st
     if not there:
         click.echo(f"mcsc: warning: {method} gives no parts: --parts wrote nothing", err=True)
     for name, image in there.items():
-        write_image(folder / f"{name}.tif", image, bit_depth=32)
+        write_samples(folder / f"{name}.tif", image)
 
 
-def tell(out: Path, found: Restoration | Fusion) -> None:
-    """Say what was made; leave with status 130 after Ctrl-C, and 1 if it did not converge."""
+def tell(out: Path, found: Restoration | Fusion, said: Sequence[str] = ()) -> None:
+    """Say what was made; leave with status 130 after Ctrl-C, and 1 if it did not converge.
+
+    `said` is what there is to say of the values that were written.
+    """
     words = [f"{found.image.shape[-2]} x {found.image.shape[-1]}"]
     if found.lam is not None:
         words.append(f"lam {options.lam_words(found.lam)}")
@@ -180,7 +262,7 @@ def tell(out: Path, found: Restoration | Fusion) -> None:
         words.append(f"{100 * found.nonzero:.2g} % of the coefficients nonzero")
     if found.gap is not None:
         words.append(f"certified gap {found.gap:.1e}")
-    click.echo(f"{out}: {', '.join([*words, f'{found.seconds:.1f} s'])}")
+    click.echo(f"{out}: {', '.join([*words, *said, f'{found.seconds:.1f} s'])}")
     if not found.converged:
         click.get_current_context().exit(130 if found.stopped == "interrupted" else 1)
 

@@ -9,7 +9,10 @@ import click
 
 from ..tasks.task import LAM_RELATIVE, STRENGTH
 from ..types import Boundary, Device, Lam
+from ..values.ranges import ValueRange
 from . import options
+from .given import mask_option, range_option
+from .options import check_counts
 
 
 @click.command()
@@ -46,16 +49,8 @@ from . import options
     show_default=True,
     help="Codes are zero outside the image, or circular.",
 )
-@click.option(
-    "--mask",
-    "masks",
-    metavar="[N=]WHAT",
-    callback=options.masks,
-    multiple=True,
-    help="Unknown pixels of image N (1 is X, and may be left out): 'zeros' where it is 0, 'nan' "
-    "where it is NaN or Inf, or an image file of weights from 0, unknown, to 1. Repeat it for "
-    "other images.",
-)
+@mask_option("image N (1 is X, and may be left out)")
+@range_option("all images, or, repeated, of each")
 @click.option("--grey", is_flag=True, help="Take the luma of colour images: much less work.")
 @click.option(
     "--low-pass/--no-low-pass",
@@ -107,7 +102,8 @@ def solve(
     tol: float,
     max_iter: int | None,
     boundary: Boundary,
-    masks: dict[int, str],
+    masks: dict[int, tuple[str, ...]],
+    ranges: tuple[ValueRange, ...],
     grey: bool,
     low_pass: bool,
     strength: float | None,
@@ -127,6 +123,8 @@ def solve(
     Written to DIR, for every image (x and y; x1, x2, ... of more than two):
       x_low.tif x_common.tif x_unique.tif   the parts, float TIFF
       x_sum.tif                             their sum, holes filled
+    in the values of the file, or, where these are integers, in shares of its full scale (255,
+    65535);
     and of all together:
       panel.png convergence.png             pictures
       result.json                           every number, versions, arguments
@@ -144,20 +142,22 @@ def solve(
         raise click.UsageError(
             "--strength is for the low-pass part, which --no-low-pass leaves in", ctx
         )
-    if masks and max(masks) >= len(images):
-        number = max(masks) + 1
-        raise click.UsageError(f"--mask is for image {number}, there are {len(images)}", ctx)
+    check_counts(masks, ranges, len(images))
 
     from ..backend import set_num_threads
     from ..tasks import decompose
+    from .destinations import check_destinations
     from .inputs import read_dictionary, read_signals
-    from .outputs import make_folder, show_lam, show_signals, show_table, write_all
+    from .outputs import names_of_files, show_lam, show_signals, show_table, write_all
 
     if threads is not None:
         set_num_threads(threads)
-    signals = read_signals(images, masks, grey=grey, precision=precision)
+    signals = read_signals(images, masks, grey=grey, precision=precision, ranges=ranges)
     bank = read_dictionary(dictionary, signals)
-    make_folder(out)
+    check_destinations(
+        {}, folders={"--out": out}, inside={"--out": names_of_files(signals, codes=codes)},
+        inputs=(*images, dictionary),
+    )  # fmt: skip
     show_signals(signals)
     if not low_pass and dictionary is None:
         click.echo("The starter dictionary has no constant filter: without the low-pass part, flat")
@@ -168,6 +168,7 @@ def solve(
         lam=lam,
         lam_relative=LAM_RELATIVE if lam_relative is None else lam_relative,
         masks=[signal.mask for signal in signals],
+        value_ranges=[signal.value_range for signal in signals],
         strength=(STRENGTH if strength is None else strength) if low_pass else None,
         labels=[signal.label for signal in signals],
         method=method,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MANY_BANDS", "READABLE", "WRITABLE"]
+__all__ = ["DTYPES", "MANY_BANDS", "READABLE", "WRITABLE"]
 
 WRITABLE = {
     ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".jpg": "JPEG", ".jpeg": "JPEG", ".pfm": "PFM",
@@ -13,3 +13,12 @@ MANY_BANDS = (".tif", ".tiff", ".npy")
 """Those of them that hold any number of channels."""
 READABLE = (*WRITABLE, ".bmp", ".pgm", ".ppm")
 """What counts as an image in a folder; a file that is named is read whatever its ending is."""
+DTYPES = {
+    "PNG": ("uint8", "uint16"),
+    "JPEG": ("uint8",),
+    "TIFF": ("uint8", "uint16", "int16", "float32"),
+    "PFM": ("float32",),
+    "OpenEXR": ("float32",),
+    "NPY": ("uint8", "uint16", "int16", "float32"),
+}
+"""Samples that each format holds, of those that are written."""

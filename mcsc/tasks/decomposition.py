@@ -190,7 +190,7 @@ def decompose(
         shape = (1,) * (3 - image.ndim) + image.shape
         weight = None if mask is None else check_mask(name, mask, shape)
         if values is None:
-            form = form.measured(image, weight, display=False)
+            form = form.measured(image, weight, doubtful=True)
         else:
             form = replace(form, values=ValueRange.of(values))
         forms.append(form)

@@ -97,13 +97,13 @@ class ImageForm:
         mask: NDArray[Any] | None = None,
         *,
         display: bool = True,
+        doubtful: bool | None = None,
         sigma: float | None = None,
-        bits: int | None = None,
     ) -> ImageForm:
         """The form with the range of the image's known values: see `find_range`."""
         found = _as_channels(to_numpy(image))
         values = find_range(
-            [found], [mask], name=self.name, display=display, sigma=sigma, bits=bits
+            [found], [mask], name=self.name, display=display, doubtful=doubtful, sigma=sigma
         )
         return replace(self, values=values)
 

@@ -32,6 +32,9 @@ _FEW = 1e-3
 """Share of the values at either end that should not decide about the range."""
 _CROWDED = 0.1
 """Share of the range that all others lie in, from which on a warning is due."""
+_APART = 0.1
+"""Distance of one value from all others, as a share of their range or of their size, that makes it
+a word for "unknown" rather than a measurement."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ def find_range(
     *,
     name: str = "the image",
     display: bool = True,
+    doubtful: bool | None = None,
     sigma: float | None = None,
     bits: int | None = None,
 ) -> ValueRange:
@@ -111,6 +115,8 @@ def find_range(
         Pictures, in which 0 is black: the range begins there (unless values are negative), and
         integers fill as many bits as a camera has. Otherwise values are measurements, as of depth,
         and the range is that of the known ones.
+    doubtful : bool, optional
+        Warn of values that may stand for unknown. Default: of measurements.
     sigma : float, optional
         Standard deviation of noise, of 255, by which floats in [0, 1] may lie outside.
     bits : int, optional
@@ -124,12 +130,15 @@ def find_range(
     Warns
     -----
     UserWarning
-        Few values stretch the range to ten times what all others need.
+        Where `doubtful`: many are one value far from all others, as unknown pixels are that are 0
+        or -9999; or few values stretch the range to ten times what all others need.
     """
     dtype = images[0].dtype
     known = _known(images, masks)
     if dtype.kind in "iu" and bits is not None and bits < 8 * dtype.itemsize:
         return ValueRange(0, 2.0**bits - 1)
+    if known.size and (not display if doubtful is None else doubtful):
+        _warn_of_strangers(known, name)
     if dtype == np.uint8:
         return ValueRange(0, 255)
     if known.size == 0:  # refused elsewhere; nothing to scale
@@ -143,8 +152,6 @@ def find_range(
                 return ValueRange()
     elif display and low >= 0:
         return ValueRange(0, 2.0 ** next(b for b in (*_BITS, 64) if high < 2.0**b) - 1)
-    if not display:
-        _warn_of_outliers(known, low, high, name)
     if display:
         low = min(low, 0.0)
     if not high - low > 1e-6 * max(abs(low), abs(high)):  # a constant
@@ -177,12 +184,28 @@ def _known(
     return found[0] if len(found) == 1 else np.concatenate(found)
 
 
-def _warn_of_outliers(known: NDArray[Any], low: float, high: float, name: str) -> None:
+def _warn_of_strangers(known: NDArray[Any], name: str) -> None:
+    low, high = float(known.min()), float(known.max())
+    for end in (low, high):
+        others = known[known != end]
+        share = 1 - others.size / known.size
+        if not 0 < others.size < known.size or share < _FEW / 10:
+            continue
+        first, last = float(others.min()), float(others.max())
+        distance = first - end if end == low else end - last
+        size = max(abs(first), abs(last)) if end == 0 else last - first
+        if distance > _APART * size and (end == 0 or distance > last - first):
+            warnings.warn(
+                f"{100 * share:.2g} % of the values of {name} are {end:.6g}, the others lie "
+                f"between {first:.6g} and {last:.6g}: if these are unknown pixels, mask them",
+                stacklevel=4,
+            )
+            return
     first, last = np.quantile(known[:: max(1, known.size // 1_000_000)], (_FEW, 1 - _FEW))
     if 0 < last - first < _CROWDED * (high - low):
         warnings.warn(
             f"values of {name} lie between {first:.6g} and {last:.6g}, but for a few from "
             f"{low:.6g} to {high:.6g}, which stretch its range: if these are no measurements, mask "
             "them; otherwise give the range of the others",
-            stacklevel=3,
+            stacklevel=4,
         )

@@ -14,7 +14,7 @@ import PIL.TiffImagePlugin
 import tifffile
 from numpy.typing import NDArray
 
-from ..suffixes import WRITABLE
+from ..suffixes import DTYPES, WRITABLE
 from .base import ImageFileError
 from .exr import write_exr
 from .metadata import Metadata, exif_directories, png_with
@@ -25,14 +25,6 @@ DEPTHS = {
     "PNG": (8, 16), "JPEG": (8,), "TIFF": (8, 16, 32), "PFM": (32,), "OpenEXR": (32,),
     "NPY": (8, 16, 32),
 }  # fmt: skip
-_DTYPES = {
-    "PNG": ("uint8", "uint16"),
-    "JPEG": ("uint8",),
-    "TIFF": ("uint8", "uint16", "int16", "float32"),
-    "PFM": ("float32",),
-    "OpenEXR": ("float32",),
-    "NPY": ("uint8", "uint16", "int16", "float32"),
-}
 _ANY_CHANNELS = ("TIFF", "NPY")
 _EXIF, _GPS = 34665, 34853
 _LARGE = 2**31
@@ -80,10 +72,10 @@ def require_fitting(path: Path, kind: str, pixels: NDArray[Any]) -> NDArray[Any]
     if pixels.dtype.kind == "f":
         if not np.isfinite(pixels).all():
             raise ImageFileError(f"{path}: pixels hold NaN or Inf; want finite values")
-    elif pixels.dtype.name not in _DTYPES[kind]:
+    elif pixels.dtype.name not in DTYPES[kind]:
         raise ImageFileError(
             f"{path}: samples are {pixels.dtype}, which {kind} does not hold here; want "
-            f"{', '.join(_DTYPES[kind])}"
+            f"{', '.join(DTYPES[kind])}"
         )
     return pixels
 

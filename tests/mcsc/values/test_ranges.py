@@ -1,0 +1,113 @@
+"""Which values stand for 0 and 1."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+from mcsc.values.ranges import ValueRange, find_range, quantised
+
+
+def plane(values, dtype):
+    return np.asarray(values, dtype)[None]
+
+
+RAMP = np.linspace(0, 1, 900).reshape(30, 30)
+
+
+@pytest.mark.parametrize(
+    ("image", "display", "wanted"),
+    [
+        (plane(255 * RAMP, "u1"), True, (0, 255)),
+        (plane(20 + 10 * RAMP, "u1"), False, (0, 255)),
+        (plane(65535 * RAMP, "u2"), True, (0, 65535)),
+        (plane(3000 * RAMP, "u2"), True, (0, 4095)),
+        (plane(900 * RAMP, "u2"), True, (0, 1023)),
+        (plane(500 + 4000 * RAMP, "u2"), False, (500, 4500)),
+        (plane(-1000 + 3000 * RAMP, "i2"), True, (-1000, 2000)),
+        (plane(-1000 + 3000 * RAMP, "i2"), False, (-1000, 2000)),
+        (plane(3000 * RAMP, "i2"), True, (0, 4095)),
+        (plane(RAMP, "f4"), True, (0, 1)),
+        (plane(RAMP, "f4"), False, (0, 1)),
+        (plane(1.2 * RAMP - 0.1, "f4"), False, (0, 1)),
+        (plane(0.5 + 5 * RAMP, "f8"), False, (0.5, 5.5)),
+        (plane(0.5 + 5 * RAMP, "f8"), True, (0, 5.5)),
+        (plane(100 * RAMP, ">f4"), True, (0, 100)),
+        (plane(np.full((4, 4), 2.5), "f4"), False, (2.5, 5)),
+        (plane(np.full((4, 4), -2.5), "f4"), False, (-5, 0)),
+        (plane(np.zeros((4, 4)), "u2"), False, (0, 1)),
+    ],
+)
+def test_the_range_goes_with_the_kind(image, display, wanted):
+    found = find_range([image], display=display)
+    np.testing.assert_allclose([found.low, found.high], wanted, rtol=1e-6)
+    scaled = found.scaled(image.astype(float))
+    assert -0.51 <= scaled.min() <= scaled.max() <= 1.51
+    np.testing.assert_allclose(found.restored(scaled), image, rtol=1e-6, atol=1e-9)
+
+
+def test_what_a_file_says_and_noise_count():
+    dark = plane(900 * RAMP, "u2")
+    assert find_range([dark], bits=14) == ValueRange(0, 2**14 - 1)
+    noisy = plane(RAMP + 0.4 * np.random.default_rng(0).standard_normal((30, 30)), "f4")
+    assert find_range([noisy], sigma=100).is_plain
+    assert not find_range([noisy], sigma=1).is_plain
+
+
+def test_images_of_one_unit_have_one_range():
+    dark, bright = plane(900 * RAMP, "u2"), plane(3000 * RAMP, "u2")
+    assert find_range([dark, bright]) == ValueRange(0, 4095)
+
+
+def test_what_is_unknown_does_not_count():
+    metres = plane(0.5 + 5 * RAMP, "f4")
+    metres[0, 0, :4] = np.nan, np.inf, -9999, 1e6
+    known = np.ones((1, 30, 30))
+    known[0, 0, :4] = 0
+    found = find_range([metres], [known], display=False)
+    assert 0.5 <= found.low < found.high <= 5.5
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "stranger"),
+    [
+        (500 + 4000 * RAMP, "u2", 0),
+        (60 + 100 * RAMP, "u1", 0),
+        (100 + 50 * RAMP, "f4", -9999),
+        (500 + 4000 * RAMP, "u2", 65535),
+    ],
+)
+def test_values_for_unknown_are_suspected(values, dtype, stranger):
+    image = plane(values, dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        find_range([image], display=False)
+    image[0, 4:9, 4:9] = stranger
+    with pytest.warns(UserWarning, match=rf"values of x are {stranger}, the others .*mask them"):
+        find_range([image], display=False, name="x")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        find_range([image], display=True)
+        find_range([image], [(image != stranger).astype("f4")], display=False)
+
+
+def test_a_few_values_that_stretch_the_range_are_told():
+    image = plane(1 + 2 * np.linspace(0, 1, 10000).reshape(100, 100), "f4")
+    image[0, 0, :3] = 90, 95, 100
+    with pytest.warns(UserWarning, match=r"but for a few from 1.0006 to 100, which stre"):
+        find_range([image], display=False, name="x")
+
+
+def test_integers_are_rounded_and_cut_values_counted():
+    samples, cut = quantised(np.array([-3.0, -0.4, 1.5, 2.5, 255.4, 300]), np.uint8)
+    np.testing.assert_array_equal(samples, [0, 0, 2, 2, 255, 255])
+    assert cut == pytest.approx(2 / 6)
+    assert quantised(np.array([-1000.0, 3000.2]), np.int16)[1] == 0
+
+
+@pytest.mark.parametrize("given", ["12", (1, 2, 3), 5, (2, 1), (0, np.nan), (1, 1)])
+def test_no_ranges(given):
+    with pytest.raises(ValueError, match=r"value_range must be two finite numbers \(low, high\)"):
+        ValueRange.of(given)
