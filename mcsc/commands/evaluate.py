@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ..errors import InvalidValueError
 from ..tasks.task import TASKS
 from ..types import Device
+from ..values.ranges import ValueRange
 from . import options
+
+if TYPE_CHECKING:
+    from ..tasks import Method
 
 
 def _method_names() -> str:
@@ -34,6 +40,8 @@ def _method_names() -> str:
     "baselines and mcsc]",
 )
 @click.option("--scenes", metavar="NAMES", help="These scenes only, separated by commas.")
+@options.mask_option("the first image of every scene, or with '2=' of the second", "2=")
+@options.range_option("all images, or, given twice, of the first and of the second image")
 @options.sigma
 @options.seed("Of the noise.")
 @click.option(
@@ -69,12 +77,16 @@ def _method_names() -> str:
     type=click.Path(path_type=Path),
     help="A page with the pictures, to be opened in a browser.",
 )
+@click.pass_context
 def evaluate(
+    ctx: click.Context,
     folder: Path | None,
     data: Path | None,
     task_name: str,
     methods: tuple[str, ...],
     scenes: str | None,
+    masks: dict[int, tuple[str, ...]],
+    ranges: tuple[ValueRange, ...],
     sigma: float | None,
     seed: int,
     dictionary: Path | None,
@@ -89,31 +101,56 @@ def evaluate(
     """Measure methods on the scenes in DIR.
 
     Restoration: the first image of a scene is the truth, the input is made from it; RMSE is of 255,
-    over the whole image. Fusion: no truth is needed. Ctrl-C writes the table as far as it is, and
-    ends with status 130.
+    over the range of values, over all known pixels. Fusion: no truth is needed.
+
+    All files are looked at first. A scene that cannot be read or measured is named and left out;
+    rows are written as they come, and kept after Ctrl-C.
 
     \b
-    mcsc evaluate --task depth-sr photos/ --method bicubic,mcsc
+    mcsc evaluate --task depth-sr photos/ --method bicubic,mcsc --mask zeros --csv table.csv
+
+    Exit status: 0 done, 1 a scene was left out, 2 refused, 130 interrupted (rows are kept).
     """  # noqa: D301  (click wants the backspace itself)
     if (folder is None) == (data is None):
         raise click.UsageError("want one folder of scenes")
     from ..images.files import write_image
+    from ..tasks import Evaluation, get_task
     from ..tasks import evaluate as run
-    from ..tasks import find_scenes, get_task
     from ..tasks.methods import methods_by_name
-    from .outputs import make_folder
+    from ..tasks.scenes import find_scenes, look_at_scenes
+    from .destinations import check_destinations
 
+    options.check_counts(masks, ranges, 2)
     task = get_task(task_name)
     path = folder if data is None else data
     assert path is not None
-    found = find_scenes(path, task, scenes.split(",") if scenes else None)
-    names = [word.strip() for entry in methods for word in entry.split(",")] or None
-    chosen = methods_by_name(names, task, dictionary=dictionary, weights_file=weights_file)
-    if images is not None:
-        make_folder(images)
-    for target in (csv_path, json_path, report):
-        if target is not None and not target.resolve().parent.is_dir():
-            raise InvalidValueError(f"{target}: there is no folder {target.resolve().parent}")
+    if report is not None and report.suffix.lower() not in (".html", ".htm"):
+        raise InvalidValueError(f"--report {report}: pages are HTML; want a name ending in .html")
+    chosen = methods_by_name(
+        options.listed_names(methods), task, dictionary=dictionary, weights_file=weights_file
+    )
+    _refuse_idle(ctx, chosen)
+    faults: dict[str, str] = {}
+    wanted = options.listed_names([scenes]) if scenes else None
+    files = find_scenes(path, task, wanted, faults=faults)
+    count = len(files) + len(faults)
+    check_destinations(
+        {"--csv": csv_path, "--json": json_path, "--report": report}, folders={"--images": images},
+        inputs=[dictionary, weights_file, *(p for f in files for p in (f.x_path, f.y_path))],
+    )  # fmt: skip
+    found, unreadable = look_at_scenes(
+        files, masks=(masks.get(0, ()), masks.get(1, ())), ranges=ranges
+    )
+    faults |= unreadable
+    for name, reason in faults.items():
+        _left_out(name, reason)
+    if not found:
+        raise InvalidValueError(f"{path}: no scene can be read")
+    for which, role in (("first", 0), ("second", 1)):
+        for values in dict.fromkeys(f.ranges[role] for f in found):
+            if values not in options.PLAIN_RANGES:
+                click.echo(options.range_words(f"{which} images", values))
+    table = Evaluation(task.name, tuple(m.name for m in task.measures))
     pictures: list[Any] = []
     width = max(len(n) for n in ("method", *chosen))
     longest = max(len(n) for n in ("scene", "mean", *(s.name for s in found)))
@@ -124,7 +161,20 @@ def evaluate(
         numbers = "  ".join(f"{values[m.name]:>9.{m.digits}f}" for m in task.measures)
         click.echo(f"{scene:<{longest}}  {method:<{width}}  {numbers}  {seconds:>8.2f}")
 
+    def write_tables() -> None:
+        if csv_path is not None:
+            table.write_csv(csv_path)
+        if json_path is not None:
+            from .info import versions
+
+            level = task.sigma if sigma is None else sigma
+            table.write_json(
+                json_path, sigma=level, seed=seed, tol=tol, versions=versions(), left_out=faults
+            )
+
     def each(row: Any, x: Any, y: Any, image: Any, truth: Any) -> None:
+        table.rows.append(row)
+        write_tables()
         line(row.scene, row.method, row.measures, row.seconds)
         if images is not None:
             # Of any number of bands.
@@ -133,20 +183,37 @@ def evaluate(
         if report is not None:
             pictures.append((row, x, y, image, truth))
 
-    result = run(found, task, chosen, sigma=sigma, tol=tol, device=device, seed=seed, each=each)
-    click.echo()
-    for method in result.methods():
-        line("mean", method, result.mean(method), result.seconds(method))
-    if csv_path is not None:
-        result.write_csv(csv_path)
-    if json_path is not None:
-        from .info import versions
+    def skip(name: str, error: Exception) -> None:
+        faults[name] = str(error)
+        _left_out(name, faults[name])
 
-        level = task.sigma if sigma is None else sigma
-        result.write_json(json_path, sigma=level, seed=seed, tol=tol, versions=versions())
+    result = run(
+        found, task, chosen, sigma=sigma, tol=tol, device=device, seed=seed, each=each, skip=skip,
+    )  # fmt: skip
+    click.echo()
+    for method in table.methods():
+        line("mean", method, table.mean(method), table.seconds(method))
+    write_tables()
     if report is not None and pictures:
         from .report import report_of_evaluation
 
-        report_of_evaluation(report, task, result, pictures)
+        report_of_evaluation(report, task, table, pictures)
     if result.stopped == "interrupted":
-        click.get_current_context().exit(130)
+        click.echo(f"mcsc: interrupted; {len(table.rows)} rows were done and are kept", err=True)
+        ctx.exit(130)
+    if faults:
+        left = ", ".join(faults)
+        click.echo(f"mcsc: {len(faults)} of {count} scenes were left out: {left}", err=True)
+        ctx.exit(1)
+
+
+def _left_out(name: str, reason: str) -> None:
+    click.echo(f"mcsc: warning: scene {name} is left out: {' '.join(reason.split())}", err=True)
+
+
+def _refuse_idle(ctx: click.Context, methods: Mapping[str, Method]) -> None:
+    """Refuse options that none of the methods has."""
+    for option in ("tol", "device"):
+        given = ctx.get_parameter_source(option) is ParameterSource.COMMANDLINE
+        if given and not any(option in method.options for method in methods.values()):
+            raise click.UsageError(f"--{option} is for none of these methods: {', '.join(methods)}")

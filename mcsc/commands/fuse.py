@@ -9,8 +9,7 @@ import click
 from ..types import Device, Lam
 from ..values.ranges import ValueRange
 from . import options
-from .given import mask_option, range_option, read_given, tell_ranges, with_ranges
-from .options import check_counts
+from .options import check_counts, mask_option, range_option
 from .results import (
     Sink,
     check_outputs,
@@ -82,6 +81,7 @@ def fuse(
     from ..images.carried import warn_of_profiles
     from ..tasks import find_method, get_task
     from ..tasks import fuse as run
+    from .inputs import read_given, tell_ranges, with_ranges
 
     inputs = (*sources, dictionary, weights_file)
     check_counts(masks, ranges, len(sources))

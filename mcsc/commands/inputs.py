@@ -3,19 +3,170 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 
 from ..errors import InvalidValueError
 from ..images.colour import luma_studio
+from ..images.files import Image
+from ..images.split import fill_holes
 from ..model.dictionary import Dictionary
 from ..tasks.decomposition import symbols
 from ..types import Floats
-from ..values.ranges import ValueRange
-from .given import read_given, tell_ranges, with_ranges
+from ..values.masks import full_scale, known_image
+from ..values.ranges import ValueRange, find_range
+from . import options
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """An image file, what of it is unknown, and its range of values."""
+
+    image: Image
+    mask: Floats | None
+    """Weights (1 or C, H, W), 0 where it is unknown; None if all is known."""
+    values: ValueRange = field(default_factory=ValueRange)
+    """In the file's own unit."""
+    measured: bool = False
+    """Values are measurements, as depth is: results are in the file's own unit, also as floats.
+    Otherwise floats of integers are shares of the full scale, as `read_image` gives them."""
+    chosen: bool = False
+    """The user gave the range."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return str(self.image.path)
+
+    @property
+    def unit(self) -> float:
+        """What 1 of `pixels` is in the file's own unit."""
+        return 1.0 if self.measured else self.full_scale
+
+    @property
+    def full_scale(self) -> float:
+        """White in the file's own unit, where its kind has one, else 1."""
+        return full_scale(self.image)
+
+    @property
+    def pixels(self) -> Floats:
+        """What the tasks take, (C, H, W)."""
+        if self.unit == self.full_scale:
+            return self.image.pixels
+        return self.image.samples.astype(np.float32)
+
+    @property
+    def value_range(self) -> ValueRange:
+        """Of `pixels`."""
+        return ValueRange(self.values.low / self.unit, self.values.high / self.unit)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether black and white are those of the file's kind, so that nobody need be told."""
+        return self.values == ValueRange(0, self.full_scale)
+
+    def shown(self, image: Floats | None = None) -> Floats:
+        """An image in the unit of `pixels`, by default these with their holes filled, in [0, 1]."""
+        if image is not None:
+            return self.value_range.scaled(image)
+        pixels = self.pixels if self.mask is None else fill_holes(self._known(), self.mask)
+        return self.value_range.scaled(pixels).astype(np.float32)
+
+    def _known(self) -> Floats:
+        assert self.mask is not None
+        return np.where(self.mask > 0, self.pixels, 0).astype(np.float32)
+
+
+def read_given(path: Path, words: Sequence[str] = (), *, option: str = "--mask nan") -> Given:
+    """Read an image file and find what is unknown in it.
+
+    Parameters
+    ----------
+    path : Path
+    words : sequence of str
+        Of the option --mask.
+    option : str
+        What says on the command line that NaN and Inf are unknown.
+
+    Raises
+    ------
+    ValueError
+        It cannot be read; it has transparent pixels, NaN or Inf, and nothing says that these are
+        unknown; or a mask does not fit.
+    """
+    image, mask = known_image(path, words, option=option, tell=click.echo)
+    return Given(image, mask)
+
+
+def with_ranges(
+    given: Sequence[Given],
+    ranges: Sequence[ValueRange],
+    *,
+    measured: bool,
+    doubtful: bool | None = None,
+    together: bool = False,
+    sigma: float | None = None,
+) -> list[Given]:
+    """Give images their ranges: those of the option --range, or what their values use.
+
+    Parameters
+    ----------
+    given : sequence of Given
+    ranges : sequence of ValueRange
+        None, one for all, or one each.
+    measured : bool
+        Values are measurements, see `Given`.
+    doubtful : bool, optional
+        Warn of values that may stand for unknown. Default: of measurements.
+    together : bool
+        The images are of one unit: those of one dtype have one range.
+    sigma : float, optional
+        Of the noise, of 255.
+    """
+    if ranges:
+        each = ranges if len(ranges) > 1 else [ranges[0]] * len(given)
+        return [
+            replace(g, values=r, measured=measured, chosen=True)
+            for g, r in zip(given, each, strict=True)
+        ]
+
+    def found(group: Sequence[Given]) -> ValueRange:
+        bits = [_bits(g.image) for g in group]
+        return find_range(
+            [g.image.samples for g in group],
+            [g.mask for g in group],
+            name=group[0].name if len(group) == 1 else "the images",
+            display=not measured,
+            doubtful=doubtful,
+            sigma=sigma,
+            bits=None if None in bits else max(b for b in bits if b is not None),
+        )
+
+    if together and len({str(g.image.samples.dtype) for g in given}) == 1:
+        common = found(given)
+        return [replace(g, values=common, measured=measured) for g in given]
+    return [replace(g, values=found([g]), measured=measured) for g in given]
+
+
+def _bits(image: Image) -> int | None:
+    """How many bits of a sample are used, where that is known."""
+    depth = image.bit_depth
+    return image.significant_bits or (depth if 8 < depth < 16 else None)
+
+
+def tell_ranges(given: Sequence[Given]) -> None:
+    """Say what was done to values that are not plain, one line for images of one range."""
+    told: dict[ValueRange, list[str]] = {}
+    for g in given:
+        if not g.is_plain:
+            told.setdefault(g.values, []).append(g.image.path.name)
+    for values, names in told.items():
+        words = options.range_words(", ".join(names), values)
+        click.echo(f"{words}, and results are in their unit")
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from .sources import files_of_tasks, read_sources, source_options
 if TYPE_CHECKING:
     from ..learning import Learned
     from ..types import Lam
+    from ..values.ranges import ValueRange
 
 
 _TARGET_WINDOWS = 400
@@ -56,7 +57,16 @@ at once.
     listed=files_of_tasks,
     short_help="Learn the filters of a task from scenes.",
     sections={
-        "Data": ["task_name", "scenes", "synthetic", "photographs", "flips", "sigma"],
+        "Data": [
+            "task_name",
+            "scenes",
+            "masks",
+            "ranges",
+            "synthetic",
+            "photographs",
+            "flips",
+            "sigma",
+        ],
         "Signals": ["strength", "guide_weight", "joint", "colour_guide"],
         "Filters": ["common", "unique", "filter_size", "init"],
         "Learning": ["lam", "passes", "windows", "target_windows", "seed"],
@@ -182,6 +192,8 @@ def learn(
     task_name: str,
     out: Path,
     scenes: str | None,
+    masks: dict[int, tuple[str, ...]],
+    ranges: tuple[ValueRange, ...],
     synthetic: int,
     photographs: Path | None,
     common: int,
@@ -222,7 +234,9 @@ def learn(
     for file in (out, checkpoint, figure):
         if file is not None:
             check_writable(file)
-    sources = read_sources(task, folder, scenes, synthetic, seed, photographs=photographs)
+    sources = read_sources(
+        task, folder, scenes, synthetic, seed, photographs=photographs, masks=masks, ranges=ranges
+    )
     click.echo(f"Learning from {sources.words}.")
     learned = learn_task(
         task,

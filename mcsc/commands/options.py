@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from ..solvers import SOLVERS
 from ..tasks.protocol import TOL
 from ..tasks.task import TASKS
 from ..types import Device, Kind, Lam
+from ..values.ranges import ValueRange
 
 if TYPE_CHECKING:
     _Name = click.ParamType[str]
@@ -223,6 +225,20 @@ def numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> La
     return found[0] if len(found) == 1 else found
 
 
+PLAIN_RANGES = (None, ValueRange(), ValueRange(0, 255), ValueRange(0, 65535))
+"""Those that nobody need be told of."""
+
+
+def range_words(what: str, values: ValueRange) -> str:
+    """Say what is done to values."""
+    return f"{what}: values {values.low:.6g} to {values.high:.6g} are worked on as 0 to 1"
+
+
+def listed_names(words: Iterable[str]) -> list[str] | None:
+    """Names separated by commas, in one word or in several; None if there are none."""
+    return [name.strip() for word in words for name in word.split(",") if name.strip()] or None
+
+
 def lam_words(lam: Lam) -> str:
     """Return lam for people."""
     return ", ".join(f"{value:.3g}" for value in ((lam,) if isinstance(lam, float) else lam))
@@ -251,3 +267,45 @@ def check_counts(masks: Mapping[int, Sequence[str]], ranges: Sequence[object], c
             f"--range is given {len(ranges)} times for {count} images; want it once, or once for "
             "each"
         )
+
+
+def mask_option(of: str, numbered: str = "N=") -> Callable[[F], F]:
+    """Return the option --mask; `of` says of which images."""
+    return click.option(
+        "--mask",
+        "masks",
+        metavar=f"[{numbered}]WHAT",
+        callback=masks,
+        multiple=True,
+        help=f"Unknown pixels of {of}: 'zeros' (a depth camera's 0), 'nan' (NaN and Inf), 'nodata' "
+        "(the value that a GeoTIFF calls so), 'alpha' (transparent), a number (pixels of that "
+        "value), or a mask file, black where unknown. Repeat it for several kinds. Holes weigh "
+        "nothing and are filled.",
+    )
+
+
+def range_option(of: str) -> Callable[[F], F]:
+    """Return the option --range; `of` says whose values."""
+    return click.option(
+        "--range",
+        "ranges",
+        metavar="LOW HIGH",
+        nargs=2,
+        type=float,
+        multiple=True,
+        callback=_ranges,
+        help=f"Values of {of} that stand for black and white, in the file's own unit: metres, "
+        "millimetres, counts. The result is in that unit.  [default: 0 to 255 for 8 bits; else "
+        "what the values use]",
+    )
+
+
+def _ranges(
+    ctx: click.Context, param: click.Parameter, given: tuple[tuple[float, float], ...]
+) -> tuple[ValueRange, ...]:
+    for low, high in given:
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise click.BadParameter(
+                f"{low:g} {high:g}: want two finite numbers, the first below the second", ctx, param
+            )
+    return tuple(ValueRange(*pair) for pair in given)

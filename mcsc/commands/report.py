@@ -13,8 +13,8 @@ from ..tasks.fusion import Fusion
 from ..tasks.restoration import Restoration
 from ..tasks.task import Task
 from ..types import Floats
-from .given import Given
 from .info import versions
+from .inputs import Given
 from .options import lam_words
 
 

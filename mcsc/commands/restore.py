@@ -9,8 +9,7 @@ import click
 from ..types import Device, Lam
 from ..values.ranges import ValueRange
 from . import options
-from .given import mask_option, range_option, read_given, tell_ranges, with_ranges
-from .options import check_counts
+from .options import check_counts, mask_option, range_option
 from .results import (
     Sink,
     check_outputs,
@@ -75,6 +74,7 @@ def restore(
     from ..images.resize import imresize
     from ..tasks import find_method, get_task
     from ..tasks import restore as run
+    from .inputs import read_given, tell_ranges, with_ranges
 
     inputs = (x, guide, dictionary, weights_file)
     check_counts(masks, (), 2)

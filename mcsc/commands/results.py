@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..images.files import Image
     from ..tasks import Fusion, Restoration
     from ..types import Floats
-    from .given import Given
+    from .inputs import Given
 
 F = TypeVar("F", bound=Callable[..., Any])
 

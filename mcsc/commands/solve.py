@@ -11,8 +11,7 @@ from ..tasks.task import LAM_RELATIVE, STRENGTH
 from ..types import Boundary, Device, Lam
 from ..values.ranges import ValueRange
 from . import options
-from .given import mask_option, range_option
-from .options import check_counts
+from .options import check_counts, mask_option, range_option
 
 
 @click.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,8 +15,9 @@ from . import options
 
 if TYPE_CHECKING:
     from ..synthetic.photographs import Source
-    from ..tasks.scenes import Reader
+    from ..tasks.scenes import Reader, SceneFiles
     from ..tasks.task import Task
+    from ..values.ranges import ValueRange
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,7 +45,7 @@ def files_of_tasks() -> str:
 
 
 def source_options(command: F) -> F:
-    """Add DIR, --task, --scenes, --synthetic and --photographs."""
+    """Add DIR, --task, --scenes, --mask, --range, --synthetic and --photographs."""
     for option in reversed(
         (
             click.argument(
@@ -54,6 +55,10 @@ def source_options(command: F) -> F:
             click.option(
                 "--scenes", metavar="NAMES",
                 help="Names of the scenes of DIR to take, separated by commas.  [default: all]",
+            ),
+            options.mask_option("the first image of every scene, or with '2=' of the second", "2="),
+            options.range_option(
+                "all images, or, given twice, of the first and of the second image"
             ),
             click.option(
                 "--synthetic", metavar="N", type=click.IntRange(min=0), default=0,
@@ -80,26 +85,32 @@ def read_sources(
     seed: int,
     *,
     photographs: Path | None = None,
+    masks: Mapping[int, Sequence[str]] | None = None,
+    ranges: Sequence[ValueRange] = (),
     held_out: float = 0.0,
     truth: bool = False,
 ) -> Sources:
     """Find the scenes; `held_out` of them, at least one of each kind, are kept apart.
 
-    With `truth`, scenes of a fusion must come with their result.
+    With `truth`, scenes of a fusion must come with their result. `masks` and `ranges` are those of
+    the options for the first and the second images.
 
     Raises
     ------
     click.UsageError
-        There are neither a folder nor synthetic scenes; or photographs are given, and no synthetic
-        scenes that show them.
+        There are neither a folder nor synthetic scenes; something is for a folder; or photographs
+        are given, and no synthetic scenes that show them.
     ValueError
-        The folder holds no such scenes, or too few to keep one apart; or that of the photographs
+        The folder holds no such scenes, some that cannot be read, or too few to keep one apart; or
+        that of the photographs
         holds none.
     """
     if folder is None and synthetic == 0:
         raise click.UsageError("want a folder of scenes, or --synthetic N")
-    if scenes is not None and folder is None:
-        raise click.UsageError("--scenes is for a folder")
+    for option, value in (("--scenes", scenes), ("--mask", masks), ("--range", ranges)):
+        if value and folder is None:
+            raise click.UsageError(f"{option} is for a folder")
+    options.check_counts(masks or {}, ranges, 2)
     if photographs is not None and synthetic == 0:
         raise click.UsageError("--photographs is for --synthetic N")
     if photographs is not None and not task.photographed:
@@ -108,7 +119,6 @@ def read_sources(
         )
     from ..synthetic.photographs import photograph_sources
     from ..tasks.scenes import (
-        find_scenes,
         hold_out,
         require_targets,
         synthetic_scenes,
@@ -120,7 +130,7 @@ def read_sources(
     words = []
     shown: list[Source] = []
     if folder is not None:
-        found = find_scenes(folder, task, scenes.split(",") if scenes else None)
+        found = _readable(folder, task, scenes, masks, ranges)
         if truth:
             require_targets(found, task)
         if held_out and len(found) < 2:
@@ -139,3 +149,31 @@ def read_sources(
         apart += unseen_scenes(task, synthetic, held_out, seed, photographs)
         words.append(f"{synthetic} synthetic scenes")
     return Sources(readers, apart, " and ".join(words), shown)
+
+
+def _readable(
+    folder: Path,
+    task: Task,
+    scenes: str | None,
+    masks: Mapping[int, Sequence[str]] | None,
+    ranges: Sequence[ValueRange],
+) -> list[SceneFiles]:
+    """The scenes of a folder; all of them are looked at before any work."""
+    from ..tasks.scenes import find_scenes, look_at_scenes
+
+    faults: dict[str, str] = {}
+    names = options.listed_names([scenes]) if scenes else None
+    found = find_scenes(folder, task, names, faults=faults)
+    words = masks or {}
+    found, unreadable = look_at_scenes(
+        found, masks=(words.get(0, ()), words.get(1, ())), ranges=ranges
+    )
+    faults |= unreadable
+    if faults:
+        listed = "; ".join(f"scene {name}: {reason}" for name, reason in faults.items())
+        raise InvalidValueError(f"{folder}: {listed}")
+    for which, role in (("first", 0), ("second", 1)):
+        for values in dict.fromkeys(scene.ranges[role] for scene in found):
+            if values not in options.PLAIN_RANGES:
+                click.echo(options.range_words(f"{which} images", values))
+    return found

@@ -9,18 +9,27 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..checks import check_image, check_number
+from ..checks import check_floats, check_image, check_number
 from ..errors import InvalidValueError
 from ..images.planes import planes
+from ..images.split import fill_holes
 from ..types import Floats
+from .scale import check_scale
 
 __all__ = ["psnr", "rmse", "ssim"]
 
 _WINDOW = 11
 
 
-def rmse(image: Floats, reference: Floats, scale: float = 255.0) -> float:
+def rmse(
+    image: Floats,
+    reference: Floats,
+    scale: float = 255.0,
+    *,
+    mask: NDArray[Any] | None = None,
+) -> float:
     r"""Root mean square error :math:`s \sqrt{\mathrm{mean}\,(z - z^*)^2}` over all samples.
 
     Parameters
@@ -29,6 +38,8 @@ def rmse(image: Floats, reference: Floats, scale: float = 255.0) -> float:
         :math:`z` and :math:`z^*`, of one shape.
     scale : float
         :math:`s`; 255 gives grey levels of 8 bits.
+    mask : array, optional
+        Broadcasts to the images; where it is 0, pixels do not count and may hold anything.
 
     Returns
     -------
@@ -40,21 +51,24 @@ def rmse(image: Floats, reference: Floats, scale: float = 255.0) -> float:
     TypeError
         An image is not an array of floats.
     ValueError
-        An image is not finite or empty, the shapes differ, or `scale` is not positive.
+        An image is not finite or empty, the shapes differ, `scale` is not positive, or no pixel
+        counts.
     """
-    _check_pair(image, reference)
+    image, reference, known = _pair(image, reference, mask)
     check_number("scale", scale)
-    difference = np.asarray(image, np.float64) - reference
+    difference = (np.asarray(image, np.float64) - reference)[known]
     return float(scale) * math.sqrt(float(np.mean(difference * difference)))
 
 
-def psnr(image: Floats, reference: Floats) -> float:
+def psnr(image: Floats, reference: Floats, *, mask: NDArray[Any] | None = None) -> float:
     r"""Peak signal-to-noise ratio :math:`-20 \log_{10} \mathrm{rmse}` in dB, for a peak of 1.
 
     Parameters
     ----------
     image, reference : array of floats, shape (H, W) or (C, H, W)
-        Of one shape. The error is averaged over pixels and channels, then taken to dB.
+        In [0, 1], of one shape. The error is averaged over pixels and channels, then taken to dB.
+    mask : array, optional
+        As in :func:`rmse`.
 
     Returns
     -------
@@ -66,11 +80,12 @@ def psnr(image: Floats, reference: Floats) -> float:
     TypeError, ValueError
         As :func:`rmse`.
     """
-    error = rmse(image, reference, 1.0)
+    error = rmse(image, reference, 1.0, mask=mask)
+    check_scale("reference", reference, mask)
     return math.inf if error == 0 else -20 * math.log10(error)
 
 
-def ssim(image: Floats, reference: Floats) -> float:
+def ssim(image: Floats, reference: Floats, *, mask: NDArray[Any] | None = None) -> float:
     """Mean structural similarity, with the settings of its authors.
 
     A Gaussian window of standard deviation 1.5 on 11 x 11 pixels, population covariances, K1 =
@@ -80,7 +95,10 @@ def ssim(image: Floats, reference: Floats) -> float:
     Parameters
     ----------
     image, reference : array of floats, shape (H, W) or (C, H, W)
-        Of one shape, at least 11 x 11 pixels.
+        In [0, 1], of one shape, at least 11 x 11 pixels.
+    mask : array, optional
+        As in :func:`rmse`. Holes are filled by the reference, smoothly continued, in both images;
+        windows count whose centre is known.
 
     Returns
     -------
@@ -99,9 +117,13 @@ def ssim(image: Floats, reference: Floats) -> float:
     """
     import skimage.metrics
 
-    _check_pair(image, reference)
+    image, reference, known = _pair(image, reference, mask)
     _check_window("image", image.shape)
-    value = skimage.metrics.structural_similarity(  # type: ignore[no-untyped-call]
+    check_scale("reference", reference)
+    if not known.all():
+        reference = fill_holes(reference, known)
+        image = np.where(known, image, reference)
+    _, values = skimage.metrics.structural_similarity(  # type: ignore[no-untyped-call]
         planes(image),
         planes(reference),
         data_range=1.0,
@@ -109,8 +131,34 @@ def ssim(image: Floats, reference: Floats) -> float:
         gaussian_weights=True,
         sigma=1.5,
         use_sample_covariance=False,
+        full=True,
     )
-    return float(value)
+    inside = (..., slice(_WINDOW // 2, -(_WINDOW // 2)), slice(_WINDOW // 2, -(_WINDOW // 2)))
+    counted = known.reshape(values.shape)[inside]
+    if not counted.any():
+        raise InvalidValueError("no window lies within the image whose centre is known")
+    return float(values[inside][counted].mean(dtype=np.float64))
+
+
+def _pair(image: Any, reference: Any, mask: Any) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """The images, 0 where they are unknown, and where they are known."""
+    if mask is None:
+        _check_pair(image, reference)
+        return image, reference, np.ones(image.shape, bool)
+    check_floats("image", image)
+    try:
+        known = np.broadcast_to(np.asarray(mask) > 0, image.shape)
+    except ValueError:
+        raise InvalidValueError(
+            f"mask has shape {np.shape(mask)}, image {image.shape}: want one that broadcasts to it"
+        ) from None
+    if not known.any():
+        raise InvalidValueError("mask is 0 everywhere: no pixel counts")
+    if getattr(reference, "shape", None) == image.shape:
+        image = np.where(known, image, 0)
+        reference = np.where(known, reference, 0)
+    _check_pair(image, reference)
+    return image, reference, known
 
 
 def _check_pair(image: Any, reference: Any) -> None:

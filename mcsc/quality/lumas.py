@@ -13,13 +13,15 @@ from ..checks import check_image, check_sources
 from ..errors import InvalidValueError
 from ..images.planes import Planes, luma_plane
 from ..types import Floats
+from .scale import check_scale
 
 __all__ = ["fused_luma", "lumas"]
 
 
 def fused_luma(fused: Floats) -> Planes:
-    """Luma of a fused image, (H, W); refuse what is none."""
+    """Luma of a fused image, (H, W); refuse what is none, or not in [0, 1]."""
     check_image("fused", fused, channels=(1, 3))
+    check_scale("fused", fused, strict=True)
     return luma_plane(fused)
 
 
@@ -34,4 +36,6 @@ def lumas(
             f"fused has shape {fused.shape}, sources[0] {images[0].shape}; "
             "want one height and width"
         )
+    for index, image in enumerate(images):
+        check_scale(f"sources[{index}]", image, strict=True)
     return target, [luma_plane(image) for image in images]

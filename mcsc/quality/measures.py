@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from ..checks import check_choice
 from ..tables import Table
-from ..types import Floats, Kind
+from ..types import Kind
 from . import full_reference, no_reference
 from .mef_ssim import mef_ssim
 
@@ -22,11 +21,14 @@ class Measure:
     name: str
     kind: Kind
     """Of the tasks that it is for."""
-    function: Callable[[Floats, Any], float]
+    function: Callable[..., float]
     """Of the image and of the target (restoration) or the sources (fusion)."""
     larger_is_better: bool = True
     digits: int = 3
     """After the decimal point, in tables."""
+    takes_mask: bool = False
+    """The function has a keyword `mask`, 0 where pixels do not count. Images are filled alike in
+    holes before another function sees them."""
 
     def __post_init__(self) -> None:
         """Refuse a kind that no task has."""
@@ -37,11 +39,11 @@ MEASURES: Table[Measure] = Table("measure", group="mcsc.measures")
 """All measures, in the order of tables; ``MEASURES.add(measure.name, measure)`` adds one."""
 
 for _measure in (
-    Measure("RMSE", "restoration", full_reference.rmse, larger_is_better=False),
-    Measure("PSNR", "restoration", full_reference.psnr, digits=2),
-    Measure("SSIM", "restoration", full_reference.ssim, digits=4),
-    Measure("QABF", "fusion", no_reference.qabf),
-    Measure("MI", "fusion", no_reference.mutual_information),
+    Measure("RMSE", "restoration", full_reference.rmse, larger_is_better=False, takes_mask=True),
+    Measure("PSNR", "restoration", full_reference.psnr, digits=2, takes_mask=True),
+    Measure("SSIM", "restoration", full_reference.ssim, digits=4, takes_mask=True),
+    Measure("QABF", "fusion", no_reference.qabf, takes_mask=True),
+    Measure("MI", "fusion", no_reference.mutual_information, takes_mask=True),
     Measure("MEF-SSIM", "fusion", mef_ssim),
     Measure("SF", "fusion", lambda image, _: no_reference.spatial_frequency(image), digits=2),
     Measure("EN", "fusion", lambda image, _: no_reference.entropy(image)),

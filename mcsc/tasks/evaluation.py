@@ -11,16 +11,21 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..checks import check_callback, check_whole
-from ..errors import InvalidValueError
+from ..errors import InvalidValueError, Refusal
 from ..files import write_json, write_text
+from ..images.split import fill_holes
 from ..model.dictionary import Dictionary
 from ..progress import ProgressBar
+from ..quality.measures import Measure
 from ..solvers.driver import Callback, deferred_interrupt
 from ..types import Device, Floats
+from ..values.holes import fill_from_others
 from .fusion import Fusion, fuse
 from .methods import methods_by_name
+from .preparation import alike
 from .protocol import TOL, Method
 from .restoration import Restoration, restore
 from .scenes import Reader, find_scenes, name_of
@@ -57,9 +62,18 @@ class Evaluation:
         return list(dict.fromkeys(r.method for r in self.rows))
 
     def mean(self, method: str) -> dict[str, float]:
-        """Mean of every measure over the scenes."""
+        """Mean of every measure over the scenes where it is finite.
+
+        The PSNR of an image without error is infinite, and says nothing about the others; infinite
+        is the mean of such scenes alone.
+        """
         mine = [r.measures for r in self.rows if r.method == method]
-        return {name: float(np.mean([m[name] for m in mine])) for name in self.measures}
+        means = {}
+        for name in self.measures:
+            values = np.array([m[name] for m in mine])
+            finite = values[np.isfinite(values)]
+            means[name] = float(np.mean(finite if finite.size else values))
+        return means
 
     def seconds(self, method: str) -> float:
         """Mean of the seconds over the scenes."""
@@ -106,6 +120,7 @@ def evaluate(
     callback: Callback | None = None,
     progress: bool = False,
     each: Callable[[Row, Floats, Floats, Floats, Floats | None], None] | None = None,
+    skip: Callable[[str, Exception], None] | None = None,
 ) -> Evaluation:
     """Run methods on scenes and measure what comes out.
 
@@ -117,7 +132,8 @@ def evaluate(
     scenes : path, or sequence of callables
         A folder of files ``scene_ROLE.png``, or what `mcsc.tasks.find_scenes` or
         `mcsc.tasks.synthetic_scenes` return: each returns the images of both roles, arrays
-        (C, H, W) in [0, 1].
+        (C, H, W) in [0, 1], NaN where one is unknown: such pixels weigh nothing and are not
+        measured.
     task : str or Task
         Degradation and measures.
     methods : sequence of str, or mapping of str to Method, optional
@@ -138,6 +154,9 @@ def evaluate(
         Show progress bars on standard error: of the runs, and of methods that have one.
     each : callable, optional
         Called after every run with the row, x, y, the result and the truth (None in fusion).
+    skip : callable, optional
+        Called with the name of a scene that cannot be read or measured, and with the reason; then
+        the other scenes follow. Without it, the error is raised.
 
     Returns
     -------
@@ -175,7 +194,7 @@ def evaluate(
         scenes = find_scenes(scenes, task)
     level = task.sigma if sigma is None else sigma
     found = Evaluation(task.name, tuple(m.name for m in task.measures))
-    given = {
+    options = {
         "tol": tol, "max_iter": max_iter, "device": device, "callback": callback,
         "progress": progress,
     }  # fmt: skip
@@ -185,28 +204,65 @@ def evaluate(
         ProgressBar("runs", total=total, shown=progress) as bar,
     ):
         for number, reader in enumerate(scenes):
-            x, y, truth = _inputs(task, reader, level, seed + number)
-            for name, method in chosen.items():
-                options: Any = {o: value for o, value in given.items() if o in method.options}
-                made: Restoration | Fusion
-                if truth is None:
-                    made = fuse((x, y), task, method=method, **options)
-                else:
-                    made = restore(x, y, task, method=method, sigma=level, **options)
-                if made.stopped in ("callback", "interrupted"):
-                    # What it measures is the interruption.
-                    return replace(found, stopped=made.stopped)
-                reference = (x, y) if truth is None else truth
-                shown = np.clip(made.image, 0, 1) if task.display else made.image
-                values = {m.name: float(m.function(shown, reference)) for m in task.measures}
-                row = Row(name_of(reader, number), name, values, made.seconds)
-                found.rows.append(row)
-                bar.advance(f"{row.scene}, {name}")
-                if each is not None:
-                    each(row, x, y, made.image, truth)
-                if interrupt.asked and len(found.rows) < total:
-                    return replace(found, stopped="interrupted")
+            scene = name_of(reader, number)
+            try:
+                images = _inputs(task, reader, level, seed + number)
+                for name, method in chosen.items():
+                    made, reference, mask = _run(task, method, images, level, options)
+                    if made.stopped in ("callback", "interrupted"):
+                        # What it measures is the interruption.
+                        return replace(found, stopped=made.stopped)
+                    shown = np.clip(made.image, 0, 1) if task.display else made.image
+                    values = {m.name: _measured(m, shown, reference, mask) for m in task.measures}
+                    row = Row(scene, name, values, made.seconds)
+                    found.rows.append(row)
+                    bar.advance(f"{row.scene}, {name}")
+                    if each is not None:
+                        each(row, images[0], images[1], made.image, images[2])
+                    if interrupt.asked and len(found.rows) < total:
+                        return replace(found, stopped="interrupted")
+            except (Refusal, OSError) as error:
+                if skip is None:
+                    raise
+                skip(scene, error)
     return found
+
+
+def _run(
+    task: Task,
+    method: Method,
+    images: tuple[Floats, Floats, Floats | None],
+    sigma: float | None,
+    given: Mapping[str, Any],
+) -> tuple[Restoration | Fusion, Any, NDArray[np.bool_] | None]:
+    """What a method makes of a scene, what that is measured against, and where."""
+    x, y, truth = images
+    options: Any = {o: value for o, value in given.items() if o in method.options}
+    known = [None if not np.isnan(i).any() else np.isfinite(i) for i in (x, y)]
+    mask = None
+    if truth is not None:
+        if not np.isfinite(truth).all():
+            mask = np.isfinite(truth)
+        return restore(
+            x, y, task, method=method, mask=known[0], guide_mask=known[1], sigma=sigma,
+            value_range=(0, 1), **options,
+        ), truth, mask  # fmt: skip
+    made = fuse((x, y), task, method=method, masks=known, value_range=(0, 1), **options)
+    filled = fill_from_others(alike([x, y]), known)
+    if any(k is not None for k in known):
+        mask = np.logical_and.reduce([k.all(axis=0) for k in known if k is not None])
+    return made, tuple(np.clip(i, 0, 1) if task.display else i for i in filled), mask
+
+
+def _measured(measure: Measure, image: Floats, reference: Any, mask: Any) -> float:
+    if mask is None:
+        return float(measure.function(image, reference))
+    if measure.takes_mask:
+        return float(measure.function(image, reference, mask=mask))
+    if not isinstance(reference, tuple):
+        reference = fill_holes(reference, mask)
+        image = np.where(mask, image, reference)
+    return float(measure.function(image, reference))
 
 
 def _inputs(

@@ -9,18 +9,20 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..errors import InvalidValueError
-from ..images.files import read_image
+from ..errors import InvalidValueError, Refusal
 from ..images.suffixes import READABLE
 from ..synthetic.photographs import Photographs
 from ..types import Floats
+from ..values.masks import full_scale, known_image
+from ..values.ranges import ValueRange, find_range
 from .task import Task
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "find_scenes",
     "flipped",
     "hold_out",
+    "look_at_scenes",
     "name_of",
     "require_targets",
     "synthetic_scenes",
@@ -45,6 +48,8 @@ Reader = Callable[[], tuple[Floats, ...]]
 Of a fusion, the image that is to be made of them may come third.
 """
 
+_SOME = 20_000
+"""Values of an image by which a range is found, besides its extremes."""
 _MOST_UNSEEN = 8
 _OTHER_SEED = 1_000_003
 _GRID = 16  # pixels; a multiple of every task's factor
@@ -65,6 +70,11 @@ class SceneFiles:
     x_path: Path
     y_path: Path
     target_path: Path | None = None
+    masks: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    """What is unknown in the images of both roles: words of `mcsc.values.masks.MASK_WORDS`."""
+    ranges: tuple[ValueRange | None, ValueRange | None] = (None, None)
+    """Values that stand for 0 and 1, in the unit of the files; None: the full scale of integers,
+    [0, 1] of floats."""
 
     def __call__(self) -> tuple[Floats, ...]:
         """Return the images of both roles and, if there is one, the target of a fusion.
@@ -77,34 +87,135 @@ class SceneFiles:
         pair = self.read()
         if self.target_path is None:
             return pair
-        target = read_image(self.target_path).pixels
-        if target.shape[1:] != pair[0].shape[1:]:
-            raise InvalidValueError(
-                f"{self.target_path.name} is {target.shape[1]} x {target.shape[2]}, "
-                f"{self.x_path.name} is {pair[0].shape[1]} x {pair[0].shape[2]}: images of a "
-                "scene must have one size"
-            )
+        target = self._image(self.target_path, (), self.ranges[0])
+        self._check_sizes(target, pair[0], self.target_path)
         return *pair, target
 
     def read(self) -> tuple[Floats, Floats]:
-        """Return the images of both roles, (C, H, W) float32 in [0, 1].
+        """Return the images of both roles, (C, H, W) float32 in [0, 1]; NaN where unknown.
 
         Raises
         ------
         ValueError
-            They differ in size.
+            They differ in size, or hold NaN or Inf that no mask calls unknown.
         """
-        x, y = read_image(self.x_path).pixels, read_image(self.y_path).pixels
-        if x.shape[1:] != y.shape[1:]:
-            raise InvalidValueError(
-                f"{self.x_path.name} is {x.shape[1]} x {x.shape[2]}, {self.y_path.name} is "
-                f"{y.shape[1]} x {y.shape[2]}: images of a scene must have one size"
-            )
+        x = self._image(self.x_path, self.masks[0], self.ranges[0])
+        y = self._image(self.y_path, self.masks[1], self.ranges[1])
+        self._check_sizes(y, x, self.y_path)
         return x, y
+
+    def _check_sizes(self, other: Floats, x: Floats, path: Path) -> None:
+        if other.shape[1:] != x.shape[1:]:
+            raise InvalidValueError(
+                f"{path.name} is {other.shape[1]} x {other.shape[2]}, {self.x_path.name} is "
+                f"{x.shape[1]} x {x.shape[2]}: images of a scene must have one size"
+            )
+
+    def _image(self, path: Path, words: Sequence[str], values: ValueRange | None) -> Floats:
+        image, mask = known_image(path, words)
+        pixels: Floats = image.pixels
+        if values is not None:
+            full = full_scale(image)
+            pixels = ValueRange(values.low / full, values.high / full).scaled(pixels)
+        return (pixels if mask is None else np.where(mask > 0, pixels, np.nan)).astype(np.float32)
+
+
+def look_at_scenes(
+    scenes: Sequence[SceneFiles],
+    *,
+    masks: tuple[Sequence[str], Sequence[str]] = ((), ()),
+    ranges: Sequence[ValueRange] = (),
+) -> tuple[list[SceneFiles], dict[str, str]]:
+    """Read all scenes once, find what cannot be read, and one range of values for the others.
+
+    Parameters
+    ----------
+    scenes : sequence of SceneFiles
+    masks : (sequence of str, sequence of str)
+        What is unknown in the images of both roles.
+    ranges : sequence of ValueRange
+        Of both roles, or of each; none: found by `mcsc.values.ranges.find_range`, for all images of
+        one role and dtype together, so that measures of scenes can be compared.
+
+    Returns
+    -------
+    list of SceneFiles
+        Those that can be read, with masks and ranges.
+    dict of str to str
+        Of the others, by name: what is wrong.
+    """
+    faults: dict[str, str] = {}
+    kept: list[SceneFiles] = []
+    found: list[tuple[_Sample, _Sample]] = []
+    given = (tuple(masks[0]), tuple(masks[1]))
+    for scene in scenes:
+        asked = replace(scene, masks=given)
+        try:
+            asked()
+            samples = [
+                _Sample.of(path, words)
+                for path, words in zip((scene.x_path, scene.y_path), given, strict=True)
+            ]
+        except (Refusal, OSError) as error:
+            faults[scene.name] = str(error)
+            continue
+        kept.append(asked)
+        found.append((samples[0], samples[1]))
+    if ranges:
+        both = (ranges[0], ranges[-1])
+        return [replace(scene, ranges=both) for scene in kept], faults
+    each: list[dict[str, ValueRange]] = []
+    for role in (0, 1):
+        groups: dict[str, list[_Sample]] = {}
+        for pair in found:
+            groups.setdefault(pair[role].kind, []).append(pair[role])
+        each.append({kind: _common_range(group) for kind, group in groups.items()})
+    return [
+        replace(scene, ranges=(each[0][x.kind], each[1][y.kind]))
+        for scene, (x, y) in zip(kept, found, strict=True)
+    ], faults
+
+
+class _Sample(NamedTuple):
+    """Some of the known values of an image, its extremes among them."""
+
+    values: NDArray[Any]
+    bits: int | None
+    name: str
+
+    @property
+    def kind(self) -> str:
+        return str(self.values.dtype)
+
+    @classmethod
+    def of(cls, path: Path, words: Sequence[str]) -> _Sample:
+        image, mask = known_image(path, words)
+        samples = image.samples
+        known = samples[np.broadcast_to(True if mask is None else mask > 0, samples.shape)]
+        some = known[:: max(1, known.size // _SOME)]
+        ends = np.array([known.min(), known.max()], known.dtype)
+        depth = image.bit_depth
+        bits = image.significant_bits or (depth if 8 < depth < 16 else None)
+        return cls(np.concatenate([some, ends]), bits, path.name)
+
+
+def _common_range(group: Sequence[_Sample]) -> ValueRange:
+    bits = [sample.bits for sample in group]
+    name = group[0].name if len(group) == 1 else f"{group[0].name} and {len(group) - 1} more"
+    return find_range(
+        [sample.values[None, None] for sample in group],
+        name=name,
+        doubtful=True,
+        bits=None if None in bits else max(b for b in bits if b is not None),
+    )
 
 
 def find_scenes(
-    folder: str | PathLike[str], task: Task, names: Sequence[str] | None = None
+    folder: str | PathLike[str],
+    task: Task,
+    names: Sequence[str] | None = None,
+    *,
+    faults: dict[str, str] | None = None,
 ) -> list[SceneFiles]:
     """Find the scenes of a task in a folder, sorted by name.
 
@@ -112,21 +223,28 @@ def find_scenes(
     ----------
     folder : path
         With files ``scene_ROLE.png`` (or .tif, .jpg, .bmp), the roles being those of the task. In
-        a fusion, ``scene_target.png`` is what is to be made, if anybody knows.
+        a fusion, ``scene_target.png`` is what is to be made, if anybody knows. Names that begin
+        with a dot are no scenes.
     task : Task
         What to look for.
     names : sequence of str, optional
         These scenes only.
+    faults : dict, optional
+        Filled with what is wrong with scenes that lack a file or have two of one role, by their
+        names; they are left out. Without it they are refused.
 
     Raises
     ------
     ValueError
-        There is no such folder, no scene in it, a named scene is missing, or a scene lacks a file.
+        There is no such folder, no scene in it, a named scene is missing, or a scene lacks a file
+        or has two of one role.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise InvalidValueError(f"{folder}: there is no such folder")
-    found: list[dict[str, Path]] = [_by_scene(folder, roles) for roles in task.roles]
+    twice: dict[str, str] = {}
+    found: list[dict[str, Path]] = [_by_scene(folder, roles, twice) for roles in task.roles]
+    targets = _by_scene(folder, ("target",), twice) if task.kind == "fusion" else {}
     all_names = sorted(found[0].keys() | found[1].keys())
     x_role, y_role = (" or ".join(f"_{role}" for role in roles) for roles in task.roles)
     if not all_names:
@@ -141,13 +259,22 @@ def find_scenes(
                 f"{folder}: no scene {', '.join(missing)}; there are {', '.join(all_names)}"
             )
         all_names = [n for n in all_names if n in set(names)]
+    wrong: dict[str, str] = {}
     for name in all_names:
         for images, role in zip(found, (x_role, y_role), strict=True):
             if name not in images:
-                raise InvalidValueError(f"{folder}: scene {name} has no file {name}{role}.png")
-    targets = _by_scene(folder, ("target",)) if task.kind == "fusion" else {}
+                wrong[name] = f"no file {name}{role}.png"
+        if name in twice:
+            wrong[name] = twice[name]
+    if faults is None:
+        for name, reason in wrong.items():
+            raise InvalidValueError(f"{folder}: scene {name} has {reason}")
+    else:
+        faults |= {name: f"has {reason}" for name, reason in wrong.items()}
     return [
-        SceneFiles(name, found[0][name], found[1][name], targets.get(name)) for name in all_names
+        SceneFiles(name, found[0][name], found[1][name], targets.get(name))
+        for name in all_names
+        if name not in wrong
     ]
 
 
@@ -202,19 +329,25 @@ def hold_out(scenes: Sequence[S], share: float, seed: int = 0) -> tuple[list[S],
     return [scenes[i] for i in sorted(order[count:])], [scenes[i] for i in sorted(order[:count])]
 
 
-def _by_scene(folder: Path, roles: Sequence[str]) -> dict[str, Path]:
+def _by_scene(folder: Path, roles: Sequence[str], twice: dict[str, str]) -> dict[str, Path]:
+    """Files by scene; what is there two times goes into `twice`."""
     found: dict[str, Path] = {}
     for role in reversed(roles):  # the first role of a scene wins
+        mine: dict[str, Path] = {}
         for path in _files(folder):
             match = re.fullmatch(rf"(.+)_{re.escape(role)}", path.stem)
-            if match:
-                found[match[1]] = path
+            if match and match[1] in mine:
+                twice[match[1]] = f"two files of one role, {mine[match[1]].name} and {path.name}"
+            elif match:
+                mine[match[1]] = path
+        found |= mine
     return found
 
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in READABLE and path.is_file():
+        # Programs of others keep files of their own there: ._s1_depth.png is no image.
+        if path.suffix.lower() in READABLE and path.is_file() and not path.name.startswith("."):
             yield path
 
 

@@ -259,7 +259,7 @@ class Task:
 
         Super-resolution: bicubic (antialiased) down by the factor and up again. Denoising: white
         Gaussian noise of standard deviation `sigma` (of 255), not clipped, drawn by `seed`. Fusion
-        has no degradation: its files are the inputs.
+        has no degradation: its files are the inputs. NaN is unknown, and stays so.
 
         Raises
         ------
@@ -267,9 +267,7 @@ class Task:
             The size is not a multiple of the factor, or the task is a fusion.
         """
         if self.factor is not None:
-            from ..images.resize import degrade
-
-            return degrade(target, self.factor)
+            return _reduced_and_enlarged(target, self.factor)
         if self.sigma is not None:
             level = (self.sigma if sigma is None else sigma) / 255
             noise = np.random.default_rng(seed).standard_normal(target.shape)
@@ -313,6 +311,19 @@ class Task:
         from ..synthetic.generate import PHOTOGRAPHED
 
         return self.synthetic in PHOTOGRAPHED
+
+
+def _reduced_and_enlarged(target: Floats, factor: int) -> Floats:
+    from ..images.resize import degrade, resize_known
+
+    known = ~np.isnan(target)
+    if known.all():
+        return degrade(target, factor)
+    height, width = target.shape[-2:]
+    degrade(np.zeros((height, width), np.float32), factor)  # refuses sizes that do not fit
+    small = resize_known(target, known, (height // factor, width // factor))
+    enlarged, there = resize_known(*small, (height, width))
+    return np.where(there > 0, enlarged, np.nan).astype(target.dtype)
 
 
 TASKS: Table[Task] = Table("task", group="mcsc.tasks")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ from ..errors import InvalidTypeError, InvalidValueError
 from ..images.files import Image, read_image
 from ..types import Floats
 
-__all__ = ["MASK_WORDS", "check_mask", "mask_of_words", "read_mask"]
+__all__ = [
+    "MASK_WORDS", "check_mask", "full_scale", "known_image", "mask_of_words", "read_mask"
+]  # fmt: skip
 
 MASK_WORDS = {
     "zeros": "pixels that are 0 in every channel",
@@ -71,6 +73,67 @@ def check_mask(name: str, mask: Array, shape: Sequence[int]) -> Floats:
     if not (weights > 0).any(axis=(1, 2)).all():
         raise InvalidValueError(f"the mask of {name} is 0 everywhere: no pixel is known")
     return weights
+
+
+def full_scale(image: Image) -> float:
+    """White in the file's own unit, for files of integers that have one; else 1.
+
+    `Image.pixels` are the samples over that.
+    """
+    dtype, bits = image.samples.dtype, image.bit_depth
+    if dtype.kind != "u" or dtype.itemsize > 2:
+        return 1.0
+    return 255.0 if bits <= 8 else 2.0**bits - 1
+
+
+def known_image(
+    path: str | Path,
+    words: Sequence[str] = (),
+    *,
+    option: str = "--mask nan",
+    tell: Callable[[str], None] | None = None,
+) -> tuple[Image, Floats | None]:
+    """Read an image file, and what of it is unknown.
+
+    Parameters
+    ----------
+    path : path
+    words : sequence of str
+        As in `mask_of_words`. Without any, unknown is what the file itself calls so (GDAL_NODATA).
+    option : str
+        What says on the command line that NaN and Inf are unknown, for messages.
+    tell : callable, optional
+        Called with what people should know.
+
+    Returns
+    -------
+    image : Image
+    mask : array (1 or C, H, W), or None
+        Weights, 0 where it is unknown; None if all is known.
+
+    Raises
+    ------
+    ValueError
+        It cannot be read; it has transparent pixels, NaN or Inf, and nothing says that these are
+        unknown; or a mask does not fit.
+    """
+    image = read_image(path, keep_alpha="alpha" in words)
+    nodata = image.nodata
+    if not words and nodata is not None and not (_unlike(image.samples, nodata) > 0).all():
+        words = ("nodata",)
+        if tell is not None:
+            tell(f"{Path(path).name}: {nodata:g} is unknown, as the file says")
+    if not words:
+        if not np.isfinite(image.pixels).all():
+            raise InvalidValueError(
+                f"{path} holds NaN or Inf; if these are unknown pixels, say {option}"
+            )
+        return image, None
+    mask, said = mask_of_words(words, image)
+    if tell is not None:
+        for line in said:
+            tell(line)
+    return image, mask
 
 
 def mask_of_words(words: Sequence[str], image: Image) -> tuple[Floats | None, list[str]]:

@@ -75,3 +75,30 @@ def test_ssim_refuses_images_smaller_than_its_window():
 def test_rmse_refuses_a_scale_that_is_no_positive_number(scale):
     with pytest.raises(ValueError, match="scale must be a finite number > 0"):
         rmse(photograph(), photograph(), scale)
+
+
+def test_unknown_pixels_do_not_count():
+    x, y = photograph(shape=(30, 40)), sources(2, (30, 40))[1]
+    known = np.random.default_rng(0).random(x.shape) > 0.3
+    holed, other = np.where(known, x, np.nan), np.where(known, y, np.inf)
+    wanted = 255 * np.sqrt(np.mean((x - y)[known] ** 2))
+    assert rmse(holed, other, mask=known) == pytest.approx(wanted)
+    assert psnr(holed, other, mask=known) == pytest.approx(-20 * np.log10(wanted / 255))
+    assert ssim(holed, other, mask=known) < ssim(holed, holed, mask=known) == pytest.approx(1)
+    assert ssim(x, y, mask=np.ones(x.shape)) == pytest.approx(ssim(x, y))
+    one_hole = np.ones(x.shape, bool)
+    one_hole[12:15, 20:23] = False
+    assert ssim(np.where(one_hole, x, 0), y, mask=one_hole) == pytest.approx(ssim(x, y), abs=0.02)
+    for measure in (rmse, psnr, ssim):
+        with pytest.raises(ValueError, match="mask is 0 everywhere: no pixel counts"):
+            measure(x, y, mask=np.zeros(x.shape))
+        with pytest.raises(ValueError, match=r"mask has shape \(3,\), image \(30, 40\)"):
+            measure(x, y, mask=np.ones(3))
+
+
+@pytest.mark.parametrize("measure", [psnr, ssim])
+def test_measures_with_a_peak_of_one_refuse_other_units(measure):
+    x = photograph()
+    with pytest.raises(ValueError, match=r"reference has values from .* want images in \["):
+        measure(255 * x, 255 * x)
+    assert rmse(255 * x, 255 * x + 1, 1.0) == pytest.approx(1)

@@ -50,7 +50,7 @@ def test_mef_ssim_of_patches_that_are_flat_in_all_sources():
 
 
 def test_mef_ssim_of_a_perfect_fusion_is_one_whatever_its_mean():
-    x = photograph(shape=(50, 61))
+    x = 0.5 * photograph(shape=(50, 61))
     assert mef_ssim(0.2 + x, [x, x + 0.5]) == pytest.approx(1, rel=1e-9)
     assert mef_ssim(x, [x, 0.5 * x]) == pytest.approx(1, rel=1e-9)
     assert mef_ssim(0.5 * x, [x, 0.5 * x]) < 0.95

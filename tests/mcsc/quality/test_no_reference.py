@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from mcsc.images import read_image
 from mcsc.quality.mef_ssim import mef_ssim
@@ -203,3 +204,54 @@ def test_figures_of_the_mean_of_real_focus_stacks():
         )
     # Means over all 20 pairs, by an implementation of its own: 0.564, 0.869, 11.6; these are 13.
     np.testing.assert_allclose(np.mean(figures, axis=0), [0.564, 0.869, 11.6], rtol=0.12)
+
+
+@pytest.mark.parametrize("measure", [qabf, mutual_information, mef_ssim])
+def test_images_that_are_not_from_zero_to_one_are_refused(measure):
+    x, y = sources(2, (40, 48))
+    for fused, images, name in ((255 * x, [x, y], "fused"), (x, [x, y + 0.5], r"sources\[1\]")):
+        with pytest.raises(ValueError, match=rf"{name} has values from .* in \[0, 1\]: divide by"):
+            measure(fused, images)
+
+
+def slow_qabf_with_black_around(fused, images):
+    """As the field's MATLAB code has it: zero padding, arctan of the quotient."""
+    kernel = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1.0]])
+
+    def edges(plane):
+        across = scipy.ndimage.correlate(plane, kernel, mode="constant")
+        down = scipy.ndimage.correlate(plane, kernel.T, mode="constant")
+        angle = np.where(across == 0, np.pi / 2, np.arctan(down / np.where(across == 0, 1, across)))
+        return np.hypot(across, down), angle
+
+    strength_f, angle_f = edges(fused)
+    kept = total = 0.0
+    for image in images:
+        strength, angle = edges(image)
+        largest = np.maximum(strength, strength_f)
+        g = np.where(largest > 0, np.minimum(strength, strength_f) / np.maximum(largest, 1e-30), 1)
+        a = 1 - np.abs(angle - angle_f) / (np.pi / 2)
+        q = 0.9994 / (1 + np.exp(-15 * (g - 0.5))) * 0.9879 / (1 + np.exp(-22 * (a - 0.8)))
+        kept, total = kept + (q * strength).sum(), total + strength.sum()
+    return kept / total
+
+
+def test_qabf_with_the_border_of_published_figures():
+    x, y = sources(2, (40, 48))
+    fused = (x + y) / 2
+    found = qabf(fused, [x, y], border="zero")
+    assert found == pytest.approx(slow_qabf_with_black_around(fused, [x, y]), abs=1e-3)
+    assert found != pytest.approx(qabf(fused, [x, y]), abs=2e-3)
+    with pytest.raises(ValueError, match="border must be 'reflect' or 'zero', found 'wrap'"):
+        qabf(fused, [x, y], border="wrap")
+
+
+def test_unknown_pixels_do_not_count():
+    x, y = sources(2, (40, 48))
+    known = np.ones((40, 48), bool)
+    known[:, :10] = False
+    for measure in (qabf, mutual_information):
+        whole = measure((x + y) / 2, [x, y], mask=known)
+        spoilt = np.where(known, (x + y) / 2, 1 - x)
+        assert measure(spoilt, [x, y], mask=known) == pytest.approx(whole, rel=1e-9)
+        assert measure(spoilt, [x, y]) != pytest.approx(whole, rel=1e-3)
