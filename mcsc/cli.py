@@ -6,7 +6,9 @@ import contextlib
 import functools
 import io
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -139,7 +141,7 @@ class _Commands(click.Group):
             return run()
         status: Any
         try:
-            with _any_text():
+            with _any_text(), _terminable():
                 status = run()
         except click.UsageError as error:
             _say(f"error: {error.format_message()}")
@@ -234,6 +236,23 @@ def _any_text() -> Iterator[None]:
     finally:
         if isinstance(stream, io.TextIOWrapper) and not stream.closed:
             stream.reconfigure(errors=errors)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Take SIGTERM, as of a batch system, as Ctrl-C: what is done is kept."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.getsignal(signal.SIGTERM)
+    if previous is not signal.SIG_DFL:  # somebody else's affair
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _flush() -> str | None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from ..errors import InvalidValueError
-from ..files import check_writable, npz_path
+from ..files import npz_path
 from ..learning.options import Init
 from . import options
+from .destinations import check_destinations
 from .sources import files_of_tasks, read_sources, source_options
 
 if TYPE_CHECKING:
@@ -231,9 +232,7 @@ def learn(
         checkpoint = npz_path(checkpoint)
     if figure is not None and figure.suffix.lower() != ".png":
         raise InvalidValueError(f"{figure}: filters are drawn as PNG; want a name ending in .png")
-    for file in (out, checkpoint, figure):
-        if file is not None:
-            check_writable(file)
+    check_destinations({"--out": out, "--checkpoint": checkpoint, "--figure": figure})
     sources = read_sources(
         task, folder, scenes, synthetic, seed, photographs=photographs, masks=masks, ranges=ranges
     )

@@ -179,5 +179,6 @@ def solve(
         progress=sys.stderr.isatty(),
     )
     show_table(signals, found)
-    write_all(out, signals, bank, found, {**ctx.params, "command": "solve"}, codes=codes)
+    settings = {**ctx.params, "ranges": [[r.low, r.high] for r in ranges], "command": "solve"}
+    write_all(out, signals, bank, found, settings, codes=codes)
     ctx.exit(0 if found.result.converged else 130 if found.interrupted else 1)

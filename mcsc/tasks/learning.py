@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import InvalidTypeError, InvalidValueError
 from ..images.colour import luma_studio
-from ..images.split import lowpass_split
+from ..images.split import fill_holes, lowpass_split
 from ..learning import Learned, LearningProgress, LearnOptions, learn
 from ..types import Base, Floats
-from .preparation import prepare_fusion, prepare_restoration
+from ..values.holes import fill_from_others
+from .preparation import alike, prepare_fusion, prepare_restoration
 from .scenes import Reader, flipped, name_of
 from .task import Task
 
@@ -76,14 +77,19 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
 
     def __init__(self, task: Task, readers: Sequence[Reader], settings: TaskSettings) -> None:
         self._task, self._readers, self._settings = task, readers, settings
-        self._last: tuple[int, tuple[tuple[Floats, ...], Floats | None]] | None = None
+        self._last: tuple[int, _Made] | None = None
         self._first: tuple[str, tuple[int, ...]] | None = None
 
     def __len__(self) -> int:
         return len(self._readers)
 
     def __getitem__(self, index: Any) -> Any:
-        return self.scene(index)[0]
+        return self.scene(index).signals
+
+    @property
+    def masks(self) -> Sequence[Any]:
+        """Weights of the signals of every scene; None where all of it is known."""
+        return _Masks(self)
 
     @property
     def targets(self) -> Sequence[Floats] | None:
@@ -92,11 +98,11 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
         Fusions have none, unless readers give three images. With the base "low" the target of a
         fusion is its own detail: its low-pass part is not that of the sources.
         """
-        known = self._task.kind == "restoration" or self.scene(0)[1] is not None
+        known = self._task.kind == "restoration" or self.scene(0).target is not None
         return _Targets(self) if known else None
 
-    def scene(self, index: int) -> tuple[tuple[Floats, ...], Floats | None]:
-        """Return signals and target of a scene; None where it has no truth."""
+    def scene(self, index: int) -> _Made:
+        """Return signals, their weights, and target of a scene."""
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         index %= len(self)
@@ -109,10 +115,8 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
     def _check(self, images: tuple[Floats, ...], index: int) -> None:
         """Refuse, by its name, a scene that cannot be learned from together with the first."""
         name = self.name(index)
-        if not all(np.isfinite(image).all() for image in images):
-            raise InvalidValueError(
-                f"{name} holds NaN or Inf: images to learn from must have no holes"
-            )
+        if any(np.isinf(image).any() for image in images):
+            raise InvalidValueError(f"{name} holds Inf; unknown pixels are NaN")
         channels = tuple(len(image) for image in images[:2])
         if self._first is None:
             self._first = name, channels
@@ -130,29 +134,68 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
         """Return what to call a scene in a message."""
         return name_of(self._readers[index], index)
 
-    def make(
-        self, images: tuple[Floats, ...], index: int
-    ) -> tuple[tuple[Floats, ...], Floats | None]:
-        """Return signals and target of a scene's images; the noise is that of scene `index`."""
+    def make(self, images: tuple[Floats, ...], index: int) -> _Made:
+        """Return what is learned from a scene's images; the noise is that of scene `index`.
+
+        NaN is unknown: it weighs nothing in the signals. What a target is to be there is the smooth
+        continuation of what is known, of sources of a fusion what the other one knows.
+        """
         task, s = self._task, self._settings
         assert s.strength is not None
         assert s.base is not None
         first, second, *truth = images
         if task.kind == "fusion":
+            known = [_known(image) for image in (first, second)]
+            if any(k is not None for k in known):
+                first, second = fill_from_others(alike([first, second]), known)
             channels = (len(first), len(second)) if s.joint else (1, 1)
             made = prepare_fusion(first, second, channels, strength=s.strength, base=s.base)
             if not truth:
-                return made.signals, None
-            target = truth[0] if s.joint else _grey(truth[0])
+                return _Made(made.signals, None, None)
+            target = _filled(truth[0] if s.joint else _grey(truth[0]))
             if s.base == "low":
-                return made.signals, lowpass_split(target, s.strength).high[None]
-            return made.signals, (target - made.base)[None]
+                return _Made(made.signals, None, lowpass_split(target, s.strength).high[None])
+            return _Made(made.signals, None, (target - made.base)[None])
         first, second = task.cropped(first, second)
         x = task.degrade(first, sigma=s.sigma, seed=s.seed + index)
         channels = (len(x) if s.joint else 1, len(second) if s.colour_guide else 1)
-        made = prepare_restoration(x, second, channels, strength=s.strength, base=s.base)
-        target = first - made.base
-        return made.signals, target[None] if s.joint else target[:, None]
+        made = prepare_restoration(
+            x, second, channels, strength=s.strength, base=s.base, mask=_known(x),
+            guide_mask=_known(second),
+        )  # fmt: skip
+        target = _filled(first) - made.base
+        return _Made(made.signals, made.masks, target[None] if s.joint else target[:, None])
+
+
+class _Made(NamedTuple):
+    """What is learned from a scene."""
+
+    signals: tuple[Floats, ...]
+    masks: tuple[Floats | None, ...] | None
+    """Weights of the signals; None where all of it is known."""
+    target: Floats | None
+    """None where it has no truth."""
+
+
+class _Masks(Sequence[Any]):
+    def __init__(self, scenes: TaskScenes) -> None:
+        self._scenes = scenes
+
+    def __len__(self) -> int:
+        return len(self._scenes)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._scenes.scene(index).masks
+
+
+def _known(image: Floats) -> Floats | None:
+    known = np.isfinite(image)
+    return None if known.all() else known.astype(image.dtype)
+
+
+def _filled(image: Floats) -> Floats:
+    known = _known(image)
+    return image if known is None else fill_holes(image, known)
 
 
 class _Targets(Sequence[Floats]):
@@ -163,7 +206,7 @@ class _Targets(Sequence[Floats]):
         return len(self._scenes)
 
     def __getitem__(self, index: Any) -> Any:
-        return self._scenes.scene(index)[1]
+        return self._scenes.scene(index).target
 
 
 def _grey(image: Floats) -> Floats:
@@ -239,6 +282,7 @@ def learn_task(
     learned = learn(
         scenes,
         scenes.targets if task.kind == "restoration" else None,
+        masks=scenes.masks,
         lam=s.lam,
         n_common=n_common,
         n_unique=n_unique,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from mcsc.commands.destinations import check_destinations
 from mcsc.errors import InvalidValueError
 
 from .extras import need
@@ -33,8 +34,7 @@ def export(weights: str, out: Path) -> None:
     """  # noqa: D301  (click wants the backspace itself)
     if out.suffix != ".onnx":
         raise InvalidValueError(f"--out {out}: want a name that ends in .onnx")
-    if not out.resolve().parent.is_dir():
-        raise InvalidValueError(f"{out}: there is no folder {out.resolve().parent}")
+    check_destinations({"--out": out})
     need("torch", "safetensors", "onnx", "onnxscript", extra="export")
     from ..onnx import export_onnx
     from ..starts.opening import open_weights

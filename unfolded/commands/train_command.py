@@ -5,14 +5,17 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
+from mcsc.commands.destinations import check_destinations
 from mcsc.commands.options import Sectioned
 from mcsc.commands.sources import Sources, read_sources, source_options
 from mcsc.errors import InvalidValueError
+from mcsc.files import make_folder
 
 from .extras import need
 from .train_options import SECTIONS, TrainOptions, train_options
@@ -41,7 +44,8 @@ def train(**given: Any) -> None:
     _refuse(asked, task)
     sources = read_sources(
         task, asked.folder, asked.scenes, asked.synthetic, asked.seed,
-        photographs=asked.photographs, held_out=asked.validation, truth=True,
+        photographs=asked.photographs, masks=asked.masks, ranges=asked.ranges,
+        held_out=asked.validation, truth=True,
     )  # fmt: skip
     _check_start(asked.start_from)
     need("torch", "safetensors", "lightning", extra="train")
@@ -61,11 +65,19 @@ def _refuse(asked: TrainOptions, task: Task) -> None:
     out = asked.out
     if out.suffix != ".safetensors":
         raise InvalidValueError(f"--out {out}: want a name that ends in .safetensors")
-    if not out.resolve().parent.is_dir():
-        raise InvalidValueError(f"{out}: there is no folder {out.resolve().parent}")
+    begin = Path(asked.start_from)
+    check_destinations(
+        {"--out": out, "the card of --out": out.with_suffix(".md")},
+        inputs=[begin if begin.is_file() else None],
+    )
+    make_folder(_logs(asked))
     devices = asked.devices
     if devices != "auto" and not (devices.isdecimal() and int(devices) >= 1):
         raise click.UsageError(f"--devices must be auto or a number >= 1, found {devices!r}")
+
+
+def _logs(asked: TrainOptions) -> Path:
+    return asked.log_folder or asked.out.with_name(asked.out.stem + "-training")
 
 
 def _check_start(start_from: str) -> None:
@@ -97,7 +109,7 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
     # Of several devices each has a process that runs all of this: one of them speaks and writes.
     say = rank_zero_only(click.echo)
     out, resume = asked.out, asked.resume
-    logs = asked.log_folder or out.with_name(out.stem + "-training")
+    logs = _logs(asked)
     if not find_checkpoint(logs, resume=resume).exists() and resume:
         say(f"There is no checkpoint in {logs} yet: training from the start.")
 
@@ -142,7 +154,6 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
     )
     if getattr(rank_zero_only, "rank", 0):
         return True
-    history = trained.history
     describe(net, task, settings, data=sources.words, start=begin.words)
     net.save(out)
     write_card(
@@ -151,7 +162,8 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
         photographs=sources.photographs,
     )  # fmt: skip
     error = "" if trained.error is None else f", error {trained.error:.3f}"
-    steps = history.step[-1] if history.step else 0
-    spent = history.seconds[-1] if history.seconds else 0
-    click.echo(f"{out}: {steps} steps, {spent:.0f} s{error}")
+    words = "" if trained.completed else " (interrupted"
+    if not trained.completed:
+        words += f"; --resume goes on from {logs})" if trained.steps else ")"
+    click.echo(f"{out}: {trained.steps} steps, {trained.seconds:.0f} s{error}{words}")
     return trained.completed

@@ -11,6 +11,7 @@ import click
 
 from mcsc.commands import options
 from mcsc.types import Base, Device
+from mcsc.values.ranges import ValueRange
 
 from ..training.recipe import Arithmetic, Recipe, Schedule
 
@@ -18,7 +19,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 SECTIONS = {
     "Data": [
-        "task_name", "scenes", "synthetic", "photographs", "sigma", "soften", "noise", "validation",
+        "task_name", "scenes", "masks", "ranges", "synthetic", "photographs", "sigma", "soften",
+        "noise", "validation",
     ],
     "Network": ["start_from", "filters", "kernel_size", "blocks", "base"],
     "Training": [
@@ -38,6 +40,8 @@ class TrainOptions:
     folder: Path | None
     task_name: str
     scenes: str | None
+    masks: dict[int, tuple[str, ...]]
+    ranges: tuple[ValueRange, ...]
     synthetic: int
     photographs: Path | None
     sigma: float | None

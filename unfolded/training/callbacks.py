@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from mcsc.errors import InvalidValueError
+from mcsc.solvers.driver import Interrupt
 
 from ..network.cunet import CUNet
 from .history import Callback, TrainingHistory, TrainingProgress
@@ -29,6 +30,12 @@ class Recorder(lightning.Callback):
         self._seconds = 0.0
         self._losses: list[Tensor] = []
         self._started = 0.0
+        self.steps = 0
+
+    @property
+    def seconds(self) -> float:
+        """Of all steps."""
+        return self._seconds
 
     def on_train_epoch_start(self, *_: Any) -> None:
         """Start the clock."""
@@ -41,6 +48,7 @@ class Recorder(lightning.Callback):
         if loss.device.type == "cpu":
             _check_finite(loss, trainer.global_step)
         self._losses.append(loss)
+        self.steps = trainer.global_step
         now = time.perf_counter()
         self._seconds += now - self._started
         self._started = now
@@ -65,6 +73,7 @@ class Recorder(lightning.Callback):
         return {
             "history": dataclasses.asdict(self.history),
             "seconds": self._seconds,
+            "steps": self.steps,
             "losses": [float(loss) for loss in self._losses],
         }
 
@@ -72,6 +81,8 @@ class Recorder(lightning.Callback):
         """Go on from a checkpoint."""
         self.history.__dict__.update(state_dict["history"])
         self._seconds = state_dict["seconds"]
+        steps = self.history.step[-1] if self.history.step else 0
+        self.steps = state_dict.get("steps", steps)  # before there was such an entry
         self._losses = [torch.tensor(loss) for loss in state_dict["losses"]]
 
 
@@ -156,6 +167,29 @@ class Checkpoints(lightning.Callback):
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """Save at its end; the last of the callbacks, when the others have their numbers."""
         trainer.save_checkpoint(self._path)
+
+
+class Interrupted(lightning.Callback):
+    """After Ctrl-C, saves the state at the end of the step and ends the training."""
+
+    def __init__(self, interrupt: Interrupt, path: Path | None) -> None:
+        self._interrupt, self._path = interrupt, path
+
+    def on_train_batch_end(self, trainer: Any, module: Any, *_: Any) -> None:
+        """Look whether it was pressed; the last of the callbacks."""
+        if not self._interrupt.asked:
+            return
+        # In the last step of a round the others wait for its end: that is soon.
+        if trainer.global_step % module.per_epoch == 0:
+            return
+        if self._path is not None:
+            trainer.save_checkpoint(self._path)
+        raise KeyboardInterrupt
+
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        """The same at the end of a round, whose checkpoint is written already."""
+        if self._interrupt.asked and trainer.current_epoch + 1 < trainer.max_epochs:
+            raise KeyboardInterrupt
 
 
 def _check_finite(loss: Tensor, step: int) -> None:

@@ -38,10 +38,8 @@ def write_card(
         That synthetic scenes among the data are made of.
     """
     configuration, metadata = trained.net.configuration, trained.net.metadata
-    recipe, history = trained.recipe, trained.history
+    recipe = trained.recipe
     count = sum(p.numel() for p in trained.net.parameters())
-    seconds = history.seconds[-1] if history.seconds else 0.0
-    steps = history.step[-1] if history.step else 0
     torch_version = importlib.metadata.version("torch")
     lines = [
         f"# {task.name}",
@@ -53,9 +51,9 @@ def write_card(
         f"- Signals: {_signals(metadata)}",
         f"- Data: {data}.",
         f"- Start: {start}.",
-        f"- Training: {steps:,} steps of {_patches(trained)} patches of {recipe.patch} x "
+        f"- Training: {trained.steps:,} steps of {_patches(trained)} patches of {recipe.patch} x "
         f"{recipe.patch}, Adam at {recipe.learning_rate:g}, schedule {recipe.schedule}, seed "
-        f"{recipe.seed}; {seconds:.0f} s on {_device(trained)}"
+        f"{recipe.seed}; {trained.seconds:.0f} s on {_device(trained)}"
         + ("." if trained.completed else ", interrupted."),
         f"- Command: `{command}`",
         f"- Versions: mcsc {__version__}, PyTorch {torch_version}.",

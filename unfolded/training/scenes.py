@@ -50,7 +50,8 @@ class TaskTriples(Sequence[Triple]):
         return len(self._scenes)
 
     def __getitem__(self, index: Any) -> Any:
-        return self._triple(*self._scenes.scene(index))
+        made = self._scenes.scene(index)
+        return self._triple(made.signals, made.target)
 
     def name(self, index: int) -> str:
         """Return what to call a scene in a message."""
@@ -74,7 +75,8 @@ class TaskTriples(Sequence[Triple]):
             # A small part is prepared as the whole would be, in no time.
             part = tuple(image[:, :_PART, :_PART] for image in images)
             try:
-                made = self._triple(*self._scenes.make(part, index))
+                prepared = self._scenes.make(part, index)
+                made = self._triple(prepared.signals, prepared.target)
             except InvalidValueError as error:
                 raise InvalidValueError(f"{reader.name}: {error}") from error
             as_tensors(made, reader.name, configuration)

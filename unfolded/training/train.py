@@ -21,6 +21,7 @@ import torch
 
 from mcsc.checks import check_callback, check_whole
 from mcsc.errors import InvalidTypeError, InvalidValueError, MissingExtraError
+from mcsc.solvers.driver import deferred_interrupt
 from mcsc.types import Device
 
 from ..network.cunet import CUNet
@@ -47,6 +48,10 @@ class Trained:
     """What it was trained on: "cpu", or the name of a GPU."""
     devices: int
     """How many of them."""
+    steps: int
+    """Of the optimiser, those before a resumption too."""
+    seconds: float
+    """Of these steps."""
     completed: bool
     """False: Ctrl-C or the callback stopped it."""
     error: float | None = None
@@ -130,8 +135,9 @@ def train(
 
     Notes
     -----
-    Adam on the mean squared error. Ctrl-C ends the training: what was learned is returned, with
-    `completed` False; a later run goes on from the last checkpoint. However it ends, the network is
+    Adam on the mean squared error. Ctrl-C ends the training after the step: what was learned is
+    returned, with `completed` False, and a checkpoint written, from which a later run goes on; a
+    second one ends it at once. However it ends, the network is
     left on the CPU, in evaluation mode.
 
     On a CPU `unfolded.engines.cpu_training` serves: float32, and bf16-mixed on processors that
@@ -176,7 +182,7 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
         checkpoint = find_checkpoint(folder, resume=resume)
 
-    from .callbacks import Best, Caller, Checkpoints, Recorder
+    from .callbacks import Best, Caller, Checkpoints, Interrupted, Recorder
     from .lightning_module import Module
 
     module = Module(net, recipe)
@@ -187,7 +193,8 @@ def train(
     listeners = [recorder, best, caller, _bar() if progress else None]
     if checkpoint is not None:
         listeners.append(Checkpoints(checkpoint, checkpoint_every))
-    with quiet():
+    with quiet(), deferred_interrupt() as interrupt:
+        listeners.append(Interrupted(interrupt, checkpoint))
         trainer = _trainer(
             lightning,
             accelerator=device,
@@ -230,6 +237,8 @@ def train(
         history=recorder.history,
         device=_device_name(trainer.strategy.root_device),
         devices=trainer.world_size,
+        steps=recorder.steps,
+        seconds=recorder.seconds,
         completed=completed and not trainer.interrupted and not (caller and caller.stopped),
         error=rmse(net, held_out) if held_out else None,
     )

@@ -1,0 +1,185 @@
+"""Files of any unit and kind through `mcsc restore`, `fuse` and `solve`, and back."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+import mcsc
+from mcsc.images import imresize, read_image, write_image
+from mcsc.images.files import write_samples
+from tests.helpers import run
+from tests.mcsc.tasks.pairs import pair
+
+SCENE = pair("depth-sr", 54)
+TARGET = 0.1 + 0.8 * (SCENE.target - SCENE.target.min()) / np.ptp(SCENE.target)
+SMALL = imresize(TARGET, 0.25)[0]
+KNOWN = np.random.default_rng(0).random(SMALL.shape) > 0.1
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_image(tmp_path / "rgb.png", SCENE.y)
+    mm = np.rint(500 + 4000 * SMALL).astype(np.uint16)
+    write_samples(tmp_path / "mm.png", mm[None])
+    write_samples(tmp_path / "holes.png", np.where(KNOWN, mm, 0).astype(np.uint16)[None])
+    write_samples(tmp_path / "mask.png", KNOWN.astype(np.uint8)[None])
+    tifffile.imwrite(tmp_path / "metres.tif", (0.5 + 4 * SMALL).astype("f4"))
+    write_image(tmp_path / "eight.png", SMALL)
+    write_image(tmp_path / "sixteen.png", SMALL, 16)
+    return tmp_path
+
+
+def restore(x, out, *words, method="guided-filter"):
+    return run("restore", x, "rgb.png", "--task", "depth-sr", "-o", out, "--method", method, *words)
+
+
+def read(path):
+    image = read_image(path)
+    return image.samples.astype(float), image
+
+
+@pytest.mark.parametrize(
+    ("x", "out", "kind", "low", "high"),
+    [
+        ("mm.png", "o.png", "uint16", 500, 4500),
+        ("mm.png", "o.tif", "uint16", 500, 4500),
+        ("metres.tif", "o.tif", "float32", 0.5, 4.5),
+        ("metres.tif", "o.npy", "float32", 0.5, 4.5),
+        ("eight.png", "o.png", "uint8", 0, 255),
+        ("sixteen.png", "o.png", "uint16", 0, 65535),
+    ],
+)
+def test_results_are_in_the_unit_and_the_kind_of_the_file(folder, x, out, kind, low, high):
+    done = restore(x, out, "--report", "r.html", "--parts", "parts")
+    assert done.exit_code == 0, done.stderr
+    found, image = read(out)
+    assert image.dtype == kind
+    truth = low + (high - low) * TARGET
+    assert np.abs(found - truth).mean() < 0.035 * (high - low)
+    told = f"{x}: values " in done.stdout
+    assert told == (x not in ("eight.png",))
+    assert "worked on as 0 to 1" in (folder / "r.html").read_text()
+
+
+def test_other_kinds_are_scaled_if_asked_for_and_that_is_told(folder):
+    done = restore("metres.tif", "o.png")
+    assert done.exit_code == 2
+    assert "PNG does not hold the values of metres.tif (floats, 0." in done.stderr
+    assert "want a name that ends in .tif, or --bit-depth 8 or 16 to scale them" in done.stderr
+    done = restore("metres.tif", "o.png", "--bit-depth", 16, "--range", 0, 5)
+    assert done.exit_code == 0, done.stderr
+    assert "0 is 0 and 65535 is 5" in done.stdout
+    found, _ = read("o.png")
+    assert np.abs(found / 65535 * 5 - (0.5 + 4 * TARGET)).mean() < 0.16
+    done = restore("mm.png", "o.tif", "--bit-depth", 32)
+    assert done.exit_code == 0, done.stderr
+    found, image = read("o.tif")
+    assert image.dtype == "float32"
+    assert np.abs(found - (500 + 4000 * TARGET)).mean() < 150
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("mm.png", "o.jpg"), "JPEG does not hold the values of mm.png (16 bits, 8"),
+        (("mm.png", "o.jpg", "--bit-depth", 16), "JPEG holds 8 bits, not 16"),
+        (("mm.png", "o.png", "--bit-depth", 32), "PNG holds 8 or 16 bits, not 32"),
+        (("mm.png", "o.pfm"), "PFM does not hold the values"),
+        (("mm.png", "o.gif"), "want a name that ends in .png"),
+        (("mm.png", "o.png", "--range", 0, 1, "--range", 0, 1), "--range is for X: give it once"),
+        (("mm.png", "o.png", "--mask", "3=nan"), "--mask is for image 3, there are 2"),
+        (("mm.png", "o.png", "--mask", "nodata"), "mm.png does not say which value is unknown"),
+    ],
+)
+def test_refusals(folder, words, message):
+    before = sorted(folder.iterdir())
+    done = restore(*words)
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert sorted(folder.iterdir()) == before
+
+
+def test_values_that_are_cut_off_are_told(folder):
+    board = np.kron(np.indices((4, 4)).sum(0) % 2, np.ones((4, 4)))
+    write_image("board.png", board)
+    done = restore("board.png", "o.png", method="bicubic")
+    assert done.exit_code == 0, done.stderr
+    assert "% of the values cut off at 0 or 255" in done.stdout
+    assert "lie beyond 0 to 255 and were cut off there: --bit-depth 32 (.tif) keeps" in done.stderr
+    done = restore("board.png", "o.tif", "--bit-depth", 32, method="bicubic")
+    assert "cut off" not in done.output
+    assert read("o.tif")[0].min() < -5
+
+
+# ------------------------------------------------------------------------------------ holes
+@pytest.mark.parametrize("words", [("zeros",), ("mask.png",), ("0",), ("zeros", "mask.png")])
+def test_holes_of_a_depth_camera_are_filled(folder, words):
+    masks = [word for given in words for word in ("--mask", given)]
+    done = restore("holes.png", "o.png", *masks, method="mcsc")
+    assert done.exit_code == 0, done.stderr
+    found, image = read("o.png")
+    assert image.dtype == "uint16"
+    holes = ~KNOWN.repeat(4, 0).repeat(4, 1)
+    error = np.abs(found[0] - (500 + 4000 * TARGET[0]))
+    assert error[holes].mean() < 3 * error[~holes].mean()
+
+
+def test_holes_that_nobody_tells_of_are_suspected(folder):
+    done = restore("holes.png", "o.png")
+    assert done.exit_code == 0
+    assert "of the values of holes.png are 0, the others lie between" in done.stderr
+    assert "if these are unknown pixels, mask them" in done.stderr
+
+
+def test_a_value_that_the_file_calls_unknown_is_unknown(folder):
+    metres = np.where(KNOWN, 0.5 + 4 * SMALL, -9999).astype("f4")
+    tifffile.imwrite("dem.tif", metres, extratags=[(42113, "s", 0, "-9999", True)])
+    done = restore("dem.tif", "o.tif", method="mcsc")
+    assert done.exit_code == 0, done.stderr
+    assert "dem.tif: -9999 is unknown, as the file says" in done.stdout
+    assert np.abs(read("o.tif")[0] - (0.5 + 4 * TARGET)).mean() < 0.2
+
+
+def test_transparent_borders_of_a_stack(folder):
+    scene = pair("multi-focus")
+    for name, image, side in (("a", scene.x, slice(None, 4)), ("b", scene.y, slice(-4, None))):
+        alpha = np.full((1, 64, 64), 255, np.uint8)
+        alpha[:, :, side] = 0
+        samples = np.concatenate([np.rint(255 * image).astype(np.uint8), alpha])
+        tifffile.imwrite(
+            f"{name}.tif", samples.transpose(1, 2, 0), photometric="rgb",
+            extrasamples=["unassalpha"],
+        )  # fmt: skip
+    words = ("fuse", "a.tif", "b.tif", "--task", "multi-focus", "-o", "o.png", "--method", "mean")
+    done = run(*words)
+    assert done.exit_code == 2
+    assert "a.tif: has transparent pixels; want an image without" in done.stderr
+    done = run(*words, "--mask", "alpha", "--mask", "2=alpha")
+    assert done.exit_code == 0, done.stderr
+    found = read_image("o.png").pixels
+    assert np.abs(found - (scene.x + scene.y) / 2).mean() < 0.01
+    assert np.abs(found[:, :, :4] - scene.y[:, :, :4]).mean() < 0.03
+
+
+# ------------------------------------------------------------------------------------ solve
+def test_solve_works_on_the_range_and_gives_parts_in_the_unit_of_the_file(folder):
+    mcsc.dct_dictionary((1, 1), 8, 4).save("d.npz")
+    truth = (0.5 + 4 * TARGET[0]).astype("f4")
+    tifffile.imwrite("x.tif", truth)
+    words = ("solve", "x.tif", "rgb.png", "--grey", "--dictionary", "d.npz", "--tol", 0.1)
+    done = run(*words, "--lam-relative", 0.3, "--out", "out")
+    assert done.exit_code == 0, done.stderr
+    assert "x.tif: values 0 to 4." in done.stdout
+    assert np.abs(tifffile.imread("out/x_sum.tif") - truth).mean() < 0.4
+    signal = json.loads((folder / "out" / "result.json").read_text())["signals"][0]
+    assert signal["range"] == [0, pytest.approx(truth.max())]
+    words += ("--lam-relative", 0.3, "--out", "out", "--range", 0.4, 5, "--range", 0, 300)
+    done = run(*words)
+    assert done.exit_code == 0, done.stderr
+    signals = json.loads((folder / "out" / "result.json").read_text())["signals"]
+    assert [s["range"] for s in signals] == [[0.4, 5], [0, 300]]
