@@ -28,6 +28,8 @@ from tests.fuzz.inputs import damaged, whole_files
 
 HANG = 60.0
 """Seconds after which an input hangs; other work may share the processor."""
+START = 600.0
+"""Seconds that a process may take to import what it needs."""
 MEMORY = 600 * 2**20
 """Bytes that any input may take: 64 MiB of samples, as floats, with what decoders hold."""
 BATCH = 250
@@ -124,7 +126,7 @@ def run(kind: str, first: int, count: int) -> Outcome:
     number = None
     try:
         while True:
-            if not here.poll(HANG):
+            if not here.poll(START if number is None else HANG):
                 found.faults.append(f"{kind} {number}: hangs")
                 break
             word, number, fault = here.recv()
