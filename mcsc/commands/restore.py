@@ -73,7 +73,7 @@ def restore(
     \b
     mcsc restore mm.png photo.png --task depth-sr --mask zeros -o depth.png
     mcsc restore metres.tif photo.png --task depth-sr --range 0.3 8 -o depth.tif
-    mcsc restore raw.png photo.png --task depth-sr --calibration cameras.json -o depth.png
+    mcsc restore raw.png rgb.png --task depth-sr --calibration rig.json -o z.png
     mcsc restore dark.png flash.png --task flash-denoise --sigma 25 -o clean.png
     """  # noqa: D301  (click wants the backspace itself)
     from ..images.carried import warn_of_profiles
