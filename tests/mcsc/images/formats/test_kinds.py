@@ -14,7 +14,7 @@ import tifffile
 
 from mcsc.errors import OutOfMemoryError
 from mcsc.images import ImageFileError, read_image
-from tests.mcsc.images.pictures import chunk, colours, opened, planes
+from tests.mcsc.images.pictures import chunk, colours, dng, opened, planes
 
 PICTURE = np.kron(colours(shape=(6, 9, 3)), np.ones((8, 8, 1), np.uint8))
 
@@ -245,23 +245,6 @@ def test_kinds_that_are_refused_are_named(tmp_path, content, message):
     with pytest.raises(ImageFileError, match=message) as caught:
         read_image(tmp_path / "a.png")
     assert "\n" not in str(caught.value)
-
-
-def dng(path, values):
-    """A raw photograph without compression: a Bayer mosaic, after a thumbnail."""
-    tags = [
-        (50706, "B", 4, (1, 4, 0, 0), True),  # DNGVersion
-        (50708, "s", 0, "Maker Model", True),
-        (33421, "H", 2, (2, 2), True),  # CFARepeatPatternDim
-        (33422, "B", 4, (0, 1, 1, 2), True),  # CFAPattern
-        (50714, "H", 1, 0, True),  # BlackLevel
-        (50717, "H", 1, 4095, True),  # WhiteLevel
-        (50721, "2i", 9, (1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1), True),
-        (50728, "2I", 3, (1, 1, 1, 1, 1, 1), True),  # AsShotNeutral
-        (50778, "H", 1, 21, True),
-    ]
-    tifffile.imwrite(path, values, photometric=32803, metadata=None, extratags=tags)
-    return path
 
 
 def test_a_raw_photograph_is_developed(tmp_path):
