@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .base import ImageFileError, Request, Samples, check_size, decoding, opacity, pick
 from .metadata import Metadata, exif_block, exif_directory
 
-__all__ = ["read_tiff"]
+__all__ = ["exif_of_tiff", "read_tiff"]
 
 _COLOUR = tifffile.PHOTOMETRIC
 _PACKING = tifffile.COMPRESSION
@@ -64,6 +64,18 @@ def read_tiff(request: Request) -> Samples:
         if known is not None and found.alpha is None:
             found = replace(found, alpha=opacity(known, 2 ** masks[0].bitspersample - 1))
     return found
+
+
+def exif_of_tiff(path: Path) -> Metadata:
+    """What the first page of a TIFF says of camera and time; nothing if the file is none.
+
+    For raw photographs, most of which are TIFF inside.
+    """
+    try:
+        with tifffile.TiffFile(path, is_ome=False, is_mmstack=False) as tif:
+            return Metadata(exif=_metadata(tif, tif.pages.first).exif)
+    except Exception:  # of what is no TIFF, or damaged; the picture itself was read
+        return Metadata()
 
 
 def _is_reduced(page: tifffile.TiffPage) -> bool:

@@ -59,6 +59,7 @@ def dng(path, values):
     tags = [
         (50706, "B", 4, (1, 4, 0, 0), True),  # DNGVersion
         (50708, "s", 0, "Maker Model", True),
+        (272, "s", 0, "Maker Model", True),
         (33421, "H", 2, (2, 2), True),  # CFARepeatPatternDim
         (33422, "B", 4, (0, 1, 1, 2), True),  # CFAPattern
         (50714, "H", 1, 0, True),  # BlackLevel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 
 import imagecodecs
@@ -12,7 +13,7 @@ import pytest
 import skimage.data
 import tifffile
 
-from mcsc.errors import OutOfMemoryError
+from mcsc.errors import MissingExtraError, OutOfMemoryError
 from mcsc.images import ImageFileError, read_image
 from tests.mcsc.images.pictures import chunk, colours, dng, opened, planes
 
@@ -255,6 +256,7 @@ def test_a_raw_photograph_is_developed(tmp_path):
     assert found.bit_depth == 16
     assert found.pixels.shape == (3, 64, 96)
     assert found.note.startswith("developed to sRGB")
+    assert b"Maker Model" in found.metadata.exif
     dark, light = found.pixels[1, 10:-10, 10:38].mean(), found.pixels[1, 10:-10, 58:86].mean()
     # Four times the light: by sRGB's curve 1.9 times the value, not stretched to white.
     assert 1.7 < light / dark < 2.2
@@ -262,3 +264,18 @@ def test_a_raw_photograph_is_developed(tmp_path):
     (tmp_path / "b.nef").write_bytes((tmp_path / "a.dng").read_bytes()[:3000])
     with pytest.raises(ImageFileError, match="truncated or damaged raw photograph"):
         read_image(tmp_path / "b.nef")
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "extra"),
+    [("a.dng", "rawpy", "raw"), ("a.exr", "OpenEXR", "exr"), ("a.mat", "h5py", "matlab")],
+)
+def test_a_missing_package_is_named(tmp_path, monkeypatch, name, module, extra):
+    path = tmp_path / name
+    if name == "a.dng":
+        dng(path, np.full((24, 32), 400, np.uint16))
+    else:
+        path.write_bytes(b"v/1\x01" if name == "a.exr" else b"MATLAB 7.3 MAT-file")
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=rf"{module}: install mcsc\[{extra}\]"):
+        read_image(path)
