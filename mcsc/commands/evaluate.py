@@ -139,8 +139,9 @@ def evaluate(
         inputs=[dictionary, weights_file, *(p for f in files for p in (f.x_path, f.y_path))],
     )  # fmt: skip
     found, unreadable = look_at_scenes(
-        files, masks=(masks.get(0, ()), masks.get(1, ())), ranges=ranges
-    )
+        files, masks=(masks.get(0, ()), masks.get(1, ())), ranges=ranges,
+        doubtful=not task.display,
+    )  # fmt: skip
     faults |= unreadable
     for name, reason in faults.items():
         _left_out(name, reason)

@@ -166,8 +166,9 @@ def _readable(
     found = find_scenes(folder, task, names, faults=faults)
     words = masks or {}
     found, unreadable = look_at_scenes(
-        found, masks=(words.get(0, ()), words.get(1, ())), ranges=ranges
-    )
+        found, masks=(words.get(0, ()), words.get(1, ())), ranges=ranges,
+        doubtful=not task.display,
+    )  # fmt: skip
     faults |= unreadable
     if faults:
         listed = "; ".join(f"scene {name}: {reason}" for name, reason in faults.items())

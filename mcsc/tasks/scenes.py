@@ -125,6 +125,7 @@ def look_at_scenes(
     *,
     masks: tuple[Sequence[str], Sequence[str]] = ((), ()),
     ranges: Sequence[ValueRange] = (),
+    doubtful: bool = False,
 ) -> tuple[list[SceneFiles], dict[str, str]]:
     """Read all scenes once, find what cannot be read, and one range of values for the others.
 
@@ -136,6 +137,8 @@ def look_at_scenes(
     ranges : sequence of ValueRange
         Of both roles, or of each; none: found by `mcsc.values.ranges.find_range`, for all images of
         one role and dtype together, so that measures of scenes can be compared.
+    doubtful : bool
+        Warn of values in the images of the first role that may stand for unknown.
 
     Returns
     -------
@@ -169,7 +172,12 @@ def look_at_scenes(
         groups: dict[str, list[_Sample]] = {}
         for pair in found:
             groups.setdefault(pair[role].kind, []).append(pair[role])
-        each.append({kind: _common_range(group) for kind, group in groups.items()})
+        each.append(
+            {
+                kind: _common_range(group, doubtful=doubtful and role == 0)
+                for kind, group in groups.items()
+            }
+        )
     return [
         replace(scene, ranges=(each[0][x.kind], each[1][y.kind]))
         for scene, (x, y) in zip(kept, found, strict=True)
@@ -199,13 +207,13 @@ class _Sample(NamedTuple):
         return cls(np.concatenate([some, ends]), bits, path.name)
 
 
-def _common_range(group: Sequence[_Sample]) -> ValueRange:
+def _common_range(group: Sequence[_Sample], *, doubtful: bool) -> ValueRange:
     bits = [sample.bits for sample in group]
     name = group[0].name if len(group) == 1 else f"{group[0].name} and {len(group) - 1} more"
     return find_range(
         [sample.values[None, None] for sample in group],
         name=name,
-        doubtful=True,
+        doubtful=doubtful,
         bits=None if None in bits else max(b for b in bits if b is not None),
     )
 

@@ -70,7 +70,8 @@ def _refuse(asked: TrainOptions, task: Task) -> None:
         {"--out": out, "the card of --out": out.with_suffix(".md")},
         inputs=[begin if begin.is_file() else None],
     )
-    make_folder(_logs(asked))
+    if _logs(asked).exists():
+        make_folder(_logs(asked))
     devices = asked.devices
     if devices != "auto" and not (devices.isdecimal() and int(devices) >= 1):
         raise click.UsageError(f"--devices must be auto or a number >= 1, found {devices!r}")

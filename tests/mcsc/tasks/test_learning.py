@@ -94,9 +94,31 @@ def test_scenes_that_do_not_fit_are_called_by_their_names():
     with pytest.raises(ValueError, match="odd has images of 3 and 3 channels, scene 0 of 1 and 3"):
         learn_from((y, y), joint=True)
     assert learn_from((y, grey)).completed
-    x[0, 3, 4] = np.nan
-    with pytest.raises(ValueError, match="odd holds NaN or Inf: images to learn from must"):
+    x[0, 3, 4] = np.inf
+    with pytest.raises(ValueError, match="odd holds Inf; unknown pixels are NaN"):
         learn_from((x, y))
+
+
+def test_what_is_unknown_weighs_nothing():
+    scene = pair("depth-sr", 3)
+    holed = scene.target.copy()
+    holed[:, 20:30, 24:40] = np.nan
+    task = get_task("depth-sr")
+    settings = TaskSettings(flips=False).complete(task)
+    made = TaskScenes(task, [lambda: (holed, scene.y)], settings).scene(0)
+    assert made.masks is not None
+    weights = made.masks[0][0, 0]
+    assert not weights[20:28, 24:40].any()
+    assert weights[:16].all()
+    assert made.masks[1] is None
+    assert all(np.isfinite(s).all() for s in made.signals)
+    assert np.isfinite(made.target).all()
+    assert not made.signals[0][0, 0][weights == 0].any()
+    whole = TaskScenes(task, [lambda: (scene.target, scene.y)], settings).scene(0)
+    assert whole.masks is None
+    far = (..., slice(None, 8), slice(None, 8))
+    np.testing.assert_allclose(made.signals[0][far], whole.signals[0][far], atol=1e-3)
+    assert learn_from((holed.astype(float), scene.y.astype(float))).completed
 
 
 def test_metadata_say_how_the_dictionary_is_used(depth):

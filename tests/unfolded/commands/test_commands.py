@@ -95,7 +95,10 @@ def test_targets_must_have_the_size_of_their_scene(folder, tmp_path):
 @pytest.mark.parametrize(
     ("pixels", "words"),
     [
-        (np.zeros((1, 64, 30), np.float32), "scene0_rgb.png is 64 x 64: images of a scene must"),
+        (
+            np.zeros((1, 64, 30), np.float32),
+            "scene0_rgb.png is 64 x 64, scene0_depth.png is 64 x 30",
+        ),
         (
             np.zeros((5, 64, 64), np.float32),
             "scene0: the model codes 1 channel of the guide, which",
