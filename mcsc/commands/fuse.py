@@ -78,7 +78,7 @@ def fuse(
     mcsc fuse near.png far.png --task multi-focus -o sharp.png
     mcsc fuse over.png under.png --task multi-exposure -o fused.png
     mcsc fuse t1.nii.gz t2.nii.gz --task medical -o fused.nii.gz
-    mcsc fuse a.tif b.tif --task multi-focus --mask 1=alpha --mask 2=alpha -o sharp.tif
+    mcsc fuse a.tif b.tif --task multi-focus --mask alpha --mask 2=alpha -o z.tif
     """  # noqa: D301  (click wants the backspace itself)
     if len(sources) < 2:
         raise click.UsageError("want two images or more")

@@ -125,8 +125,8 @@ def solve(
     Written to DIR, for every image (x and y; x1, x2, ... of more than two):
       x_low.tif x_common.tif x_unique.tif   the parts, float TIFF
       x_sum.tif                             their sum, holes filled
-    in the values of the file, or, where these are integers, in shares of its full scale (255,
-    65535);
+    in the values of the file, or, where these are integers, in shares of its
+    full scale (255, 65535);
     and of all together:
       panel.png convergence.png             pictures
       result.json                           every number, versions, arguments
