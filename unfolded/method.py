@@ -185,7 +185,7 @@ def fused(
     return MethodResult(image.astype(x.dtype), made.base.astype(x.dtype), common, unique)
 
 
-def _noise(net: CUNet, task: Task, sigma: float | None) -> tuple[float, float | None]:
+def _noise(net: CUNet | Accelerated, task: Task, sigma: float | None) -> tuple[float, float | None]:
     """What images are multiplied by, and the noise that a network is told, on its scale."""
     trained_for = net.metadata.get("sigma")
     if net.configuration.noise_aware:
@@ -197,7 +197,10 @@ def _noise(net: CUNet, task: Task, sigma: float | None) -> tuple[float, float | 
 
 
 def _answer(
-    net: CUNet | Accelerated, made: Prepared, scale: float, tile: int | None,
+    net: CUNet | Accelerated,
+    made: Prepared,
+    scale: float,
+    tile: int | None,
     level: float | None = None,
 ) -> tuple[Floats, Floats | None, tuple[Floats | None, ...]]:
     """What the network adds to the base, and its common and unique parts, all (C, H, W).

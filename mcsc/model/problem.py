@@ -18,7 +18,6 @@ from .certificate import Certificate
 from .codes import Codes
 from .convolution import (
     DirectOperator,
-    FourierOperator,
     Operator,
     adjoint,
     make_operator,
@@ -161,7 +160,12 @@ class Problem:
     def operator(self) -> Operator:
         """``D`` and its adjoint in the working precision."""
         return make_operator(
-            self.dictionary.groups, self.shape, self.boundary, self.backend, self.dtype
+            self.dictionary.groups,
+            self.shape,
+            self.boundary,
+            self.backend,
+            self.dtype,
+            self.n_samples,
         )
 
     @cached_property
@@ -175,8 +179,10 @@ class Problem:
         in_space = backend.name == "NumPy"
         if self.itemsize == 8 and needs_spectra(backend, d.filter_size) != in_space:
             return self.operator
-        kind = DirectOperator if in_space else FourierOperator
-        return kind(d.groups, self.shape, self.boundary, backend, backend.xp.float64)
+        exact = backend.xp.float64
+        if in_space:
+            return DirectOperator(d.groups, self.shape, self.boundary, backend, exact)
+        return make_operator(d.groups, self.shape, self.boundary, backend, exact, self.n_samples)
 
     @cached_property
     def gram_kernel(self) -> np.ndarray:

@@ -167,5 +167,5 @@ def _synthesise(
         return maps.image(filters, boundary).astype(maps.value.dtype)
     group = Group(name, slice(0, filters.shape[0]), slice(0, filters.shape[1]), filters)
     with on_device_of(maps.value):
-        operator = make_operator([group], shape, boundary, backend, maps.value.dtype)
+        operator = make_operator([group], shape, boundary, backend, maps.value.dtype, maps.shape[0])
         return forward(operator, backend, maps.dense())

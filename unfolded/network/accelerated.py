@@ -121,9 +121,7 @@ class Accelerated(nn.Module):
         common, *unique = (p if p is None else p.float() for p in (found.common, *found.unique))
         return Parts(found.image.float(), common, tuple(unique))
 
-    def _more(
-        self, x: Tensor, y: Tensor, sigma: float | Tensor | None
-    ) -> tuple[Tensor, ...]:
+    def _more(self, x: Tensor, y: Tensor, sigma: float | Tensor | None) -> tuple[Tensor, ...]:
         """What is given with checked images: the noise, or all thresholds for it."""
         level = self.net.check(x, y, sigma)
         if level is None:
