@@ -138,15 +138,10 @@ def train(
 
     Notes
     -----
-    from .callbacks import (
-        Average,
-        Best,
-        Caller,
-        Checkpoints,
-        Interrupted,
-        Recorder,
-        UnitBall,
-    )
+    Adam on the recipe's loss, usually the mean squared error. Ctrl-C ends the training after the
+    step: what was learned is returned, with `completed` False, and a checkpoint written, from
+    which a later run goes on; a second one ends it at once. However it ends, the network is left
+    on the CPU, in evaluation mode.
 
     On a CPU `unfolded.engines.cpu_training` serves: float32, and bf16-mixed on processors that
     multiply in bfloat16 (AMX, AVX-512 BF16), where a step takes less than half as long.
@@ -190,11 +185,15 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
         checkpoint = find_checkpoint(folder, resume=resume)
 
-<<<<<<< HEAD
-    from .callbacks import Best, Caller, Checkpoints, Interrupted, Recorder
-=======
-    from .callbacks import Average, Best, Caller, Checkpoints, Recorder, UnitBall
->>>>>>> in/networks
+    from .callbacks import (
+        Average,
+        Best,
+        Caller,
+        Checkpoints,
+        Interrupted,
+        Recorder,
+        UnitBall,
+    )
     from .lightning_module import Module
 
     module = Module(net, recipe)
