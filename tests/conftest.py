@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 
 import hypothesis
@@ -26,13 +27,26 @@ def pytest_configure():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@functools.cache
+def _no_cupy():
+    return cupy_or_reason()[1]
+
+
+@functools.cache
+def _no_torch():
+    try:
+        import torch
+    except ImportError:
+        return "PyTorch is not installed"
+    return "" if torch.cuda.is_available() else "PyTorch finds no CUDA device"
+
+
 def pytest_collection_modifyitems(items):
-    needing = [item for item in items if item.get_closest_marker("gpu")]
-    if not needing:
-        return
-    cupy, why = cupy_or_reason()
-    if cupy is None:
-        for item in needing:
+    """Skip what needs a GPU where the library that the test drives cannot use one."""
+    for item in items:
+        marker = item.get_closest_marker("gpu")
+        why = marker and {"cupy": _no_cupy, "torch": _no_torch}[(*marker.args, "cupy")[0]]()
+        if why:
             item.add_marker(pytest.mark.skip(reason=why))
 
 

@@ -21,6 +21,7 @@ from mcsc.tasks.protocol import MethodResult
 from mcsc.tasks.task import Task
 from mcsc.types import Device, Floats
 
+from .network.accelerated import Accelerated, accelerate
 from .network.cunet import CUNet
 from .network.devices import torch_device
 from .starts.opening import open_weights
@@ -58,7 +59,8 @@ class CUNetMethod:
 
     A network of one channel restores the bands of x one by one and fuses lumas (the colours are
     those of Mertens' exposure fusion); a grey guide, and grey sources, are repeated for one of
-    three. More than two sources are fused one after the other.
+    three. More than two sources are fused one after the other. With ``device="cuda"`` the network
+    runs as `unfolded.accelerate` makes it, in float32.
 
     Parameters
     ----------
@@ -72,6 +74,7 @@ class CUNetMethod:
 
     def __init__(self, net: CUNet, task: Task) -> None:
         self.net, self.task = net, task
+        self._accelerated: Accelerated | None = None
         own = () if task.kind == "fusion" else ("factor", "known_shape", "sigma")
         self.options = frozenset({"device", "tile", *own})
 
@@ -93,8 +96,7 @@ class CUNetMethod:
         RuntimeError
             ``device="cuda"`` and PyTorch finds none.
         """
-        if device != "auto":
-            self.net.to(torch_device(device))
+        net = self._on(device)
         if self.task.kind == "restoration":
             if factor != self.task.factor:
                 raise InvalidValueError(
@@ -102,17 +104,26 @@ class CUNetMethod:
                     "than its guide"
                 )
             return restored(
-                self.net, self.task, *images, known_shape=known_shape, sigma=sigma, tile=tile
+                net, self.task, *images, known_shape=known_shape, sigma=sigma, tile=tile
             )
-        found = fused(self.net, self.task, *images[:2], tile=tile)
+        found = fused(net, self.task, *images[:2], tile=tile)
         unique = list(found.unique)
         for image in images[2:]:
-            found = fused(self.net, self.task, found.image, image, tile=tile)
+            found = fused(net, self.task, found.image, image, tile=tile)
             unique.append(found.unique[1] if found.unique else None)
         return MethodResult(found.image, found.base, found.common, tuple(unique))
 
+    def _on(self, device: Device) -> CUNet | Accelerated:
+        """The network where it is to run: on a GPU its accelerated form, made at the first call."""
+        if device == "cuda":
+            torch_device(device)  # refuses before the network is copied
+            if self._accelerated is None:
+                self._accelerated = accelerate(self.net, device)
+            return self._accelerated
+        return self.net if device == "auto" else self.net.to(torch_device(device))
 
-def prepare_for_network(net: CUNet, task: Task, x: Floats, y: Floats) -> Prepared:
+
+def prepare_for_network(net: CUNet | Accelerated, task: Task, x: Floats, y: Floats) -> Prepared:
     """Make the network's signals of two images (C, H, W), as its metadata say.
 
     Weights without metadata, as the authors' are, take the images themselves.
@@ -124,7 +135,7 @@ def prepare_for_network(net: CUNet, task: Task, x: Floats, y: Floats) -> Prepare
 
 
 def restored(
-    net: CUNet,
+    net: CUNet | Accelerated,
     task: Task,
     x: Floats,
     y: Floats,
@@ -137,7 +148,7 @@ def restored(
 
     Parameters
     ----------
-    net : CUNet
+    net : CUNet or Accelerated
         In evaluation mode.
     task : Task
         What it is for.
@@ -162,7 +173,9 @@ def restored(
     return MethodResult(image.astype(x.dtype), (image - detail).astype(x.dtype), common, unique[:1])
 
 
-def fused(net: CUNet, task: Task, x: Floats, y: Floats, *, tile: int | None = None) -> MethodResult:
+def fused(
+    net: CUNet | Accelerated, task: Task, x: Floats, y: Floats, *, tile: int | None = None
+) -> MethodResult:
     """Fuse two sources (C, H, W) with a network; arguments as in `restored`."""
     made = prepare_for_network(net, task, x, y)
     detail, common, unique = _answer(net, made, 1.0, tile)
@@ -172,7 +185,7 @@ def fused(net: CUNet, task: Task, x: Floats, y: Floats, *, tile: int | None = No
     return MethodResult(image.astype(x.dtype), made.base.astype(x.dtype), common, unique)
 
 
-def _noise(net: CUNet, task: Task, sigma: float | None) -> tuple[float, float | None]:
+def _noise(net: CUNet | Accelerated, task: Task, sigma: float | None) -> tuple[float, float | None]:
     """What images are multiplied by, and the noise that a network is told, on its scale."""
     trained_for = net.metadata.get("sigma")
     if net.configuration.noise_aware:
@@ -184,13 +197,17 @@ def _noise(net: CUNet, task: Task, sigma: float | None) -> tuple[float, float | 
 
 
 def _answer(
-    net: CUNet, made: Prepared, scale: float, tile: int | None, level: float | None = None
+    net: CUNet | Accelerated,
+    made: Prepared,
+    scale: float,
+    tile: int | None,
+    level: float | None = None,
 ) -> tuple[Floats, Floats | None, tuple[Floats | None, ...]]:
     """What the network adds to the base, and its common and unique parts, all (C, H, W).
 
     Samples, as bands one by one are, go through it one at a time.
     """
-    weight = net.target_common.weight
+    weight = next(net.parameters())
     dtype = made.base.dtype
     samples: list[tuple[Tensor | None, ...]] = []
     with torch.inference_mode():

@@ -23,6 +23,40 @@ class Tile(NamedTuple):
         return array[self.samples, self.maps, self.rows, :]
 
 
+class Piece(NamedTuple):
+    """Maps of one group in a slab, and the channels that they act on."""
+
+    maps: slice
+    """Among the maps of the slab."""
+    channels: slice
+    """Among all channels."""
+    first: int
+    """Row of the first pair (map, channel) among the spectra."""
+
+    @property
+    def width(self) -> int:
+        """Number of channels."""
+        return int(self.channels.stop - self.channels.start)
+
+
+class Pairs(NamedTuple):
+    """Filters' spectra of every pair (map, channel) that interacts; map by map, then by channel."""
+
+    spectra: Array
+    """(pairs, H, W // 2 + 1), complex."""
+    pieces: tuple[Piece, ...]
+    """In the order of the maps."""
+    channels: int
+    """Number of all channels."""
+    table: Any = None
+    """The same for kernels of a GPU."""
+
+    @property
+    def n_maps(self) -> int:
+        """Number of maps."""
+        return int(self.pieces[-1].maps.stop)
+
+
 class Backend:
     """Transforms and pointwise kernels on the arrays of namespace `xp`."""
 
@@ -43,25 +77,62 @@ class Backend:
         return self.xp.fft.rfftn(array, axes=(-2, -1))
 
     def irfft2(self, spectrum: Array, shape: tuple[int, int]) -> Array:
-        """Inverse of `rfft2` for a result of `shape`."""
-        return self.xp.fft.irfftn(spectrum, s=shape, axes=(-2, -1))
+        """Inverse of `rfft2` for a result of `shape`, times its size; may overwrite `spectrum`.
 
-    def analyse_spectra(self, filters: Array, signal: Array) -> Array:
-        """``sum_c conj(F[k,c]) S[n,c]`` at every frequency: (K,C,.,.), (N,C,.,.) -> (N,K,.,.)."""
+        It is not divided by H W: who calls it has made the filters or matrices of the spectrum
+        smaller, once for all.
+        """
+        return self.xp.fft.irfftn(spectrum, s=shape, axes=(-2, -1), norm="forward")
+
+    def pairs(self, spectra: Array, pieces: tuple[Piece, ...], channels: int) -> Pairs:
+        """Return filters' spectra as the next two methods take them."""
+        return Pairs(spectra, pieces, channels)
+
+    def filters_of(self, pairs: Pairs, piece: Piece) -> Array:
+        """Return the spectra of a piece, (k, c, ., .)."""
+        maps = piece.maps.stop - piece.maps.start
+        rows = pairs.spectra[piece.first : piece.first + maps * piece.width, ...]
+        return self.xp.reshape(rows, (maps, piece.width, *rows.shape[1:]))
+
+    def analyse_spectra(self, pairs: Pairs, signal: Array) -> Array:
+        """``sum_c conj(F[k,c]) S[n,c]`` at every frequency, (N,C,.,.) -> (N,K,.,.)."""
         xp = self.xp
-        total = xp.conj(filters[None, :, 0, ...]) * signal[:, None, 0, ...]
-        for c in range(1, filters.shape[1]):
-            total += xp.conj(filters[None, :, c, ...]) * signal[:, None, c, ...]
-        return total
+        parts = []
+        for piece in pairs.pieces:
+            filters, s = self.filters_of(pairs, piece), signal[:, piece.channels, ...]
+            total = xp.conj(filters[None, :, 0, ...]) * s[:, None, 0, ...]
+            for c in range(1, piece.width):
+                total += xp.conj(filters[None, :, c, ...]) * s[:, None, c, ...]
+            parts.append(total)
+        return parts[0] if len(parts) == 1 else xp.concat(parts, axis=1)
 
-    def synthesise_spectra(self, filters: Array, maps: Array, out: Array) -> None:
-        """``out[n,c] += sum_k F[k,c] A[n,k]``: (K,C,.,.), (N,K,.,.) -> (N,C,.,.)."""
-        for c in range(filters.shape[1]):
-            out[:, c, ...] += self.xp.sum(filters[None, :, c, ...] * maps, axis=1)
+    def synthesise_spectra(self, pairs: Pairs, maps: Array, out: Array | None = None) -> Array:
+        """``out[n,c] += sum_k F[k,c] A[n,k]``, (N,K,.,.) -> (N,C,.,.); without `out` from zero."""
+        xp = self.xp
+        if out is None:
+            shape = (maps.shape[0], pairs.channels, *maps.shape[2:])
+            out = xp.zeros(shape, dtype=maps.dtype)
+        for piece in pairs.pieces:
+            filters, a = self.filters_of(pairs, piece), maps[:, piece.maps, ...]
+            for c in range(piece.width):
+                product = xp.sum(filters[None, :, c, ...] * a, axis=1)
+                out[:, piece.channels.start + c, ...] += product
+        return out
+
+    def apply_matrices(self, matrices: Array, spectrum: Array) -> Array:
+        """``sum_b M[a,b] S[n,b]`` at every frequency: (C,C,.,.), (N,C,.,.) -> (N,C,.,.)."""
+        rows = []
+        for a in range(spectrum.shape[1]):
+            row = matrices[a, 0, ...] * spectrum[:, 0, ...]
+            for b in range(1, spectrum.shape[1]):
+                row += matrices[a, b, ...] * spectrum[:, b, ...]
+            rows.append(row)
+        return self.xp.stack(rows, axis=1)
 
     # -------------------------------------------------------- pointwise kernels
+    # The codes that an update returns may lie on a larger grid, zero beyond the tile.
     def shrink(self, values: Array, threshold: Array) -> Array:
-        """Soft threshold ``sign(t) max(|t| - threshold, 0)``."""
+        """Soft threshold ``sign(t) max(|t| - threshold, 0)``; NaN stays NaN."""
         xp = self.xp
         zero = xp.zeros((), dtype=values.dtype)
         return xp.sign(values) * xp.maximum(xp.abs(values) - threshold, zero)
@@ -95,6 +166,17 @@ class Backend:
         new = self.shrink(point + step * g, self._per_map(thresholds, tile))
         previous[tile.samples, tile.maps, tile.rows, :] = new
         return new, self.xp.sum((point - new) * (new - old))
+
+    def momentum(self, uphill: Any, t: Any) -> tuple[Any, Any]:
+        """Nesterov's next ``t`` and ``beta``, begun anew where momentum pointed uphill.
+
+        Both are 0-d arrays, so that on a GPU no step waits for the test.
+        """
+        xp = self.xp
+        new = (1.0 + xp.sqrt(1.0 + 4.0 * t * t)) / 2.0
+        restart = xp.asarray(uphill > 0)
+        one, zero = xp.ones_like(new), xp.zeros_like(new)
+        return xp.where(restart, one, new), xp.where(restart, zero, (t - 1.0) / new)
 
     def admm_update(
         self,
@@ -145,7 +227,83 @@ class Backend:
         v[tile.samples, tile.maps, tile.rows, :] = y + u
         return y - u
 
+    def shrink_maps(self, v: Array, thresholds: Array, shape: tuple[int, int]) -> Array:
+        """Return ``S(v)`` with a threshold a map, cropped to `shape`."""
+        h, w = shape
+        out = self.xp.asarray(v[..., :h, :w], copy=True)
+        for k in range(out.shape[1]):  # map by map: no temporary of the size of all
+            out[:, k, ...] = self.shrink(out[:, k, ...], thresholds[k])
+        return out
+
+    def unshrink_maps(self, v: Array, thresholds: Array) -> None:
+        """``v <- v + threshold sign(v)``, so that ``S(v)`` is what v was."""
+        for k in range(v.shape[1]):
+            v[:, k, ...] += self.xp.sign(v[:, k, ...]) * thresholds[k]
+
+    # ------------------------------------------------------------------- images
+    def weighted_residual(
+        self,
+        signal: Array,
+        image: Array,
+        weights: Array | None,
+        previous: Array | None = None,
+        beta: Any = None,
+    ) -> Array:
+        """``w^2 (signal - p)`` with ``p = image + beta (image - previous)``, or ``p = image``.
+
+        Its adjoint image is minus the gradient of the data term at p.
+        """
+        if previous is not None:
+            image = image + beta * (image - previous)
+        residual = signal - image
+        return residual if weights is None else weights * weights * residual
+
+    # ------------------------------------------------------- conjugate gradients
+    # Pieces of the method for ``A = rho I + W F W`` with a preconditioner P, on images (N, C, H, W)
+    # of one shape. Sums are taken over everything and stay where they are computed.
+    def cg_weighted(self, w: Array, x: Array) -> Array:
+        """``w x``."""
+        return w * x
+
+    def cg_residual(
+        self, signal: Array, image: Array, w: Array, x: Array, filtered: Array, rho: float
+    ) -> Array:
+        """``r = w (signal - image) - A x`` with ``filtered = F w x``."""
+        return w * (signal - image - filtered) - rho * x
+
+    def cg_matrix(self, p: Array, w: Array, filtered: Array, rho: float) -> tuple[Array, Any]:
+        """``q = A p`` with ``filtered = F w p``, and ``<p, q>``."""
+        q = rho * p + w * filtered
+        return q, self.xp.sum(p * q)
+
+    def cg_advance(self, x: Array, r: Array, p: Array, q: Array, rz: Any, pq: Any) -> None:
+        """``x <- x + a p``, ``r <- r - a q`` with ``a = <r, z> / <p, q>``."""
+        a = rz / self.xp.maximum(pq, self._tiny(p))
+        x += a * p
+        r -= a * q
+
+    def cg_precondition(self, w: Array, r: Array, filtered: Array) -> tuple[Array, Any]:
+        """``z = filtered = P r`` where w > 0, else 0, and ``<r, z>``."""
+        z = self.xp.where(w > 0, filtered, self.xp.zeros_like(filtered))
+        return z, self.xp.sum(r * z)
+
+    def cg_direction(
+        self, z: Array, w: Array, rz: Any, last: tuple[Array, Any] | None = None
+    ) -> tuple[Array, Array]:
+        """``p = z + <r, z> / <r', z'> p'`` after the last p' and its product, or z; and ``w p``."""
+        if last is not None:
+            p, before = last
+            z = z + (rz / self.xp.maximum(before, self._tiny(p))) * p
+        return z, w * z
+
+    def _tiny(self, like: Array) -> Array:
+        return self.xp.asarray(1e-30, dtype=like.dtype)
+
     # ------------------------------------------------------------------- device
+    def to_floats(self, sums: tuple[Any, ...]) -> tuple[float, ...]:
+        """Return the sums of `admm_update` as numbers; on a GPU this waits for them."""
+        return tuple(float(s) for s in sums)
+
     def available_memory(self) -> int | None:
         """Bytes that can still be allocated, None if unknown."""
         return None

@@ -1,175 +1,469 @@
 // The fused kernels of the CuPy backend; each computes what the Backend method of the same name says.
 //
-// Codes x are whole and contiguous, (N, K, H, W); a launch works on maps k0 .. k0+k of all samples.
-// g has the shape (N, k, H, W) and its own strides, since it may be cropped from a padded grid.
-// Blocks walk over rows, threads over columns. Sums are left as one partial sum a block, which the
-// caller adds up in a fixed order: atomics would make results differ from run to run.
+// Codes x are whole and contiguous, (N, K, H, W); a launch works on the maps k0 .. k0+k of all
+// samples. What lies on the Fourier operator's grid, g, is (N, k, H', W') with H' >= H, W' >= W:
+// kernels write zeros beyond the image, so that g can be transformed as it is.
+// A block of 256 threads works on some rows of one map. All sizes come by value, in 32 bits; only
+// where an array begins is computed in 64. V numbers move at a time, where widths allow it.
+// Sums are left as one partial sum a block, which the kernel that needs them adds up in a fixed
+// order: atomics would make results differ from run to run.
 
 struct Layout {
-    long long samples, maps, height, width;  // N, k, H, W of the launch
-    long long all_maps, first_map;           // K and k0 in x
-    long long g_sample, g_map, g_row;        // strides of g in elements
+    int maps, height, width;       // k, H, W
+    int all_maps, first_map;       // K, k0
+    int grid_height, grid_width;   // H', W'
+    int rows, strips;              // rows of a block, blocks of a map
 };
 
-__device__ inline Layout unpack(const long long* p) {
-    return Layout{p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8]};
-}
+template <typename T, int V>
+struct alignas(V * sizeof(T)) Pack {
+    T v[V];
+};
 
 template <typename T>
-__device__ inline T shrink(T v, T t) {
-    T high = v - t, low = v + t;
-    return (high > T(0) ? high : T(0)) + (low < T(0) ? low : T(0));
+struct alignas(2 * sizeof(T)) Complex {
+    T re, im;
+};
+
+// NaN stays NaN.
+template <typename T>
+__device__ inline T soft(T v, T t) {
+    return v > t ? v - t : v < -t ? v + t : v == v ? T(0) : v;
 }
 
-// Offsets of a row in x and g, and its map among all maps.
-__device__ inline void locate(const Layout& l, long long row, long long& x, long long& g,
-                              long long& map, long long& i) {
-    i = row % l.height;
-    long long nk = row / l.height;
-    long long k = nk % l.maps, n = nk / l.maps;
-    map = l.first_map + k;
-    x = ((n * l.all_maps + map) * l.height + i) * l.width;
-    g = n * l.g_sample + k * l.g_map + i * l.g_row;
+// Where this block works.
+struct Strip {
+    long long x, g;   // offsets of the map in x and in g
+    int map;          // among all maps
+    int first, last;  // rows
+};
+
+__device__ inline Strip locate(const Layout& l) {
+    int strip = blockIdx.x % l.strips, nk = blockIdx.x / l.strips;
+    int k = nk % l.maps, n = nk / l.maps;
+    Strip s;
+    s.map = l.first_map + k;
+    s.x = ((long long)n * l.all_maps + s.map) * l.height * l.width;
+    s.g = (long long)nk * l.grid_height * l.grid_width;
+    s.first = strip * l.rows;
+    s.last = min(s.first + l.rows, l.grid_height);
+    return s;
 }
 
-// Sum over a block of at most 1024 threads; the result is valid in thread 0.
-__device__ inline double block_sum(double value) {
-    __shared__ double partial[32];
+// Calls f(place in x, place in g, row, column) for every V numbers of the image, and sets g to zero
+// beyond it, if it is given.
+template <typename T, int V, typename F>
+__device__ inline void each(const Layout& l, const Strip& s, T* g, F f) {
+    for (int i = s.first + threadIdx.y; i < s.last; i += blockDim.y) {
+        long long x = s.x + (long long)i * l.width, row = s.g + (long long)i * l.grid_width;
+        for (int j = V * threadIdx.x; j < l.grid_width; j += V * blockDim.x) {
+            if (i < l.height && j < l.width)
+                f(x + j, row + j, i, j);
+            else if (g)
+                *(Pack<T, V>*)(g + row + j) = Pack<T, V>{};
+        }
+    }
+}
+
+template <typename T, int V>
+__device__ inline Pack<T, V> load(const T* p) {
+    return *(const Pack<T, V>*)p;
+}
+
+template <typename T, int V>
+__device__ inline void store(T* p, const Pack<T, V>& value) {
+    *(Pack<T, V>*)p = value;
+}
+
+__device__ inline int thread() { return threadIdx.y * blockDim.x + threadIdx.x; }
+
+struct Add {
+    __device__ double operator()(double a, double b) const { return a + b; }
+};
+
+// NaN stays NaN.
+struct Larger {
+    __device__ double operator()(double a, double b) const { return b <= a || a != a ? a : b; }
+};
+
+// Over a block of 256 threads; every thread gets the result.
+template <typename F>
+__device__ inline double over_block(double value, F f) {
+    __shared__ double partial[8];
     for (int offset = 16; offset > 0; offset >>= 1)
-        value += __shfl_down_sync(0xffffffffu, value, offset);
-    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-    __syncthreads();  // the last sum may still be read
-    if (lane == 0) partial[warp] = value;
+        value = f(value, __shfl_down_sync(0xffffffffu, value, offset));
+    __syncthreads();  // the last result may still be read
+    if (thread() % 32 == 0) partial[thread() / 32] = value;
     __syncthreads();
-    int warps = (blockDim.x + 31) >> 5;
-    value = threadIdx.x < warps ? partial[threadIdx.x] : 0.0;
-    if (warp == 0)
-        for (int offset = 16; offset > 0; offset >>= 1)
-            value += __shfl_down_sync(0xffffffffu, value, offset);
+    value = partial[0];
+    for (int warp = 1; warp < 8; ++warp) value = f(value, partial[warp]);
     return value;
 }
 
-template <typename T>
-__global__ void ista_update(T* x, T* g, const long long* layout, T step, const T* thresholds) {
-    Layout l = unpack(layout);
-    long long rows = l.samples * l.maps * l.height, xo, go, map, i;
-    for (long long row = blockIdx.x; row < rows; row += gridDim.x) {
-        locate(l, row, xo, go, map, i);
-        T t = thresholds[map];
-        for (long long j = threadIdx.x; j < l.width; j += blockDim.x) {
-            T value = shrink(x[xo + j] + step * g[go + j], t);
-            x[xo + j] = value;
-            g[go + j] = value;
-        }
-    }
+// The sum of so many partial sums, the same in every block.
+__device__ inline double total(const double* sums, int count) {
+    double value = 0;
+    for (int i = thread(); i < count; i += 256) value += sums[i];
+    return over_block(value, Add());
 }
 
-template <typename T>
-__global__ void fista_update(const T* x, T* previous, T* g, const long long* layout, T step,
-                             const T* thresholds, const T* beta_pointer, double* sums) {
-    Layout l = unpack(layout);
-    T beta = *beta_pointer;  // stays on the device: the host never waits for the restart test
-    long long rows = l.samples * l.maps * l.height, xo, go, map, i;
-    double uphill = 0.0;
-    for (long long row = blockIdx.x; row < rows; row += gridDim.x) {
-        locate(l, row, xo, go, map, i);
-        T t = thresholds[map];
-        for (long long j = threadIdx.x; j < l.width; j += blockDim.x) {
-            T old = x[xo + j];
-            T point = old + beta * (old - previous[xo + j]);
-            T value = shrink(point + step * g[go + j], t);
-            uphill += double((point - value) * (value - old));
-            previous[xo + j] = value;
-            g[go + j] = value;
-        }
-    }
-    uphill = block_sum(uphill);
-    if (threadIdx.x == 0) sums[blockIdx.x] = uphill;
+// ---------------------------------------------------------------------------------- maps
+template <typename T, int V = 1>
+__global__ void __launch_bounds__(256, 8)
+ista_update(T* x, T* g, Layout l, T step, const T* thresholds) {
+    Strip s = locate(l);
+    T t = thresholds[s.map];
+    each<T, V>(l, s, g, [&](long long at, long long there, int, int) {
+        Pack<T, V> a = load<T, V>(x + at), b = load<T, V>(g + there);
+        for (int q = 0; q < V; ++q) a.v[q] = soft(a.v[q] + step * b.v[q], t);
+        store<T, V>(x + at, a);
+        store<T, V>(g + there, a);
+    });
 }
 
-// penalty may be null; sums may be null, else 5 numbers a block.
-template <typename T>
-__global__ void admm_update(T* v, T* g, const long long* layout, const T* thresholds,
-                            const T* penalty, T alpha, double* sums) {
-    Layout l = unpack(layout);
-    long long rows = l.samples * l.maps * l.height, xo, go, map, i;
-    double s[5] = {0, 0, 0, 0, 0};
-    for (long long row = blockIdx.x; row < rows; row += gridDim.x) {
-        locate(l, row, xo, go, map, i);
-        T t = thresholds[map];
-        for (long long j = threadIdx.x; j < l.width; j += blockDim.x) {
-            T tj = penalty ? t * penalty[i * l.width + j] : t;
-            T old = v[xo + j], correction = g[go + j];
-            T y = shrink(old, tj), u = old - y;
-            T a = y - u + correction;
+template <typename T, int V = 1>
+__global__ void __launch_bounds__(256, 8)
+fista_update(const T* x, T* previous, T* g, Layout l, T step, const T* thresholds,
+             const T* beta_pointer, double* sums) {
+    Strip s = locate(l);
+    T t = thresholds[s.map], beta = *beta_pointer;
+    double uphill = 0;
+    each<T, V>(l, s, g, [&](long long at, long long there, int, int) {
+        Pack<T, V> a = load<T, V>(x + at), b = load<T, V>(previous + at), c = load<T, V>(g + there);
+        for (int q = 0; q < V; ++q) {
+            T point = a.v[q] + beta * (a.v[q] - b.v[q]);
+            T value = soft(point + step * c.v[q], t);
+            uphill += double((point - value) * (value - a.v[q]));
+            b.v[q] = value;
+        }
+        store<T, V>(previous + at, b);
+        store<T, V>(g + there, b);
+    });
+    uphill = over_block(uphill, Add());
+    if (thread() == 0) sums[blockIdx.x] = uphill;
+}
+
+// Without SUMS `sums` is not looked at, else it gets five numbers a block; penalty may be null.
+template <typename T, int V = 1, bool SUMS = false>
+__global__ void __launch_bounds__(256, SUMS ? 4 : 8)
+admm_update(T* v, T* g, Layout l, const T* thresholds, const T* penalty, T alpha, double* sums) {
+    Strip s = locate(l);
+    T t = thresholds[s.map];
+    double s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0;
+    each<T, V>(l, s, g, [&](long long at, long long there, int i, int j) {
+        Pack<T, V> a = load<T, V>(v + at), b = load<T, V>(g + there), w;
+        if (penalty) w = load<T, V>(penalty + (long long)i * l.width + j);
+        for (int q = 0; q < V; ++q) {
+            T tq = penalty ? t * w.v[q] : t, correction = b.v[q];
+            T y = soft(a.v[q], tq), u = a.v[q] - y;
             T value = y + (T(1) - alpha) * u + alpha * correction;
-            T y_new = shrink(value, tj), u_new = value - y_new;
-            v[xo + j] = value;
-            g[go + j] = y_new - u_new;
-            if (sums) {
-                s[0] += double((a - y_new) * (a - y_new));
-                s[1] += double((y_new - y) * (y_new - y));
-                s[2] += double(a * a);
-                s[3] += double(y_new * y_new);
-                s[4] += double(u_new * u_new);
+            T y_new = soft(value, tq), u_new = value - y_new;
+            a.v[q] = value;
+            b.v[q] = y_new - u_new;
+            if (SUMS) {
+                T free = y - u + correction;
+                s0 += double((free - y_new) * (free - y_new));
+                s1 += double((y_new - y) * (y_new - y));
+                s2 += double(free * free);
+                s3 += double(y_new * y_new);
+                s4 += double(u_new * u_new);
             }
         }
-    }
-    if (!sums) return;
+        store<T, V>(v + at, a);
+        store<T, V>(g + there, b);
+    });
+    if (!SUMS) return;
+    double all[5] = {s0, s1, s2, s3, s4};
     for (int q = 0; q < 5; ++q) {
-        double total = block_sum(s[q]);
-        if (threadIdx.x == 0) sums[5 * blockIdx.x + q] = total;
+        double sum = over_block(all[q], Add());
+        if (thread() == 0) sums[5 * blockIdx.x + q] = sum;
     }
 }
 
-// Complex numbers as pairs of T. out[n,k,f] = sum_c conj(F[k,c,f]) S[n,c,f];
-// size = {N, K, C, F, stride of a sample of S in complex numbers}.
+// z gets y - u.
 template <typename T>
-__global__ void analyse_spectra(const T* filters, const T* signal, T* out, const long long* size) {
-    long long maps = size[1], channels = size[2], bins = size[3], sample = size[4];
-    long long total = size[0] * maps * bins;
-    for (long long q = blockIdx.x * (long long)blockDim.x + threadIdx.x; q < total;
-         q += (long long)gridDim.x * blockDim.x) {
-        long long f = q % bins, nk = q / bins, k = nk % maps, n = nk / maps;
-        T re = 0, im = 0;
-        for (long long c = 0; c < channels; ++c) {
-            const T* a = filters + 2 * ((k * channels + c) * bins + f);
-            const T* b = signal + 2 * (n * sample + c * bins + f);
-            re += a[0] * b[0] + a[1] * b[1];
-            im += a[0] * b[1] - a[1] * b[0];
+__global__ void admm_rescale(T* v, T* z, Layout l, const T* thresholds, const T* penalty, T ratio) {
+    Strip s = locate(l);
+    T t = thresholds[s.map];
+    each<T, 1>(l, s, z, [&](long long at, long long there, int i, int j) {
+        T tj = penalty ? t * penalty[(long long)i * l.width + j] : t;
+        T y = soft(v[at], tj), u = ratio * (v[at] - y);
+        v[at] = y + u;
+        z[there] = y - u;
+    });
+}
+
+// out gets S(v) on the image; v lies on the grid here.
+template <typename T>
+__global__ void shrink_maps(const T* v, T* out, Layout l, const T* thresholds) {
+    Strip s = locate(l);
+    T t = thresholds[s.map];
+    each<T, 1>(l, s, nullptr, [&](long long at, long long there, int, int) {
+        out[at] = soft(v[there], t);
+    });
+}
+
+template <typename T>
+__global__ void unshrink_maps(T* v, Layout l, const T* thresholds) {
+    Strip s = locate(l);
+    T t = thresholds[s.map];
+    each<T, 1>(l, s, nullptr, [&](long long at, long long, int, int) {
+        T value = v[at];
+        v[at] = value > T(0) ? value + t : value < T(0) ? value - t : value;
+    });
+}
+
+// The maps in double precision, for the certificate, and their weighted norm.
+template <typename T>
+__global__ void widened(const T* x, double* g, Layout l, const double* lam, double* sums) {
+    Strip s = locate(l);
+    double norm = 0;
+    each<double, 1>(l, s, g, [&](long long at, long long there, int, int) {
+        double value = x[at];
+        g[there] = value;
+        norm += fabs(value);
+    });
+    norm = over_block(norm, Add());
+    if (thread() == 0) sums[blockIdx.x] = lam[s.map] * norm;
+}
+
+// Largest |g| / scale of each block.
+template <typename T>
+__global__ void largest_ratio(const T* g, Layout l, const T* scale, double* found) {
+    Strip s = locate(l);
+    double most = 0;
+    Larger larger;
+    each<T, 1>(l, s, nullptr, [&](long long, long long there, int, int) {
+        most = larger(most, fabs(double(g[there])));
+    });
+    most = over_block(most, larger);
+    if (thread() == 0) found[blockIdx.x] = most / double(scale[s.map]);
+}
+
+// ---------------------------------------------------------------------------------- spectra
+// table has three numbers for every map: its first row of filters, its first channel, how many.
+// out[n,k,f] = sum_c conj(F[k,c,f]) S[n,c,f]; a block has one map and 1024 frequencies.
+template <typename T>
+__global__ void __launch_bounds__(256, 8)
+analyse_spectra(const T* filters, const T* signal, T* out, const int* table, int samples, int maps,
+                int channels, int bins, int chunks) {
+    int k = blockIdx.x / chunks, chunk = blockIdx.x % chunks;
+    int row = table[3 * k], first = table[3 * k + 1], count = table[3 * k + 2];
+    const Complex<T>* bank = (const Complex<T>*)filters + (long long)row * bins;
+    for (int n = 0; n < samples; ++n) {
+        const Complex<T>* s =
+            (const Complex<T>*)signal + ((long long)n * channels + first) * bins;
+        Complex<T>* target = (Complex<T>*)out + ((long long)n * maps + k) * bins;
+        int last = min(chunk * 1024 + 1024, bins);
+        for (int f = chunk * 1024 + threadIdx.x; f < last; f += 256) {
+            Complex<T> sum{0, 0};
+            for (int c = 0; c < count; ++c) {
+                Complex<T> a = bank[(long long)c * bins + f], b = s[(long long)c * bins + f];
+                sum.re += a.re * b.re + a.im * b.im;
+                sum.im += a.re * b.im - a.im * b.re;
+            }
+            target[f] = sum;
         }
-        out[2 * q] = re;
-        out[2 * q + 1] = im;
     }
 }
 
-// out[n,c,f] += sum_k F[k,c,f] A[n,k,f]. Blocks of 32 frequencies by 8 lanes that share the maps.
-// size = {N, K, C, F, stride of a sample of out in complex numbers}; blockIdx.y is n * C + c.
-template <typename T>
-__global__ void synthesise_spectra(const T* filters, const T* maps_spectra, T* out,
-                                   const long long* size) {
+// out[n,c,f] (+)= sum_k F[k,c,f] A[n,k,f] for C channels, from blockIdx.y * C on, so that maps are
+// read once. Blocks of 32 frequencies by 8 lanes, which share the maps.
+template <typename T, int C = 1>
+__global__ void __launch_bounds__(256)
+synthesise_spectra(const T* filters, const T* maps_spectra, T* out, const int* table, int maps,
+                   int channels, int bins, int chunks, int more) {
     __shared__ double re_part[8][33], im_part[8][33];
-    long long maps = size[1], channels = size[2], bins = size[3], sample = size[4];
-    long long f = blockIdx.x * 32LL + threadIdx.x;
-    long long n = blockIdx.y / channels, c = blockIdx.y % channels;
-    double re = 0, im = 0;
+    int n = blockIdx.x / chunks, f = blockIdx.x % chunks * 32 + threadIdx.x;
+    int lowest = blockIdx.y * C;
+    double re[C] = {}, im[C] = {};
     if (f < bins)
-        for (long long k = threadIdx.y; k < maps; k += 8) {
-            const T* a = filters + 2 * ((k * channels + c) * bins + f);
-            const T* b = maps_spectra + 2 * ((n * maps + k) * bins + f);
-            re += double(a[0] * b[0] - a[1] * b[1]);
-            im += double(a[0] * b[1] + a[1] * b[0]);
+        for (int k = threadIdx.y; k < maps; k += 8) {
+            Complex<T> b =
+                ((const Complex<T>*)maps_spectra)[((long long)n * maps + k) * bins + f];
+            int row = table[3 * k], first = table[3 * k + 1], count = table[3 * k + 2];
+#pragma unroll
+            for (int c = 0; c < C; ++c) {
+                int place = lowest + c - first;
+                if (place >= 0 && place < count) {
+                    Complex<T> a =
+                        ((const Complex<T>*)filters)[(long long)(row + place) * bins + f];
+                    re[c] += double(a.re * b.re - a.im * b.im);
+                    im[c] += double(a.re * b.im + a.im * b.re);
+                }
+            }
         }
-    re_part[threadIdx.y][threadIdx.x] = re;
-    im_part[threadIdx.y][threadIdx.x] = im;
-    __syncthreads();
-    if (threadIdx.y == 0 && f < bins) {
-        for (int lane = 1; lane < 8; ++lane) {
-            re += re_part[lane][threadIdx.x];
-            im += im_part[lane][threadIdx.x];
+#pragma unroll
+    for (int c = 0; c < C; ++c) {
+        __syncthreads();  // the last sums may still be read
+        re_part[threadIdx.y][threadIdx.x] = re[c];
+        im_part[threadIdx.y][threadIdx.x] = im[c];
+        __syncthreads();
+        if (threadIdx.y == 0 && f < bins && lowest + c < channels) {
+            double r = re[c], i = im[c];
+            for (int lane = 1; lane < 8; ++lane) {
+                r += re_part[lane][threadIdx.x];
+                i += im_part[lane][threadIdx.x];
+            }
+            Complex<T>* target =
+                (Complex<T>*)out + ((long long)n * channels + lowest + c) * bins + f;
+            if (more) {
+                r += target->re;
+                i += target->im;
+            }
+            *target = Complex<T>{T(r), T(i)};
         }
-        T* target = out + 2 * (n * sample + c * bins + f);
-        target[0] += T(re);
-        target[1] += T(im);
+    }
+}
+
+// out[n,a,f] = sum_b M[a,b,f] S[n,b,f]; blockIdx.y is n * channels + a.
+template <typename T>
+__global__ void apply_matrices(const T* matrices, const T* spectrum, T* out, int channels,
+                               int bins) {
+    int f = blockIdx.x * 256 + threadIdx.x;
+    if (f >= bins) return;
+    int a = blockIdx.y % channels, n = blockIdx.y / channels;
+    Complex<T> sum{0, 0};
+    for (int b = 0; b < channels; ++b) {
+        Complex<T> m = ((const Complex<T>*)matrices)[((long long)a * channels + b) * bins + f];
+        Complex<T> s = ((const Complex<T>*)spectrum)[((long long)n * channels + b) * bins + f];
+        sum.re += m.re * s.re - m.im * s.im;
+        sum.im += m.re * s.im + m.im * s.re;
+    }
+    ((Complex<T>*)out)[(long long)blockIdx.y * bins + f] = sum;
+}
+
+// ---------------------------------------------------------------------------------- images
+// A block has one row of one plane; planes of `image` and `previous` are (H', W'), of the others
+// (H, W). out = w^2 (signal - image - beta (image - previous)); weights and previous may be null.
+template <typename T>
+__global__ void weighted_residual(const T* signal, const T* image, const T* previous, const T* beta,
+                                  const T* weights, T* out, int height, int width, int grid_height,
+                                  int grid_width) {
+    int i = blockIdx.x % height, plane = blockIdx.x / height;
+    long long here = ((long long)plane * height + i) * width;
+    long long there = ((long long)plane * grid_height + i) * grid_width;
+    for (int j = threadIdx.x; j < width; j += blockDim.x) {
+        T value = image[there + j];
+        if (previous) value += *beta * (value - previous[there + j]);
+        value = signal[here + j] - value;
+        if (weights) value *= weights[here + j] * weights[here + j];
+        out[here + j] = value;
+    }
+}
+
+// Planes (H, W) with zeros around, (H', W'); a block has one row of the result.
+template <typename T>
+__global__ void padded(const T* image, T* out, int height, int width, int grid_height,
+                       int grid_width, int row, int plane_stride) {
+    int i = blockIdx.x % grid_height, plane = blockIdx.x / grid_height;
+    long long here = (long long)plane * plane_stride + (long long)i * row;
+    long long there = (long long)blockIdx.x * grid_width;
+    for (int j = threadIdx.x; j < grid_width; j += blockDim.x)
+        out[there + j] = i < height && j < width ? image[here + j] : T(0);
+}
+
+// What a certificate needs of images, double: w r with r = w (signal - image), and for each block
+// |r|^2 and <w signal, r>. The blocks of a sample are next to one another; weights may be null.
+template <typename T>
+__global__ void residual_sums(const T* signal, const T* image, const T* weights, T* out,
+                              double* sums, int planes, int height, int width, int grid_height,
+                              int grid_width, int blocks) {
+    int sample = blockIdx.x / blocks, block = blockIdx.x % blocks;
+    double energy = 0, cross = 0;
+    for (int row = block; row < planes * height; row += blocks) {
+        long long p = (long long)sample * planes + row / height;
+        int i = row % height;
+        long long here = (p * height + i) * width, there = (p * grid_height + i) * grid_width;
+        for (int j = threadIdx.x; j < width; j += blockDim.x) {
+            T w = weights ? weights[here + j] : T(1);
+            T r = w * (signal[here + j] - image[there + j]);
+            out[here + j] = w * r;
+            energy += double(r * r);
+            cross += double(w * signal[here + j] * r);
+        }
+    }
+    energy = over_block(energy, Add());
+    cross = over_block(cross, Add());
+    if (thread() == 0) {
+        sums[2 * blockIdx.x] = energy;
+        sums[2 * blockIdx.x + 1] = cross;
+    }
+}
+
+// ---------------------------------------------------------------------------------- momentum
+// From the partial sums of <p - new, new - x> the restart, t and beta of the next iteration.
+template <typename T>
+__global__ void momentum(const double* sums, int count, const T* t, T* t_new, T* beta) {
+    double uphill = total(sums, count);
+    if (thread()) return;
+    T now = *t, next = (T(1) + sqrt(T(1) + T(4) * now * now)) / T(2);
+    *beta = uphill > 0 ? T(0) : (now - T(1)) / next;
+    *t_new = uphill > 0 ? T(1) : next;
+}
+
+// ------------------------------------------------------------------- conjugate gradients of ADMM
+// All images are on ADMM's grid, contiguous; `size` numbers each.
+template <typename T>
+__global__ void multiply(const T* a, const T* b, T* out, long long size) {
+    for (long long i = blockIdx.x * 256 + threadIdx.x; i < size; i += gridDim.x * 256)
+        out[i] = a[i] * b[i];
+}
+
+// r = w (signal - image) - (rho x + w filtered)
+template <typename T>
+__global__ void cg_start(const T* signal, const T* image, const T* w, const T* x,
+                         const T* filtered, T* r, T rho, long long size) {
+    for (long long i = blockIdx.x * 256 + threadIdx.x; i < size; i += gridDim.x * 256)
+        r[i] = w[i] * (signal[i] - image[i] - filtered[i]) - rho * x[i];
+}
+
+// filtered becomes q = rho p + w filtered; partial sums of <p, q>
+template <typename T>
+__global__ void cg_matrix(const T* p, const T* w, T* filtered, T rho, double* sums,
+                          long long size) {
+    double sum = 0;
+    for (long long i = blockIdx.x * 256 + threadIdx.x; i < size; i += gridDim.x * 256) {
+        T value = rho * p[i] + w[i] * filtered[i];
+        filtered[i] = value;
+        sum += double(p[i] * value);
+    }
+    sum = over_block(sum, Add());
+    if (thread() == 0) sums[blockIdx.x] = sum;
+}
+
+// x += a p, r -= a q with a = <r, z> / <p, q>
+template <typename T>
+__global__ void cg_advance(T* x, T* r, const T* p, const T* q, const double* rz, const double* pq,
+                           int count, long long size) {
+    T a = T(total(rz, count) / fmax(total(pq, count), 1e-30));
+    for (long long i = blockIdx.x * 256 + threadIdx.x; i < size; i += gridDim.x * 256) {
+        x[i] += a * p[i];
+        r[i] -= a * q[i];
+    }
+}
+
+// z = filtered where w > 0, else 0, in place; partial sums of <r, z>
+template <typename T>
+__global__ void cg_precondition(const T* w, const T* r, T* z, double* sums, long long size) {
+    double sum = 0;
+    for (long long i = blockIdx.x * 256 + threadIdx.x; i < size; i += gridDim.x * 256) {
+        T value = w[i] > T(0) ? z[i] : T(0);
+        z[i] = value;
+        sum += double(r[i] * value);
+    }
+    sum = over_block(sum, Add());
+    if (thread() == 0) sums[blockIdx.x] = sum;
+}
+
+// p = z + (new / old) p and w p; `old` null: p = z
+template <typename T>
+__global__ void cg_direction(T* p, T* weighted, const T* z, const T* w, const double* old_rz,
+                             const double* new_rz, int count, long long size) {
+    T b = old_rz ? T(total(new_rz, count) / fmax(total(old_rz, count), 1e-30)) : T(0);
+    for (long long i = blockIdx.x * 256 + threadIdx.x; i < size; i += gridDim.x * 256) {
+        T value = old_rz ? z[i] + b * p[i] : z[i];
+        p[i] = value;
+        weighted[i] = w[i] * value;
     }
 }

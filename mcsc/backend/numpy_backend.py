@@ -10,7 +10,7 @@ import scipy.fft
 
 from ..types import Array
 from . import cpu_kernels as kernels
-from .base import Backend, Tile
+from .base import Backend, Pairs, Tile
 from .limits import available_memory
 from .threads import get_num_threads
 
@@ -41,14 +41,21 @@ class NumpyBackend(Backend):
         return scipy.fft.rfft2(array, s=shape, workers=_workers(array))
 
     def irfft2(self, spectrum: Array, shape: tuple[int, int]) -> Array:
-        """Inverse of `rfft2` for a result of `shape`."""
-        return scipy.fft.irfft2(spectrum, s=shape, workers=_workers(spectrum))
+        """See `Backend.irfft2`."""
+        workers = _workers(spectrum)
+        return scipy.fft.irfft2(spectrum, s=shape, norm="forward", workers=workers)
 
-    def synthesise_spectra(self, filters: Array, maps: Array, out: Array) -> None:
-        """``out[n,c] += sum_k F[k,c] A[n,k]``, without a temporary of the maps' size."""
-        for n in range(maps.shape[0]):
-            for c in range(filters.shape[1]):
-                out[n, c] += np.einsum("khw,khw->hw", filters[:, c], maps[n])
+    def synthesise_spectra(self, pairs: Pairs, maps: Array, out: Array | None = None) -> Array:
+        """See `Backend.synthesise_spectra`; without a temporary of the maps' size."""
+        if out is None:
+            out = np.zeros((maps.shape[0], pairs.channels, *maps.shape[2:]), dtype=maps.dtype)
+        for piece in pairs.pieces:
+            filters = self.filters_of(pairs, piece)
+            for n in range(maps.shape[0]):
+                for c in range(piece.width):
+                    product = np.einsum("khw,khw->hw", filters[:, c], maps[n, piece.maps])
+                    out[n, piece.channels.start + c] += product
+        return out
 
     def ista_update(self, x: Array, g: Array, tile: Tile, step: Any, thresholds: Array) -> Array:
         """See `Backend.ista_update`; overwrites and returns `g`."""

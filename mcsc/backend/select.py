@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -12,9 +13,8 @@ from ..types import Array
 from .arrays import namespace
 from .base import Backend
 
-_EXTRA = (
-    "install CuPy for your CUDA version: pip install 'mcsc[cuda12]' or pip install 'mcsc[cuda13]'"
-)
+_PIP = "pip install 'mcsc[cuda12]' or pip install 'mcsc[cuda13]'"
+_EXTRA = f"install CuPy for your CUDA version: {_PIP}"
 
 
 def backend_for(array: Array) -> Backend:
@@ -54,7 +54,11 @@ def _cupy() -> Backend:
 
 
 def cupy_or_reason() -> tuple[Any, str]:
-    """Return (cupy, "") if a CUDA device can be used, else (None, why not)."""
+    """Return (cupy, "") if a CUDA device can be used, else (None, why not).
+
+    CuPy's wheel alone finds a device, and then lacks NVIDIA's compiler, cuFFT or CUDA's headers,
+    which it loads at the first use: so all of them are tried, once in a process.
+    """
     try:
         import cupy
     except ImportError:
@@ -65,7 +69,48 @@ def cupy_or_reason() -> tuple[Any, str]:
         return None, f"CuPy finds no usable CUDA driver ({error}); {_EXTRA}"
     if devices == 0:
         return None, "CuPy finds no CUDA device"
+    for part, attempt in _PARTS.items():
+        try:
+            _try(cupy, attempt)
+        except Exception as error:  # of the loader, of the compiler, of the device
+            first = " ".join(str(error).split("\n", 1)[0].split())
+            return None, (
+                f"CuPy cannot use {part} here ({type(error).__name__}: {first}); all that it needs "
+                f"comes with {_PIP}"
+            )
     return cupy, ""
+
+
+def _transform(cupy: Any) -> None:
+    cupy.fft.rfft(cupy.ones(2, dtype=cupy.float32)).get()
+
+
+_PARTS: dict[str, Callable[[Any], Any]] = {
+    "NVRTC, NVIDIA's compiler": lambda cupy: cupy.cuda.nvrtc.getVersion(),
+    "cuFFT": lambda cupy: cupy.cuda.cufft.getVersion(),
+    # The kernel that fills an array with ones is compiled with CUDA's headers.
+    "the device": _transform,
+}
+
+
+@cache
+def _try(cupy: Any, attempt: Callable[[Any], Any]) -> None:
+    """Attempt it unless that worked before: what raises is not cached."""
+    attempt(cupy)
+
+
+def require_cuda() -> Any:
+    """Return CuPy, if a CUDA device can be used.
+
+    Raises
+    ------
+    RuntimeError
+        CuPy, what it needs or a usable driver is missing; the message names the extra to install.
+    """
+    cupy, why = cupy_or_reason()
+    if cupy is None:
+        raise UnavailableError(f"device='cuda' cannot be used: {why}")
+    return cupy
 
 
 def move_to_cuda(array: Array) -> Array:
@@ -74,9 +119,7 @@ def move_to_cuda(array: Array) -> Array:
     Raises
     ------
     RuntimeError
-        CuPy or a usable driver is missing; the message names the extra to install.
+        As `require_cuda`.
     """
-    cupy, why = cupy_or_reason()
-    if cupy is None:
-        raise UnavailableError(f"device='cuda' cannot be used: {why}")
-    return cupy.asarray(array)
+    cupy = require_cuda()
+    return array if isinstance(array, cupy.ndarray) else cupy.asarray(array)

@@ -18,7 +18,7 @@ from .sources import files_of_tasks, read_sources, source_options
 
 if TYPE_CHECKING:
     from ..learning import Learned
-    from ..types import Lam
+    from ..types import Device, Lam
     from ..values.ranges import ValueRange
 
 
@@ -70,7 +70,7 @@ at once.
         ],
         "Signals": ["strength", "guide_weight", "joint", "colour_guide"],
         "Filters": ["common", "unique", "filter_size", "init"],
-        "Learning": ["lam", "passes", "windows", "target_windows", "seed"],
+        "Learning": ["lam", "passes", "windows", "target_windows", "seed", "device"],
         "Files": ["out", "checkpoint", "figure"],
     },
 )
@@ -176,6 +176,7 @@ at once.
     help="First filters: patches of the images, or cosines.",
 )
 @options.seed("Seed of every random choice.")
+@options.device
 @click.option(
     "--checkpoint",
     metavar="FILE.npz",
@@ -212,6 +213,7 @@ def learn(
     target_windows: int | None,
     init: str,
     seed: int,
+    device: Device,
     checkpoint: Path | None,
     figure: Path | None,
 ) -> None:
@@ -262,6 +264,7 @@ def learn(
             init=init,  # type: ignore[arg-type]  # click has seen to it
             max_windows=windows,
             target_windows=target_windows or _TARGET_WINDOWS,
+            device=device,
         ),
         description=sources.words,
     )

@@ -14,7 +14,7 @@ from ..solvers.result import ConvergenceWarning, Result
 from ..solvers.working_set import WorkingSet
 from ..sparse.active_set import ActiveSet
 from ..sparse.tiles import TileGrid
-from ..types import Boundary
+from ..types import Boundary, Device
 from .images import Batch
 
 
@@ -26,9 +26,10 @@ class Coder:
     boundary: Boundary
     tol: float
     max_iter: int | None
+    device: Device = "auto"
 
     def code(self, batch: Batch, dictionary: Dictionary, init: Codes | None = None) -> Result:
-        """Solve Eq. 5 for a batch by the working-set solver."""
+        """Solve Eq. 5 for a batch: by the working set, on a GPU by what "auto" takes there."""
         with warnings.catch_warnings():
             # A window that is not certified to tol is no reason to stop learning.
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -37,7 +38,8 @@ class Coder:
                 dictionary,
                 self.lam,
                 masks=batch.masks,
-                method="working-set",
+                method="auto" if self.device == "cuda" else "working-set",
+                device=self.device,
                 boundary=self.boundary,
                 tol=self.tol,
                 init=init,

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import require_cuda
 from ..checks import check_callback
 from ..model.dictionary import Dictionary
 from .checkpoint import Checkpoint
@@ -71,9 +72,10 @@ def learn(
         - \sum_k d^u_{mk} * u_{nmk}) \|_2^2 + \lambda |a_n|_1 \Bigr]
         \quad \text{s.t.} \quad \sum_m \|w_m d^c_{mk}\|_2^2 \le 1, \; \|w_m d^u_{mk}\|_2 \le 1
 
-    Windows of the images are coded by the working-set solver, warm-started from the last pass, and
-    after every batch the filters are updated by accelerated projected gradients on the nonzero
-    coefficients. Atoms without use are replaced by patches of the worst residual.
+    Windows of the images are coded by the working-set solver, or on a GPU (`LearnOptions.device`),
+    warm-started from the last pass, and after every batch the filters are updated by accelerated
+    projected gradients on the nonzero coefficients. Atoms without use are replaced by patches of
+    the worst residual.
 
     Parameters
     ----------
@@ -167,6 +169,8 @@ def learn(
         seed=seed,
         options=LearnOptions() if options is None else options,
     )
+    if settings.options.device == "cuda":
+        require_cuda()
     images = Images(signals, masks, targets)
     settings = settings.for_channels(images.channels)
     layout = settings.layout(images.channels)

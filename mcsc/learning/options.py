@@ -15,7 +15,7 @@ from ..checks import check_choice, check_number, check_whole
 from ..errors import InvalidTypeError, InvalidValueError
 from ..model.dictionary import Dictionary
 from ..model.lam import lam_per_map, plain_lam
-from ..types import Boundary, Kind
+from ..types import Boundary, Device, Kind
 from .atoms import Layout
 
 Init: TypeAlias = Literal["patches", "dct"]
@@ -49,7 +49,7 @@ class LearnOptions:
     max_windows : int, optional
         Take only so many windows, drawn at random.
     max_iter : int, optional
-        Iterations of the working-set solver at most, a batch, as in `mcsc.solve`.
+        Iterations of the solver at most, a batch, as in `mcsc.solve`.
     update_steps : int
         Accelerated gradient steps of an update.
     update_pixels : int
@@ -64,6 +64,9 @@ class LearnOptions:
         Regularisation of the target filters, relative to the mean energy of a map's codes. Several
         are compared on windows held out from the fit; see `learn_targets`. Default: 0.01, 0.1, 1
         and 10.
+    device : {"auto", "cpu", "cuda"}
+        Where windows are coded: "cuda" moves a batch there and its nonzeros back, the rest stays on
+        the CPU. A checkpoint goes on with any.
 
     Raises
     ------
@@ -84,10 +87,12 @@ class LearnOptions:
     relaxation: float = 2.0
     target_windows: int | None = None
     ridge: float | Sequence[float] | None = None
+    device: Device = "auto"
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, Kind)
         check_choice("boundary", self.boundary, Boundary)
+        check_choice("device", self.device, Device)
         if not isinstance(self.zero_mean, bool | np.bool_):
             raise InvalidTypeError(f"zero_mean must be True or False, found {self.zero_mean!r}")
         known = isinstance(self.init, str) and self.init in get_args(Init)
@@ -119,8 +124,9 @@ class LearnOptions:
         return RIDGES if self.ridge is None else tuple(self.ridge)  # type: ignore[arg-type]
 
 
-# What only the target filters depend on: a checkpoint of the passes goes with any.
-_OF_TARGETS = ("target_windows", "ridge")
+# What only the target filters depend on, and where codes are computed: a checkpoint of the passes
+# goes with any.
+_NOT_RECORDED = ("target_windows", "ridge", "device")
 
 
 @dataclass(frozen=True)
@@ -195,7 +201,7 @@ class Settings:
         """Return what a checkpoint must agree with and metadata keep, in JSON's types."""
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "options"}
         for f in fields(self.options):
-            if f.name not in _OF_TARGETS:
+            if f.name not in _NOT_RECORDED:
                 # The kind is called task in files, as in `mcsc.reconstruct`.
                 own["task" if f.name == "kind" else f.name] = getattr(self.options, f.name)
         if isinstance(own["init"], Dictionary):

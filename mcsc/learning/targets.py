@@ -257,7 +257,7 @@ def fit_targets(
         step += 1
         watch.report("targets", step, steps)
 
-    coder = Coder(lam, options.boundary, tol, options.max_iter)
+    coder = Coder(lam, options.boundary, tol, options.max_iter, options.device)
     coded = []
     for group in groups:
         watch.go_on()

@@ -25,13 +25,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..backend import Array, Backend, get_num_threads
-from ..backend.base import Tile
+from ..backend.base import Pairs, Piece, Tile
 from ..backend.threads import map_in_threads
 from ..types import Boundary
 from .dictionary import Group
 from .spectra import wrap
 
 LARGEST_DIRECT_FILTER = 11
+_SLAB_BYTES = 2**26
 
 # What a sweep calls on every tile: it gets D^T w there (None without w; it may be overwritten) and
 # returns the codes to be synthesised (None where the caller asked for no synthesis) and a tuple of
@@ -112,7 +113,6 @@ class FourierOperator:
         dtype: Any,
         slab: int | None = None,
     ) -> None:
-        xp = backend.xp
         self.backend = backend
         self.shape = shape
         self.dtype = dtype
@@ -121,14 +121,12 @@ class FourierOperator:
         size = groups[0].bank.shape[2]
         self._origin = (size - 1) // 2
         self._grid = shape if boundary == "periodic" else padded_grid(shape, size)
-        self._slabs: list[tuple[Tile, slice, Array]] = []
-        for g in groups:
-            step = slab or len(g.bank)
-            for start in range(0, len(g.bank), step):
-                bank = g.bank[start : start + step]
-                first = g.maps.start + start
-                tile = Tile(slice(None), slice(first, first + len(bank)), slice(None))
-                self._slabs.append((tile, g.channels, self._spectra(bank, xp)))
+        self._slabs: list[tuple[Tile, Pairs]] = []
+        step = slab or self.n_maps
+        for first in range(0, self.n_maps, step):
+            last = min(first + step, self.n_maps)
+            tile = Tile(slice(None), slice(first, last), slice(None))
+            self._slabs.append((tile, self._pairs(groups, first, last)))
 
     @staticmethod
     def memory(
@@ -137,47 +135,67 @@ class FourierOperator:
         shape: tuple[int, int],
         boundary: Boundary,
         itemsize: int,
+        backend: Backend,
         slab: int | None = None,
     ) -> tuple[int, int]:
         """Bytes that such an operator holds, and what its sweeps take on top."""
         h, w = shape if boundary == "periodic" else padded_grid(shape, groups[0].bank.shape[2])
         pairs = sum(g.bank.shape[0] * g.bank.shape[1] for g in groups)
         channels = max(g.channels.stop for g in groups)
-        maps = min(slab or max(len(g.bank) for g in groups), max(len(g.bank) for g in groups))
+        all_maps = sum(len(g.bank) for g in groups)
+        maps = min(slab or all_maps, all_maps)
+        plane = h * (w + 2) * itemsize
+        if backend.name == "CuPy":
+            # A plan may ask for a work area as large as its spectra: there and back, and of the
+            # last slab, which may be smaller, too.
+            transforms = maps + (all_maps % maps) + channels
+            held = (pairs + 2 * samples * transforms) * plane
+            return held, samples * (2 * maps + 3 * channels) * plane
         # Of a slab the maps and their spectra, on the way there and back; of the signals likewise.
-        return pairs * h * w * itemsize, 4 * samples * (maps + channels) * h * w * itemsize
+        return pairs * plane, 4 * samples * (maps + channels) * plane
 
-    def _spectra(self, bank: np.ndarray, xp: Any) -> Array:
-        grid = wrap(bank, self._grid, self._origin)
-        return self.backend.rfft2(xp.asarray(grid, dtype=self.dtype), self._grid)
+    def _pairs(self, groups: Sequence[Group], first: int, last: int) -> Pairs:
+        """Spectra of the filters of these maps over the number of pixels: see `Backend.irfft2`."""
+        xp, (h, w) = self.backend.xp, self._grid
+        pieces: list[Piece] = []
+        spectra = []
+        rows = 0
+        for g in sorted(groups, key=lambda g: g.maps.start):
+            begin, end = max(first, g.maps.start), min(last, g.maps.stop)
+            if begin >= end:
+                continue
+            pieces.append(Piece(slice(begin - first, end - first), g.channels, rows))
+            bank = g.bank[begin - g.maps.start : end - g.maps.start] / (h * w)
+            grid = wrap(bank, self._grid, self._origin).reshape(1, -1, h, w)
+            rows += grid.shape[1]
+            transformed = self.backend.rfft2(xp.asarray(grid, dtype=self.dtype), self._grid)
+            spectra.append(transformed[0, ...])
+        whole = spectra[0] if len(spectra) == 1 else xp.concat(spectra, axis=0)
+        return self.backend.pairs(whole, tuple(pieces), self.n_channels)
 
     def sweep(
         self, signal: Array | None, update: Update, *, samples: int, synthesise: bool = True
     ) -> tuple[Array, Any]:
         """See `Operator.sweep`. A tile is a slab of maps."""
-        backend, xp = self.backend, self.backend.xp
+        backend = self.backend
         h, w = self.shape
         spectrum = None if signal is None else backend.rfft2(signal, self._grid)
         out = None
         total = None
-        for tile, channels, filters in self._slabs:
+        for tile, pairs in self._slabs:
             g = None
             if spectrum is not None:
-                g = backend.irfft2(
-                    backend.analyse_spectra(filters, spectrum[:, channels, ...]), self._grid
-                )
+                g = backend.irfft2(backend.analyse_spectra(pairs, spectrum), self._grid)
                 if self._grid != self.shape:
                     g = g[..., :h, :w]
             codes, numbers = update(tile, g)
+            del g  # at most two arrays of a slab's size at a time
             total = _add(total, numbers)
             if synthesise:
                 transformed = backend.rfft2(codes, self._grid)
-                if out is None:
-                    out = xp.zeros(
-                        (samples, self.n_channels, *transformed.shape[-2:]),
-                        dtype=transformed.dtype,
-                    )
-                backend.synthesise_spectra(filters, transformed, out[:, channels, ...])
+                del codes
+                out = backend.synthesise_spectra(pairs, transformed, out)
+                del transformed
         if out is None:
             return None, total
         image = backend.irfft2(out, self._grid)
@@ -349,6 +367,7 @@ def make_operator(
     boundary: Boundary,
     backend: Backend,
     dtype: Any,
+    samples: int,
 ) -> Operator:
     """Return the faster implementation for this array library and filter size.
 
@@ -357,7 +376,9 @@ def make_operator(
     """
     if not needs_spectra(backend, groups[0].bank.shape[2]):
         return DirectOperator(groups, shape, boundary, backend, dtype)
-    slab = _slab(backend)
+    itemsize = int(backend.xp.finfo(dtype).bits) // 8
+    size = groups[0].bank.shape[2]
+    slab = maps_at_a_time(backend, samples, shape, boundary, size, itemsize)
     return FourierOperator(groups, shape, boundary, backend, dtype, slab=slab)
 
 
@@ -371,14 +392,31 @@ def operator_memory(
 ) -> tuple[int, int]:
     """Bytes that `make_operator` would hold, and what sweeps take on top; nothing is made."""
     if needs_spectra(backend, groups[0].bank.shape[2]):
-        slab = _slab(backend)
-        return FourierOperator.memory(groups, samples, shape, boundary, itemsize, slab)
+        size = groups[0].bank.shape[2]
+        slab = maps_at_a_time(backend, samples, shape, boundary, size, itemsize)
+        return FourierOperator.memory(groups, samples, shape, boundary, itemsize, backend, slab)
     return 0, DirectOperator.memory(groups, samples, shape, itemsize)
 
 
-def _slab(backend: Backend) -> int | None:
-    """Maps that are transformed at a time: on a GPU all of a group, in few launches."""
-    return 16 if backend.name == "NumPy" else None
+def maps_at_a_time(
+    backend: Backend,
+    samples: int,
+    shape: tuple[int, int],
+    boundary: Boundary,
+    size: int,
+    itemsize: int,
+) -> int | None:
+    """Maps that a sweep transforms at a time; None: all.
+
+    On a GPU as many as 64 MiB hold: all of 192 maps of 256 x 256, in few launches, while of larger
+    images a launch takes so long that more of them cost nothing, and memory is what is short.
+    """
+    if backend.name == "NumPy":
+        return 16
+    if backend.name != "CuPy":
+        return None
+    h, w = shape if boundary == "periodic" else padded_grid(shape, size)
+    return max(1, _SLAB_BYTES // (samples * h * w * itemsize))
 
 
 def padded_grid(shape: tuple[int, int], size: int) -> tuple[int, int]:

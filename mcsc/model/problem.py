@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..backend import Array, Backend, backend_for, namespace
+from ..backend import Array, Backend, backend_for, namespace, on_device_of
 from ..checks import check_choice
 from ..errors import InvalidTypeError, InvalidValueError
 from ..types import Boundary
@@ -17,7 +18,6 @@ from .certificate import Certificate
 from .codes import Codes
 from .convolution import (
     DirectOperator,
-    FourierOperator,
     Operator,
     adjoint,
     make_operator,
@@ -96,7 +96,8 @@ class Problem:
         arrays = check_signals(signals, dictionary.channels)
         xp = namespace(*arrays)
         backend_for(arrays[0])
-        masks = check_masks(self.masks, arrays)
+        with on_device_of(arrays[0]):
+            masks = check_masks(self.masks, arrays)
         h, w = (int(n) for n in arrays[0].shape[2:])
         if dictionary.filter_size > min(h, w):
             s = dictionary.filter_size
@@ -104,12 +105,17 @@ class Problem:
                 f"filters are larger than the image: filters {s}x{s}, image {h}x{w}"
             )
         # The dictionary's groups carry the same factors: ||w x - (w D) a||^2.
-        stacked, weights = stack_signals(
-            arrays, masks, dictionary.signal_weights, xp.result_type(*arrays)
-        )
+        with on_device_of(arrays[0]):
+            stacked, weights = stack_signals(
+                arrays, masks, dictionary.signal_weights, xp.result_type(*arrays)
+            )
         object.__setattr__(self, "stacked", stacked)
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "lam_maps", lam_maps)
+
+    def on_device(self) -> AbstractContextManager[Any]:
+        """Return a context in which the device of the signals is the current one."""
+        return on_device_of(self.stacked)
 
     def with_lam(self, lam: Any) -> Problem:
         """Return this problem with another lam; arrays and what was computed are shared."""
@@ -154,7 +160,12 @@ class Problem:
     def operator(self) -> Operator:
         """``D`` and its adjoint in the working precision."""
         return make_operator(
-            self.dictionary.groups, self.shape, self.boundary, self.backend, self.dtype
+            self.dictionary.groups,
+            self.shape,
+            self.boundary,
+            self.backend,
+            self.dtype,
+            self.n_samples,
         )
 
     @cached_property
@@ -168,8 +179,10 @@ class Problem:
         in_space = backend.name == "NumPy"
         if self.itemsize == 8 and needs_spectra(backend, d.filter_size) != in_space:
             return self.operator
-        kind = DirectOperator if in_space else FourierOperator
-        return kind(d.groups, self.shape, self.boundary, backend, backend.xp.float64)
+        exact = backend.xp.float64
+        if in_space:
+            return DirectOperator(d.groups, self.shape, self.boundary, backend, exact)
+        return make_operator(d.groups, self.shape, self.boundary, backend, exact, self.n_samples)
 
     @cached_property
     def gram_kernel(self) -> np.ndarray:
@@ -198,7 +211,8 @@ class Problem:
     @cached_property
     def largest_weight(self) -> float:
         """Largest mask weight, one without masks."""
-        return 1.0 if self.weights is None else float(self.backend.xp.max(self.weights))
+        with self.on_device():
+            return 1.0 if self.weights is None else float(self.backend.xp.max(self.weights))
 
     # -------------------------------------------------------------- evaluation
     def certificate(self) -> Certificate:
@@ -210,20 +224,23 @@ class Problem:
 
     def objective(self, codes: Codes) -> float:
         """Value of Eq. 5 at `codes`, evaluated in float64."""
-        certificate = self.certificate()
-        return certificate.objective(*self._image(codes, certificate))
+        with self.on_device():
+            certificate = self.certificate()
+            return certificate.objective(*self._image(codes, certificate))
 
     def gap(self, codes: Codes) -> float:
         """Relative duality gap at `codes`: certified, (objective - dual bound) / objective."""
-        certificate = self.certificate()
-        return certificate.evaluate_image(*self._image(codes, certificate)).gap
+        with self.on_device():
+            certificate = self.certificate()
+            return certificate.evaluate_image(*self._image(codes, certificate)).gap
 
     def gradient(self, codes: Codes) -> tuple[Array | None, tuple[Array | None, ...]]:
         """Gradient ``-D^T w^2 (s - D a)`` of the quadratic part, as dense (common, unique)."""
-        certificate = self.certificate()
-        residual = certificate.weighted_residual(self._image(codes, certificate)[0])
-        maps = -adjoint(self.exact_operator, self.backend, residual)
-        maps = self.backend.xp.astype(maps, self.dtype)
+        with self.on_device():
+            certificate = self.certificate()
+            residual = certificate.weighted_residual(self._image(codes, certificate)[0])
+            maps = -adjoint(self.exact_operator, self.backend, residual)
+            maps = self.backend.xp.astype(maps, self.dtype)
         parts = {g.name: maps[:, g.maps, ...] for g in self.dictionary.groups}
         unique = tuple(parts.get(f"unique[{m}]") for m in range(self.dictionary.n_signals))
         return parts.get("common"), unique
@@ -246,7 +263,8 @@ class Problem:
 
     @cached_property
     def _lambda_max(self) -> float:
-        return self.certificate().largest_correlation()
+        with self.on_device():
+            return self.certificate().largest_correlation()
 
     def check_codes(self, codes: Codes) -> None:
         """Raise ValueError or TypeError if `codes` are not codes of this problem."""
@@ -276,7 +294,8 @@ class Problem:
         -----
         Costs a look at the signals' pixels at most, and allocates nothing of their size.
         """
-        return int(SOLVERS.resolve(method, self).memory(self))
+        with self.on_device():
+            return int(SOLVERS.resolve(method, self).memory(self))
 
 
 def lambda_max(

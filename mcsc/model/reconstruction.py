@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..backend import Array, backend_for, to_numpy
+from ..backend import Array, backend_for, on_device_of, to_numpy
 from ..checks import check_choice
 from ..errors import InvalidTypeError, InvalidValueError
 from ..types import Boundary, Kind
@@ -106,8 +106,9 @@ def reconstruct(
     if not present:
         raise InvalidValueError("the dictionary has no target filters for these codes")
     image = present[0]
-    for part in present[1:]:
-        image = image + part
+    with on_device_of(image):
+        for part in present[1:]:
+            image = image + part
     return Parts(image, common, unique)
 
 
@@ -140,7 +141,8 @@ def signal_parts(
         du = None if dictionary.unique is None else dictionary.unique[m]
         common = _synthesise(common_maps, dc, "common", boundary)
         own = _synthesise(unique_maps[m], du, f"unique[{m}]", boundary)
-        image = own if common is None else common if own is None else common + own
+        with on_device_of(own if common is None else common):
+            image = own if common is None else common if own is None else common + own
         unique = tuple(own if other == m else None for other in range(dictionary.n_signals))
         parts.append(Parts(image, common, unique))
     return tuple(parts)
@@ -164,5 +166,6 @@ def _synthesise(
     if backend.name == "NumPy":
         return maps.image(filters, boundary).astype(maps.value.dtype)
     group = Group(name, slice(0, filters.shape[0]), slice(0, filters.shape[1]), filters)
-    operator = make_operator([group], shape, boundary, backend, maps.value.dtype)
-    return forward(operator, backend, maps.dense())
+    with on_device_of(maps.value):
+        operator = make_operator([group], shape, boundary, backend, maps.value.dtype, maps.shape[0])
+        return forward(operator, backend, maps.dense())

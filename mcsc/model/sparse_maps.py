@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, backend_for, is_array, namespace, to_numpy
+from ..backend import Array, backend_for, device, is_array, namespace, on_device_of, to_numpy
 from ..errors import InvalidTypeError, InvalidValueError
 from ..types import Boundary
 from .convolution import fold
@@ -52,7 +52,9 @@ class SparseMaps:
         shape = tuple(int(n) for n in maps.shape)
         if len(shape) != 4 or 0 in shape:
             raise InvalidValueError(f"{name} has shape {shape}: codes are (N, K, H, W)")
-        if not bool(xp.all(xp.isfinite(maps))):
+        with on_device_of(maps):
+            finite = bool(xp.all(xp.isfinite(maps)))
+        if not finite:
             raise InvalidValueError(f"{name} holds NaN or Inf")
         return cls.nonzeros(maps)
 
@@ -61,9 +63,10 @@ class SparseMaps:
         """Take the nonzeros of maps (N, K, H, W) that need no check."""
         xp = namespace(maps)
         n, k, h, w = (int(n) for n in maps.shape)
-        flat = xp.reshape(maps, (-1,))
-        index = xp.nonzero(flat)[0]
-        return cls((n, k, h, w), index, flat[index])
+        with on_device_of(maps):
+            flat = xp.reshape(maps, (-1,))
+            index = xp.nonzero(flat)[0]
+            return cls((n, k, h, w), index, flat[index])
 
     @classmethod
     def from_file(cls, shape: Any, index: np.ndarray, value: np.ndarray) -> SparseMaps:
@@ -96,24 +99,28 @@ class SparseMaps:
         xp = namespace(self.value)
         if backend_for(self.value).name == "array API":  # the standard has no scatter
             return xp.asarray(self.to(np.zeros(0)).dense())
-        flat = xp.zeros((self.size,), dtype=self.value.dtype)
-        flat[self.index] = self.value
+        with on_device_of(self.value):
+            flat = xp.zeros((self.size,), dtype=self.value.dtype)
+            flat[self.index] = self.value
         return xp.reshape(flat, self.shape)
 
     def coordinates(self) -> Coordinates:
         """Return where the nonzeros lie, and a copy of their values."""
         xp = namespace(self.value)
         _, k, h, w = self.shape
-        rest, column = self.index // w, self.index % w
-        rest, row = rest // h, rest % h
-        return Coordinates(rest // k, rest % k, row, column, xp.asarray(self.value, copy=True))
+        with on_device_of(self.value):
+            rest, column = self.index // w, self.index % w
+            rest, row = rest // h, rest % h
+            value = xp.asarray(self.value, copy=True)
+            return Coordinates(rest // k, rest % k, row, column, value)
 
     def to(self, like: Array) -> SparseMaps:
-        """Return the same maps in the array library of `like`; only the nonzeros move."""
+        """Return the same maps in the library, and on the device, of `like`; only nonzeros move."""
         xp = namespace(like)
-        if namespace(self.value) is xp:
+        if namespace(self.value) is xp and device(self.value) == device(like):
             return self
-        index, value = (xp.asarray(to_numpy(a)) for a in (self.index, self.value))
+        with on_device_of(like):
+            index, value = (xp.asarray(to_numpy(a)) for a in (self.index, self.value))
         return SparseMaps(self.shape, index, value)
 
     def image(self, filters: np.ndarray, boundary: Boundary) -> np.ndarray:

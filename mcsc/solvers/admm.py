@@ -99,11 +99,18 @@ class Admm(DenseSolver):
             self._operator = problem.operator
         else:
             self._operator = make_operator(
-                problem.dictionary.groups, self.grid, "periodic", backend, problem.dtype
+                problem.dictionary.groups,
+                self.grid,
+                "periodic",
+                backend,
+                problem.dtype,
+                problem.n_samples,
             )
         self._gram = gram_spectrum(problem.gram_kernel, self.grid)
         self._complex = xp.complex64 if problem.dtype == xp.float32 else xp.complex128
-        self._gram_product = xp.asarray(self._gram, dtype=self._complex)
+        # Over the number of pixels: see `Backend.irfft2`.
+        self._pixels = self.grid[0] * self.grid[1]
+        self._gram_product = xp.asarray(self._gram / self._pixels, dtype=self._complex)
         self._lam = problem.lam_maps
         self._signal = self._embed(problem.stacked)
         self._penalty = None
@@ -134,9 +141,7 @@ class Admm(DenseSolver):
 
     def _warm_start(self) -> None:
         """Make ``S(v) = start``: u = lam/rho sign(start), the multiplier of a nonzero code."""
-        xp = self.backend.xp
-        for k in range(self._v.shape[1]):  # map by map: no temporary of the size of all
-            self._v[:, k, ...] += xp.sign(self._v[:, k, ...]) * self._thresholds[k]
+        self.backend.unshrink_maps(self._v, self._thresholds)
         self._z_image = self._rescale(1.0)
 
     def _embed(self, array: Array) -> Array:
@@ -150,12 +155,7 @@ class Admm(DenseSolver):
 
     def maps(self) -> Array:
         """Return ``y``, cropped to the image."""
-        xp = self.backend.xp
-        h, w = self.problem.shape
-        out = xp.asarray(self._v[..., :h, :w], copy=True)
-        for k in range(out.shape[1]):
-            out[:, k, ...] = self.backend.shrink(out[:, k, ...], self._thresholds[k])
-        return out
+        return self.backend.shrink_maps(self._v, self._thresholds, self.problem.shape)
 
     # ----------------------------------------------------------------- rho
     def _set_rho(self, rho: float) -> None:
@@ -163,7 +163,8 @@ class Admm(DenseSolver):
         xp = self.backend.xp
         self.rho = rho
         self._thresholds = xp.asarray(self._lam / rho, dtype=self.problem.dtype)
-        self._inverse = xp.asarray(_hermitian_inverse(self._gram, rho), dtype=self._complex)
+        inverse = _hermitian_inverse(self._gram, rho) / self._pixels
+        self._inverse = xp.asarray(inverse, dtype=self._complex)
 
     def _rescale(self, ratio: float) -> Array:
         """Multiply u by `ratio`; return the image of ``z = y - u``."""
@@ -179,57 +180,37 @@ class Admm(DenseSolver):
         self._z_image = self._rescale(1.0 / factor)
         self._set_rho(self.rho * factor)
 
-    def _apply(self, matrices: Array, spectrum: Array) -> Array:
-        """Multiply the (C, C) matrix of each frequency with the channels: (N, C, ., .)."""
-        xp = self.backend.xp
-        channels = spectrum.shape[1]
-        rows = []
-        for a in range(channels):
-            row = matrices[a, 0, ...] * spectrum[:, 0, ...]
-            for b in range(1, channels):
-                row += matrices[a, b, ...] * spectrum[:, b, ...]
-            rows.append(row)
-        return xp.stack(rows, axis=1)
-
     def _filtered(self, matrices: Array, signal: Array) -> Array:
+        """Multiply the (C, C) matrix of each frequency, over the pixels, with the channels."""
         backend = self.backend
-        return backend.irfft2(self._apply(matrices, backend.rfft2(signal, self.grid)), self.grid)
+        spectrum = backend.apply_matrices(matrices, backend.rfft2(signal, self.grid))
+        return backend.irfft2(spectrum, self.grid)
 
     # ---------------------------------------------------------------- iteration
     def _correction(self) -> Array:
         """Signal whose adjoint image corrects z: ``W (rho I + W D D^T W)^{-1} W (s - D z)``."""
         w = self._weights
-        residual = self._signal - self._z_image
         if w is None:
+            residual = self.backend.weighted_residual(self._signal, self._z_image, None)
             return self._filtered(self._inverse, residual)
-        self._solution = self._conjugate_gradients(w * residual, self._solution)
-        return w * self._solution
+        self._conjugate_gradients(w, self._solution)
+        return self.backend.cg_weighted(w, self._solution)
 
-    def _conjugate_gradients(self, target: Array, x: Array) -> Array:
+    def _conjugate_gradients(self, w: Array, x: Array) -> None:
         # A fixed number of steps with scalars left on the device: a GPU is never waited for, and
         # the warm start makes the error vanish as the iteration converges.
-        xp = self.backend.xp
-        w: Array = self._weights
-        known = xp.astype(w > 0, w.dtype)
-        tiny = xp.asarray(1e-30, dtype=w.dtype)
-
-        def matrix(p: Array) -> Array:
-            return self.rho * p + w * self._filtered(self._gram_product, w * p)
-
-        r = target - matrix(x)
-        z = known * self._filtered(self._inverse, r)
-        p = z
-        rz = xp.sum(r * z)
-        for _ in range(self.inner_steps):
-            q = matrix(p)
-            step = rz / xp.maximum(xp.sum(p * q), tiny)
-            x = x + step * p
-            r = r - step * q
-            z = known * self._filtered(self._inverse, r)
-            rz_new = xp.sum(r * z)
-            p = z + (rz_new / xp.maximum(rz, tiny)) * p
-            rz = rz_new
-        return x
+        backend, rho = self.backend, self.rho
+        filtered = self._filtered(self._gram_product, backend.cg_weighted(w, x))
+        r = backend.cg_residual(self._signal, self._z_image, w, x, filtered, rho)
+        z, rz = backend.cg_precondition(w, r, self._filtered(self._inverse, r))
+        p, weighted = backend.cg_direction(z, w, rz)
+        for step in range(self.inner_steps):
+            q, pq = backend.cg_matrix(p, w, self._filtered(self._gram_product, weighted), rho)
+            backend.cg_advance(x, r, p, q, rz, pq)
+            if step + 1 < self.inner_steps:
+                last = p, rz
+                z, rz = backend.cg_precondition(w, r, self._filtered(self._inverse, r))
+                p, weighted = backend.cg_direction(z, w, rz, last)
 
     def step(self) -> None:
         """Do one iteration."""
@@ -244,7 +225,7 @@ class Admm(DenseSolver):
         self._z_image, sums = self._operator.sweep(self._correction(), update, samples=self._n)
         self._iteration += 1
         if due:
-            primal, dual, free, sparse, scaled = (float(s) for s in sums)
+            primal, dual, free, sparse, scaled = backend.to_floats(sums)
             factor = self._rho_policy.factor(
                 self._iteration,
                 float(np.sqrt(primal / max(free, sparse, 1e-300))),

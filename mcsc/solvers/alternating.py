@@ -75,7 +75,12 @@ class Alternating(DenseSolver):
                 channels=slice(0, g.channels.stop - g.channels.start),
             )
             operator = make_operator(
-                [alone], problem.shape, problem.boundary, problem.backend, problem.dtype
+                [alone],
+                problem.shape,
+                problem.boundary,
+                problem.backend,
+                problem.dtype,
+                problem.n_samples,
             )
             thresholds = xp.asarray(problem.lam_maps[g.maps] * step, dtype=problem.dtype)
             # Thresholds are addressed by a map's place among all maps.

@@ -110,18 +110,19 @@ def solve_problem(
     """Solve a problem where its arrays are; nothing is said if it does not converge."""
     started = time.perf_counter() if started is None else started
     chosen, note = options.solver(problem)
-    _refuse_if_too_large(problem, chosen)
-    return run(
-        problem,
-        options.make(chosen, problem, _start(problem, init)),
-        started=started,
-        tol=options.tol,
-        max_iter=chosen.max_iter if options.max_iter is None else options.max_iter,
-        callback=options.callback,
-        progress=options.progress,
-        title=f"{chosen.name}{title}",
-        note=note,
-    )
+    with problem.on_device():
+        _refuse_if_too_large(problem, chosen)
+        return run(
+            problem,
+            options.make(chosen, problem, _start(problem, init)),
+            started=started,
+            tol=options.tol,
+            max_iter=chosen.max_iter if options.max_iter is None else options.max_iter,
+            callback=options.callback,
+            progress=options.progress,
+            title=f"{chosen.name}{title}",
+            note=note,
+        )
 
 
 def bring_home(result: Result) -> Result:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backend import Array, is_array, namespace, to_numpy
+from ..backend import Array, is_array, namespace, on_device_of, to_numpy
 from ..checks import check_number
 from ..errors import InvalidTypeError, InvalidValueError
 from ..model.codes import Codes
@@ -200,7 +200,8 @@ def solve_discrepancy(
     check_number("rtol", rtol)
     problem, moved = problem_on(signals, dictionary, 1.0, masks, boundary, device)
     sigmas = _noise(noise, len(problem.signals))
-    energy, target, known = _energies(problem, sigmas)
+    with problem.on_device():
+        energy, target, known = _energies(problem, sigmas)
     if energy <= target:
         raise InvalidValueError(
             f"the signals' root mean square {math.sqrt(energy / known):.3g} is below the noise's "
@@ -311,7 +312,8 @@ def _noise(noise: Any, signals: int) -> list[float]:
 
 def _l1(codes: Codes) -> float:
     xp = namespace(codes.present[0].value)
-    return sum(float(xp.sum(xp.abs(xp.astype(g.value, xp.float64)))) for g in codes.present)
+    with on_device_of(codes.present[0].value):
+        return sum(float(xp.sum(xp.abs(xp.astype(g.value, xp.float64)))) for g in codes.present)
 
 
 def _energies(problem: Problem, sigmas: list[float]) -> tuple[float, float, float]:

@@ -37,12 +37,6 @@ class _Proximal(DenseSolver):
         """Return the current codes, stacked."""
         return self._x
 
-    def _descent(self, image: Array) -> Array:
-        """``w^2 (s - image)``, whose adjoint image is minus the gradient."""
-        residual = self.problem.stacked - image
-        weights = self.problem.weights
-        return residual if weights is None else weights * weights * residual
-
 
 class Ista(_Proximal):
     """Iterative shrinkage-thresholding; the objective never rises. One sweep an iteration."""
@@ -56,9 +50,9 @@ class Ista(_Proximal):
         def update(tile: Tile, g: Array) -> tuple[Array, None]:
             return self.backend.ista_update(self._x, g, tile, self._step, self._thresholds), None
 
-        self._image, _ = self._operator.sweep(
-            self._descent(self._image), update, samples=self.problem.n_samples
-        )
+        p = self.problem
+        residual = self.backend.weighted_residual(p.stacked, self._image, p.weights)
+        self._image, _ = self._operator.sweep(residual, update, samples=p.n_samples)
 
 
 class Fista(_Proximal):
@@ -85,9 +79,7 @@ class Fista(_Proximal):
 
     def step(self) -> None:
         """Do one iteration."""
-        xp = self.backend.xp
-        beta = self._beta
-        point_image = self._image + beta * (self._image - self._previous_image)
+        p, beta = self.problem, self._beta
 
         def update(tile: Tile, g: Array) -> tuple[Array, tuple[Any]]:
             new, uphill = self.backend.fista_update(
@@ -95,13 +87,10 @@ class Fista(_Proximal):
             )
             return new, (uphill,)
 
-        image, (uphill,) = self._operator.sweep(
-            self._descent(point_image), update, samples=self.problem.n_samples
+        residual = self.backend.weighted_residual(
+            p.stacked, self._image, p.weights, self._previous_image, beta
         )
+        image, (uphill,) = self._operator.sweep(residual, update, samples=p.n_samples)
         self._x, self._previous = self._previous, self._x
         self._previous_image, self._image = self._image, image
-        t = (1.0 + xp.sqrt(1.0 + 4.0 * self._t * self._t)) / 2.0
-        restart = xp.asarray(uphill > 0)
-        one, zero = xp.ones_like(t), xp.zeros_like(t)
-        self._beta = xp.where(restart, zero, (self._t - 1.0) / t)
-        self._t = xp.where(restart, one, t)
+        self._t, self._beta = self.backend.momentum(uphill, self._t)

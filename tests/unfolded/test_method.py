@@ -24,6 +24,7 @@ from tests.helpers import make_dictionary, run
 from tests.paths import SHARED
 from tests.unfolded.nets import torch, unfolded
 from unfolded import CUNet, load
+from unfolded import method as method_module
 from unfolded.method import CUNetMethod, prepare_for_network
 
 RESTORATIONS = [t for t in TASKS.values() if t.kind == "restoration"]
@@ -143,6 +144,31 @@ def test_holes_are_filled_by_the_model_before_the_network_sees_them():
         )
     plain = restore(small, scene.y, "depth-sr", method="cunet")
     assert np.abs(found.image - plain.image).mean() < 0.03
+
+
+def test_on_a_gpu_the_network_runs_as_it_is_accelerated(monkeypatch):
+    """Without one: what is asked for, once, and that its images are taken."""
+    asked = []
+
+    def stand_in(net, device):
+        asked.append(device)
+        return unfolded.accelerate(net, "cpu", kernels="layers")
+
+    monkeypatch.setattr(method_module, "accelerate", stand_in)
+    monkeypatch.setattr(method_module, "torch_device", lambda device: torch.device(device))
+    for name, channels in (("depth-sr", (1, 1)), ("multi-focus", (1, 1))):
+        task, asked[:] = get_task(name), []
+        net = trained(task, channels, base="none")
+        method = CUNetMethod(net, task)
+        pair = images(channels=(1, 1))
+        options = {} if task.kind == "fusion" else {"factor": task.factor, "known_shape": (6, 7)}
+        wanted = method(*pair, **options)
+        for tile in (None, 16):
+            found = method(*pair, device="cuda", tile=tile, **options)
+            np.testing.assert_allclose(found.image, wanted.image, atol=1e-5)
+            assert (found.common is None) == (tile is not None)
+        assert asked == ["cuda"]
+        assert next(net.parameters()).device.type == "cpu"
 
 
 def test_on_the_command_line(tmp_path):

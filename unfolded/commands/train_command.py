@@ -57,6 +57,14 @@ def _refuse(asked: TrainOptions, task: Task) -> None:
     """Refuse what is cheap to refuse: Torch and Lightning take seconds to load."""
     if asked.sigma is not None and task.sigma is None:
         raise click.UsageError(f"--sigma is for denoising, not for {task.name}")
+    if asked.noise_levels is not None:
+        low, high = asked.noise_levels
+        if task.sigma is None:
+            raise click.UsageError(f"--levels is for denoising, not for {task.name}")
+        if not low < high:
+            raise click.UsageError(f"--levels: want the lower first, found {low:g} {high:g}")
+        if asked.sigma is not None:
+            raise click.UsageError("--sigma is noise of one strength: leave it, or --levels")
     for name, value in (("soften", asked.soften), ("noise", asked.noise)):
         if value and task.kind != "fusion":
             raise click.UsageError(f"--{name} is for fusions; {task.name} makes its own input")
@@ -117,14 +125,22 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
     begin = start(
         task, asked.start_from, filters=asked.filters, kernel_size=asked.kernel_size,
         blocks=asked.blocks, base=asked.base, sigma=asked.sigma, seed=asked.seed,
+        sweeps=asked.sweeps, thresholds=asked.thresholds,
+        noise_aware=asked.noise_levels is not None,
     )  # fmt: skip
     net, settings = begin.net, begin.settings
-    seen = TaskTriples(task, sources.readers, settings)
+    levels = asked.noise_levels
+    if net.configuration.noise_aware and levels is None:
+        raise InvalidValueError(
+            f"{asked.start_from}: its thresholds follow the noise, so --levels are needed"
+        )
+    seen = TaskTriples(task, sources.readers, settings, levels)
     # Other noise than that of the scenes that are trained on.
     apart = replace(settings, seed=settings.seed + 1_000_003)
-    held_out = TaskTriples(task, sources.held_out, apart)
+    held_out = TaskTriples(task, sources.held_out, apart, levels, spread=True)
     seen.check(asked.patch, net.configuration)
     held_out.check(1, net.configuration)
+    noise: dict[str, Any] = {} if levels is None else {"noise_levels": list(levels)}
     say(f"Training on {sources.words}, from {begin.words}.")
     if asked.start_from != "xavier" and not asked.start_from.endswith(".safetensors"):
         refit_on_scenes(net, seen, asked.seed, min(asked.patch, 64))
@@ -145,6 +161,7 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
             "start": begin.words,
             "validation": asked.validation,
             **asdict(settings),
+            **noise,
         },
         patience=asked.patience,
         device=asked.device,
@@ -155,7 +172,7 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
     )
     if getattr(rank_zero_only, "rank", 0):
         return True
-    describe(net, task, settings, data=sources.words, start=begin.words)
+    describe(net, task, settings, data=sources.words, start=begin.words, **noise)
     net.save(out)
     write_card(
         out.with_suffix(".md"), trained, task, data=sources.words, start=begin.words,

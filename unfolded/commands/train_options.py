@@ -13,7 +13,8 @@ from mcsc.commands import options
 from mcsc.types import Base, Device
 from mcsc.values.ranges import ValueRange
 
-from ..training.recipe import Arithmetic, Recipe, Schedule
+from ..network.configuration import Thresholds
+from ..training.recipe import Arithmetic, Loss, Recipe, Schedule
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,10 +23,13 @@ SECTIONS = {
         "task_name", "scenes", "masks", "ranges", "synthetic", "photographs", "sigma", "soften",
         "noise", "validation",
     ],
-    "Network": ["start_from", "filters", "kernel_size", "blocks", "base"],
+    "Network": [
+        "start_from", "filters", "kernel_size", "blocks", "sweeps", "thresholds", "noise_levels",
+        "base",
+    ],
     "Training": [
-        "epochs", "patches", "patch", "batch_size", "learning_rate", "schedule", "clip_norm",
-        "patience", "seed",
+        "epochs", "patches", "patch", "batch_size", "learning_rate", "schedule", "warm_up",
+        "clip_norm", "loss", "squared_from", "average", "unit_ball", "patience", "seed",
     ],
     "Machine": ["device", "devices", "precision", "workers"],
     "Files": ["out", "log_folder", "resume", "checkpoint_every"],
@@ -52,6 +56,9 @@ class TrainOptions:
     filters: int
     kernel_size: int
     blocks: int
+    sweeps: int | None
+    thresholds: Thresholds | None
+    noise_levels: tuple[float, float] | None
     base: Base | None
     epochs: int
     patches: int
@@ -59,7 +66,12 @@ class TrainOptions:
     batch_size: int
     learning_rate: float
     schedule: Schedule
+    warm_up: int | None
     clip_norm: float | None
+    loss: Loss
+    squared_from: float
+    average: float | None
+    unit_ball: bool
     patience: int | None
     seed: int
     device: Device
@@ -89,6 +101,11 @@ class TrainOptions:
             clip_norm=self.clip_norm,
             soften=self.soften,
             noise=self.noise,
+            average=self.average,
+            loss=self.loss,
+            squared_from=self.squared_from,
+            warm_up=self.warm_up,
+            unit_ball=self.unit_ball,
         )
 
 
@@ -133,6 +150,27 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         default=4,
         show_default=True,
         help="Number of blocks of each module; weights have their own.",
+    ),
+    click.option(
+        "--sweeps",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="Passes over u, v and c; weights get those they lack.  [default: 1, or the weights']",
+    ),
+    click.option(
+        "--thresholds",
+        type=click.Choice(get_args(Thresholds)),
+        help="One threshold a block, or one for each of its maps.  [default: scalar, or the "
+        "weights']",
+    ),
+    click.option(
+        "--levels",
+        "noise_levels",
+        metavar="LOW HIGH",
+        nargs=2,
+        type=click.FloatRange(min=0),
+        help="Denoising: train one network for noise of any standard deviation between, of 255; "
+        "its thresholds follow it.",
     ),
     click.option(
         "--base",
@@ -188,6 +226,40 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         show_default=True,
         help="Course of the learning rate: times 0.9 every 50 rounds, or a cosine down to nothing, "
         "which is better for few rounds.",
+    ),
+    click.option(
+        "--warm-up",
+        metavar="N",
+        type=click.IntRange(min=0),
+        help="Steps in which the learning rate rises.  [default: a hundredth of all with the "
+        "cosine, else none]",
+    ),
+    click.option(
+        "--loss",
+        type=click.Choice(get_args(Loss)),
+        default=Recipe.loss,
+        show_default=True,
+        help="What is minimised at first: mean squares, absolute values, or their smooth form.",
+    ),
+    click.option(
+        "--squared-from",
+        metavar="SHARE",
+        type=click.FloatRange(0, 1),
+        default=Recipe.squared_from,
+        show_default=True,
+        help="Share of the steps after which mean squares are minimised.",
+    ),
+    click.option(
+        "--average",
+        metavar="SHARE",
+        type=click.FloatRange(0, 1, max_open=True),
+        help="Keep a running average of the weights, this share of it at each step, such as "
+        "0.999.  [default: none, the last weights]",
+    ),
+    click.option(
+        "--unit-ball",
+        is_flag=True,
+        help="Shorten filters of D to a norm of 1 at most after each step.",
     ),
     click.option(
         "--clip-norm",

@@ -114,10 +114,17 @@ class TritonNetwork:
 
         `thresholds`, those of the modules in their order, stand in for the ones of the steps.
         """
-        with torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext():
-            return self._run(x, y, thresholds)
+        common, unique = self.parts(x, y, *thresholds)
+        return sum(unique, start=common)
 
-    def _run(self, x: Tensor, y: Tensor, thresholds: tuple[Tensor, ...]) -> Tensor:
+    def parts(self, x: Tensor, y: Tensor, *thresholds: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return what the target image is the sum of: its common part and its unique ones."""
+        with torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext():
+            return self._parts(x, y, thresholds)
+
+    def _parts(
+        self, x: Tensor, y: Tensor, thresholds: tuple[Tensor, ...]
+    ) -> tuple[Tensor, list[Tensor]]:
         given = iter(thresholds)
         maps: list[Tensor | None] = [None, None, None]
         known: tuple[Tensor, ...] | None = None
@@ -136,7 +143,7 @@ class TritonNetwork:
                 known = image[:, : x.shape[1]], image[:, x.shape[1] :]
             else:
                 maps = []
-        return sum(parts, start=image)
+        return image, parts
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from mcsc.errors import InvalidTypeError, InvalidValueError, UnavailableError
+from mcsc.model.reconstruction import Parts
 
 from ..engines import gpu
 from ..engines.cuda_graphs import Graphed
@@ -55,15 +56,19 @@ class Accelerated(nn.Module):
         self.precision = precision
         self.kernels = kernels
         run: Callable[..., Tensor] = net
+        split: Callable[..., Parts] = net.split
         if kernels == "triton":
-            run = gpu.TritonNetwork(net.steps(), precision)
+            run = triton = gpu.TritonNetwork(net.steps(), precision)
+            split = partial(_parts_of, triton)
             if self.device.type == "cuda" and not gpu.interpreted():
                 run = Graphed(run, self.device)
         elif kernels == "compiled":
             # Images of other sizes shall not compile again.
             run = torch.compile(net, dynamic=True, backend=backend)
+            split = torch.compile(net.split, dynamic=True, backend=backend)
         # Not itself an attribute: a module would be the network's second name for its weights.
         self._run: Callable[..., Tensor] = lambda *given: run(*given)
+        self._split: Callable[..., Parts] = lambda *given: split(*given)
 
     @property
     def device(self) -> torch.device:
@@ -74,6 +79,11 @@ class Accelerated(nn.Module):
     def configuration(self) -> Configuration:
         """That of the network."""
         return self.net.configuration
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """That of the network."""
+        return self.net.metadata
 
     def tiled(
         self, x: Tensor, y: Tensor, tile: int = 1024, sigma: float | Tensor | None = None
@@ -98,23 +108,45 @@ class Accelerated(nn.Module):
             As `CUNet.split`; or images of more than 2**31 numbers, with a margin, are given to
             Triton kernels: use `tiled`.
         """
+        with self._arithmetic():
+            return self._run(x, y, *self._more(x, y, sigma)).float()
+
+    def split(self, x: Tensor, y: Tensor, sigma: float | Tensor | None = None) -> Parts:
+        """Return the target image with its parts, as `CUNet.split` does; images as in `forward`.
+
+        Triton kernels are launched one by one: a graph of calls is kept for `forward` alone.
+        """
+        with self._arithmetic():
+            found = self._split(x, y, *self._more(x, y, sigma))
+        common, *unique = (p if p is None else p.float() for p in (found.common, *found.unique))
+        return Parts(found.image.float(), common, tuple(unique))
+
+    def _more(self, x: Tensor, y: Tensor, sigma: float | Tensor | None) -> tuple[Tensor, ...]:
+        """What is given with checked images: the noise, or all thresholds for it."""
         level = self.net.check(x, y, sigma)
-        more: tuple[Tensor, ...] = ()
-        if level is not None:
-            more = self._thresholds(level) if self.kernels == "triton" else (level,)
-        kind = self.device.type
-        half = self.precision == "bfloat16"
+        if level is None:
+            return ()
+        return self._thresholds(level) if self.kernels == "triton" else (level,)
+
+    @contextmanager
+    def _arithmetic(self) -> Iterator[None]:
+        half = self.precision == "bfloat16" and self.kernels != "triton"
         with (
             torch.inference_mode(),
             _tf32(self.precision == "tf32"),
-            torch.autocast(kind, torch.bfloat16, enabled=half and self.kernels != "triton"),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=half),
         ):
-            return self._run(x, y, *more).float()
+            yield
 
     def _thresholds(self, level: Tensor) -> tuple[Tensor, ...]:
         """Of all modules, in the order in which `gpu.TritonNetwork` takes them."""
         sweeps = self.net.steps(level).sweeps
         return tuple(m.thresholds.detach() for sweep in sweeps for m in sweep.modules)
+
+
+def _parts_of(run: gpu.TritonNetwork, x: Tensor, y: Tensor, *thresholds: Tensor) -> Parts:
+    common, unique = run.parts(x, y, *thresholds)
+    return Parts(sum(unique, start=common), common, (*unique, None)[:2])
 
 
 def accelerate(

@@ -14,7 +14,7 @@ from .engine_choice import synthesis_for
 from .layers import Synthesis
 
 CodeTensors = tuple[Tensor, tuple[Tensor, Tensor]]
-Pairs = Iterable[tuple[Tensor, Tensor, Tensor]]
+Pairs = Iterable[tuple[Tensor, ...]]
 
 
 class Coding(Protocol):
@@ -23,7 +23,7 @@ class Coding(Protocol):
     target_common: Synthesis
     target_unique: nn.ModuleList
 
-    def codes(self, x: Tensor, y: Tensor) -> CodeTensors:
+    def codes(self, x: Tensor, y: Tensor, sigma: Tensor | None = None) -> CodeTensors:
         """Return ``(c, (u, v))``."""
         ...
 
@@ -68,7 +68,8 @@ def refit(
     net : CUNet
         Its target filters are overwritten; all else is left alone.
     pairs : iterable of (x, y, z)
-        Images and targets, tensors (N, C, H, W) of the network's dtype or castable to it.
+        Images and targets, tensors (N, C, H, W) of the network's dtype or castable to it; and
+        sigma, a tensor (N,), for a network that is `noise_aware`.
     ridge : float
         :math:`\rho > 0`.
     tol : float
@@ -99,9 +100,9 @@ def refit(
     codes: list[Tensor] = []
     targets: list[Tensor] = []
     with torch.no_grad():
-        for x, y, z in pairs:
-            x, y, z = (a.to(weight) for a in (x, y, z))
-            c, uv = net.codes(x, y)
+        for pair in pairs:
+            x, y, z, *sigma = (a.to(weight) for a in pair)
+            c, uv = net.codes(x, y, *sigma)
             wanted = (x.shape[0], weight.shape[0], *x.shape[2:])
             if tuple(z.shape) != wanted:
                 raise InvalidValueError(f"a target has shape {tuple(z.shape)}, wanted {wanted}")

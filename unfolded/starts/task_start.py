@@ -15,9 +15,11 @@ from mcsc.tasks.shipped import shipped_dictionary
 from mcsc.tasks.task import Task
 from mcsc.types import Base
 
+from ..network.configuration import Thresholds
 from ..network.cunet import CUNet
 from ..network.weight_file import SUFFIX
 from .weights import load
+from .widened import widened
 
 STARTS = ("dictionary", "xavier")
 
@@ -42,6 +44,9 @@ def start(
     base: Base | None = None,
     sigma: float | None = None,
     seed: int = 0,
+    sweeps: int | None = None,
+    thresholds: Thresholds | None = None,
+    noise_aware: bool = False,
 ) -> Start:
     """Return the network that a training starts from.
 
@@ -61,6 +66,14 @@ def start(
         Denoising: standard deviation of the noise, of 255.
     seed : int
         Of random filters. PyTorch's global random state is neither used nor changed.
+    sweeps : int, optional
+        As of `CUNet`. Default: 1, or those of the weights. Weights get what they lack, see
+        `unfolded.widened`.
+    thresholds : {"scalar", "map"}, optional
+        As of `CUNet`; default as of `sweeps`.
+    noise_aware : bool
+        As of `CUNet`; the thresholds begin in proportion to the noise, if `what` is for noise of
+        one strength.
 
     Raises
     ------
@@ -69,6 +82,7 @@ def start(
     """
     if isinstance(what, (str, Path)) and str(what).endswith(SUFFIX):
         net = load(what)
+        net = widened(net, sweeps=sweeps, thresholds=thresholds, noise_aware=noise_aware or None)
         if net.configuration.kind != task.kind:
             raise InvalidValueError(
                 f"{what} is a network for {net.configuration.kind}, {task.name} is a {task.kind}"
@@ -79,7 +93,7 @@ def start(
         settings = TaskSettings().complete(task)
         x = 3 if settings.joint else 1
         y = x if task.kind == "fusion" else 3 if settings.colour_guide else 1
-        net = _random((x, y), x, task, filters, kernel_size, blocks, seed)
+        net = _random((x, y), x, task, filters, kernel_size, blocks, seed, sweeps, thresholds)
         words, metadata = "random filters (Xavier)", {}
     else:
         dictionary, words = _dictionary(task, what)
@@ -88,8 +102,12 @@ def start(
         if dictionary.target_common is None and task.kind == "fusion":
             dictionary = _without_targets(dictionary)
         net = CUNet.from_dictionary(
-            dictionary, lam, blocks=blocks, task=task.kind, balanced=True
-        ).float()
+            dictionary, lam, blocks=blocks, task=task.kind, balanced=True, sweeps=sweeps or 1,
+            thresholds=thresholds or "scalar",
+        ).float()  # fmt: skip
+        net.metadata = {"sigma": metadata.get("sigma") or task.sigma}
+    if noise_aware and not net.configuration.noise_aware:
+        net = widened(net, noise_aware=True)
     return Start(net, _settings(task, net, metadata, base, sigma, seed), words)
 
 
@@ -107,12 +125,15 @@ def describe(net: CUNet, task: Task, settings: TaskSettings, **more: Any) -> Non
 
 def _random(
     channels: tuple[int, int], out_channels: int, task: Task, filters: int, kernel_size: int,
-    blocks: int, seed: int,
+    blocks: int, seed: int, sweeps: int | None, thresholds: Thresholds | None,
 ) -> CUNet:  # fmt: skip
     # Layers draw from the global generator, which is the caller's: it is put back.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return CUNet(channels, out_channels, task.kind, filters, kernel_size, blocks)
+        return CUNet(
+            channels, out_channels, task.kind, filters, kernel_size, blocks, sweeps=sweeps or 1,
+            thresholds=thresholds or "scalar",
+        )  # fmt: skip
 
 
 def _settings(

@@ -11,10 +11,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from .patches import Patches
 
-Triples = Sequence[tuple[Tensor, Tensor, Tensor]]
+Triples = Sequence[tuple[Tensor, ...]]
 
 
-class _Scenes(Dataset[tuple[Tensor, Tensor, Tensor]]):
+class _Scenes(Dataset[tuple[Tensor, ...]]):
     """Whole scenes, to measure on."""
 
     def __init__(self, triples: Triples) -> None:
@@ -23,7 +23,7 @@ class _Scenes(Dataset[tuple[Tensor, Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self._triples)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         return self._triples[index]
 
 
@@ -45,7 +45,7 @@ class _Steps(Sampler[list[int]]):
             yield list(range(start, start + self._batch))
 
 
-class _Loader(DataLoader[tuple[Tensor, Tensor, Tensor]]):
+class _Loader(DataLoader[tuple[Tensor, ...]]):
     """A loader that can be resumed: its place is the trainer's step, so it has no state."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class _Loader(DataLoader[tuple[Tensor, Tensor, Tensor]]):
 
 def patch_loader(
     patches: Patches, trainer: Any, batch_size: int, per_epoch: int, workers: int
-) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
+) -> DataLoader[tuple[Tensor, ...]]:
     """Return the loader of a trainer's batches of patches."""
     return _Loader(
         patches,
@@ -71,6 +71,6 @@ def patch_loader(
     )
 
 
-def scene_loader(scenes: Triples) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
+def scene_loader(scenes: Triples) -> DataLoader[tuple[Tensor, ...]]:
     """Return the loader of whole scenes."""
     return DataLoader(_Scenes(scenes), batch_size=None, generator=torch.Generator())

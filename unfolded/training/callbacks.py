@@ -19,6 +19,7 @@ from mcsc.errors import InvalidValueError
 from mcsc.solvers.driver import Interrupt
 
 from ..network.cunet import CUNet
+from ..network.layers import Synthesis
 from .history import Callback, TrainingHistory, TrainingProgress
 
 
@@ -118,6 +119,66 @@ class Best(lightning.Callback):
         """Go on from a checkpoint."""
         self._error, self._since = state_dict["error"], state_dict["since"]
         self._weights = state_dict["weights"]
+
+
+class Average(lightning.Callback):
+    """Keeps a running average of the weights, which are measured in place of the last ones."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._step = 0
+        self._mean: dict[str, Tensor] = {}
+        self._last: dict[str, Tensor] = {}
+
+    def on_train_batch_end(self, trainer: Any, module: Any, *_: Any) -> None:
+        """Take the new weights into the average."""
+        if trainer.global_step == self._step:
+            return  # no step was made
+        self._step = trainer.global_step
+        share = min(self._share, (1 + self._step) / (10 + self._step))
+        with torch.no_grad():
+            for name, weight in module.net.state_dict().items():
+                mean = self._mean.setdefault(name, weight.clone())
+                if mean.device != weight.device:  # it comes from a checkpoint
+                    mean = self._mean[name] = mean.to(weight.device)
+                mean.lerp_(weight, 1 - share)
+
+    def on_validation_start(self, trainer: Any, module: Any) -> None:
+        """Put the average in."""
+        self._last = {name: w.clone() for name, w in module.net.state_dict().items()}
+        self.restore(module.net)
+
+    def on_validation_end(self, trainer: Any, module: Any) -> None:
+        """Go on with the last weights; `Best`, which comes before, has seen the average."""
+        module.net.load_state_dict(self._last)
+
+    def restore(self, net: CUNet) -> None:
+        """Give the network the average."""
+        if self._mean:
+            net.load_state_dict(self._mean)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the checkpoint keeps."""
+        return {"step": self._step, "mean": self._mean}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self._step, self._mean = state_dict["step"], state_dict["mean"]
+
+
+class UnitBall(lightning.Callback):
+    """Shortens filters of D, over all channels, to a norm of 1 at most."""
+
+    def on_train_batch_end(self, trainer: Any, module: Any, *_: Any) -> None:
+        """After the step."""
+        net = module.net
+        targets = {net.target_common, *net.target_unique}
+        with torch.no_grad():
+            for layer in net.modules():
+                if isinstance(layer, Synthesis) and layer not in targets:
+                    weight = layer.weight
+                    norms = torch.linalg.vector_norm(weight, dim=(0, 2, 3), keepdim=True)
+                    weight.div_(norms.clamp(min=1))
 
 
 class Caller(lightning.Callback):

@@ -41,19 +41,30 @@ def write_card(
     recipe = trained.recipe
     count = sum(p.numel() for p in trained.net.parameters())
     torch_version = importlib.metadata.version("torch")
+    kinds = [
+        *([f"{configuration.sweeps} sweeps"] if configuration.sweeps > 1 else []),
+        *(["a threshold for each map"] if configuration.thresholds == "map" else []),
+        *(["thresholds that follow the noise"] if configuration.noise_aware else []),
+    ]
+    levels = metadata.get("noise_levels")
+    average = "" if recipe.average is None else f", weights averaged with {recipe.average:g}"
+    loss = "" if recipe.loss == "mse" else f", {recipe.loss} up to {recipe.squared_from:.0%}"
     lines = [
         f"# {task.name}",
         "",
         f"{task.title}: a CU-Net of {configuration.channels[0]} + {configuration.channels[1]} "
         f"channels, {configuration.filters[0]} filters of {configuration.kernel_size} x "
-        f"{configuration.kernel_size} a module, {configuration.blocks} blocks; {count:,} numbers.",
+        f"{configuration.kernel_size} a module, {configuration.blocks} blocks"
+        + "".join(f", {kind}" for kind in kinds)
+        + f"; {count:,} numbers.",
         "",
         f"- Signals: {_signals(metadata)}",
-        f"- Data: {data}.",
+        f"- Data: {data}"
+        + (f", noise of {levels[0]:g} to {levels[1]:g} of 255." if levels else "."),
         f"- Start: {start}.",
         f"- Training: {trained.steps:,} steps of {_patches(trained)} patches of {recipe.patch} x "
         f"{recipe.patch}, Adam at {recipe.learning_rate:g}, schedule {recipe.schedule}, seed "
-        f"{recipe.seed}; {trained.seconds:.0f} s on {_device(trained)}"
+        f"{recipe.seed}{loss}{average}; {trained.seconds:.0f} s on {_device(trained)}"
         + ("." if trained.completed else ", interrupted."),
         f"- Command: `{command}`",
         f"- Versions: mcsc {__version__}, PyTorch {torch_version}.",

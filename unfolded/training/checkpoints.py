@@ -11,6 +11,7 @@ import torch
 
 from mcsc.errors import InvalidValueError
 
+from ..network.configuration import Configuration
 from .recipe import Recipe
 
 LAST = "last.ckpt"
@@ -54,7 +55,7 @@ def check_checkpoint(path: Path, wanted: Mapping[str, Any]) -> None:
     if found.keys() != wanted.keys():
         raise InvalidValueError(damaged)
     # A checkpoint of before there was a field was made as its default says.
-    defaults = {f.name: f.default for f in fields(Recipe)}
+    defaults = {f.name: f.default for made in (Recipe, Configuration) for f in fields(made)}
     for part in wanted:
         for key, value in wanted[part].items():
             before = found[part].get(key, defaults.get(key))

@@ -9,7 +9,7 @@ import torch
 
 from ..network.cunet import CUNet
 from ..network.modes import evaluating
-from .scenes import as_tensors
+from .scenes import as_scene
 
 
 def rmse(net: CUNet, scenes: Sequence[Any]) -> float:
@@ -26,6 +26,7 @@ def rmse(net: CUNet, scenes: Sequence[Any]) -> float:
     errors = []
     with evaluating(net), torch.inference_mode():
         for i in range(len(scenes)):
-            x, y, z = (t.to(weight) for t in as_tensors(scenes[i], f"scene {i}", net.configuration))
-            errors.append(255 * float((net(x, y) - z).square().mean().sqrt()))
+            scene = as_scene(scenes[i], f"scene {i}", net.configuration).alone()
+            x, y, z, *sigma = (t.to(weight) for t in scene)
+            errors.append(255 * float((net(x, y, *sigma) - z).square().mean().sqrt()))
     return sum(errors) / len(errors)

@@ -17,7 +17,7 @@ class TrainingHistory:
     """Of training so far, with the cutting of patches, without validation; a resumed run adds to
     those before it."""
     loss: list[float] = field(default_factory=list)
-    """Mean squared error on the patches of the round."""
+    """Mean of what is minimised, on the patches of the round."""
     validation: list[float] = field(default_factory=list)
     """Root mean square error on the validation scenes, of 255; empty without such scenes."""
 
@@ -33,7 +33,7 @@ class TrainingProgress:
     seconds: float
     """Of training so far, as in `TrainingHistory`."""
     loss: float
-    """Mean squared error on the patches of the round."""
+    """Mean of what is minimised, on the patches of the round."""
     validation: float | None
     """Root mean square error on the validation scenes, of 255; None without such scenes."""
 

@@ -6,6 +6,7 @@ Apart from `unfolded.training.train`, so that Lightning is imported only when so
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as lightning
@@ -17,8 +18,19 @@ from ..network.cunet import CUNet
 from .recipe import Recipe
 
 
+def _charbonnier(found: Tensor, wanted: Tensor) -> Tensor:
+    return ((found - wanted).square() + 1e-6).sqrt().mean()
+
+
+_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": F.mse_loss,
+    "l1": F.l1_loss,
+    "charbonnier": _charbonnier,
+}
+
+
 class Module(lightning.LightningModule):
-    """Adam on the mean squared error."""
+    """Adam on the recipe's loss."""
 
     def __init__(self, net: CUNet, recipe: Recipe) -> None:
         super().__init__()
@@ -41,16 +53,17 @@ class Module(lightning.LightningModule):
         )
 
     def training_step(self, batch: Any, number: int) -> Tensor:
-        """Return the mean squared error of a batch."""
-        x, y, z = batch
-        loss = F.mse_loss(self.net(x, y), z)
+        """Return the loss of a batch."""
+        x, y, z, *sigma = batch
+        kind = self.recipe.loss_at(self.trainer.global_step, self.per_epoch)
+        loss = _LOSSES[kind](self.net(x, y, *sigma), z)
         self.log("loss", loss, prog_bar=True, batch_size=len(x))
         return loss
 
     def validation_step(self, batch: Any, number: int) -> None:
         """Measure a whole scene."""
-        x, y, z = batch
-        error = 255 * F.mse_loss(self.net(x, y), z).sqrt()
+        x, y, z, *sigma = batch
+        error = 255 * F.mse_loss(self.net(x, y, *sigma), z).sqrt()
         self.log("val_rmse", error, prog_bar=True, batch_size=1, on_epoch=True, sync_dist=True)
 
     def configure_optimizers(self) -> Any:

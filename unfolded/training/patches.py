@@ -15,7 +15,7 @@ from mcsc.errors import InvalidValueError
 from mcsc.tasks.scenes import Recent
 
 from ..network.configuration import Configuration
-from .scenes import as_tensors, check_size, scene_name
+from .scenes import Scene, as_scene, check_size, scene_name
 
 CACHE_BYTES = 1_000_000_000
 """Prepared scenes that are kept in memory; more of them take turns."""
@@ -26,7 +26,7 @@ ROUND = 8192
 _PROBED = 8
 
 
-class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
+class Patches(Dataset[tuple[Tensor, ...]]):
     """Square patches of scenes, each turned or mirrored at random: patch i is always the same.
 
     A scene is read when a patch of it is wanted, and kept. Where not all fit into memory, as many
@@ -35,7 +35,8 @@ class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
     Parameters
     ----------
     scenes : sequence of (x, y, z)
-        Arrays (N, C, H, W) or (C, H, W).
+        Arrays (N, C, H, W) or (C, H, W); for a network that is `noise_aware` as `unfolded.train`
+        says: its patches have their noise, drawn between that of two, as a fourth tensor.
     side : int
         Of the patches, pixels.
     seed : int
@@ -68,29 +69,33 @@ class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
             raise InvalidValueError("scenes is empty: give at least one (x, y, z)")
         self._scenes, self._side, self._seed = scenes, side, seed
         self._configuration, self._soften, self._noise = configuration, soften, noise
-        self._recent: Recent[tuple[Tensor, Tensor, Tensor]] = Recent(cache_bytes)
+        self._recent: Recent[Scene] = Recent(cache_bytes)
         # Which scenes serve must not depend on what was read before: the same for every worker.
         some = range(0, len(scenes), -(-len(scenes) // _PROBED))
-        largest = max(_bytes(self.scene(number)) for number in some)
+        largest = max(self._scene(number).nbytes for number in some)
         self._capacity = min(len(scenes), max(1, cache_bytes // largest))
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         rng = np.random.default_rng([self._seed, index])
         number = int(rng.integers(self._capacity))
         if self._capacity < len(self._scenes):
             turn = np.random.default_rng([self._seed, index // ROUND, 1])
             number = int(turn.permutation(len(self._scenes))[number])
-        images = self.scene(number)
-        samples, _, height, width = images[0].shape
+        scene = self._scene(number)
+        samples, _, height, width = scene.images[0].shape
         side = self._side
         n = int(rng.integers(samples))
         top = int(rng.integers(height - side + 1))
         left = int(rng.integers(width - side + 1))
         turned, mirrored = int(rng.integers(4)), bool(rng.integers(2))
         blur = _gaussian(rng.uniform(0, self._soften)) if self._soften else None
+        share = rng.uniform() if scene.louder is not None else 0.0
+        place = (n, slice(None), slice(top, top + side), slice(left, left + side))
         out = []
-        for image in images:
-            patch = image[n, :, top : top + side, left : left + side]
+        for role, image in enumerate(scene.images):
+            patch = image[place]
+            if scene.louder is not None:
+                patch = patch + share * (scene.louder[role][place] - patch)
             if blur is not None:
                 patch = _blurred(patch, blur)
             patch = torch.rot90(patch, turned, (1, 2))
@@ -100,16 +105,18 @@ class Patches(Dataset[tuple[Tensor, Tensor, Tensor]]):
             for n in range(2):
                 white = rng.standard_normal(tuple(out[n].shape), np.float32)
                 out[n] = out[n] + level * torch.from_numpy(white)
-        return out[0], out[1], out[2]
+        if scene.sigma is not None:
+            low, high = scene.sigma
+            out.append(torch.tensor(low + share * (high - low)))
+        return tuple(out)
 
-    def scene(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return a whole scene, (N, C, H, W) each."""
-        return self._recent.get(number, lambda: self._read(number), _bytes)
+    def _scene(self, number: int) -> Scene:
+        return self._recent.get(number, lambda: self._read(number), lambda scene: scene.nbytes)
 
-    def _read(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _read(self, number: int) -> Scene:
         name = scene_name(self._scenes, number)
-        found = as_tensors(self._scenes[number], name, self._configuration)
-        height, width = found[0].shape[2:]
+        found = as_scene(self._scenes[number], name, self._configuration)
+        height, width = found.images[0].shape[2:]
         check_size(name, height, width, self._side)
         return found
 
@@ -128,7 +135,3 @@ def _blurred(patch: Tensor, weights: Tensor) -> Tensor:
     weights = weights / weights.sum()
     planes = F.pad(patch[:, None], (reach,) * 4, mode="reflect")
     return F.conv2d(F.conv2d(planes, weights[None, None, None]), weights[None, None, :, None])[:, 0]
-
-
-def _bytes(triple: tuple[Tensor, Tensor, Tensor]) -> int:
-    return sum(t.nbytes for t in triple)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from mcsc.checks import check_number, check_whole
-from mcsc.errors import InvalidValueError
+from mcsc.errors import InvalidTypeError, InvalidValueError
 
 Schedule = Literal["paper", "cosine"]
 """What becomes of the learning rate; see `Recipe`."""
+Loss = Literal["mse", "l1", "charbonnier"]
+"""What training minimises: means of squares, of absolute values, or of roots of squares + 1e-6."""
 Arithmetic = Literal["32-true", "bf16-mixed", "16-mixed"]
 """What training computes in, in Lightning's words."""
 
@@ -46,6 +48,20 @@ class Recipe:
         Add white Gaussian noise to both images of a patch, of a standard deviation that is drawn
         from 0 to so many grey levels of 255. For fusion: a network that has only seen clean images
         takes what a photograph's compression leaves for detail.
+    average : float, optional
+        What comes out, and is measured on the validation scenes, is a running average of the
+        weights: after each step this share of it and the rest of the new weights. Less at first:
+        (1 + t) / (10 + t) in step t.
+    loss : {"mse", "l1", "charbonnier"}
+        What is minimised, at first.
+    squared_from : float
+        Share of the steps after which the mean squared error is minimised, whatever `loss` is.
+    warm_up : int, optional
+        Steps in which the learning rate rises to what it begins with. Default: a hundredth of all
+        with the schedule "cosine", none with "paper".
+    unit_ball : bool
+        After each step, shorten each filter of D, over all channels, to a norm of 1 at most, as
+        dictionary learning does.
     """
 
     epochs: int = 200
@@ -58,6 +74,11 @@ class Recipe:
     clip_norm: float | None = None
     soften: float = 0.0
     noise: float = 0.0
+    average: float | None = None
+    loss: Loss = "mse"
+    squared_from: float = 0.75
+    warm_up: int | None = None
+    unit_ball: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -66,15 +87,26 @@ class Recipe:
             object.__setattr__(self, name, check_whole(name, getattr(self, name), least=least))
         for name, zero in (
             ("learning_rate", False), ("clip_norm", False), ("soften", True), ("noise", True),
+            ("average", True), ("squared_from", True),
         ):  # fmt: skip
             value = getattr(self, name)
-            if not (name == "clip_norm" and value is None):
+            if not (name in ("clip_norm", "average") and value is None):
                 object.__setattr__(self, name, check_number(name, value, zero=zero))
-        known = get_args(Schedule)
-        if self.schedule not in known:
-            raise InvalidValueError(
-                f"schedule must be one of {', '.join(known)}; found {self.schedule!r}"
-            )
+        if self.warm_up is not None:
+            object.__setattr__(self, "warm_up", check_whole("warm_up", self.warm_up, least=0))
+        for name, most in (("average", 1.0), ("squared_from", 1.0)):
+            value = getattr(self, name)
+            if value is not None and (value > most or (name == "average" and value == most)):
+                words = "below" if name == "average" else "at most"
+                raise InvalidValueError(f"{name} must be {words} {most:g}, found {value!r}")
+        if not isinstance(self.unit_ball, bool):
+            raise InvalidTypeError(f"unit_ball must be True or False, found {self.unit_ball!r}")
+        for name, literal in (("schedule", Schedule), ("loss", Loss)):
+            known = get_args(literal)
+            if getattr(self, name) not in known:
+                raise InvalidValueError(
+                    f"{name} must be one of {', '.join(known)}; found {getattr(self, name)!r}"
+                )
 
     def steps_per_epoch(self, devices: int = 1) -> int:
         """Return the optimiser's steps in a round."""
@@ -82,8 +114,14 @@ class Recipe:
 
     def factor(self, step: int, per_epoch: int) -> float:
         """Return what the learning rate is multiplied by at a step, counted from 0."""
-        if self.schedule == "paper":
-            return float(0.9 ** (step // per_epoch // 50))
         total = self.epochs * per_epoch
-        rising = max(1, total // 100)
-        return min((step + 1) / rising, 0.5 * (1 + math.cos(math.pi * step / total)))
+        if self.schedule == "paper":
+            rising, found = self.warm_up or 0, float(0.9 ** (step // per_epoch // 50))
+        else:
+            rising = max(1, total // 100) if self.warm_up is None else self.warm_up
+            found = 0.5 * (1 + math.cos(math.pi * step / total))
+        return min((step + 1) / rising, found) if rising else found
+
+    def loss_at(self, step: int, per_epoch: int) -> Loss:
+        """Return what is minimised in a step, counted from 0."""
+        return self.loss if step < self.squared_from * self.epochs * per_epoch else "mse"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mcsc.checks import check_number
 from mcsc.errors import InvalidTypeError, InvalidValueError
 from mcsc.tasks.learning import TaskScenes, TaskSettings
 from mcsc.tasks.scenes import Reader, SceneFiles
@@ -34,6 +36,12 @@ class TaskTriples(Sequence[Triple]):
         Of the scenes; see `mcsc.tasks.scenes`.
     settings : TaskSettings
         Of the preparation, complete.
+    levels : (float, float), optional
+        Of 255: give each scene with the same noise of both strengths, as a network that is
+        `noise_aware` is trained on.
+    spread : bool
+        With noise of one strength instead, another in each scene, from the lower to the higher: to
+        measure on.
 
     Raises
     ------
@@ -41,7 +49,16 @@ class TaskTriples(Sequence[Triple]):
         When a scene is read: it is a fusion without a target.
     """
 
-    def __init__(self, task: Task, readers: Sequence[Reader], settings: TaskSettings) -> None:
+    def __init__(
+        self,
+        task: Task,
+        readers: Sequence[Reader],
+        settings: TaskSettings,
+        levels: tuple[float, float] | None = None,
+        *,
+        spread: bool = False,
+    ) -> None:
+        self._settings, self._levels, self._spread = settings, levels, spread
         self._scenes = TaskScenes(task, readers, settings)
         self._readers = readers
         self._task = task
@@ -50,8 +67,26 @@ class TaskTriples(Sequence[Triple]):
         return len(self._scenes)
 
     def __getitem__(self, index: Any) -> Any:
-        made = self._scenes.scene(index)
-        return self._triple(made.signals, made.target)
+        if self._levels is None:
+            made = self._scenes.scene(index)
+            return self._triple(made.signals, made.target)
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        index %= len(self)
+        return self._with_noise(self._readers[index](), index)
+
+    def _with_noise(self, images: tuple[Floats, ...], index: int) -> Any:
+        assert self._levels is not None
+        low, high = self._levels
+        strengths = [low, high]
+        if self._spread:
+            strengths = [low + (high - low) * (index + 0.5) / len(self)]
+        made = []
+        for sigma in strengths:
+            scenes = TaskScenes(self._task, self._readers, replace(self._settings, sigma=sigma))
+            prepared = scenes.make(images, index)
+            made.append((*self._triple(prepared.signals, prepared.target), sigma / 255))
+        return made[0] if self._spread else tuple(made)
 
     def name(self, index: int) -> str:
         """Return what to call a scene in a message."""
@@ -76,10 +111,12 @@ class TaskTriples(Sequence[Triple]):
             part = tuple(image[:, :_PART, :_PART] for image in images)
             try:
                 prepared = self._scenes.make(part, index)
-                made = self._triple(prepared.signals, prepared.target)
+                made: Any = self._triple(prepared.signals, prepared.target)
+                if self._levels is not None:
+                    made = self._with_noise(part, index)
             except InvalidValueError as error:
                 raise InvalidValueError(f"{reader.name}: {error}") from error
-            as_tensors(made, reader.name, configuration)
+            as_scene(made, reader.name, configuration)
 
     def _triple(self, pair: tuple[Floats, ...], target: Floats | None) -> Triple:
         if target is None:
@@ -93,6 +130,60 @@ class TaskTriples(Sequence[Triple]):
 def scene_name(scenes: Sequence[Any], number: int) -> str:
     """Return what to call a scene in a message."""
     return scenes.name(number) if isinstance(scenes, TaskTriples) else f"scene {number}"
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A scene to train on, as tensors (N, C, H, W) in float32."""
+
+    images: tuple[Tensor, Tensor, Tensor]
+    """x, y, z; with noise in two strengths, those with the lower."""
+    louder: tuple[Tensor, Tensor, Tensor] | None = None
+    """Those with the higher."""
+    sigma: tuple[float, float] | None = None
+    """Lower and higher noise, on the images' scale."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the images."""
+        return sum(image.nbytes for image in (*self.images, *(self.louder or ())))
+
+    def alone(self) -> tuple[Tensor, ...]:
+        """Return x, y, z and, where there is noise, sigma; of two strengths the lower."""
+        return self.images if self.sigma is None else (*self.images, torch.tensor(self.sigma[:1]))
+
+
+def as_scene(given: Any, name: str, configuration: Configuration | None = None) -> Scene:
+    """Return a scene as `unfolded.train` takes it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `as_tensors`; or sigma is missing or left over, no number, or the two scenes differ in
+        more than their noise.
+    """
+    if configuration is None or not configuration.noise_aware:
+        return Scene(as_tensors(given, name, configuration))
+    two = isinstance(given, (tuple, list)) and len(given) == 2
+    found = []
+    for one in given if two else (given,):
+        if not isinstance(one, (tuple, list)) or len(one) != 4:
+            raise InvalidTypeError(
+                f"{name} must be (x, y, z, sigma), or two of them, for a network that is "
+                "noise_aware"
+            )
+        number = one[3].item() if isinstance(one[3], Tensor) and one[3].numel() == 1 else one[3]
+        sigma = check_number(f"sigma of {name}", number, zero=True)
+        found.append((as_tensors(one[:3], name, configuration), sigma))
+    (images, low), (louder, high) = found[0], found[-1]
+    if not two:
+        return Scene(images, None, (low, low))
+    if images[0].shape != louder[0].shape or not low < high:
+        raise InvalidValueError(
+            f"{name} must be one scene with noise of two strengths, the lower first; found sizes "
+            f"{tuple(images[0].shape)}, {tuple(louder[0].shape)} and noise {low:g}, {high:g}"
+        )
+    return Scene(images, louder, (low, high))
 
 
 def check_size(name: str, height: int, width: int, side: int) -> None:

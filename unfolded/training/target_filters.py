@@ -34,6 +34,6 @@ def refit_on_scenes(net: CUNet, scenes: TaskTriples, seed: int = 0, side: int = 
     """
     patches = Patches(scenes, side, seed, net.configuration)
     drawn = [patches[i] for i in range(FITTED_PATCHES)]
-    x, y, z = (torch.stack(images) for images in zip(*drawn, strict=True))
+    images = tuple(torch.stack(images) for images in zip(*drawn, strict=True))
     # Training goes on from here: a rough fit will do.
-    return refit(net, [(x, y, z)], tol=1e-3, max_iter=30)
+    return refit(net, [images], tol=1e-3, max_iter=30)

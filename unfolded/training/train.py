@@ -33,7 +33,7 @@ from .history import Callback, TrainingHistory
 from .patches import Patches
 from .quiet import quiet
 from .recipe import Arithmetic, Recipe
-from .scenes import as_tensors, scene_name
+from .scenes import as_scene, scene_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +82,13 @@ def train(
     ----------
     net : CUNet
         Trained in place.
-    scenes : sequence of (x, y, z)
+    scenes : sequence of (x, y, z), or (x, y, z, sigma)
         Images and targets, arrays or tensors (C, H, W) or (N, C, H, W) of floats. A scene is
-        indexed when a patch of it is wanted: a sequence may read files.
-    validation : sequence of (x, y, z)
+        indexed when a patch of it is wanted: a sequence may read files. A network that is
+        `noise_aware` needs the noise of x with them, on the images' scale; or two of these, one
+        scene with the same noise in two strengths: each patch is drawn between them (what is linear
+        in the noise is exact).
+    validation : sequence of (x, y, z), or (x, y, z, sigma)
         Whole scenes that the network is measured on after each round, and not trained on.
     recipe : Recipe, optional
         Numbers of steps, rates, sizes. Default: the paper's.
@@ -135,10 +138,10 @@ def train(
 
     Notes
     -----
-    Adam on the mean squared error. Ctrl-C ends the training after the step: what was learned is
-    returned, with `completed` False, and a checkpoint written, from which a later run goes on; a
-    second one ends it at once. However it ends, the network is
-    left on the CPU, in evaluation mode.
+    Adam on the recipe's loss, usually the mean squared error. Ctrl-C ends the training after the
+    step: what was learned is returned, with `completed` False, and a checkpoint written, from
+    which a later run goes on; a second one ends it at once. However it ends, the network is left
+    on the CPU, in evaluation mode.
 
     On a CPU `unfolded.engines.cpu_training` serves: float32, and bf16-mixed on processors that
     multiply in bfloat16 (AMX, AVX-512 BF16), where a step takes less than half as long.
@@ -173,8 +176,8 @@ def train(
         noise=recipe.noise,
     )  # fmt: skip
     held_out = [
-        as_tensors(triple, f"validation {scene_name(validation, i)}", net.configuration)
-        for i, triple in enumerate(validation)
+        as_scene(one, f"validation {scene_name(validation, i)}", net.configuration).alone()
+        for i, one in enumerate(validation)
     ]
     checkpoint = None
     if folder is not None:
@@ -182,7 +185,15 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
         checkpoint = find_checkpoint(folder, resume=resume)
 
-    from .callbacks import Best, Caller, Checkpoints, Interrupted, Recorder
+    from .callbacks import (
+        Average,
+        Best,
+        Caller,
+        Checkpoints,
+        Interrupted,
+        Recorder,
+        UnitBall,
+    )
     from .lightning_module import Module
 
     module = Module(net, recipe)
@@ -190,7 +201,9 @@ def train(
     best = None if patience is None else Best(patience)
     caller = None if callback is None else Caller(callback, recorder)
     # In this order: a checkpoint holds what the others know of its round.
-    listeners = [recorder, best, caller, _bar() if progress else None]
+    ball = UnitBall() if recipe.unit_ball else None
+    average = None if recipe.average is None else Average(recipe.average)
+    listeners = [ball, recorder, best, average, caller, _bar() if progress else None]
     if checkpoint is not None:
         listeners.append(Checkpoints(checkpoint, checkpoint_every))
     with quiet(), deferred_interrupt() as interrupt:
@@ -229,6 +242,8 @@ def train(
             completed = False
         finally:
             net.cpu().eval()
+    if average is not None:
+        average.restore(net)
     if best is not None:
         best.restore(net)
     return Trained(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 
@@ -12,7 +13,7 @@ import mcsc
 from mcsc.backend import backend_for, is_array, move_to_cuda, namespace, to_numpy
 from mcsc.backend.numpy_backend import NumpyBackend
 from mcsc.backend.select import cupy_or_reason
-from tests.helpers import make_problem, solve
+from tests.helpers import make_problem, run, solve
 
 
 def test_backend_of_a_library(xp):
@@ -45,13 +46,41 @@ def test_mixed_libraries():
 
 
 # --------------------------------------------------------------------- without a GPU
-def fake_cupy(count):
-    runtime = types.SimpleNamespace(getDeviceCount=count)
-    return types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=runtime))
+class FakeCupy:
+    """As much of CuPy as is looked at; what is `broken` raises an error when it is used."""
+
+    float32, ndarray = np.float32, np.ndarray
+
+    def __init__(self, count, **broken):
+        self.tried = []
+
+        def used(part):
+            self.tried.append(part)
+            if part in broken:
+                raise broken[part]
+            return 12, 9
+
+        self.cuda = types.SimpleNamespace(
+            runtime=types.SimpleNamespace(getDeviceCount=count),
+            nvrtc=types.SimpleNamespace(getVersion=lambda: used("nvrtc")),
+            cufft=types.SimpleNamespace(getVersion=lambda: used("cufft")),
+        )
+        spectrum = types.SimpleNamespace(get=lambda: used("kernel"))
+        self.fft = types.SimpleNamespace(rfft=lambda _: spectrum)
+        self.ones = np.ones
+        self.asarray = np.asarray
 
 
 def no_driver():
     raise RuntimeError("cudaErrorInsufficientDriver")
+
+
+class DynamicLibNotFoundError(RuntimeError):
+    """What CuPy's loader raises."""
+
+
+NO_LIBRARY = DynamicLibNotFoundError("Failure finding it\n  tried this\n  and that")
+PIP = r"all that it needs comes with pip install 'mcsc\[cuda12\]' or .*'mcsc\[cuda13\]'"
 
 
 @pytest.mark.parametrize(
@@ -59,10 +88,24 @@ def no_driver():
     [
         (None, r"CuPy is not installed; .* pip install 'mcsc\[cuda12\]' or .*'mcsc\[cuda13\]'"),
         (
-            fake_cupy(no_driver),
+            FakeCupy(no_driver),
             r"CuPy finds no usable CUDA driver \(cudaErrorInsufficientDriver\); .*mcsc\[cuda12\]",
         ),
-        (fake_cupy(lambda: 0), "CuPy finds no CUDA device"),
+        (FakeCupy(lambda: 0), "CuPy finds no CUDA device"),
+        # The wheel alone: a driver and a device, and nothing to compile or transform with.
+        (
+            FakeCupy(lambda: 1, nvrtc=NO_LIBRARY),
+            r"CuPy cannot use NVRTC, NVIDIA's compiler here \(DynamicLibNotFoundError: Failure "
+            rf"finding it\); {PIP}",
+        ),
+        (
+            FakeCupy(lambda: 1, cufft=ImportError("no libcufft.so.11")),
+            rf"CuPy cannot use cuFFT here \(ImportError: no libcufft.so.11\); {PIP}",
+        ),
+        (
+            FakeCupy(lambda: 1, kernel=RuntimeError("cuda_fp16.h: no such file")),
+            r"CuPy cannot use the device here \(RuntimeError: cuda_fp16.h: no such file\); ",
+        ),
     ],
 )
 def test_cuda_that_cannot_be_used(monkeypatch, cupy, why):
@@ -77,9 +120,18 @@ def test_cuda_that_cannot_be_used(monkeypatch, cupy, why):
 
 
 def test_cuda_that_can_be_used(monkeypatch):
-    module = fake_cupy(lambda: 1)
+    module = FakeCupy(lambda: 1)
     monkeypatch.setitem(sys.modules, "cupy", module)
-    assert cupy_or_reason() == (module, "")
+    for _ in range(3):
+        assert cupy_or_reason() == (module, "")
+    assert module.tried == ["nvrtc", "cufft", "kernel"]  # once a process
+
+
+def test_info_tells_what_cuda_lacks(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", FakeCupy(lambda: 1, nvrtc=NO_LIBRARY))
+    done = run("info")
+    assert done.exit_code == 0
+    assert re.search(r"^GPU +none: CuPy cannot use NVRTC, .*mcsc\[cuda12\]", done.stdout, re.M)
 
 
 @pytest.mark.gpu

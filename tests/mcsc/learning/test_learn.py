@@ -1,15 +1,18 @@
 """`mcsc.learn`: constraints, descent, recovery, determinism, refusals."""
 
+import sys
+
 import numpy as np
 import pytest
 
 import mcsc
 from mcsc.errors import Refusal
-from mcsc.learning import watch
+from mcsc.learning import learner, watch
 from mcsc.learning.atoms import Layout
 from mcsc.learning.images import Images
 from mcsc.learning.options import Settings
 from mcsc.learning.passes import Passes
+from mcsc.solvers import front
 from tests import helpers
 from tests.mcsc.learning.small import SMALL, banks, learn
 
@@ -309,3 +312,39 @@ def test_projection_is_the_nearest_point():
     for _ in range(20):
         other = layout.project(rng.standard_normal(len(flat)))
         assert (flat - found) @ (other - found) <= 1e-10
+
+
+def test_windows_are_coded_where_they_are_asked_to_be(monkeypatch):
+    """Without a GPU the standard's library is the other side: it takes no NumPy arrays."""
+    strict = pytest.importorskip("array_api_strict")
+    moved = []
+
+    def move(array):
+        moved.append(array.shape)
+        return strict.asarray(array)
+
+    monkeypatch.setattr(front, "move_to_cuda", move)
+    monkeypatch.setattr(learner, "require_cuda", lambda: None)
+    signals, _ = helpers.make_sparse_images(count=2, shape=(10, 10), dtype="float64")
+    settings = {"passes": 1, "window": 10, "filter_size": 3, "n_common": 2, "n_unique": 2}
+    here = learn(signals, signals[0], **settings, tol=1e-6)
+    assert moved == []
+    there = learn(signals, signals[0], **settings, tol=1e-6, device="cuda")
+    assert len(moved) >= 4  # two signals of a batch, coded for filters and for targets
+    assert there.objective == pytest.approx(here.objective, rel=1e-4)
+    assert isinstance(there.dictionary.target_common, np.ndarray)
+
+
+def test_learning_on_a_gpu_that_is_not_there_is_refused_before_any_work(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    signals, _ = helpers.make_sparse_images()
+    with pytest.raises(RuntimeError, match="device='cuda' cannot be used: CuPy is not installed"):
+        learn(signals, device="cuda", callback=pytest.fail)
+    with pytest.raises(ValueError, match="device must be 'auto', 'cpu' or 'cuda', found 'gpu'"):
+        learn(signals, device="gpu")
+    done = helpers.run(
+        "learn", "--task", "depth-sr", "--synthetic", 1, "-o", "d", "--device", "cuda"
+    )
+    assert done.exit_code == 2
+    assert done.stderr.count("\n") == 1
+    assert "device='cuda' cannot be used" in done.stderr

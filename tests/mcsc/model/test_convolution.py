@@ -73,7 +73,7 @@ def test_operator_of_any_library(xp, boundary, size):
     codes, signal = rng.standard_normal((1, d.n_maps, *shape)), rng.standard_normal((1, 3, *shape))
     given = xp.asarray(codes)
     backend = backend_for(given)
-    op = make_operator(d.groups, shape, boundary, backend, given.dtype)
+    op = make_operator(d.groups, shape, boundary, backend, given.dtype, 1)
     image = xp.to_numpy(forward(op, backend, given))
     np.testing.assert_allclose(image.ravel(), matrix @ codes.ravel(), atol=1e-12)
     maps = xp.to_numpy(adjoint(op, backend, xp.asarray(signal)))
@@ -187,7 +187,8 @@ def test_sweep_leaves_the_signal_alone(operator, boundary):
 def test_the_library_and_the_filter_size_choose_the_operator():
     def kind(size, array):
         d = make_dictionary(size=size)
-        return type(make_operator(d.groups, (20, 20), "zero", backend_for(array), array.dtype))
+        backend = backend_for(array)
+        return type(make_operator(d.groups, (20, 20), "zero", backend, array.dtype, 1))
 
     strict = pytest.importorskip("array_api_strict").zeros(1)
     assert kind(LARGEST_DIRECT_FILTER, np.zeros(1)) is DirectOperator

@@ -117,3 +117,51 @@ def test_what_is_moved_is_refused_as_ever(problem, cuda):
         mcsc.solve(signals, dictionary, lam, init=other, **options)
     with pytest.raises(ValueError, match="'working-set' works on NumPy arrays, and these are"):
         mcsc.solve(signals, dictionary, lam, **(options | {"method": "working-set"}))
+
+
+@pytest.fixture
+def second():
+    """The second of several devices, while the first is the current one."""
+    cupy = pytest.importorskip("cupy")
+    if cupy.cuda.runtime.getDeviceCount() < 2:
+        pytest.skip("there is one device; the emulator has more with EMULATOR_DEVICES=2")
+    return cupy, cupy.cuda.Device(1)
+
+
+def on(place, arrays):
+    cupy, device = place
+    with device:
+        return tuple(cupy.asarray(a) for a in arrays)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("method", ["fista", "admm", "alternating"])
+def test_arrays_of_a_device_that_is_not_the_current_one(problem, second, method):
+    cupy, device = second
+    signals, masks = on(second, problem.signals), on(second, problem.masks)
+    options = {"masks": masks, "method": method, "tol": 1e-6}
+    result = mcsc.solve(signals, problem.dictionary, problem.lam, **options)
+    wanted = solve(problem, method=method, tol=1e-6)
+    assert result.objective == pytest.approx(wanted.objective, rel=1e-5)
+    parts = mcsc.reconstruct(result.codes, problem.dictionary)
+    maps = (result.codes.common, result.codes.coordinates()[0].row, parts.image)
+    assert all(array.device == device for array in maps)
+    moved = mcsc.Problem(signals, problem.dictionary, problem.lam, masks)
+    assert moved.lambda_max() == pytest.approx(problem.lambda_max())
+    assert moved.objective(result.codes) == pytest.approx(result.objective)
+    assert moved.gap(result.codes) <= 1e-6
+    assert moved.gradient(result.codes)[0].device == device
+    # A start lies on another device, or on none.
+    for start in (result.codes.to(np.zeros(0)), result.codes.to(cupy.zeros(1))):
+        options = {"masks": masks, "method": method, "tol": 1e-4, "init": start}
+        again = mcsc.solve(signals, problem.dictionary, problem.lam, **options)
+        assert (again.iterations, again.codes.common.device) == (0, device)
+    assert cupy.cuda.Device().id == 0
+
+
+@pytest.mark.gpu
+def test_devices_are_not_mixed(problem, second):
+    cupy, _ = second
+    x, y = problem.signals
+    with pytest.raises(ValueError, match=r"different devices were mixed \(cuda:0, cuda:1\): move"):
+        mcsc.solve((cupy.asarray(x), *on(second, [y])), problem.dictionary, problem.lam)

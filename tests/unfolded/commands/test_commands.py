@@ -70,6 +70,25 @@ def test_training_on_a_folder(task, folder, tmp_path):
     assert again.exit_code == 0, said(again)
 
 
+def test_one_network_for_noise_of_any_strength(tmp_path):
+    out = tmp_path / "net.safetensors"
+    more = [
+        "--task", "flash-denoise", "--synthetic", 2, "--levels", 10, 90, "--sweeps", 2,
+        "--thresholds", "map", "--average", 0.9, "--loss", "l1", "--warm-up", 1, "--unit-ball",
+    ]  # fmt: skip
+    result = invoke(train, *more, "-o", out, *SHORT)
+    assert result.exit_code == 0, said(result)
+    net = load(out)
+    assert net.metadata["noise_levels"] == [10, 90]
+    assert (net.configuration.sweeps, net.configuration.thresholds) == (2, "map")
+    card = out.with_suffix(".md").read_text()
+    for words in ("2 sweeps", "follow the noise", "noise of 10 to 90 of 255", "averaged with 0.9"):
+        assert words in card
+    without = invoke(train, *more[:4], "-o", tmp_path / "b.safetensors", "--start", out)
+    assert without.exit_code != 0
+    assert "--levels are needed" in said(without)
+
+
 def test_a_fusion_s_folder_without_targets_is_refused(folder, tmp_path):
     for path in (folder / "multi-focus").glob("*_[nf]*.png"):
         (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -74,8 +74,7 @@ def test_a_size_that_failed_is_not_recorded(monkeypatch):
     assert graphed(x, x) is x
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(DEVICE == "cpu", reason="no CUDA device")
+@pytest.mark.gpu("torch")
 @pytest.mark.parametrize("precision", get_args(gpu.Precision))
 def test_one_graph_for_small_images(precision):
     net = make_net(dtype=torch.float32, filters=8, kernel_size=8, blocks=2)

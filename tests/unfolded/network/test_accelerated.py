@@ -33,6 +33,10 @@ def test_the_same_images(kernels):
         assert found.dtype == torch.float32
         assert not found.requires_grad
         assert (found - wanted).abs().max() < 1e-5
+        parts = fast.split(x, y)
+        assert torch.equal(parts.image, found)
+        torch.testing.assert_close(parts.common + sum(parts.unique), found)
+        assert fast.metadata is fast.net.metadata
 
 
 def test_bfloat16_is_near_and_not_the_same():
@@ -81,6 +85,10 @@ def test_triton_kernels_in_tiles(monkeypatch):
     fast = accelerate(net, DEVICE, kernels="triton")
     assert not fast(x, y).requires_grad
     torch.testing.assert_close(fast.tiled(x, y, 12), fast(x, y), rtol=1e-6, atol=1e-6)
+    parts = fast.split(x, y)
+    assert torch.equal(parts.image, fast(x, y))
+    assert torch.equal(parts.common + parts.unique[0], parts.image)
+    assert parts.unique[1] is None
 
 
 @needs_triton
@@ -136,8 +144,7 @@ def test_refused_where_they_do_not_run(monkeypatch):
         accelerate(make_net(dtype=torch.float32), "cpu", kernels="triton")
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.gpu("torch")
 @pytest.mark.parametrize(
     ("precision", "limit"), [("float32", 1e-5), ("tf32", 1e-3), ("bfloat16", 3e-2)]
 )

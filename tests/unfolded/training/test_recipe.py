@@ -42,6 +42,11 @@ def test_cosine_rises_and_falls():
         ({"learning_rate": True}, "learning_rate must be a finite number > 0, found True"),
         ({"soften": -1.0}, "soften must be a finite number >= 0, found -1.0"),
         ({"clip_norm": -1.0}, "clip_norm must be a finite number > 0, found -1.0"),
+        ({"average": 1.0}, "average must be below 1, found 1.0"),
+        ({"average": -0.1}, "average must be a finite number >= 0, found -0.1"),
+        ({"squared_from": 1.5}, "squared_from must be at most 1, found 1.5"),
+        ({"loss": "huber"}, "loss must be one of mse, l1, charbonnier; found 'huber'"),
+        ({"warm_up": -1}, "warm_up must be a whole number >= 0, found -1"),
         ({"schedule": "linear"}, "schedule must be one of paper, cosine; found 'linear'"),
     ],
 )
