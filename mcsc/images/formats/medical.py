@@ -226,7 +226,7 @@ class _Header:
 
         def number(name: str, usual: float) -> float:
             value = found.get(name)
-            taken = usual if value in (None, "") else float(value)
+            taken = float(usual if value in (None, "") else value)
             if not np.isfinite(taken):
                 raise ValueError(f"{name} is {value}")
             return taken

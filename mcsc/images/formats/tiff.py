@@ -156,7 +156,7 @@ def _samples(path: Path, pages: NDArray[Any], page: tifffile.TiffPage) -> Sample
     counted = channels.dtype.kind in "bu" and bit_depth <= 16
     full = 2**bit_depth - 1 if counted else 1
     if page.photometric == _COLOUR.PALETTE and counted and page.colormap is not None:
-        channels, bit_depth = _resolved(channels, np.asarray(page.colormap))
+        channels, bit_depth = _resolved(path, channels, np.asarray(page.colormap))
         full = 2**bit_depth - 1
     elif page.photometric == _COLOUR.MINISWHITE:
         if counted and not _is_python_bool(page):
@@ -197,9 +197,15 @@ def _is_python_bool(page: tifffile.TiffPage) -> bool:
     return bool(page.bitspersample == 1 and str(page.software).startswith("tifffile"))
 
 
-def _resolved(indices: NDArray[Any], colours: NDArray[Any]) -> tuple[NDArray[Any], int]:
+def _resolved(path: Path, pages: NDArray[Any], colours: NDArray[Any]) -> tuple[NDArray[Any], int]:
     """Colours of a palette, (3, H, W), and their depth."""
-    indices = indices[0] if indices.ndim == 3 else indices
+    if pages.ndim != 3 or len(pages) > 1:
+        raise ImageFileError(
+            f"{path}: holds {len(pages)} pages of colours; want one of them by its page"
+        )
+    indices = pages[0].astype(np.intp)
+    if colours.ndim != 2 or len(colours) != 3 or indices.max() >= colours.shape[1]:
+        raise ImageFileError(f"{path}: truncated or damaged TIFF: its palette is too short")
     if (colours <= 255).all():  # by programs that took its 16 bits for 8
         return colours.astype(np.uint8)[:, indices], 8
     if (colours % 257 == 0).all():

@@ -114,6 +114,26 @@ def test_palettes_of_tiff(tmp_path):
         assert found.bit_depth == depth
         expected = stored[:, indices] / 65535
         np.testing.assert_allclose(found.pixels, expected, atol=0.1 / full)
+    # Two colours, of one bit.
+    two = np.array([[0, 65535], [65535, 0], [257, 514]], np.uint16)
+    tifffile.imwrite(
+        tmp_path / "c.tif", indices % 2 > 0, photometric="miniswhite", metadata=None,
+        extratags=[(320, "H", 6, tuple(two.ravel().tolist()), True)],
+    )  # fmt: skip
+    with tifffile.TiffFile(tmp_path / "c.tif") as tif:
+        place = tif.pages[0].tags["PhotometricInterpretation"].valueoffset
+    content = bytearray((tmp_path / "c.tif").read_bytes())
+    content[place : place + 2] = (3).to_bytes(2, "little")
+    (tmp_path / "c.tif").write_bytes(bytes(content))
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "c.tif").samples, (two // 257)[:, indices % 2]
+    )
+    tifffile.imwrite(
+        tmp_path / "d.tif", np.stack([indices] * 2), colormap=colours_ * 257, **options
+    )
+    with pytest.raises(ImageFileError, match="holds 2 pages of colours; want one of them by its"):
+        read_image(tmp_path / "d.tif")
+    assert read_image(tmp_path / "d.tif", page=2).pixels.shape == (3, 4, 4)
 
 
 def test_a_mask_page_says_what_is_known(tmp_path):
