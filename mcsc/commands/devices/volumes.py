@@ -32,8 +32,9 @@ def has_volumes(sources: Sequence[Path]) -> bool:
     there = [is_volume(path) for path in sources]
     if any(there) and not all(there):
         one, other = sources[there.index(True)], sources[there.index(False)]
+        kind = "a folder, as of a series of DICOM files" if one.is_dir() else "a volume"
         raise click.UsageError(
-            f"{one} is a volume, {other} is not: want volumes alone, or --page for one slice"
+            f"{one} is {kind}, {other} is a picture: want volumes alone, or --page for one slice"
         )
     return any(there)
 

@@ -24,6 +24,10 @@ _PACKING = tifffile.COMPRESSION
 _ALPHA = (1, 2)  # ExtraSamples: associated, unassociated
 _ORIENTATION, _LARGEST, _ICC, _EXIF, _GPS, _NODATA = 274, 281, 34675, 34665, 34853, 42113
 _ACROSS, _DOWN, _UNIT, _OLD_KIND = 282, 283, 296, 255
+_CALLED = {
+    "SEPARATED": "it is CMYK; convert it to RGB",
+    "CFA": "it is a raw photograph; give its name the ending of the camera's, as .dng",
+}
 _INCHES = {2: 1.0, 3: 2.54}
 # How many times smaller a compression makes samples at most. Others have no such limit.
 _TIGHTEST = {int(_PACKING.NONE): 1, int(_PACKING.PACKBITS): 64, int(_PACKING.JPEG): 1024}
@@ -92,7 +96,8 @@ def _stack(
     path = request.path
     with decoding(path, "TIFF"):
         series = tif.series
-    if whole and len(series) == 1 and (request.page is None or len(pages) == 1):
+    alike = len({page.shape for page in pages}) == 1  # not the levels of a pyramid
+    if whole and alike and len(series) == 1 and (request.page is None or len(pages) == 1):
         # Programs that write one directory for all pages say by other means how many there are.
         keyframe = series[0].keyframe
         _check_pages(path, keyframe)
@@ -169,9 +174,8 @@ def _samples(path: Path, pages: NDArray[Any], page: tifffile.TiffPage) -> Sample
         or (page.photometric == _COLOUR.YCBCR and page.compression == _PACKING.JPEG)
     ):
         name = getattr(page.photometric, "name", page.photometric)
-        raise ImageFileError(
-            f"{path}: photometric interpretation {name} is not supported; convert it to grey or RGB"
-        )
+        known = _CALLED.get(name, "convert it to grey or RGB")
+        raise ImageFileError(f"{path}: photometric interpretation {name} is not supported: {known}")
     alpha = None
     extra = [(kind, place - len(page.extrasamples)) for place, kind in enumerate(page.extrasamples)]
     for kind, place in extra:

@@ -70,7 +70,7 @@ def test_volumes_of_other_grids_and_mixtures(files):
     picture = folder / "a.pgm"
     picture.write_bytes(b"P5 36 40 255\n" + bytes(36 * 40))
     result = run("fuse", ct, picture, "--task", "medical", "-o", folder / "o.nii")
-    assert "ct is a volume, " in result.stderr
+    assert "ct is a folder, as of a series of DICOM files, " in result.stderr
     result = run(
         "fuse", other, other, "--task", "medical", "--page", "2", "--page", "2=3", "--method",
         "mean", "--registered", "-o", folder / "o.tif",

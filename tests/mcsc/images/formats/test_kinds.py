@@ -60,6 +60,18 @@ def test_pages_by_number(tmp_path):
         np.testing.assert_array_equal(read_image(path, page=3).pixels[0], planes(PICTURE)[2])
 
 
+def test_a_smaller_page_that_nobody_calls_reduced_is_asked_for(tmp_path):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as tif:
+        for values in (PICTURE, PICTURE[::2, ::2]):
+            tif.write(values, photometric="rgb", metadata=None)
+    with pytest.raises(
+        ImageFileError, match=r"2 images of different size or type \(48 x 72 x 3, 2"
+    ):
+        read_image(path)
+    assert read_image(path, page=2).pixels.shape == (3, 24, 36)
+
+
 def test_jpeg_in_tiff(tmp_path):
     path, photo = tmp_path / "a.tif", skimage.data.astronaut()[:64, :80]
     options = {"compression": "jpeg", "compressionargs": {"level": 98}}
