@@ -173,7 +173,7 @@ def _samples(path: Path, pages: NDArray[Any], page: tifffile.TiffPage) -> Sample
         # The decoder makes RGB of it.
         or (page.photometric == _COLOUR.YCBCR and page.compression == _PACKING.JPEG)
     ):
-        name = getattr(page.photometric, "name", page.photometric)
+        name = str(getattr(page.photometric, "name", page.photometric))
         known = _CALLED.get(name, "convert it to grey or RGB")
         raise ImageFileError(f"{path}: photometric interpretation {name} is not supported: {known}")
     alpha = None
