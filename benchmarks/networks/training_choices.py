@@ -191,8 +191,8 @@ def summary(data: Data) -> str:
         f"{data['scenes']} scenes of {data['side']}x{data['side']}"
         + (" made of photographs" if data["photographs"] else "")
         + f", {data['precision']}, Adam at {data['rate']:g} with a cosine, from {data['start']}, "
-        f"{data['threads']} thread{'s' * (data['threads'] > 1)}, PyTorch {data['torch']}. RMSE of 255 before: "
-        f"{before}. Spreads are standard deviations over the seeds.\n\n"
+        f"{data['threads']} thread{'s' * (data['threads'] > 1)}, PyTorch {data['torch']}. "
+        f"RMSE of 255 before: {before}. Spreads are standard deviations over the seeds.\n\n"
         + table([*headers, "CPU-seconds"], rows)
     )
 
