@@ -37,7 +37,7 @@ for axis, (title, image) in zip(axes, shown.items(), strict=True):
 
 # %%
 # ``restore`` takes a mask too: holes of a small map stay holes of the problem while it is enlarged.
-small, small_known = (pair.x * known)[:, ::4, ::4], known[:, ::4, ::4]
+small, small_known = pair.x[:, ::4, ::4], pair.mask[:, ::4, ::4]
 restored = restore(small, pair.guide_rgb, "depth-sr", mask=small_known)
 where = pair.mask > 0
 error = 255 * float(np.sqrt(np.mean((restored.image - pair.x)[where] ** 2)))
