@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from .result import BlockHistory, BlockResult
+from .scenes import Outcome, Scene, SceneTable, map_scenes
 from .solve import solve_blocks
 
-__all__ = ["BlockHistory", "BlockResult", "solve_blocks"]
+__all__ = [
+    "BlockHistory", "BlockResult", "Outcome", "Scene", "SceneTable", "map_scenes", "solve_blocks",
+]  # fmt: skip

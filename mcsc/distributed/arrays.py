@@ -101,5 +101,5 @@ def cut(array: DaskArray, region: Region) -> DaskArray:
             index[axis] = slice(first, last)
             pieces.append(array[tuple(index)])
             start += last - first
-        array = pieces[0] if len(pieces) == 1 else da.concatenate(pieces, axis=axis)
+        array = pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=axis)
     return array

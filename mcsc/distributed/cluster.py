@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from ..backend import get_num_threads, set_num_threads
 from ..backend.limits import usable_cores
 from ..checks import check_whole
 from ..errors import InvalidTypeError, MissingExtraError, OutOfMemoryError, UnavailableError
 
 try:
+    import dask
     import distributed
 except ModuleNotFoundError as error:
     raise MissingExtraError(
@@ -25,15 +23,11 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-__all__ = [
-    "Workers", "memory_of_a_task", "opened", "require_memory", "run_here", "worker_threads",
-]  # fmt: skip
+__all__ = ["FieldTask", "Workers", "memory_of_a_task", "opened", "require_memory"]
 
 T = TypeVar("T")
 
-_CONNECT = 8.0  # seconds
-_HERE = uuid.uuid4().hex
-"""Tells this process from others, on whatever machine."""
+_CONNECT = 5.0  # seconds
 
 
 @contextmanager
@@ -76,7 +70,7 @@ def opened(
                     n_workers=count,
                     threads_per_worker=1,
                     processes=True,
-                    dashboard_address=None,
+                    dashboard_address=":0",
                     silence_logs=logging.CRITICAL,
                     env=one,
                 )
@@ -115,6 +109,16 @@ def _first_line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
+class FieldTask(NamedTuple):
+    """A function of images that are read where it is called."""
+
+    function: Callable[[list[Any], list[Any]], Any]
+    signals: list[Any]
+    """Dask arrays; the function gets NumPy's."""
+    masks: list[Any]
+    """Likewise, or None."""
+
+
 class Workers:
     """Those of a cluster, given no more tasks at a time than memory allows.
 
@@ -127,7 +131,9 @@ class Workers:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def each(self, items: Iterable[T], task: Callable[[T], Any]) -> Iterator[tuple[T, Future]]:
+    def each(
+        self, items: Iterable[T], task: Callable[[T], FieldTask]
+    ) -> Iterator[tuple[T, Future]]:
         """Do a task for each item, and give them with their futures as they end.
 
         There are never more than two tasks for each thread of the cluster, so that what they read
@@ -138,7 +144,7 @@ class Workers:
         ----------
         items : iterable
         task : callable
-            Returns the Dask collection that is to be computed for an item.
+            Returns what is to be done for an item.
         """
         threads = sum(self._client.nthreads().values())
         queue = iter(items)
@@ -146,7 +152,10 @@ class Workers:
         ended = distributed.as_completed(loop=self._client.loop)
 
         def add(item: T) -> None:
-            future = self._client.compute(task(item))
+            function, signals, masks = task(item)
+            # Dask looks for arrays in what a delayed function is called with, and only there.
+            delayed = dask.delayed(function, pure=False)(signals, masks)
+            future = self._client.compute(delayed)
             running[future.key] = item, future
             ended.add(future)
 
@@ -179,19 +188,3 @@ def require_memory(client: Client, needed: int, what: str, advice: str) -> None:
             f"{what} needs about {needed / 2**30:.2g} GiB, and the workers have "
             f"{there / 2**30:.2g} GiB for each of their threads: {advice}"
         )
-
-
-def run_here() -> str:
-    """Return what `worker_threads` knows the caller's own process by."""
-    return _HERE
-
-
-def worker_threads(threads: int, caller: str) -> None:
-    """Let the solvers of this worker take so many threads; the caller's own process is left alone.
-
-    The environment's ``MCSC_NUM_THREADS`` goes before.
-    """
-    if caller == _HERE or os.environ.get("MCSC_NUM_THREADS"):
-        return
-    if get_num_threads() != threads:
-        set_num_threads(threads)

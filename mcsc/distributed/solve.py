@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import dask
 import numpy as np
 
+from ..backend.processes import this_process
 from ..checks import check_choice, check_number, check_whole
 from ..errors import InvalidTypeError, InvalidValueError, UnavailableError
 from ..model.dictionary import Dictionary
@@ -28,7 +29,7 @@ from ..solvers.result import Progress, warn_unless_converged
 from ..solvers.working_set import WorkingSet
 from ..types import Boundary
 from .arrays import as_blocks, same_chunks
-from .cluster import Workers, opened, require_memory, run_here
+from .cluster import Workers, opened, require_memory
 from .cover import Cover, edges_of_blocks
 from .result import BlockResult
 from .store import CodeStore, ProblemRecord
@@ -142,7 +143,7 @@ def solve_blocks(
     >>> bank = lambda: rng.standard_normal((4, 1, 5, 5))
     >>> d = mcsc.Dictionary(common=(bank(), bank()), unique=(bank(), bank())).normalise()
     >>> from distributed import Client
-    >>> with Client(n_workers=1, processes=False, dashboard_address=None) as client:
+    >>> with Client(n_workers=1, processes=False, dashboard_address=":0") as client:
     ...     found = solve_blocks((x, y), d, lam=0.9, block=24, client=client)
     >>> whole = mcsc.solve((x, y), d, lam=0.9)
     >>> found.converged, bool(abs(found.objective / whole.objective - 1) < 1e-3)
@@ -166,7 +167,7 @@ def solve_blocks(
         store = CodeStore(_made(Path(folder)))
         layers = store.begin(record)
         _require_seen(cluster, store)
-        job = Job(str(store.folder), threads, run_here())
+        job = Job(str(store.folder), threads, this_process())
         sweeps = Sweeps(Workers(cluster), store, record, job, images, weights, layers, tol, started)
         result = sweeps.run(max_sweeps, callback, progress=progress, temporary=temporary)
     warn_unless_converged(result)

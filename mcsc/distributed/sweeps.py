@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-import dask
-
 from ..errors import OutOfMemoryError
 from ..model.certificate import Terms, relative_gap
 from ..progress import GapBar
@@ -18,6 +16,7 @@ from ..solvers.driver import asks_to_stop, deferred_interrupt
 from ..solvers.result import Progress, Stop
 from ..types import Region
 from .arrays import cut
+from .cluster import FieldTask
 from .result import BlockHistory, BlockResult
 from .store import CodeStore, Layer, ProblemRecord, overlapping
 from .tasks import Job, Visit, certify, code
@@ -33,7 +32,9 @@ _STALLED = 0.7  # the gap must fall below this share of the last, or the accurac
 class TaskRunner(Protocol):
     """Who does the tasks: `mcsc.distributed.cluster.Workers`."""
 
-    def each(self, items: Iterable[Any], task: Callable[[Any], Any]) -> Iterator[tuple[Any, Any]]:
+    def each(
+        self, items: Iterable[Any], task: Callable[[Any], FieldTask]
+    ) -> Iterator[tuple[Any, Any]]:
         """Do a task for each item, and give them with their futures as they end."""
         ...
 
@@ -83,10 +84,10 @@ class Sweeps:
                     sweep += 1
                 certified = False
                 terms, nonzeros = self._certificate()
-                evaluation = terms.evaluation()
-                objective, before = evaluation.objective, gap
-                if math.isfinite(evaluation.dual):
-                    best = max(best, evaluation.dual)
+                bounds = terms.bounds()
+                objective, before = bounds.objective, gap
+                if math.isfinite(bounds.dual):
+                    best = max(best, bounds.dual)
                 gap = relative_gap(objective, best)
                 self._note(objective, gap)
                 bar.show(gap, sweep)
@@ -138,15 +139,13 @@ class Sweeps:
             h.bytes_written.append(0)
 
     def _task(self, function: Any, region: Region, *words: Any) -> Any:
-        """A task on a region, which reads its field."""
+        """Return what is to be done to a region, with its field."""
         cover = self.record.cover
         pixels = cover.field(region)
         layers = overlapping(self.layers, cover.reach(pixels), cover)
         signals = [cut(image, pixels) for image in self.images]
         masks = [None if weight is None else cut(weight, pixels) for weight in self.weights]
-        # Dask is to look for its arrays in these two alone.
-        told = partial(function, self.job, region, layers, *words)
-        return dask.delayed(told, pure=False)(signals, masks)
+        return FieldTask(partial(function, self.job, region, layers, *words), signals, masks)
 
     def _code(self, colour: Sequence[Region], accuracy: float, interrupt: Any) -> None:
         """Code the regions of a colour; those that are settled are left alone."""

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..backend.processes import worker_threads
 from ..model.certificate import Terms
 from ..model.reconstruction import Parts, reconstruct
 from ..types import Boundary, Floats, Kind, Region
 from .block import FieldProblem
-from .cluster import worker_threads
 from .store import CodeStore, Layer
 
 __all__ = [

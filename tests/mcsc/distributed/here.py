@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from concurrent.futures import Future
 
 import dask
 
-from mcsc.distributed.cluster import run_here
+from mcsc.backend.processes import this_process
 from mcsc.distributed.solve import prepared
 from mcsc.distributed.store import CodeStore
 from mcsc.distributed.sweeps import Sweeps
 from mcsc.distributed.tasks import Job
+
+_MEMORY = "/dev/shm"
 
 
 class Here:
@@ -21,8 +24,8 @@ class Here:
     def each(self, items, task):
         for item in items:
             future = Future()
-            (found,) = dask.compute(task(item), scheduler="synchronous")
-            future.set_result(found)
+            function, signals, masks = task(item)
+            future.set_result(function(signals, masks))
             yield item, future
 
 
@@ -31,14 +34,15 @@ def solve_here(
 ):
     """`solve_blocks` in this process."""
     images, weights, record = prepared(signals, dictionary, lam, boundary, masks, block)
+    # The same arrays without Dask, whose graphs cost more than such small images.
+    images, weights = dask.compute(images, weights, scheduler="synchronous")
     temporary = None
     if folder is None:
-        temporary = tempfile.TemporaryDirectory()
+        # In memory where the system has such a folder: a disk takes longer than such small blocks.
+        temporary = tempfile.TemporaryDirectory(dir=_MEMORY if os.path.isdir(_MEMORY) else None)
         folder = temporary.name
     store = CodeStore(folder)
     layers = store.begin(record)
-    job = Job(str(folder), 1, run_here())
-    sweeps = Sweeps(
-        Here(), store, record, job, images, weights, layers, tol, time.perf_counter()
-    )
+    job = Job(str(folder), 1, this_process())
+    sweeps = Sweeps(Here(), store, record, job, images, weights, layers, tol, time.perf_counter())
     return sweeps.run(max_sweeps, None, progress=False, temporary=temporary)
