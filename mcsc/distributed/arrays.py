@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
 
+from ..checks import check_whole
 from ..errors import InvalidTypeError, InvalidValueError
 from ..types import Region
 
 if TYPE_CHECKING:
     from dask.array import Array as DaskArray
 
-__all__ = ["as_blocks", "cut", "same_chunks"]
+__all__ = ["as_blocks", "cut", "open_image", "same_chunks"]
 
 
 class _MappedFile:
@@ -30,6 +33,92 @@ class _MappedFile:
         order: Any = self._order
         whole = np.memmap(name, self.dtype, "r", offset, self.shape, order)
         return np.array(whole[index])
+
+
+class _TiffPage:
+    """A page of a TIFF file, of which whoever reads it decodes what is asked for."""
+
+    def __init__(self, path: Path, page: int) -> None:
+        self._where = str(path), page
+        array = self._open()
+        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
+        self.chunks = array.chunks
+
+    def _open(self) -> Any:
+        import tifffile
+        import zarr
+
+        path, page = self._where
+        return zarr.open(tifffile.imread(path, aszarr=True, key=page), mode="r")
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return np.asarray(self._open()[index])
+
+
+def open_image(path: str | PathLike[str], *, page: int = 0, chunk: int = 1024) -> DaskArray:
+    """Open an image that need not fit in memory, as a Dask array (H, W) or (C, H, W).
+
+    Parameters
+    ----------
+    path : path
+        Of a ``.zarr`` folder that holds one array, or of a TIFF or BigTIFF file; all workers must
+        see it.
+    page : int
+        Of a TIFF file, counted from 0. Colours that are stored pixel by pixel come first here, as
+        everywhere in this package.
+    chunk : int
+        About the side of the chunks that a TIFF file is read in: whole tiles or strips of it.
+
+    Returns
+    -------
+    Dask array
+        With the file's own numbers: integers are not scaled.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        It is no such file, or has no such page; or the array has other than two or three axes.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(2, "No such file or directory", str(path))
+    page = check_whole("page", page, least=0)
+    chunk = check_whole("chunk", chunk)
+    if path.is_dir():
+        import zarr
+
+        try:
+            found = da.from_zarr(str(path.resolve()))
+        except (zarr.errors.BaseZarrError, FileNotFoundError, TypeError, ValueError) as error:
+            raise InvalidValueError(f"{path} holds no zarr array") from error
+    else:
+        found = _tiff(path.resolve(), page, chunk)
+    if found.ndim not in (2, 3):
+        raise InvalidValueError(f"{path} has shape {found.shape}: want (H, W) or (C, H, W)")
+    return found
+
+
+def _tiff(path: Path, page: int, chunk: int) -> DaskArray:
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            pages = len(file.pages)
+            axes = file.pages[page].axes if page < pages else ""
+        if not axes:
+            raise InvalidValueError(f"{path} has {pages} pages, none of number {page}")
+        source = _TiffPage(path, page)
+    except (tifffile.TiffFileError, KeyError, OSError) as error:
+        raise InvalidValueError(f"{path} is no TIFF file, or it is damaged") from error
+    # Whole tiles: a part of one costs as much as all of it.
+    sizes = [
+        own if n == "S" else min(length, max(own, chunk // own * own))
+        for n, own, length in zip(axes, source.chunks, source.shape, strict=True)
+    ]
+    found = da.from_array(source, tuple(sizes), name=False)
+    return da.moveaxis(found, -1, 0) if axes.endswith("S") else found
 
 
 def as_blocks(name: str, given: Any, chunk: int) -> DaskArray:

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..model.certificate import Terms
 from ..model.codes import Codes
 from ..model.problem import Problem
 from ..solvers.working_set import WorkingSet
 from ..sparse.tiles import TileGrid
 from ..types import Boundary, Floats, Region
 from .store import Places, ProblemRecord
+from .sums import Sums, sums_of_region
 
 __all__ = ["Coded", "FieldProblem"]
 
@@ -121,12 +121,12 @@ class FieldProblem:
         places = Places.of_codes(solver.codes(), self._field, problem.dictionary)
         return Coded(places, before, _violation(solver), steps)
 
-    def terms(self) -> Terms:
+    def sums(self) -> Sums:
         """Return the region's part of the certificate, in float64."""
         problem = self._problem
         penalty = np.dot(problem.lam_maps[self._own.map], np.abs(self._own.value))
         image = self._outside + self._image(self._own)
-        return problem.certificate(self._inside).terms(image, float(penalty))
+        return sums_of_region(problem, image, float(penalty), self._inside)
 
     def _image(self, places: Places) -> np.ndarray:
         """What codes put into the field, (1, C, h, w), float64."""

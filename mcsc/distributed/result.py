@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dask
 import dask.array as da
@@ -20,9 +20,6 @@ from ..solvers.result import Stop
 from ..types import Kind, Region
 from .store import CodeStore, Layer, Places, overlapping
 from .tasks import Job, named_parts, parts_of_block, reach_of_targets
-
-if TYPE_CHECKING:
-    from tempfile import TemporaryDirectory
 
 __all__ = ["BlockHistory", "BlockResult"]
 
@@ -61,11 +58,8 @@ class BlockResult:
     nonzeros: int
     """Number of coefficients that are not zero."""
     history: BlockHistory = field(repr=False)
-    folder: Path
-    """Where the codes are; removed with this result if it was not named in the call."""
     layers: tuple[Layer, ...] = field(repr=False)
     job: Job = field(repr=False)
-    _temporary: TemporaryDirectory[str] | None = field(repr=False, default=None)
 
     @property
     def method(self) -> str:
@@ -74,7 +68,12 @@ class BlockResult:
 
     @property
     def _store(self) -> CodeStore:
-        return CodeStore(self.job.folder)
+        return self.job.store
+
+    @property
+    def folder(self) -> Path:
+        """Where the codes are; removed with this result if it was not named in the call."""
+        return self.job.store.folder
 
     @property
     def dictionary(self) -> Dictionary:

@@ -159,17 +159,17 @@ def solve_blocks(
     with ExitStack() as stack:
         cluster = stack.enter_context(opened(client, scheduler, workers))
         _require_memory(cluster, record)
-        temporary = None
         if folder is None:
             place = dask.config.get("temporary-directory", None)
-            temporary = tempfile.TemporaryDirectory(prefix="mcsc-blocks-", dir=place)
-            folder = temporary.name
-        store = CodeStore(_made(Path(folder)))
+            made = tempfile.mkdtemp(prefix="mcsc-blocks-", dir=place)
+            store = CodeStore(Path(made).resolve(), temporary=True)
+        else:
+            store = CodeStore(_made(Path(folder)))
         layers = store.begin(record)
         _require_seen(cluster, store)
-        job = Job(str(store.folder), threads, this_process())
+        job = Job(store, threads, this_process())
         sweeps = Sweeps(Workers(cluster), store, record, job, images, weights, layers, tol, started)
-        result = sweeps.run(max_sweeps, callback, progress=progress, temporary=temporary)
+        result = sweeps.run(max_sweeps, callback, progress=progress)
     warn_unless_converged(result)
     return result
 

@@ -9,7 +9,9 @@ reads the old one is not disturbed.
 from __future__ import annotations
 
 import json
+import shutil
 import threading
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -118,10 +120,18 @@ class CodeStore:
     ----------
     folder : path
         Exists, and is the same for all workers.
+    temporary : bool
+        The folder is removed when this process has no more use for the store.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, temporary: bool = False) -> None:
         self.folder = Path(folder)
+        if temporary:
+            weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go to workers without the right to remove the folder."""
+        return CodeStore, (self.folder,)
 
     # ------------------------------------------------------------------ the problem
     def begin(self, record: ProblemRecord) -> list[Layer]:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from ..errors import OutOfMemoryError
-from ..model.certificate import Terms, relative_gap
+from ..model.certificate import relative_gap
 from ..progress import GapBar
 from ..solvers.driver import asks_to_stop, deferred_interrupt
 from ..solvers.result import Progress, Stop
@@ -19,6 +19,7 @@ from .arrays import cut
 from .cluster import FieldTask
 from .result import BlockHistory, BlockResult
 from .store import CodeStore, Layer, ProblemRecord, overlapping
+from .sums import Sums
 from .tasks import Job, Visit, certify, code
 
 __all__ = ["Sweeps", "TaskRunner"]
@@ -62,11 +63,8 @@ class Sweeps:
         self.number = max((int(name[6:-4]) for name in names), default=0)
         self._changed = {_key(layer.region): self.number for layer in self.layers}
 
-    def run(self, max_sweeps: int, callback: Any, *, progress: bool, temporary: Any) -> BlockResult:
-        """Sweep until the certificate says so, or something stops it; returns what there is.
-
-        `temporary` is the folder that is to be removed with the result, or None.
-        """
+    def run(self, max_sweeps: int, callback: Any, *, progress: bool) -> BlockResult:
+        """Sweep until the certificate says so, or something stops it; returns what there is."""
         accuracy, best, gap, objective = _FIRST, 0.0, math.inf, 0.0
         nonzeros, sweep = 0, 0
         stopped: Stop = "max_iter"
@@ -83,8 +81,8 @@ class Sweeps:
                             break
                     sweep += 1
                 certified = False
-                terms, nonzeros = self._certificate()
-                bounds = terms.bounds()
+                sums, nonzeros = self._certificate()
+                bounds = sums.bounds()
                 objective, before = bounds.objective, gap
                 if math.isfinite(bounds.dual):
                     best = max(best, bounds.dual)
@@ -103,7 +101,7 @@ class Sweeps:
                 elif not math.isfinite(objective):
                     stopped = "overflow"
                 elif sweep < max_sweeps:
-                    allowed = objective / max(terms.penalty, 1e-300)
+                    allowed = objective / max(sums.penalty, 1e-300)
                     finest = _FINEST * self.tol * allowed
                     finer = max(finest, _FINER * gap * allowed)
                     accuracy = min(accuracy, finer)
@@ -124,8 +122,7 @@ class Sweeps:
             message = f"not converged ({reasons[stopped]}): {message}, wanted {self.tol:g}"
         return BlockResult(
             objective, gap, best, converged, sweep, time.perf_counter() - self.started, stopped,
-            message, nonzeros, self.history, self.store.folder, tuple(self.layers), self.job,
-            temporary,
+            message, nonzeros, self.history, tuple(self.layers), self.job,
         )  # fmt: skip
 
     def _note(self, objective: float, gap: float) -> None:
@@ -192,18 +189,18 @@ class Sweeps:
         near = overlapping(self.layers, cover.reach(cover.field(region)), cover)
         return after <= accuracy and all(self._changed[_key(n.region)] <= when for n in near)
 
-    def _certificate(self) -> tuple[Terms, int]:
+    def _certificate(self) -> tuple[Sums, int]:
         """Sum the certificate over all blocks, in their order."""
         blocks = self.record.cover.blocks
         found = {
             _key(block): _result(future, block)
             for block, future in self.workers.each(blocks, partial(self._task, certify))
         }
-        terms, nonzeros = found[_key(blocks[0])]
+        sums, nonzeros = found[_key(blocks[0])]
         for block in blocks[1:]:
             more, count = found[_key(block)]
-            terms, nonzeros = terms + more, nonzeros + count
-        return terms, nonzeros
+            sums, nonzeros = sums + more, nonzeros + count
+        return sums, nonzeros
 
 
 def _key(region: Region) -> tuple[int, ...]:

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..backend.processes import worker_threads
-from ..model.certificate import Terms
 from ..model.reconstruction import Parts, reconstruct
 from ..types import Boundary, Floats, Kind, Region
 from .block import FieldProblem
 from .store import CodeStore, Layer
+from .sums import Sums
 
 __all__ = [
     "Job", "Visit", "certify", "code", "named_parts", "parts_of_block", "reach_of_targets",
@@ -23,7 +23,7 @@ __all__ = [
 class Job(NamedTuple):
     """What all tasks of a call are told."""
 
-    folder: str
+    store: CodeStore
     """Of the codes."""
     threads: int
     caller: str
@@ -56,7 +56,7 @@ def code(
 ) -> Visit:
     """Code a region and write its codes, if they changed; see `FieldProblem.code`."""
     worker_threads(job.threads, job.caller)
-    store = CodeStore(job.folder)
+    store = job.store
     problem, read = _problem(store, region, layers, signals, masks)
     found = problem.code(accuracy)
     if not found.steps:
@@ -73,11 +73,11 @@ def certify(
     layers: Sequence[Layer],
     signals: Sequence[Floats],
     masks: Sequence[Floats | None],
-) -> tuple[Terms, int]:
+) -> tuple[Sums, int]:
     """Return a block's part of the certificate, and how many codes are not zero there."""
     worker_threads(job.threads, job.caller)
-    problem, _ = _problem(CodeStore(job.folder), region, layers, signals, masks)
-    return problem.terms(), problem.nonzeros
+    problem, _ = _problem(job.store, region, layers, signals, masks)
+    return problem.sums(), problem.nonzeros
 
 
 def _problem(
@@ -111,7 +111,7 @@ def parts_of_block(
 ) -> dict[str, np.ndarray | None]:
     """Return a block of the target and of what it is made of, (C, h, w) each, None without one."""
     worker_threads(job.threads, job.caller)
-    store = CodeStore(job.folder)
+    store = job.store
     record = store.problem()
     grid = reach_of_targets(store, region)
     codes = store.within(grid, layers, record.cover).codes(grid, record.dictionary)

@@ -19,51 +19,7 @@ from typing import Any
 
 from ..backend import Array, namespace
 from ..backend.base import Tile
-from ..types import Region
 from .convolution import Operator
-
-
-@dataclass(frozen=True, eq=False)
-class Terms:
-    """What objective and dual value are made of; those of disjoint regions of an image add up.
-
-    Attributes
-    ----------
-    energy : array (N,)
-        ``||w (s - D a)||^2`` of each sample.
-    cross : array (N,)
-        ``<w s, w (s - D a)>``.
-    largest : array (N,)
-        Largest ``|D_k^T w^2 (s - D a)| / lam_k``.
-    penalty : float
-        ``sum lam |a|``, of all samples.
-    """
-
-    energy: Array
-    cross: Array
-    largest: Array
-    penalty: float
-
-    def __add__(self, other: Terms) -> Terms:
-        """Join two regions of the same samples."""
-        xp = namespace(self.energy)
-        return Terms(
-            self.energy + other.energy,
-            self.cross + other.cross,
-            xp.maximum(self.largest, other.largest),
-            self.penalty + other.penalty,
-        )
-
-    def bounds(self) -> Bounds:
-        """Return objective and dual value, if the terms are those of whole images."""
-        xp = namespace(self.energy)
-        tiny = xp.asarray(1e-300, dtype=xp.float64)
-        limit = 1.0 / xp.maximum(self.largest, tiny)
-        # t <s, r> - t^2/2 |r|^2 is largest at <s, r>/|r|^2, clipped to the feasible |t| <= limit.
-        t = self.cross / xp.maximum(self.energy, tiny)
-        t = xp.minimum(xp.maximum(t, -limit), limit)
-        dual = xp.sum(t * self.cross - 0.5 * t * t * self.energy)
-        return Bounds(0.5 * float(xp.sum(self.energy)) + self.penalty, float(dual))
 
 
 @dataclass(frozen=True)
@@ -101,8 +57,6 @@ class Certificate:
         ``w``, float64; None: all one.
     lam : array (K,)
         lambda of each map, float64.
-    region : (slice, slice), optional
-        Rows and columns, of pixels and of codes, that `terms` looks at. Default: all.
 
     Notes
     -----
@@ -111,12 +65,7 @@ class Certificate:
     """
 
     def __init__(
-        self,
-        operator: Operator,
-        signal: Array,
-        weights: Array | None,
-        lam: Array,
-        region: Region | None = None,
+        self, operator: Operator, signal: Array, weights: Array | None, lam: Array
     ) -> None:
         self._xp = xp = namespace(signal)
         self._operator = operator
@@ -124,8 +73,6 @@ class Certificate:
         self._weights = weights
         self._lam = xp.reshape(lam, (1, -1, 1, 1))
         self._samples = int(signal.shape[0])
-        whole = slice(0, operator.shape[0]), slice(0, operator.shape[1])
-        self._region = whole if region is None else region
 
     def _weighted(self, signal: Array) -> Array:
         return signal if self._weights is None else self._weights * signal
@@ -151,18 +98,13 @@ class Certificate:
         return 0.5 * float(self._xp.sum(r * r)) + penalty
 
     def _largest(self, signal: Array, scale: Array) -> Array:
-        """Largest ``|D^T signal| / scale`` of each sample in the region, shape (N,)."""
+        """Largest ``|D^T signal| / scale`` of each sample, shape (N,)."""
         xp = self._xp
         n = self._samples
-        rows, columns = self._region
         found: list[tuple[slice, Array]] = []  # list.append is atomic: tiles come from threads
 
         def visit(tile: Tile, g: Array) -> tuple[None, None]:
-            top, bottom, _ = tile.rows.indices(self._operator.shape[0])
-            first, last = max(rows.start - top, 0), min(rows.stop, bottom) - top
-            if first >= last:
-                return None, None
-            ratio = xp.abs(g[:, :, first:last, columns])
+            ratio = xp.abs(g)
             ratio /= scale[:, tile.maps, ...]
             found.append((tile.samples, xp.max(ratio, axis=(1, 2, 3))))
             return None, None
@@ -179,20 +121,20 @@ class Certificate:
 
     def evaluate_image(self, image: Array, penalty: float) -> Bounds:
         """Return objective and dual value from ``D a`` and ``sum lam |a|``, in float64."""
-        return self.terms(image, penalty).bounds()
-
-    def terms(self, image: Array, penalty: float) -> Terms:
-        """Return what both are made of, of the region alone.
-
-        `image` is ``D a`` everywhere, `penalty` is ``sum lam |a|`` over the region.
-        """
         xp = self._xp
-        residual = self._weighted(self._signal - image)
-        largest = self._largest(self._weighted(residual), self._lam)
-        r = residual[:, :, *self._region]
-        s = self._weighted(self._signal)[:, :, *self._region]
-        axes = (1, 2, 3)
-        return Terms(xp.sum(r * r, axis=axes), xp.sum(s * r, axis=axes), largest, penalty)
+        r = self._weighted(self._signal - image)
+        s = self._weighted(self._signal)
+        largest = self._largest(self._weighted(r), self._lam)
+        energy = xp.sum(r * r, axis=(1, 2, 3))
+        cross = xp.sum(s * r, axis=(1, 2, 3))
+        tiny = xp.asarray(1e-300, dtype=xp.float64)
+        limit = 1.0 / xp.maximum(largest, tiny)
+        # t <s, r> - t^2/2 |r|^2 is largest at <s, r>/|r|^2, clipped to the feasible |t| <= limit.
+        t = cross / xp.maximum(energy, tiny)
+        t = xp.minimum(xp.maximum(t, -limit), limit)
+        dual = xp.sum(t * cross - 0.5 * t * t * energy)
+        objective = 0.5 * float(xp.sum(energy)) + penalty
+        return Bounds(objective, float(dual))
 
     def largest_correlation(self) -> float:
         """``max |D^T w^2 s|``: lambda_max."""

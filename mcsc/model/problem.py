@@ -13,7 +13,7 @@ import numpy as np
 from ..backend import Array, Backend, backend_for, namespace, on_device_of
 from ..checks import check_choice
 from ..errors import InvalidTypeError, InvalidValueError
-from ..types import Boundary, Region
+from ..types import Boundary
 from .certificate import Certificate
 from .codes import Codes
 from .convolution import (
@@ -215,17 +215,12 @@ class Problem:
             return 1.0 if self.weights is None else float(self.backend.xp.max(self.weights))
 
     # -------------------------------------------------------------- evaluation
-    def certificate(self, region: Region | None = None) -> Certificate:
-        """Return what evaluates objective and dual value in float64; it copies the signals.
-
-        With a region, rows and columns, its `Certificate.terms` are those of that part of the image
-        and of the codes there.
-        """
+    def certificate(self) -> Certificate:
+        """Return what evaluates objective and dual value in float64; it copies the signals."""
         xp = self.backend.xp
         weights = None if self.weights is None else xp.astype(self.weights, xp.float64)
         lam = xp.asarray(self.lam_maps, dtype=xp.float64)
-        signal = xp.astype(self.stacked, xp.float64)
-        return Certificate(self.exact_operator, signal, weights, lam, region)
+        return Certificate(self.exact_operator, xp.astype(self.stacked, xp.float64), weights, lam)
 
     def objective(self, codes: Codes) -> float:
         """Value of Eq. 5 at `codes`, evaluated in float64."""

@@ -36,13 +36,13 @@ def solve_here(
     images, weights, record = prepared(signals, dictionary, lam, boundary, masks, block)
     # The same arrays without Dask, whose graphs cost more than such small images.
     images, weights = dask.compute(images, weights, scheduler="synchronous")
-    temporary = None
     if folder is None:
         # In memory where the system has such a folder: a disk takes longer than such small blocks.
-        temporary = tempfile.TemporaryDirectory(dir=_MEMORY if os.path.isdir(_MEMORY) else None)
-        folder = temporary.name
-    store = CodeStore(folder)
+        made = tempfile.mkdtemp(dir=_MEMORY if os.path.isdir(_MEMORY) else None)
+        store = CodeStore(made, temporary=True)
+    else:
+        store = CodeStore(folder)
     layers = store.begin(record)
-    job = Job(str(folder), 1, this_process())
+    job = Job(store, 1, this_process())
     sweeps = Sweeps(Here(), store, record, job, images, weights, layers, tol, time.perf_counter())
-    return sweeps.run(max_sweeps, None, progress=False, temporary=temporary)
+    return sweeps.run(max_sweeps, None, progress=False)
