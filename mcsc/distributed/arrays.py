@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,19 +41,22 @@ class _TiffPage:
 
     def __init__(self, path: Path, page: int) -> None:
         self._where = str(path), page
-        array = self._open()
-        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
-        self.chunks = array.chunks
+        with self._opened() as array:
+            self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
+            self.chunks = array.chunks
 
-    def _open(self) -> Any:
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
         import tifffile
         import zarr
 
         path, page = self._where
-        return zarr.open(tifffile.imread(path, aszarr=True, key=page), mode="r")
+        with tifffile.TiffFile(path) as file, file.pages[page].aszarr() as store:
+            yield zarr.open(store, mode="r")
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        return np.asarray(self._open()[index])
+        with self._opened() as array:
+            return np.asarray(array[index])
 
 
 def open_image(path: str | PathLike[str], *, page: int = 0, chunk: int = 1024) -> DaskArray:

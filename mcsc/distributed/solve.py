@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,12 +21,12 @@ import dask
 import numpy as np
 
 from ..backend.processes import this_process
-from ..checks import check_choice, check_number, check_whole
+from ..checks import check_callback, check_choice, check_number, check_whole
 from ..errors import InvalidTypeError, InvalidValueError, UnavailableError
 from ..model.dictionary import Dictionary
 from ..model.lam import lam_per_map
 from ..model.problem import Problem
-from ..solvers.result import Progress, warn_unless_converged
+from ..solvers.result import ConvergenceWarning, Progress
 from ..solvers.working_set import WorkingSet
 from ..types import Boundary
 from .arrays import as_blocks, same_chunks
@@ -153,8 +154,7 @@ def solve_blocks(
     check_number("tol", tol)
     check_whole("max_sweeps", max_sweeps)
     threads = check_whole("threads", threads)
-    if callback is not None and not callable(callback):
-        raise InvalidTypeError(f"callback must be callable, found {type(callback).__name__}")
+    check_callback(callback)
     images, weights, record = prepared(signals, dictionary, lam, boundary, masks, block)
     with ExitStack() as stack:
         cluster = stack.enter_context(opened(client, scheduler, workers))
@@ -170,7 +170,8 @@ def solve_blocks(
         job = Job(store, threads, this_process())
         sweeps = Sweeps(Workers(cluster), store, record, job, images, weights, layers, tol, started)
         result = sweeps.run(max_sweeps, callback, progress=progress)
-    warn_unless_converged(result)
+    if not result.converged:
+        warnings.warn(f"{result.method} {result.message}", ConvergenceWarning, stacklevel=2)
     return result
 
 
@@ -250,7 +251,7 @@ def _weights(masks: Any, images: Sequence[Any], chunk: int) -> list[Any]:
         raise InvalidValueError(
             f"masks must be a tuple with an array or None for each of the {len(images)} signals"
         )
-    found = []
+    found: list[Any] = []
     for m, (mask, image) in enumerate(zip(masks, images, strict=True)):
         if mask is None:
             found.append(None)

@@ -61,8 +61,9 @@ class Places(NamedTuple):
     def inside(self, region: Region) -> np.ndarray:
         """Which of them lie in a region."""
         rows, columns = region
-        down = (self.row >= rows.start) & (self.row < rows.stop)
-        return down & (self.column >= columns.start) & (self.column < columns.stop)
+        found: np.ndarray = (self.row >= rows.start) & (self.row < rows.stop)
+        found &= (self.column >= columns.start) & (self.column < columns.stop)
+        return found
 
     def codes(self, region: Region, dictionary: Dictionary) -> Codes:
         """Return them as codes on the grid of a region that holds them all."""
@@ -88,8 +89,8 @@ class Places(NamedTuple):
                 (part.map + g.maps.start, part.row + rows.start, part.column + columns.start,
                  part.value)
             )  # fmt: skip
-        *places, value = (np.concatenate(column) for column in zip(*found, strict=True))
-        return cls(*(p.astype(np.int32) for p in places), value)
+        k, i, j, value = (np.concatenate(column) for column in zip(*found, strict=True))
+        return cls(k.astype(np.int32), i.astype(np.int32), j.astype(np.int32), value)
 
 
 @dataclass(frozen=True, eq=False)

@@ -178,7 +178,7 @@ def test_a_second_call_goes_on_and_another_problem_is_refused(tmp_path):
     for changed, word in (
         ((signals, problem.dictionary, 2 * problem.lam, "zero", 12), "lam"),
         ((signals, problem.dictionary, problem.lam, "periodic", 12), "boundary"),
-        ((signals, problem.dictionary, problem.lam, "zero", 15), "blocks"),
+        ((signals, problem.dictionary, problem.lam, "zero", 8), "blocks"),
         ((signals, other, problem.lam, "zero", 12), "dictionary"),
     ):
         with pytest.raises(ValueError, match=f"another problem: .*{word}"):
