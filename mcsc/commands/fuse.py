@@ -94,8 +94,8 @@ def fuse(
 
     if is_batch(sources[0], sources[1:], scheduler, workers):
         run_batch(
-            sources[0], out, task=get_task(task_name), suffix=None, refused=("parts", "report", "overwrite"),
-            scheduler=scheduler, workers=workers,
+            sources[0], out, task=get_task(task_name), suffix=None,
+            refused=("parts", "report", "overwrite"), scheduler=scheduler, workers=workers,
         )  # fmt: skip
         return
     if len(sources) < 2:

@@ -89,8 +89,8 @@ def restore(
 
     if is_batch(x, () if guide is None else (guide,), scheduler, workers):
         run_batch(
-            x, out, task=get_task(task_name), suffix=None, refused=("parts", "report", "overwrite"),
-            scheduler=scheduler, workers=workers,
+            x, out, task=get_task(task_name), suffix=None,
+            refused=("parts", "report", "overwrite"), scheduler=scheduler, workers=workers,
         )  # fmt: skip
         return
     if guide is None:

@@ -9,7 +9,7 @@ that dies costs the windows that it was coding; others code them again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,7 +42,7 @@ def make_coder(
     """Return who codes: this process, or the workers of a client."""
     if client is None:
         return Coder(lam, boundary, tol, max_iter, device)
-    return WorkersCoder(lam, boundary, tol, max_iter, device, client)
+    return WorkersCoder(lam, boundary, tol, max_iter, device, client=client)
 
 
 def check_client(client: Any) -> None:
@@ -57,7 +57,7 @@ def check_client(client: Any) -> None:
 class WorkersCoder(Coder):
     """A `Coder` that has windows coded on a cluster, one thread of the solver each."""
 
-    client: Client
+    client: Client = field(kw_only=True)
 
     def code(self, batch: Batch, dictionary: Dictionary, init: Codes | None = None) -> Result:
         """Solve Eq. 5 for every window of a batch, each to `tol`."""

@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 
 import click
 
-from ..errors import InvalidValueError
-from ..images.suffixes import READABLE, WRITABLE
-from ..tasks.scenes import find_scenes
-from ..tasks.task import Task
+from ...errors import InvalidValueError
+from ...images.suffixes import READABLE, WRITABLE
+from ...tasks.scenes import find_scenes
+from ...tasks.task import Task
 
 __all__ = ["SceneCommand", "cluster_options", "is_batch", "run_batch"]
 
@@ -115,8 +115,8 @@ def run_batch(
     out = out.resolve()
     words = _option_words(ctx, {"out", "scheduler", "workers"})
     rows = _of_table(path, out, suffix) if path.is_file() else _of_folder(path, out, task, suffix)
-    from ..distributed import Scene, map_scenes
-    from ..distributed.scenes import claim
+    from ...distributed import Scene, map_scenes
+    from ...distributed.scenes import claim
 
     command = str(ctx.command.name)
     scenes = [
@@ -148,7 +148,7 @@ def run_command(name: str, words: Sequence[str], inputs: Sequence[str], out: Pat
     ValueError
         The command refuses the scene.
     """
-    command = getattr(importlib.import_module(f".{name}", __package__), name)
+    command = getattr(importlib.import_module(f"..{name}", __package__), name)
     args = [*words, "--out", str(out), "--", *inputs]
     try:
         with redirect_stdout(io.StringIO()):
