@@ -108,7 +108,7 @@ def as_published(net: unfolded.CUNet, x: torch.Tensor, y: torch.Tensor) -> torch
     def lcsc(module: Any, image: torch.Tensor) -> torch.Tensor:
         p1 = module.first(image)
         maps = shrink(p1, module.thresholds[0])
-        for down, up, lam in module.layers():
+        for (down, up), lam in zip(module.layers(), module.thresholds[1:], strict=True):
             maps = shrink(torch.add(p1, maps - up(down(maps))), lam)
         return maps
 

@@ -24,7 +24,16 @@ from ..exact import (
     scaling,
     sparse_coding,
 )
-from ..networks import ablations, cunet_inference, growth, speed_table, starts, unrolling, yardstick
+from ..networks import (
+    ablations,
+    cunet_inference,
+    growth,
+    speed_table,
+    starts,
+    training_choices,
+    unrolling,
+    yardstick,
+)
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,13 @@ SECTIONS = (
         ablations.summary,
         network_plots.ablations,
         "RMSE of the variants.",
+    ),
+    Section(
+        "training_choices",
+        "Choices in training",
+        "One thing changed at a time, at equal CPU-seconds; a difference is worth no more than its "
+        "spread.",
+        training_choices.summary,
     ),
     Section(
         "starts",

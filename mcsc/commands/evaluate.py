@@ -107,7 +107,7 @@ def evaluate(
     rows are written as they come, and kept after Ctrl-C.
 
     \b
-    mcsc evaluate --task depth-sr photos/ --method bicubic,mcsc --mask zeros --csv table.csv
+    mcsc evaluate --task depth-sr photos/ --mask zeros --csv table.csv
 
     Exit status: 0 done, 1 a scene was left out, 2 refused, 130 interrupted (rows are kept).
     """  # noqa: D301  (click wants the backspace itself)

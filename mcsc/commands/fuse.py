@@ -49,6 +49,7 @@ def _rule_words() -> str:
 )
 @mask_option("source N (1 is X, and may be left out)")
 @range_option("all sources, or, repeated, of each")
+@options.part_options
 @result_options("fusion")
 @cluster_options
 def fuse(
@@ -57,6 +58,8 @@ def fuse(
     rule: str | None,
     masks: dict[int, tuple[str, ...]],
     ranges: tuple[ValueRange, ...],
+    pages: dict[int, int],
+    variables: dict[int, str],
     out: Path,
     bit_depth: str | None,
     method: str,
@@ -78,7 +81,8 @@ def fuse(
     \b
     mcsc fuse near.png far.png --task multi-focus -o sharp.png
     mcsc fuse over.png under.png --task multi-exposure -o fused.png
-    mcsc fuse a.tif b.tif --task multi-focus --mask 1=alpha --mask 2=alpha -o sharp.tif
+    mcsc fuse t1.nii.gz t2.nii.gz --task medical -o fused.nii.gz
+    mcsc fuse a.tif b.tif --task multi-focus --mask alpha --mask 2=alpha -o z.tif
 
     Instead of images: a folder of scenes, with files as for `mcsc evaluate`, or a CSV file with a
     column for each image and a column out; --out is a folder then. Workers fuse the scenes; those
@@ -90,6 +94,7 @@ def fuse(
     from ..images.carried import warn_of_profiles
     from ..tasks import find_method, get_task
     from ..tasks import fuse as run
+    from .devices.volumes import fuse_volumes, has_volumes
     from .inputs import read_given, tell_ranges, with_ranges
 
     if is_batch(sources[0], sources[1:], scheduler, workers):
@@ -101,14 +106,33 @@ def fuse(
     if len(sources) < 2:
         raise click.UsageError("want two images or more, or a folder or a table of scenes")
     inputs = (*sources, dictionary, weights_file)
-    check_counts(masks, ranges, len(sources))
+    check_counts(masks, ranges, len(sources), {"--page": pages, "--variable": variables})
+    if not pages and has_volumes(sources):
+        refused = {
+            "--parts": parts, "--report": report, "--align": align, "--bit-depth": bit_depth,
+            "--mask": masks, "--variable": variables,
+        }  # fmt: skip
+        fuse_volumes(
+            sources, out, ranges, overwrite=overwrite, refused=refused, task=task_name,
+            method=find_method(
+                method, get_task(task_name), dictionary=dictionary, weights_file=weights_file
+            ),
+            rule=rule, lam=lam, tol=tol, device=device, progress=show_progress(),
+        )  # fmt: skip
+        return
     check_outputs(
         out, parts, report, inputs, align=align, registered=registered, overwrite=overwrite
     )
     task = get_task(task_name)
     chosen = find_method(method, task, dictionary=dictionary, weights_file=weights_file)
     given = [
-        read_given(path, masks.get(m, ()), option=f"--mask {m + 1}=nan")
+        read_given(
+            path,
+            masks.get(m, ()),
+            option=f"--mask {m + 1}=nan",
+            page=pages.get(m),
+            variable=variables.get(m),
+        )
         for m, path in enumerate(sources)
     ]
     images = [g.image for g in given]

@@ -81,7 +81,14 @@ class Given:
         return np.where(self.mask > 0, self.pixels, 0).astype(np.float32)
 
 
-def read_given(path: Path, words: Sequence[str] = (), *, option: str = "--mask nan") -> Given:
+def read_given(
+    path: Path,
+    words: Sequence[str] = (),
+    *,
+    option: str = "--mask nan",
+    page: int | None = None,
+    variable: str | None = None,
+) -> Given:
     """Read an image file and find what is unknown in it.
 
     Parameters
@@ -91,6 +98,8 @@ def read_given(path: Path, words: Sequence[str] = (), *, option: str = "--mask n
         Of the option --mask.
     option : str
         What says on the command line that NaN and Inf are unknown.
+    page, variable : optional
+        As in `mcsc.images.read_image`.
 
     Raises
     ------
@@ -98,7 +107,9 @@ def read_given(path: Path, words: Sequence[str] = (), *, option: str = "--mask n
         It cannot be read; it has transparent pixels, NaN or Inf, and nothing says that these are
         unknown; or a mask does not fit.
     """
-    image, mask = known_image(path, words, option=option, tell=click.echo)
+    image, mask = known_image(
+        path, words, option=option, page=page, variable=variable, tell=click.echo
+    )
     return Given(image, mask)
 
 
@@ -199,14 +210,23 @@ def read_signals(
     grey: bool,
     precision: str,
     ranges: Sequence[ValueRange] = (),
+    pages: Mapping[int, int] | None = None,
+    variables: Mapping[int, str] | None = None,
 ) -> list[Signal]:
     """Read images and their masks; refuse what does not go together, by file name.
 
-    `masks` maps the index of an image to words of the option --mask; `ranges` are those of --range.
+    `masks` maps the index of an image to words of the option --mask, `pages` and `variables` to
+    those of --page and --variable; `ranges` are those of --range.
     """
     given = with_ranges(
         [
-            read_given(path, masks.get(m, ()), option=f"--mask {m + 1}=nan")
+            read_given(
+                path,
+                masks.get(m, ()),
+                option=f"--mask {m + 1}=nan",
+                page=(pages or {}).get(m),
+                variable=(variables or {}).get(m),
+            )
             for m, path in enumerate(paths)
         ],
         ranges,

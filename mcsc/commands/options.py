@@ -250,16 +250,21 @@ def masks(
     """Callback: ``[N=]WHAT`` as the index of an image, from 0, and what is unknown in it."""
     found: dict[int, tuple[str, ...]] = {}
     for text in value:
-        parts = re.fullmatch(r"(\d{1,9})=(.+)", text, re.DOTALL)
-        number, word = (int(parts[1]), parts[2]) if parts else (1, text)
-        if number < 1:
-            raise click.BadParameter(f"{text!r}: images are counted from 1", ctx, param)
-        found[number - 1] = (*found.get(number - 1, ()), word)
+        index, word = _numbered(text, ctx, param)
+        found[index] = (*found.get(index, ()), word)
     return found
 
 
-def check_counts(masks: Mapping[int, Sequence[str]], ranges: Sequence[object], count: int) -> None:
-    """Refuse masks of images that are not there, and another number of ranges."""
+def check_counts(
+    masks: Mapping[int, Sequence[str]],
+    ranges: Sequence[object],
+    count: int,
+    parts: Mapping[str, Mapping[int, Any]] | None = None,
+) -> None:
+    """Refuse masks and parts of images that are not there, and another number of ranges."""
+    for option, given in (parts or {}).items():
+        if given and max(given) >= count:
+            raise click.UsageError(f"{option} is for image {max(given) + 1}, there are {count}")
     if masks and max(masks) >= count:
         raise click.UsageError(f"--mask is for image {max(masks) + 1}, there are {count}")
     if len(ranges) not in (0, 1, count):
@@ -267,6 +272,57 @@ def check_counts(masks: Mapping[int, Sequence[str]], ranges: Sequence[object], c
             f"--range is given {len(ranges)} times for {count} images; want it once, or once for "
             "each"
         )
+
+
+def _numbered(text: str, ctx: click.Context, param: click.Parameter) -> tuple[int, str]:
+    """``[N=]WHAT`` as the index of an image, from 0, and the rest."""
+    parts = re.fullmatch(r"(\d{1,9})=(.+)", text, re.DOTALL)
+    number, word = (int(parts[1]), parts[2]) if parts else (1, text)
+    if number < 1:
+        raise click.BadParameter(f"{text!r}: images are counted from 1", ctx, param)
+    return number - 1, word
+
+
+def _once_each(
+    ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for text in value:
+        index, word = _numbered(text, ctx, param)
+        if index in found:
+            raise click.BadParameter(f"given twice for image {index + 1}", ctx, param)
+        found[index] = word
+    return found
+
+
+def _pages(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[int, int]:
+    found = _once_each(ctx, param, value)
+    for word in found.values():
+        if not re.fullmatch(r"\d{1,9}", word) or int(word) < 1:
+            raise click.BadParameter(f"{word!r} is not a page, counted from 1", ctx, param)
+    return {index: int(word) for index, word in found.items()}
+
+
+def part_options(command: F) -> F:
+    """Add --page and --variable: which image of a file that holds several."""
+    page = click.option(
+        "--page",
+        "pages",
+        metavar="[N=]PAGE",
+        callback=_pages,
+        multiple=True,
+        help="Page of image N (1 is X, and may be left out), counted from 1: of a TIFF of several "
+        "pictures, a slice of NIfTI, a channel of .npy.",
+    )
+    variable = click.option(
+        "--variable",
+        "variables",
+        metavar="[N=]NAME",
+        callback=_once_each,
+        multiple=True,
+        help="Variable of a MATLAB file, channel of OpenEXR, in image N.  [default: the only one]",
+    )
+    return page(variable(command))
 
 
 def mask_option(of: str, numbered: str = "N=") -> Callable[[F], F]:

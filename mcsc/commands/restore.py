@@ -10,6 +10,7 @@ from ..types import Device, Lam
 from ..values.ranges import ValueRange
 from . import options
 from .batch import SceneCommand, cluster_options, is_batch, run_batch
+from .devices.calibrated import calibration_option, check_calibration
 from .options import check_counts, mask_option, range_option
 from .results import (
     Sink,
@@ -29,6 +30,8 @@ from .results import (
 @options.sigma
 @mask_option("X, or with '2=' of GUIDE")
 @range_option("X")
+@options.part_options
+@calibration_option
 @click.option(
     "--factor",
     metavar="N",
@@ -45,6 +48,9 @@ def restore(
     sigma: float | None,
     masks: dict[int, tuple[str, ...]],
     ranges: tuple[ValueRange, ...],
+    pages: dict[int, int],
+    variables: dict[int, str],
+    calibration: Path | None,
     factor: int | None,
     out: Path,
     bit_depth: str | None,
@@ -71,6 +77,7 @@ def restore(
     \b
     mcsc restore mm.png photo.png --task depth-sr --mask zeros -o depth.png
     mcsc restore metres.tif photo.png --task depth-sr --range 0.3 8 -o depth.tif
+    mcsc restore raw.png rgb.png --task depth-sr --calibration rig.json -o z.png
     mcsc restore dark.png flash.png --task flash-denoise --sigma 25 -o clean.png
 
     X may be a folder of scenes, with files as for `mcsc evaluate`, or a CSV file with the columns
@@ -85,6 +92,7 @@ def restore(
     from ..images.resize import imresize
     from ..tasks import find_method, get_task
     from ..tasks import restore as run
+    from .devices.calibrated import brought_into
     from .inputs import read_given, tell_ranges, with_ranges
 
     if is_batch(x, () if guide is None else (guide,), scheduler, workers):
@@ -95,8 +103,8 @@ def restore(
         return
     if guide is None:
         raise click.UsageError(f"want a GUIDE beside {x}, or a folder or a table of scenes")
-    inputs = (x, guide, dictionary, weights_file)
-    check_counts(masks, (), 2)
+    inputs = (x, guide, dictionary, weights_file, calibration)
+    check_counts(masks, (), 2, {"--page": pages, "--variable": variables})
     if len(ranges) > 1:
         raise click.UsageError("--range is for X: give it once")
     check_outputs(
@@ -104,9 +112,17 @@ def restore(
     )
     task = get_task(task_name)
     chosen = find_method(method, task, dictionary=dictionary, weights_file=weights_file)
-    first = read_given(x, masks.get(0, ()))
-    second = read_given(guide, masks.get(1, ()), option="--mask 2=nan")
+    check_calibration(calibration, task, align=align, factor=factor)
+    # A sensor's 0 is no distance, and no point.
+    usual = () if calibration is None else ("zeros", "nan")
+    first = read_given(x, masks.get(0, usual), page=pages.get(0), variable=variables.get(0))
+    second = read_given(
+        guide, masks.get(1, ()), option="--mask 2=nan", page=pages.get(1), variable=variables.get(1)
+    )
     warn_of_profiles([first.image, second.image])
+    if calibration is not None:
+        first, factor = brought_into(first, second, calibration)
+        registered = True
     [first] = with_ranges([first], ranges, measured=not task.display, sigma=sigma or task.sigma)
     [second] = with_ranges([second], (), measured=False)
     sink = Sink.of(out, first, bit_depth)

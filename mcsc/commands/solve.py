@@ -51,6 +51,7 @@ from .options import check_counts, mask_option, range_option
 )
 @mask_option("image N (1 is X, and may be left out)")
 @range_option("all images, or, repeated, of each")
+@options.part_options
 @click.option("--grey", is_flag=True, help="Take the luma of colour images: much less work.")
 @click.option(
     "--low-pass/--no-low-pass",
@@ -105,6 +106,8 @@ def solve(
     boundary: Boundary,
     masks: dict[int, tuple[str, ...]],
     ranges: tuple[ValueRange, ...],
+    pages: dict[int, int],
+    variables: dict[int, str],
     grey: bool,
     low_pass: bool,
     strength: float | None,
@@ -126,8 +129,8 @@ def solve(
     Written to DIR, for every image (x and y; x1, x2, ... of more than two):
       x_low.tif x_common.tif x_unique.tif   the parts, float TIFF
       x_sum.tif                             their sum, holes filled
-    in the values of the file, or, where these are integers, in shares of its full scale (255,
-    65535);
+    in the values of the file, or, where these are integers, in shares of its
+    full scale (255, 65535);
     and of all together:
       panel.png convergence.png             pictures
       result.json                           every number, versions, arguments
@@ -150,7 +153,7 @@ def solve(
         raise click.UsageError(
             "--strength is for the low-pass part, which --no-low-pass leaves in", ctx
         )
-    check_counts(masks, ranges, len(images))
+    check_counts(masks, ranges, len(images), {"--page": pages, "--variable": variables})
 
     if is_batch(images[0], images[1:], scheduler, workers):
         run_batch(images[0], out, task=None, suffix="", scheduler=scheduler, workers=workers)
@@ -164,7 +167,10 @@ def solve(
 
     if threads is not None:
         set_num_threads(threads)
-    signals = read_signals(images, masks, grey=grey, precision=precision, ranges=ranges)
+    signals = read_signals(
+        images, masks, grey=grey, precision=precision, ranges=ranges, pages=pages,
+        variables=variables,
+    )  # fmt: skip
     bank = read_dictionary(dictionary, signals)
     check_destinations(
         {}, folders={"--out": out}, inside={"--out": names_of_files(signals, codes=codes)},

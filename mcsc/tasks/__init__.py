@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .shipped import shipped_dictionaries, shipped_dictionary
     from .sparse_coding import SparseCoding
     from .task import TASKS, Task, get_task
+    from .volumes import VolumeFusion, fuse_volumes
 
 __all__ = [
     "METHODS",
@@ -40,11 +41,13 @@ __all__ = [
     "SparseCoding",
     "Task",
     "ValueRange",
+    "VolumeFusion",
     "decompose",
     "evaluate",
     "find_method",
     "find_scenes",
     "fuse",
+    "fuse_volumes",
     "get_task",
     "method_names",
     "restore",
@@ -66,6 +69,7 @@ _HOME = {
     "shipped": ("shipped_dictionaries", "shipped_dictionary"),
     "sparse_coding": ("SparseCoding",),
     "task": ("TASKS", "Task", "get_task"),
+    "volumes": ("VolumeFusion", "fuse_volumes"),
 }
 
 __getattr__ = loading(__name__, _HOME)

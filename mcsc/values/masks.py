@@ -91,6 +91,8 @@ def known_image(
     words: Sequence[str] = (),
     *,
     option: str = "--mask nan",
+    page: int | None = None,
+    variable: str | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> tuple[Image, Floats | None]:
     """Read an image file, and what of it is unknown.
@@ -102,6 +104,8 @@ def known_image(
         As in `mask_of_words`. Without any, unknown is what the file itself calls so (GDAL_NODATA).
     option : str
         What says on the command line that NaN and Inf are unknown, for messages.
+    page, variable : optional
+        As in `mcsc.images.read_image`.
     tell : callable, optional
         Called with what people should know.
 
@@ -117,7 +121,9 @@ def known_image(
         It cannot be read; it has transparent pixels, NaN or Inf, and nothing says that these are
         unknown; or a mask does not fit.
     """
-    image = read_image(path, keep_alpha="alpha" in words)
+    image = read_image(path, page=page, variable=variable, keep_alpha="alpha" in words)
+    if image.note and tell is not None:
+        tell(f"{Path(path).name}: {image.note}")
     nodata = image.nodata
     if not words and nodata is not None and not (_unlike(image.samples, nodata) > 0).all():
         words = ("nodata",)

@@ -18,17 +18,16 @@ import PIL.Image
 import scipy.io
 import tifffile
 
-from tests.mcsc.images.formats.test_kinds import dng
 from tests.mcsc.images.formats.volumes import body, save_dicom, save_nifti
-from tests.mcsc.images.pictures import chunk, colours, deep_png, png
+from tests.mcsc.images.pictures import chunk, colours, deep_png, dng, png
 
 INTERESTING = (0, 1, 2, 7, 8, 127, 128, 255, 256, 32767, 32768, 65535, 2**31 - 1, 2**31, 2**32 - 1)
 
 
-def whole_files() -> dict[str, list[bytes]]:
-    """Whole files by the reader that they are for, each in several layouts."""
+def whole_files(kind: str) -> list[bytes]:
+    """Whole files for one of the readers, in several layouts."""
     with tempfile.TemporaryDirectory() as folder:
-        return {kind: make(Path(folder)) for kind, make in _MAKERS.items()}
+        return _MAKERS[kind](Path(folder))
 
 
 def _pictures(folder: Path, kind: str, **options: object) -> bytes:
@@ -196,6 +195,7 @@ _MAKERS: dict[str, Callable[[Path], list[bytes]]] = {
     "safetensors": _weights,
     "json": _calibration,
 }
+KINDS = tuple(_MAKERS)
 
 
 def damaged(kind: str, seeds: list[bytes], number: int) -> bytes:

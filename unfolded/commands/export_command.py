@@ -26,8 +26,8 @@ def export(weights: str, out: Path) -> None:
     """Write a network as an ONNX model, for images of any size.
 
     WEIGHTS is a file that `mcsc train` wrote, the authors' .pth, or the name of weights that come
-    with the package, such as depth-sr. The model takes x and y as the network sees them and gives
-    the image and its parts.
+    with the package, such as depth-sr. The model takes x and y as the network sees them, and sigma
+    if its thresholds follow the noise, and gives the image and its parts.
 
     \b
     mcsc export depth-sr -o depth.onnx

@@ -52,26 +52,12 @@ def _pool(count: int) -> ThreadPoolExecutor:
 
 
 @contextmanager
-def torch_threads(*, keep: bool = False) -> Iterator[Map]:
-    """As many threads as PyTorch has, each multiplying on its own.
-
-    With `keep`, the tasks call PyTorch, which then must not start threads of its own in them.
-    """
+def torch_threads() -> Iterator[Map]:
+    """As many threads as PyTorch has, in each of which PyTorch and BLAS work alone."""
     count = torch.get_num_threads()
     with single_threaded_blas():
         if count == 1:
             yield lambda function, items: [function(item) for item in items]
             return
-        if not keep:
-            pool = _pools.get(count) or _pools.setdefault(count, _pool(count))
-            yield lambda function, items: list(pool.map(function, items))
-            return
-        # PyTorch's number of threads belongs to the calling thread, but what it was set to last
-        # is what threads that come later begin with: it is put back.
-        try:
-            with ThreadPoolExecutor(
-                count, "unfolded", initializer=torch.set_num_threads, initargs=(1,)
-            ) as pool:
-                yield lambda function, items: list(pool.map(function, items))
-        finally:
-            torch.set_num_threads(count)
+        pool = _pools.get(count) or _pools.setdefault(count, _pool(count))
+        yield lambda function, items: list(pool.map(function, items))

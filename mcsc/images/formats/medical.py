@@ -156,6 +156,8 @@ def _read_nifti(path: Path) -> Volume:
         )
     check_size(path, "NIfTI file", flat, dtype.itemsize, packing=_PACKING if packed else 1)
     slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
+    if not np.isfinite([slope, intercept]).all():
+        raise ImageFileError(f"{path}: truncated or damaged NIfTI file: its slope is {slope}")
     scaled = (slope, intercept) != (1, 0)
     with decoding(path, "NIfTI file"):
         grid = np.asanyarray(image.dataobj).reshape(flat)
@@ -187,6 +189,65 @@ def _is_dicom(path: Path) -> bool:
         return file.read(132)[128:] == b"DICM"
 
 
+@dataclass(frozen=True)
+class _Header:
+    """What a DICOM file says of its samples."""
+
+    rows: int
+    columns: int
+    frames: int
+    bits: int
+    compressed: bool
+    photometric: str
+    slope: float
+    intercept: float
+    modality: str
+    series: str
+    title: str
+    spacing: tuple[float, ...]
+    thickness: float
+    turn: tuple[float, ...] | None
+    """Directions of a row and of a column."""
+    spot: tuple[float, ...] | None
+    """Place of the first pixel, millimetres."""
+
+    @classmethod
+    def of(cls, found: Any) -> _Header:
+        """Take it out of a data set; raises anything at all where that is damaged."""
+
+        def numbers(name: str, count: int) -> tuple[float, ...] | None:
+            value = found.get(name)
+            if value is None:
+                return None
+            taken = tuple(float(v) for v in value)
+            if len(taken) != count or not np.isfinite(taken).all():
+                raise ValueError(f"{name} is {value}")
+            return taken
+
+        def number(name: str, usual: float) -> float:
+            value = found.get(name)
+            taken = float(usual if value in (None, "") else value)
+            if not np.isfinite(taken):
+                raise ValueError(f"{name} is {value}")
+            return taken
+
+        apart = number("SpacingBetweenSlices", 0) or number("SliceThickness", 0)
+        slope = number("RescaleSlope", 1)
+        if slope == 0:
+            raise ValueError("RescaleSlope is 0")
+        return cls(
+            rows=int(found.Rows), columns=int(found.Columns),
+            frames=int(number("NumberOfFrames", 1)), bits=int(found.BitsAllocated),
+            compressed=bool(found.file_meta.TransferSyntaxUID.is_compressed),
+            photometric=str(found.get("PhotometricInterpretation", "MONOCHROME2")),
+            slope=slope, intercept=number("RescaleIntercept", 0),
+            modality=str(found.get("Modality", "")), series=str(found.get("SeriesInstanceUID", "")),
+            title=str(found.get("SeriesDescription", "")) or "without a name",
+            spacing=numbers("PixelSpacing", 2) or (1.0, 1.0), thickness=abs(apart) or 1.0,
+            turn=numbers("ImageOrientationPatient", 6), spot=numbers("ImagePositionPatient", 3),
+        )  # fmt: skip
+
+
 def _read_dicom(files: Sequence[Path], place: Path) -> Volume:
     try:
         import pydicom
@@ -195,100 +256,95 @@ def _read_dicom(files: Sequence[Path], place: Path) -> Volume:
     sets = []
     for file in files:
         with decoding(file, "DICOM file"):
-            found = pydicom.dcmread(file, stop_before_pixels=False)
+            found = pydicom.dcmread(file)
             # A folder of a patient holds an index and reports, too.
             if "Rows" in found and "PixelData" in found:
-                sets.append((file, found))
+                sets.append((file, found, _Header.of(found)))
     if not sets:
         raise ImageFileError(f"{place}: holds no DICOM image")
-    series = {str(found.get("SeriesInstanceUID", "")) for _, found in sets}
+    headers = [header for _, _, header in sets]
+    series = {header.series for header in headers}
     if len(series) > 1:
-        names = sorted({str(f.get("SeriesDescription", "") or "without a name") for _, f in sets})
+        names = sorted({header.title for header in headers})
         raise ImageFileError(
             f"{place}: holds {len(series)} series ({', '.join(names[:6])}); want a folder with one"
         )
-    kinds = {(f.Rows, f.Columns) for _, f in sets}
-    if len(kinds) > 1:
-        raise ImageFileError(f"{place}: holds slices of {len(kinds)} sizes; want one")
+    sizes = {(header.rows, header.columns) for header in headers}
+    if len(sizes) > 1:
+        raise ImageFileError(f"{place}: holds slices of {len(sizes)} sizes; want one")
+    if len(sets) > 1 and any(header.frames > 1 for header in headers):
+        raise ImageFileError(f"{place}: holds files of several frames each; want one such file")
+    order, affine = _places(place, headers)
     pictures, dtypes, notes = [], set(), set()
-    for file, found in sets:
-        values, dtype, note = _pixels(file, found)
+    for number in order:
+        values, dtype, note = _pixels(*sets[number])
         pictures.append(values)
         dtypes.add(dtype)
         notes.add(note)
-    if len(sets) > 1 and any(len(p) > 1 for p in pictures):
-        raise ImageFileError(f"{place}: holds files of several frames each; want one such file")
-    order, affine = _places(place, [found for _, found in sets], len(pictures[0]))
-    slices = pictures[0] if len(pictures) == 1 else np.stack([pictures[i][0] for i in order])
     dtype = dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float32)
     note = "; ".join(sorted(notes - {""}))
-    return Volume(np.ascontiguousarray(slices), affine, dtype, place, note)
+    return Volume(np.concatenate(pictures), affine, dtype, place, note)
 
 
-def _pixels(path: Path, found: Any) -> tuple[NDArray[np.float32], np.dtype[Any], str]:
+def _pixels(
+    path: Path, found: Any, header: _Header
+) -> tuple[NDArray[np.float32], np.dtype[Any], str]:
     """Frames (F, H, W) by slope and intercept, their dtype, and what was done."""
-    photometric = str(found.get("PhotometricInterpretation", "MONOCHROME2"))
-    if photometric not in ("MONOCHROME1", "MONOCHROME2"):
+    if header.photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise ImageFileError(
-            f"{path}: photometric interpretation {photometric} is not supported; want grey values"
+            f"{path}: photometric interpretation {header.photometric} is not supported; want grey "
+            "values"
         )
-    frames = int(found.get("NumberOfFrames", 1) or 1)
-    bits = int(found.get("BitsAllocated", 16))
-    shape = (frames, int(found.Rows), int(found.Columns))
-    compressed = bool(found.file_meta.TransferSyntaxUID.is_compressed)
-    check_size(path, "DICOM file", shape, bits / 8, packing=_PACKING if compressed else 1)
+    shape = (header.frames, header.rows, header.columns)
+    packing = _PACKING if header.compressed else 1
+    check_size(path, "DICOM file", shape, header.bits / 8, packing=packing)
+    slope, intercept = header.slope, header.intercept
+    words = []
     with decoding(path, "DICOM file"):
         stored = np.asarray(found.pixel_array).reshape(shape)
-        slope = float(found.get("RescaleSlope", 1) or 1)
-        intercept = float(found.get("RescaleIntercept", 0) or 0)
-    values = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
-    whole = slope.is_integer() and intercept.is_integer()
-    inverted = photometric == "MONOCHROME1"
-    if inverted:
-        values = values.max() + values.min() - values
-    dtype: np.dtype[Any] = np.dtype(
-        np.int16 if intercept < 0 or stored.dtype.kind == "i" else np.uint16
-    )
+        if stored.size == 0:
+            raise ValueError("it holds no pixels")
+        values = stored.astype(np.float32)
+        if header.photometric == "MONOCHROME1":
+            signed = stored.dtype.kind == "i"
+            values = np.float32(-1 if signed else 2 ** int(found.BitsStored) - 1) - values
+            words.append("inverted, as its low values are white (MONOCHROME1)")
+    values = values * np.float32(slope) + np.float32(intercept)
+    below = intercept < 0 or stored.dtype.kind == "i"
+    dtype: np.dtype[Any] = np.dtype(np.int16 if below else np.uint16)
     limits = np.iinfo(dtype)
-    if (
-        not whole
-        or stored.dtype.kind not in "iu"
-        or not (limits.min <= values.min() and values.max() <= limits.max)
-    ):
+    whole = slope.is_integer() and intercept.is_integer() and stored.dtype.kind in "iu"
+    if not (whole and limits.min <= values.min() and values.max() <= limits.max):
         dtype = np.dtype(np.float32)
-    words = []
     if (slope, intercept) != (1, 0):
-        unit = " to Hounsfield units" if str(found.get("Modality", "")) == "CT" else ""
+        unit = " to Hounsfield units" if header.modality == "CT" else ""
         words.append(f"scaled by its slope {slope:g} and intercept {intercept:g}{unit}")
-    if inverted:
-        words.append("inverted, as its low values are white (MONOCHROME1)")
     return values, dtype, ", ".join(words)
 
 
-def _places(place: Path, sets: Sequence[Any], frames: int) -> tuple[list[int], NDArray[np.float64]]:
+def _places(place: Path, headers: Sequence[_Header]) -> tuple[list[int], NDArray[np.float64]]:
     """Order of the slices along their normal, and the affine of the volume."""
     affine = np.eye(4)
-    first = sets[0]
-    spacing = [float(v) for v in first.get("PixelSpacing", (1, 1))]
-    thickness = float(first.get("SpacingBetweenSlices", first.get("SliceThickness", 1)) or 1)
-    turns = [f.get("ImageOrientationPatient") for f in sets]
-    spots = [f.get("ImagePositionPatient") for f in sets]
-    if None in turns or None in spots:
-        if len(sets) > 1:
+    first = headers[0]
+    turns = [header.turn for header in headers if header.turn is not None]
+    spots = [header.spot for header in headers if header.spot is not None]
+    if min(len(turns), len(spots)) < len(headers):
+        if len(headers) > 1:
             raise ImageFileError(
                 f"{place}: its files do not say where their slices lie (ImagePositionPatient, "
                 "ImageOrientationPatient)"
             )
-        affine[:3, :3] = np.diag([-spacing[1], -spacing[0], thickness])
+        affine[:3, :3] = np.diag([-first.spacing[1], -first.spacing[0], first.thickness])
         return [0], affine
-    along = np.array([[float(v) for v in turn] for turn in turns])
+    along = np.array(turns)
     if np.abs(along - along[0]).max() > 1e-3:
         raise ImageFileError(f"{place}: its slices are not parallel")
     across, down = along[0, :3], along[0, 3:]
     normal = np.cross(across, down)
-    points = np.array([[float(v) for v in spot] for spot in spots])
+    points = np.array(spots)
     order = [int(i) for i in np.argsort(points @ normal, kind="stable")]
-    if len(sets) > 1:
+    step = normal * first.thickness
+    if len(headers) > 1:
         steps = np.diff(points[order] @ normal)
         if (steps < 1e-3).any():
             raise ImageFileError(f"{place}: several of its slices lie in one place")
@@ -297,12 +353,10 @@ def _places(place: Path, sets: Sequence[Any], frames: int) -> tuple[list[int], N
                 f"{place}: its slices are {steps.min():.3g} to {steps.max():.3g} mm apart; some "
                 "are missing, or they must be resampled first"
             )
-        step = (points[order[-1]] - points[order[0]]) / (len(sets) - 1)
-    else:
-        step = normal * thickness
+        step = (points[order[-1]] - points[order[0]]) / (len(headers) - 1)
     # DICOM's x and y run to the left and to the back, NIfTI's to the right and to the front.
     flip = np.diag([-1.0, -1.0, 1.0])
-    columns = [across * spacing[1], down * spacing[0], step]
+    columns = [across * first.spacing[1], down * first.spacing[0], step]
     affine[:3, :3] = flip @ np.stack(columns, axis=1)
     affine[:3, 3] = flip @ points[order[0]]
     return order, affine

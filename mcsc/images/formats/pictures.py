@@ -61,9 +61,11 @@ def read_picture(request: Request, kind: str) -> Samples:
             mode = _CHANNELS[1 if values.ndim == 2 else values.shape[2]]
         else:
             mode = picture.mode
-            if mode == "P" or picture.has_transparency_data:
+            with decoding(path, kind):
+                transparent = picture.has_transparency_data
+            if mode == "P" or transparent:
                 grey = mode in ("1", "L", "LA")
-                mode = ("LA" if grey else "RGBA") if picture.has_transparency_data else "RGB"
+                mode = ("LA" if grey else "RGBA") if transparent else "RGB"
             if mode not in ("1", "L", "LA", "RGB", "RGBA"):
                 raise ImageFileError(
                     f"{path}: colour mode {mode} is not supported; convert it to grey or RGB"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...errors import MissingExtraError
 from .base import Request, Samples, check_size, decoding, pick
+from .tiff import exif_of_tiff
 
 __all__ = ["read_raw"]
 
@@ -29,4 +30,4 @@ def read_raw(request: Request) -> Samples:
         check_size(path, "raw photograph", shape, 2, packing=1024)
         values = opened.postprocess(output_bps=16, use_camera_wb=True, no_auto_bright=True)
     note = "developed to sRGB with the camera's white balance, brightness as exposed"
-    return Samples(values.transpose(2, 0, 1), 16, note=note)
+    return Samples(values.transpose(2, 0, 1), 16, metadata=exif_of_tiff(path), note=note)

@@ -17,13 +17,17 @@ from numpy.typing import NDArray
 from .base import ImageFileError, Request, Samples, check_size, decoding, opacity, pick
 from .metadata import Metadata, exif_block, exif_directory
 
-__all__ = ["read_tiff"]
+__all__ = ["exif_of_tiff", "read_tiff"]
 
 _COLOUR = tifffile.PHOTOMETRIC
 _PACKING = tifffile.COMPRESSION
 _ALPHA = (1, 2)  # ExtraSamples: associated, unassociated
 _ORIENTATION, _LARGEST, _ICC, _EXIF, _GPS, _NODATA = 274, 281, 34675, 34665, 34853, 42113
 _ACROSS, _DOWN, _UNIT, _OLD_KIND = 282, 283, 296, 255
+_CALLED = {
+    "SEPARATED": "it is CMYK; convert it to RGB",
+    "CFA": "it is a raw photograph; give its name the ending of the camera's, as .dng",
+}
 _INCHES = {2: 1.0, 3: 2.54}
 # How many times smaller a compression makes samples at most. Others have no such limit.
 _TIGHTEST = {int(_PACKING.NONE): 1, int(_PACKING.PACKBITS): 64, int(_PACKING.JPEG): 1024}
@@ -66,6 +70,18 @@ def read_tiff(request: Request) -> Samples:
     return found
 
 
+def exif_of_tiff(path: Path) -> Metadata:
+    """What the first page of a TIFF says of camera and time; nothing if the file is none.
+
+    For raw photographs, most of which are TIFF inside.
+    """
+    try:
+        with tifffile.TiffFile(path, is_ome=False, is_mmstack=False) as tif:
+            return Metadata(exif=_metadata(tif, tif.pages.first).exif)
+    except Exception:  # of what is no TIFF, or damaged; the picture itself was read
+        return Metadata()
+
+
 def _is_reduced(page: tifffile.TiffPage) -> bool:
     return bool(page.is_reduced) or page.tags.valueof(_OLD_KIND) == 2
 
@@ -80,7 +96,8 @@ def _stack(
     path = request.path
     with decoding(path, "TIFF"):
         series = tif.series
-    if whole and len(series) == 1 and (request.page is None or len(pages) == 1):
+    alike = len({page.shape for page in pages}) == 1  # not the levels of a pyramid
+    if whole and alike and len(series) == 1 and (request.page is None or len(pages) == 1):
         # Programs that write one directory for all pages say by other means how many there are.
         keyframe = series[0].keyframe
         _check_pages(path, keyframe)
@@ -144,7 +161,7 @@ def _samples(path: Path, pages: NDArray[Any], page: tifffile.TiffPage) -> Sample
     counted = channels.dtype.kind in "bu" and bit_depth <= 16
     full = 2**bit_depth - 1 if counted else 1
     if page.photometric == _COLOUR.PALETTE and counted and page.colormap is not None:
-        channels, bit_depth = _resolved(channels, np.asarray(page.colormap))
+        channels, bit_depth = _resolved(path, channels, np.asarray(page.colormap))
         full = 2**bit_depth - 1
     elif page.photometric == _COLOUR.MINISWHITE:
         if counted and not _is_python_bool(page):
@@ -156,10 +173,9 @@ def _samples(path: Path, pages: NDArray[Any], page: tifffile.TiffPage) -> Sample
         # The decoder makes RGB of it.
         or (page.photometric == _COLOUR.YCBCR and page.compression == _PACKING.JPEG)
     ):
-        name = getattr(page.photometric, "name", page.photometric)
-        raise ImageFileError(
-            f"{path}: photometric interpretation {name} is not supported; convert it to grey or RGB"
-        )
+        name = str(getattr(page.photometric, "name", page.photometric))
+        known = _CALLED.get(name, "convert it to grey or RGB")
+        raise ImageFileError(f"{path}: photometric interpretation {name} is not supported: {known}")
     alpha = None
     extra = [(kind, place - len(page.extrasamples)) for place, kind in enumerate(page.extrasamples)]
     for kind, place in extra:
@@ -185,9 +201,15 @@ def _is_python_bool(page: tifffile.TiffPage) -> bool:
     return bool(page.bitspersample == 1 and str(page.software).startswith("tifffile"))
 
 
-def _resolved(indices: NDArray[Any], colours: NDArray[Any]) -> tuple[NDArray[Any], int]:
+def _resolved(path: Path, pages: NDArray[Any], colours: NDArray[Any]) -> tuple[NDArray[Any], int]:
     """Colours of a palette, (3, H, W), and their depth."""
-    indices = indices[0] if indices.ndim == 3 else indices
+    if pages.ndim != 3 or len(pages) > 1:
+        raise ImageFileError(
+            f"{path}: holds {len(pages)} pages of colours; want one of them by its page"
+        )
+    indices = pages[0].astype(np.intp)
+    if colours.ndim != 2 or len(colours) != 3 or indices.max() >= colours.shape[1]:
+        raise ImageFileError(f"{path}: truncated or damaged TIFF: its palette is too short")
     if (colours <= 255).all():  # by programs that took its 16 bits for 8
         return colours.astype(np.uint8)[:, indices], 8
     if (colours % 257 == 0).all():

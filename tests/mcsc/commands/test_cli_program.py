@@ -60,7 +60,7 @@ def test_info_of_a_broken_installation(monkeypatch):
 
     monkeypatch.setattr("mcsc.commands.info._blas", fail)
     monkeypatch.setenv("MCSC_NUM_THREADS", "many")
-    monkeypatch.setattr("mcsc.backend.threads._state.threads", None)
+    monkeypatch.setattr("mcsc.backend.threads.shared.threads", None)
     done = run("info")
     assert done.exit_code == 0
     assert re.search(r"BLAS +unknown: ImportError: libblas.so: cannot open shared", done.stdout)

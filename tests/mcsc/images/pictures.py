@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
+import tifffile
 
 
 def colours(dtype=np.uint8, shape=(11, 13, 3)):
@@ -51,3 +52,21 @@ def png(samples, depth, colour_type, extra=b""):
 
 def deep_png(values, colour_type, extra=b""):
     return png([row.astype(">u2").tobytes() for row in values], 16, colour_type, extra)
+
+
+def dng(path, values):
+    """A raw photograph without compression: a Bayer mosaic, after a thumbnail."""
+    tags = [
+        (50706, "B", 4, (1, 4, 0, 0), True),  # DNGVersion
+        (50708, "s", 0, "Maker Model", True),
+        (272, "s", 0, "Maker Model", True),
+        (33421, "H", 2, (2, 2), True),  # CFARepeatPatternDim
+        (33422, "B", 4, (0, 1, 1, 2), True),  # CFAPattern
+        (50714, "H", 1, 0, True),  # BlackLevel
+        (50717, "H", 1, 4095, True),  # WhiteLevel
+        (50721, "2i", 9, (1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1), True),
+        (50728, "2I", 3, (1, 1, 1, 1, 1, 1), True),  # AsShotNeutral
+        (50778, "H", 1, 21, True),
+    ]
+    tifffile.imwrite(path, values, photometric=32803, metadata=None, extratags=tags)
+    return path

@@ -283,6 +283,8 @@ def test_refused_checkpoints(tmp_path):
     state = torch.load(path, weights_only=True)
     for name in ("soften", "noise"):
         assert state["hyper_parameters"]["recipe"].pop(name) == 0
+    for name in ("sweeps", "thresholds", "noise_aware"):
+        assert state["hyper_parameters"]["configuration"].pop(name) in (1, "scalar", False)
     torch.save(state, path)
     train(small(), scenes, recipe=recipe, folder=tmp_path, resume=True)
     with pytest.raises(ValueError, match=r"is of another run: noise was 0\.0, now it is 2\.0"):

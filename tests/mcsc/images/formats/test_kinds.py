@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 
 import imagecodecs
@@ -12,9 +13,9 @@ import pytest
 import skimage.data
 import tifffile
 
-from mcsc.errors import OutOfMemoryError
+from mcsc.errors import MissingExtraError, OutOfMemoryError
 from mcsc.images import ImageFileError, read_image
-from tests.mcsc.images.pictures import chunk, colours, opened, planes
+from tests.mcsc.images.pictures import chunk, colours, dng, opened, planes
 
 PICTURE = np.kron(colours(shape=(6, 9, 3)), np.ones((8, 8, 1), np.uint8))
 
@@ -57,6 +58,18 @@ def test_pages_by_number(tmp_path):
     for options in ({"imagej": True}, {"metadata": {"axes": "ZYX"}}, {"metadata": None}):
         tifffile.imwrite(path, stack, photometric="minisblack", **options)
         np.testing.assert_array_equal(read_image(path, page=3).pixels[0], planes(PICTURE)[2])
+
+
+def test_a_smaller_page_that_nobody_calls_reduced_is_asked_for(tmp_path):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as tif:
+        for values in (PICTURE, PICTURE[::2, ::2]):
+            tif.write(values, photometric="rgb", metadata=None)
+    with pytest.raises(
+        ImageFileError, match=r"2 images of different size or type \(48 x 72 x 3, 2"
+    ):
+        read_image(path)
+    assert read_image(path, page=2).pixels.shape == (3, 24, 36)
 
 
 def test_jpeg_in_tiff(tmp_path):
@@ -113,6 +126,26 @@ def test_palettes_of_tiff(tmp_path):
         assert found.bit_depth == depth
         expected = stored[:, indices] / 65535
         np.testing.assert_allclose(found.pixels, expected, atol=0.1 / full)
+    # Two colours, of one bit.
+    two = np.array([[0, 65535], [65535, 0], [257, 514]], np.uint16)
+    tifffile.imwrite(
+        tmp_path / "c.tif", indices % 2 > 0, photometric="miniswhite", metadata=None,
+        extratags=[(320, "H", 6, tuple(two.ravel().tolist()), True)],
+    )  # fmt: skip
+    with tifffile.TiffFile(tmp_path / "c.tif") as tif:
+        place = tif.pages[0].tags["PhotometricInterpretation"].valueoffset
+    content = bytearray((tmp_path / "c.tif").read_bytes())
+    content[place : place + 2] = (3).to_bytes(2, "little")
+    (tmp_path / "c.tif").write_bytes(bytes(content))
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "c.tif").samples, (two // 257)[:, indices % 2]
+    )
+    tifffile.imwrite(
+        tmp_path / "d.tif", np.stack([indices] * 2), colormap=colours_ * 257, **options
+    )
+    with pytest.raises(ImageFileError, match="holds 2 pages of colours; want one of them by its"):
+        read_image(tmp_path / "d.tif")
+    assert read_image(tmp_path / "d.tif", page=2).pixels.shape == (3, 4, 4)
 
 
 def test_a_mask_page_says_what_is_known(tmp_path):
@@ -247,23 +280,6 @@ def test_kinds_that_are_refused_are_named(tmp_path, content, message):
     assert "\n" not in str(caught.value)
 
 
-def dng(path, values):
-    """A raw photograph without compression: a Bayer mosaic, after a thumbnail."""
-    tags = [
-        (50706, "B", 4, (1, 4, 0, 0), True),  # DNGVersion
-        (50708, "s", 0, "Maker Model", True),
-        (33421, "H", 2, (2, 2), True),  # CFARepeatPatternDim
-        (33422, "B", 4, (0, 1, 1, 2), True),  # CFAPattern
-        (50714, "H", 1, 0, True),  # BlackLevel
-        (50717, "H", 1, 4095, True),  # WhiteLevel
-        (50721, "2i", 9, (1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1), True),
-        (50728, "2I", 3, (1, 1, 1, 1, 1, 1), True),  # AsShotNeutral
-        (50778, "H", 1, 21, True),
-    ]
-    tifffile.imwrite(path, values, photometric=32803, metadata=None, extratags=tags)
-    return path
-
-
 def test_a_raw_photograph_is_developed(tmp_path):
     pytest.importorskip("rawpy")
     mosaic = np.full((64, 96), 400, np.uint16)
@@ -272,6 +288,7 @@ def test_a_raw_photograph_is_developed(tmp_path):
     assert found.bit_depth == 16
     assert found.pixels.shape == (3, 64, 96)
     assert found.note.startswith("developed to sRGB")
+    assert b"Maker Model" in found.metadata.exif
     dark, light = found.pixels[1, 10:-10, 10:38].mean(), found.pixels[1, 10:-10, 58:86].mean()
     # Four times the light: by sRGB's curve 1.9 times the value, not stretched to white.
     assert 1.7 < light / dark < 2.2
@@ -279,3 +296,18 @@ def test_a_raw_photograph_is_developed(tmp_path):
     (tmp_path / "b.nef").write_bytes((tmp_path / "a.dng").read_bytes()[:3000])
     with pytest.raises(ImageFileError, match="truncated or damaged raw photograph"):
         read_image(tmp_path / "b.nef")
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "extra"),
+    [("a.dng", "rawpy", "raw"), ("a.exr", "OpenEXR", "exr"), ("a.mat", "h5py", "matlab")],
+)
+def test_a_missing_package_is_named(tmp_path, monkeypatch, name, module, extra):
+    path = tmp_path / name
+    if name == "a.dng":
+        dng(path, np.full((24, 32), 400, np.uint16))
+    else:
+        path.write_bytes(b"v/1\x01" if name == "a.exr" else b"MATLAB 7.3 MAT-file")
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=rf"{module}: install mcsc\[{extra}\]"):
+        read_image(path)

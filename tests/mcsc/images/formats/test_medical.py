@@ -72,7 +72,7 @@ def test_a_dicom_file_is_an_image(tmp_path):
         tmp_path / "b.dcm", np.array([[0, 10], [20, 5]]), PhotometricInterpretation="MONOCHROME1"
     )
     found = read_image(path)
-    np.testing.assert_array_equal(found.pixels[0], [[20, 10], [0, 15]])
+    np.testing.assert_array_equal(found.pixels[0], [[65535, 65525], [65515, 65530]])
     assert "inverted" in found.note
 
 

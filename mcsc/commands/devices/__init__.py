@@ -1,0 +1,1 @@
+"""What devices deliver that is more than one picture: depth sensors beside a camera, scanners."""

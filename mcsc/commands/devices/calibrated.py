@@ -1,0 +1,91 @@
+"""Depth of a sensor that stands beside the camera: the option --calibration of `mcsc restore`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ...errors import InvalidValueError
+from ..options import ListedOption
+
+if TYPE_CHECKING:
+    from ...tasks.task import Task
+    from ..inputs import Given
+
+__all__ = ["brought_into", "calibration_option", "check_calibration"]
+
+
+def _example() -> str:
+    from ...images.cameras.calibration import EXAMPLE
+
+    return " ".join(EXAMPLE.split())
+
+
+calibration_option = click.option(
+    "--calibration",
+    metavar="FILE.json",
+    type=click.Path(path_type=Path),
+    cls=ListedOption,
+    names=_example,
+    help="X is a raw depth map of a sensor beside the camera of GUIDE; the file says how both see. "
+    "Its points are brought into the photograph, hidden ones left out, and the map that they make "
+    "there is restored. Of a depth map in millimetres, with the other lengths in metres: {names}",
+)
+
+
+def check_calibration(
+    calibration: Path | None, task: Task, *, align: bool, factor: int | None
+) -> None:
+    """Refuse what does not go with --calibration."""
+    if calibration is None:
+        return
+    if task.factor is None:
+        raise click.UsageError(f"--calibration is for super-resolution of depth, not {task.name}")
+    if align:
+        raise click.UsageError("--align and --calibration exclude each other: the file says how")
+    if factor is not None:
+        raise click.UsageError("--factor and --calibration exclude each other: it tells the factor")
+
+
+def brought_into(first: Given, second: Given, calibration: Path) -> tuple[Given, int]:
+    """A depth map as the photograph's camera sees it, and how many times the photograph is larger.
+
+    Raises
+    ------
+    ValueError
+        The calibration is none, or not for images of these sizes; or the map has several channels.
+    """
+    import numpy as np
+
+    from ...images.cameras.calibration import read_calibration
+    from ...images.cameras.gathering import gather
+    from ...images.cameras.reprojection import reproject
+    from ...values.masks import full_scale
+
+    rig = read_calibration(calibration)
+    for key, given, camera in (("depth", first, rig.depth), ("photo", second, rig.photo)):
+        height, width = given.image.pixels.shape[1:]
+        if (height, width) != (camera.height, camera.width):
+            raise InvalidValueError(
+                f"{calibration}: {key}.height and {key}.width are {camera.height} and "
+                f"{camera.width}, {given.name} is {height} x {width}"
+            )
+    depth = first.image.samples
+    if len(depth) != 1:
+        raise InvalidValueError(f"{first.name} has {len(depth)} channels; want depth, which is one")
+    mask = None if first.mask is None else first.mask[:1]
+    found = reproject(depth.astype(np.float32), rig, mask)
+    small = gather(found, second.shown())
+    click.echo(
+        f"{first.image.path.name}: {found.measured} points of depth, {found.outside} outside of "
+        f"the photograph, {found.hidden} hidden in it; the others are {found.spacing:.3g} pixels "
+        f"apart there, {100 * float(np.mean(small.mask)):.3g} % of it is near one"
+    )
+    image = replace(
+        first.image, pixels=(small.depth / full_scale(first.image)).astype(np.float32), nodata=None
+    )
+    mask = None if (small.mask > 0).all() else small.mask.astype(np.float32)
+    return replace(first, image=image, mask=mask), small.factor
