@@ -65,6 +65,8 @@ def is_batch(
 ) -> bool:
     """Whether a folder or a table of scenes was given; refuse what is neither that nor a scene."""
     batch = first.is_dir() or (first.suffix.lower() == ".csv" and first.is_file())
+    if batch and first.is_dir() and others and all(other.is_dir() for other in others):
+        batch = False  # a folder each, as of a series of slices
     if batch and others:
         raise click.UsageError(f"{first} holds scenes: want it alone, without {others[0]}")
     if not batch and (scheduler is not None or workers is not None):

@@ -115,6 +115,17 @@ def test_fusion_and_decomposition_take_folders_too(tmp_path):
     assert [s["name"] for s in numbers["signals"]] == ["a_far", "a_near"]
 
 
+def test_folders_side_by_side_are_no_scenes(tmp_path):
+    # Of scanners, a folder is one image.
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    found = run(
+        "fuse", tmp_path / "a", tmp_path / "b", "--task", "medical", "-o", tmp_path / "o.tif"
+    )
+    assert found.exit_code == 2
+    assert "scenes" not in found.stderr
+
+
 def test_words_that_do_not_go_together_are_refused(scenes, tmp_path, monkeypatch):
     monkeypatch.setattr("mcsc.distributed.cluster._CONNECT", 0.5)
     x, guide, out = scenes / "a_depth.png", scenes / "a_rgb.png", tmp_path / "out"
