@@ -23,5 +23,7 @@ Device: TypeAlias = Literal["auto", "cpu", "cuda"]
 """Where arrays are worked on; "auto": where they are."""
 Kind: TypeAlias = Literal["restoration", "fusion"]
 """What a target is made of: Eq. 3 or Eq. 4."""
+Region: TypeAlias = tuple[slice, slice]
+"""Rows and columns of an image, with a start and a stop."""
 Lam: TypeAlias = float | tuple[float, ...]
 """Weight of the l1 norm, or one for each group of codes."""

@@ -17,7 +17,9 @@ from mcsc.tasks import restore
 pair = motorcycle(size=(140, 500, 128, 160))
 distance = np.where(pair.mask > 0, 1500 / (0.2 + pair.x), 0)
 sensor = np.rint(distance[:, 2::4, 2::4]).astype(np.uint16)
-print(f"{sensor.shape[1:]}, {sensor[sensor > 0].min()} to {sensor.max()} mm, {np.mean(sensor == 0):.0%} unknown")
+print(
+    f"{sensor.shape[1:]}, {sensor[sensor > 0].min()} to {sensor.max()} mm, {np.mean(sensor == 0):.0%} unknown"
+)
 
 # %%
 r = restore(sensor, pair.guide_rgb, "depth-sr", mask=sensor > 0)
@@ -27,7 +29,11 @@ error = np.abs(r.image.astype(float) - distance)[known]
 print(f"median error {np.median(error):.0f} mm")
 
 figure, axes = plt.subplots(1, 3, figsize=(10, 2.8), layout="constrained")
-shown = {"sensor": np.where(sensor > 0, sensor, np.nan), "restored": r.image, "true": np.where(known, distance, np.nan)}
+shown = {
+    "sensor": np.where(sensor > 0, sensor, np.nan),
+    "restored": r.image,
+    "true": np.where(known, distance, np.nan),
+}
 limits = np.quantile(distance[known], [0.01, 0.99])
 for axis, (title, image) in zip(axes, shown.items(), strict=True):
     drawn = axis.imshow(image.squeeze(), cmap="viridis", vmin=limits[0], vmax=limits[1])

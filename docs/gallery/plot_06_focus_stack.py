@@ -29,10 +29,15 @@ for centre in (1 / 6, 1 / 2, 5 / 6):
 fused = fuse(frames, "multi-focus")
 print(f"certified gap {fused.gap:.1e}, {fused.seconds:.1f} s, {len(fused.unique)} unique parts")
 other = fuse(frames[::-1], "multi-focus")
-print(f"the other way round, the image differs by {np.abs(fused.image - other.image).max():.1e} at most")
+print(
+    f"the other way round, the image differs by {np.abs(fused.image - other.image).max():.1e} at most"
+)
 
 figure, axes = plt.subplots(1, 5, figsize=(13, 2.4), layout="constrained")
-shown = {f"frame {n}": frame for n, frame in enumerate(frames)} | {"fused": fused.image, "true": sharp}
+shown = {f"frame {n}": frame for n, frame in enumerate(frames)} | {
+    "fused": fused.image,
+    "true": sharp,
+}
 for axis, (title, image) in zip(axes, shown.items(), strict=True):
     axis.imshow(np.clip(image, 0, 1).transpose(1, 2, 0))
     quality = "" if title == "true" else f"\n{psnr(np.clip(image, 0, 1), sharp):.2f} dB"

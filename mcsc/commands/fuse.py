@@ -9,6 +9,7 @@ import click
 from ..types import Device, Lam
 from ..values.ranges import ValueRange
 from . import options
+from .batch import SceneCommand, cluster_options, is_batch, run_batch
 from .options import check_counts, mask_option, range_option
 from .results import (
     Sink,
@@ -33,7 +34,7 @@ def _rule_words() -> str:
     return "; ".join(f"{name}, {rule.words}" for name, rule in RULES.available().items())
 
 
-@click.command()
+@click.command(cls=SceneCommand)
 @click.argument(
     "sources", metavar="X Y [Z ...]", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
@@ -50,6 +51,7 @@ def _rule_words() -> str:
 @range_option("all sources, or, repeated, of each")
 @options.part_options
 @result_options("fusion")
+@cluster_options
 def fuse(
     sources: tuple[Path, ...],
     task_name: str,
@@ -71,6 +73,8 @@ def fuse(
     registered: bool,
     report: Path | None,
     overwrite: bool,
+    scheduler: str | None,
+    workers: int | None,
 ) -> None:
     """Fuse two or more registered images of one scene into one.
 
@@ -79,15 +83,28 @@ def fuse(
     mcsc fuse over.png under.png --task multi-exposure -o fused.png
     mcsc fuse t1.nii.gz t2.nii.gz --task medical -o fused.nii.gz
     mcsc fuse a.tif b.tif --task multi-focus --mask alpha --mask 2=alpha -o z.tif
+
+    Instead of images: a folder of scenes, with files as for `mcsc evaluate`, or a CSV file with a
+    column for each image and a column out; --out is a folder then. Workers fuse the scenes; those
+    that are there already are skipped, and those that fail are listed at the end.
+
+    \b
+    mcsc fuse scenes/ --task multi-focus -o fused/ --workers 2
     """  # noqa: D301  (click wants the backspace itself)
-    if len(sources) < 2:
-        raise click.UsageError("want two images or more")
     from ..images.carried import warn_of_profiles
     from ..tasks import find_method, get_task
     from ..tasks import fuse as run
     from .devices.volumes import fuse_volumes, has_volumes
     from .inputs import read_given, tell_ranges, with_ranges
 
+    if is_batch(sources[0], sources[1:], scheduler, workers):
+        run_batch(
+            sources[0], out, task=get_task(task_name), suffix=None,
+            refused=("parts", "report", "overwrite"), scheduler=scheduler, workers=workers,
+        )  # fmt: skip
+        return
+    if len(sources) < 2:
+        raise click.UsageError("want two images or more, or a folder or a table of scenes")
     inputs = (*sources, dictionary, weights_file)
     check_counts(masks, ranges, len(sources), {"--page": pages, "--variable": variables})
     if not pages and has_volumes(sources):

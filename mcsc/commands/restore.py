@@ -9,6 +9,7 @@ import click
 from ..types import Device, Lam
 from ..values.ranges import ValueRange
 from . import options
+from .batch import SceneCommand, cluster_options, is_batch, run_batch
 from .devices.calibrated import calibration_option, check_calibration
 from .options import check_counts, mask_option, range_option
 from .results import (
@@ -22,9 +23,9 @@ from .results import (
 )
 
 
-@click.command()
+@click.command(cls=SceneCommand)
 @click.argument("x", metavar="X", type=click.Path(path_type=Path))
-@click.argument("guide", metavar="GUIDE", type=click.Path(path_type=Path))
+@click.argument("guide", metavar="[GUIDE]", required=False, type=click.Path(path_type=Path))
 @options.task("What is wrong with X: one of {names}.", kind="restoration")
 @options.sigma
 @mask_option("X, or with '2=' of GUIDE")
@@ -39,9 +40,10 @@ from .results import (
     "[default: what the sizes tell]",
 )
 @result_options("restoration")
+@cluster_options
 def restore(
     x: Path,
-    guide: Path,
+    guide: Path | None,
     task_name: str,
     sigma: float | None,
     masks: dict[int, tuple[str, ...]],
@@ -63,6 +65,8 @@ def restore(
     registered: bool,
     report: Path | None,
     overwrite: bool,
+    scheduler: str | None,
+    workers: int | None,
 ) -> None:
     """Restore image X with the help of a registered GUIDE.
 
@@ -75,6 +79,13 @@ def restore(
     mcsc restore metres.tif photo.png --task depth-sr --range 0.3 8 -o depth.tif
     mcsc restore raw.png rgb.png --task depth-sr --calibration rig.json -o z.png
     mcsc restore dark.png flash.png --task flash-denoise --sigma 25 -o clean.png
+
+    X may be a folder of scenes, with files as for `mcsc evaluate`, or a CSV file with the columns
+    x, guide, out; --out is a folder then. Workers restore the scenes; those that are there already
+    are skipped, and those that fail are listed at the end.
+
+    \b
+    mcsc restore scenes/ --task depth-sr -o restored/ --workers 2
     """  # noqa: D301  (click wants the backspace itself)
     from ..images.carried import warn_of_profiles
     from ..images.enlarging import find_factor
@@ -84,6 +95,14 @@ def restore(
     from .devices.calibrated import brought_into
     from .inputs import read_given, tell_ranges, with_ranges
 
+    if is_batch(x, () if guide is None else (guide,), scheduler, workers):
+        run_batch(
+            x, out, task=get_task(task_name), suffix=None,
+            refused=("parts", "report", "overwrite"), scheduler=scheduler, workers=workers,
+        )  # fmt: skip
+        return
+    if guide is None:
+        raise click.UsageError(f"want a GUIDE beside {x}, or a folder or a table of scenes")
     inputs = (x, guide, dictionary, weights_file, calibration)
     check_counts(masks, (), 2, {"--page": pages, "--variable": variables})
     if len(ranges) > 1:

@@ -11,10 +11,11 @@ from ..tasks.task import LAM_RELATIVE, STRENGTH
 from ..types import Boundary, Device, Lam
 from ..values.ranges import ValueRange
 from . import options
+from .batch import SceneCommand, cluster_options, is_batch, run_batch
 from .options import check_counts, mask_option, range_option
 
 
-@click.command()
+@click.command(cls=SceneCommand)
 @click.argument(
     "images", metavar="X Y [Z ...]", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
@@ -91,6 +92,7 @@ from .options import check_counts, mask_option, range_option
     show_default=True,
     help="Write codes.npz and dictionary.npz.",
 )
+@cluster_options
 @click.pass_context
 def solve(
     ctx: click.Context,
@@ -114,6 +116,8 @@ def solve(
     device: Device,
     threads: int | None,
     codes: bool,
+    scheduler: str | None,
+    workers: int | None,
 ) -> None:
     """Decompose registered images of one scene.
 
@@ -135,6 +139,11 @@ def solve(
     \b
     mcsc solve depth.png photo.png --grey --mask zeros --out depth
     mcsc solve near.tif far.tif --lam-relative 0.05
+    mcsc solve scenes/ --out solved --workers 2
+
+    Instead of images: a folder of scenes, files SCENE_NAME.png with the same names for all, or a
+    CSV file with a column for each image and a column out. Each has a folder in DIR; those that are
+    there already are skipped, and those that fail are listed at the end.
 
     Exit status: 0 converged, 1 not, 2 refused, 130 interrupted (what was computed is written).
     """  # noqa: D301  (click wants the backspace itself)
@@ -145,6 +154,10 @@ def solve(
             "--strength is for the low-pass part, which --no-low-pass leaves in", ctx
         )
     check_counts(masks, ranges, len(images), {"--page": pages, "--variable": variables})
+
+    if is_batch(images[0], images[1:], scheduler, workers):
+        run_batch(images[0], out, task=None, suffix="", scheduler=scheduler, workers=workers)
+        return
 
     from ..backend import set_num_threads
     from ..tasks import decompose

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from .images import Images
 from .options import LearnOptions, Settings
 from .targets import NoActiveCodeError, TargetFit, fit_targets
 from .watch import Stopped, watching
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +66,7 @@ def learn(
     callback: Callable[[LearningProgress], Any] | None = None,
     progress: bool = False,
     options: LearnOptions | None = None,
+    client: Client | None = None,
 ) -> Learned:
     r"""Learn a coupled dictionary, and target filters if targets are given (Eqs. 1-5).
 
@@ -116,6 +120,11 @@ def learn(
     options : LearnOptions, optional
         What is rarely set: weights of signals, first filters, number of windows, the update of the
         filters, the regularisation of target filters, ...
+    client : distributed.Client, optional
+        Of a Dask cluster whose workers code the windows, each for itself to `tol`; filters are
+        updated here. The result is the same for any number of workers, and differs from that
+        without a client within `tol`. Of a batch, `LearnOptions.batch_size` windows are coded at a
+        time: take at least as many as there are workers.
 
     Returns
     -------
@@ -158,6 +167,10 @@ def learn(
     """
     started = time.perf_counter()
     check_callback(callback)
+    if client is not None:
+        from .workers import check_client
+
+        check_client(client)
     settings = Settings(
         lam=lam,
         n_common=n_common,
@@ -178,11 +191,13 @@ def learn(
     record = settings.record() | {"channels": list(images.channels)}
     file = None
     if checkpoint is not None:
-        file = Checkpoint(checkpoint, record | {"data": images.fingerprint})
+        # Windows that are coded one by one end at other codes than together: other bits.
+        coded = {} if client is None else {"coded": "window by window"}
+        file = Checkpoint(checkpoint, record | {"data": images.fingerprint} | coded)
     # Numba and its kernels are loaded only when they are needed.
     from .passes import Passes
 
-    state = Passes(images, layout, settings)
+    state = Passes(images, layout, settings, client)
     before = state.resume(file) if file is not None and file.exists() else 0.0
     objective, fit = math.nan, None
     stopped: Stop = "completed"
@@ -211,6 +226,7 @@ def learn(
                     seed=settings.seed,
                     options=settings.options,
                     watch=watch,
+                    client=client,
                 )
         except Stopped as stop:
             stopped = stop.how

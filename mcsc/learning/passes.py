@@ -6,6 +6,7 @@ import math
 import time
 from collections import deque
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,13 +15,16 @@ from ..solvers.result import Result
 from ..sparse.active_set import ActiveSet
 from .atoms import Layout
 from .checkpoint import Checkpoint
-from .coding import Coder
 from .history import LearningHistory
 from .images import Batch, Images
 from .options import Settings
 from .update import update_filters
 from .watch import Stopped, Watch
 from .windows import Window, batches, cover, draw
+from .workers import make_coder
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 _SAVE_EVERY = 60.0  # seconds
 
@@ -36,14 +40,18 @@ class Passes:
         The filters.
     settings : Settings
         Complete.
+    client : distributed.Client, optional
+        Whose workers code the windows.
     """
 
-    def __init__(self, images: Images, layout: Layout, settings: Settings) -> None:
+    def __init__(
+        self, images: Images, layout: Layout, settings: Settings, client: Client | None = None
+    ) -> None:
         self.images, self.layout, self.settings = images, layout, settings
         options = settings.options
         self.rng = np.random.default_rng(settings.seed)
-        self.coder = Coder(
-            settings.lam, options.boundary, settings.tol, options.max_iter, options.device
+        self.coder = make_coder(
+            client, settings.lam, options.boundary, settings.tol, options.max_iter, options.device
         )
         windows = draw(cover(images.sizes, settings.window), options.max_windows, self.rng)
         self.batches: list[list[Window]] = batches(windows, options.batch_size)

@@ -16,7 +16,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from .images import Images
 from .options import LearnOptions
 from .watch import Stopped, Watch, watching
 from .windows import Window, batches, cover, draw
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 VALIDATION = 0.2
 """Share of the windows that is held out while ridges are compared."""
@@ -219,8 +222,9 @@ def fit_targets(
     seed: int,
     options: LearnOptions,
     watch: Watch,
+    client: Client | None = None,
 ) -> TargetFit:
-    """Do what `learn_targets` says with arguments that were checked.
+    """Do what `learn_targets` says with arguments that were checked, `client` as in `learn`.
 
     Raises
     ------
@@ -230,8 +234,8 @@ def fit_targets(
         The callback or a Ctrl-C asked for it.
     """
     # Numba and its kernels are loaded only when they are needed.
-    from .coding import Coder
     from .regression import TargetRegression
+    from .workers import make_coder
 
     assert images.target_channels is not None
     rng = np.random.default_rng(seed)
@@ -257,7 +261,7 @@ def fit_targets(
         step += 1
         watch.report("targets", step, steps)
 
-    coder = Coder(lam, options.boundary, tol, options.max_iter, options.device)
+    coder = make_coder(client, lam, options.boundary, tol, options.max_iter, options.device)
     coded = []
     for group in groups:
         watch.go_on()

@@ -94,10 +94,7 @@ class WorkingSet(Solver):
         from ..sparse.scan import CorrelationScan
 
         self._problem = problem
-        grid = TileGrid(
-            problem.n_samples, problem.shape, problem.dictionary.filter_size, self.tile_side
-        )
-        self._grid = grid
+        self._grid = grid = self.make_grid(problem)
         self._active = ActiveSet(problem, grid, problem.dtype)
         if start is not None:
             self._active.insert_codes(start)
@@ -109,6 +106,16 @@ class WorkingSet(Solver):
         self._stalled = 0
         with single_threaded_blas():
             self._look(np.arange(grid.count))
+
+    def make_grid(self, problem: Problem) -> TileGrid:
+        """Return the tiles in which coefficients may be active."""
+        size = problem.dictionary.filter_size
+        return TileGrid(problem.n_samples, problem.shape, size, self.tile_side)
+
+    @property
+    def ratio(self) -> float:
+        """Largest ``|D_k^T w^2 r| / lam_k`` at the last look, in working precision."""
+        return float(self._scan.ratio.max())
 
     def _look(self, tiles: np.ndarray) -> None:
         """Compute all correlations on some tiles: candidates, violations, estimate of the gap."""

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..types import Region
+
 
 class TileGrid:
     """Tiles of about `side` pixels, coloured so that tiles of one colour touch no common pixel.
 
     Patches reach s - 1 pixels beyond a tile, so tiles must be at least that wide, and on a
     periodic grid their number along an axis must be even (or one).
+
+    With a region, rows and columns, tiles cover that part of the grid alone: no coefficient is
+    looked for elsewhere.
     """
 
-    def __init__(self, samples: int, shape: tuple[int, int], filter_size: int, side: int) -> None:
+    def __init__(
+        self,
+        samples: int,
+        shape: tuple[int, int],
+        filter_size: int,
+        side: int,
+        region: Region | None = None,
+    ) -> None:
         self.samples = samples
         self.shape = shape
         side = max(side, filter_size)
         self.edges = []
-        for length in shape:
+        region = region or (slice(0, shape[0]), slice(0, shape[1]))
+        for part in region:
+            length = part.stop - part.start
             count = 2 * (length // (2 * side)) if length >= 2 * side else 1
-            self.edges.append(np.linspace(0, length, count + 1).astype(np.int64))
+            self.edges.append(np.linspace(part.start, part.stop, count + 1).astype(np.int64))
         rows, cols = (len(e) - 1 for e in self.edges)
         self.rows, self.cols = rows, cols
         self.count = samples * rows * cols

@@ -10,6 +10,7 @@ if it never had been.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -212,6 +213,7 @@ def train(
             lightning,
             accelerator=device,
             devices=devices,
+            num_nodes=machines(os.environ),
             precision=precision,
             max_epochs=recipe.epochs,
             gradient_clip_val=recipe.clip_norm,
@@ -268,6 +270,18 @@ def _keep_ctrl_c() -> Iterator[None]:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, before)
+
+
+def machines(environment: Mapping[str, str]) -> int:
+    """How many machines train together: what torchrun or SLURM say to each of their processes."""
+    if "TORCHELASTIC_RUN_ID" in environment:
+        return int(environment["WORLD_SIZE"]) // int(environment["LOCAL_WORLD_SIZE"])
+    if "SLURM_NTASKS" in environment and environment.get("SLURM_JOB_NAME") not in (
+        "bash",
+        "interactive",
+    ):
+        return int(environment.get("SLURM_NNODES", "1"))
+    return 1
 
 
 def _device_name(device: torch.device) -> str:

@@ -17,6 +17,7 @@ from tests.unfolded.nets import torch
 from tests.unfolded.training.scenes import make_scenes, small
 from unfolded import CUNet, Recipe, train
 from unfolded.training.evaluation import rmse
+from unfolded.training.train import machines
 
 pytest.importorskip("lightning")
 
@@ -222,6 +223,19 @@ def test_divergence_is_said():
 
 
 # ----------------------------------------------------------------------------- refusals
+@pytest.mark.parametrize(
+    ("environment", "count"),
+    [
+        ({}, 1),
+        ({"WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4", "TORCHELASTIC_RUN_ID": "a"}, 2),
+        ({"SLURM_NTASKS": "6", "SLURM_NNODES": "3", "SLURM_JOB_NAME": "train"}, 3),
+        ({"SLURM_NTASKS": "6", "SLURM_NNODES": "3", "SLURM_JOB_NAME": "bash"}, 1),
+    ],
+)
+def test_the_number_of_machines_is_what_their_launcher_says(environment, count):
+    assert machines(environment) == count
+
+
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [

@@ -1,0 +1,260 @@
+"""Folders and tables of scenes for commands that know one scene: the command, once a scene.
+
+A worker runs the command itself with the words that were given, the scene's files in place of the
+folder. So every option means in a folder what it means for a scene.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import io
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ...errors import InvalidValueError
+from ...images.suffixes import READABLE, WRITABLE
+from ...tasks.scenes import find_scenes
+from ...tasks.task import Task
+
+__all__ = ["SceneCommand", "cluster_options", "is_batch", "run_batch"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_WORDS = "mcsc.words"
+_BYTES = 100  # a pixel of a scene, about, where it is read, split, registered and put together
+_CODING = 900_000_000  # for codes: tiles are cut so that they stay below
+
+
+class SceneCommand(click.Command):
+    """A command that remembers the options it was given, as words."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words, and keep those of the options."""
+        if not ctx.resilient_parsing:
+            given, _, _ = self.make_parser(ctx).parse_args(list(args))
+            ctx.meta[_WORDS] = given
+        return super().parse_args(ctx, args)
+
+
+def cluster_options(command: F) -> F:
+    """Add the options that say who works on a folder."""
+    for option in (
+        click.option(
+            "--scheduler", metavar="ADDRESS",
+            help="Of a Dask cluster that works on a folder or a table, as tcp://HOST:8786.  "
+            "[default: this machine]",
+        ),
+        click.option(
+            "--workers", metavar="N", type=click.IntRange(min=1),
+            help="Processes on this machine that work on a folder or a table.  [default: one a "
+            "core]",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def is_batch(
+    first: Path, others: Sequence[Path], scheduler: str | None, workers: int | None
+) -> bool:
+    """Whether a folder or a table of scenes was given; refuse what is neither that nor a scene."""
+    batch = first.is_dir() or (first.suffix.lower() == ".csv" and first.is_file())
+    if batch and first.is_dir() and others and all(other.is_dir() for other in others):
+        batch = False  # a folder each, as of a series of slices
+    if batch and others:
+        raise click.UsageError(f"{first} holds scenes: want it alone, without {others[0]}")
+    if not batch and (scheduler is not None or workers is not None):
+        name = "--scheduler" if scheduler is not None else "--workers"
+        raise click.UsageError(f"{name} is for a folder or a table of scenes")
+    return batch
+
+
+def run_batch(
+    path: Path,
+    out: Path,
+    *,
+    task: Task | None,
+    suffix: str | None,
+    refused: Sequence[str] = (),
+    scheduler: str | None,
+    workers: int | None,
+) -> None:
+    """Run the command at hand once for each scene of a folder or a table.
+
+    Parameters
+    ----------
+    path : Path
+        A folder of files ``SCENE_ROLE.png``, or a CSV file with a line a scene.
+    out : Path
+        Folder of the results; ``settings.json`` in it says how they were made.
+    task : Task or None
+        Whose roles the files of a folder have. None: any, the same for all scenes, in the order of
+        their names.
+    suffix : str or None
+        Of the results of a folder's scenes; None: that of their first image, if it can be written
+        without loss; empty: each is a folder.
+    refused : sequence of str
+        Parameters that are for one scene alone.
+
+    Raises
+    ------
+    ValueError
+        There are no scenes, or the output folder holds results of other settings.
+    """
+    ctx = click.get_current_context()
+    for name in refused:
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            option = next(p for p in ctx.command.params if p.name == name).opts[-1]
+            raise click.UsageError(f"{option} is for one scene, {path} holds many")
+    if out.exists() and not out.is_dir():
+        raise InvalidValueError(f"--out {out} is a file; want a folder for the results of {path}")
+    out = out.resolve()
+    words = _option_words(ctx, {"out", "scheduler", "workers"})
+    rows = _of_table(path, out, suffix) if path.is_file() else _of_folder(path, out, task, suffix)
+    from ...distributed import Scene, map_scenes
+    from ...distributed.scenes import claim
+
+    command = str(ctx.command.name)
+    scenes = [
+        Scene(
+            name,
+            (command, tuple(words), tuple(str(i.resolve()) for i in inputs)),
+            target,
+            _memory(inputs),
+        )
+        for name, inputs, target in rows
+    ]
+    claim(out, {"command": command, "options": words}, [s.out for s in scenes if s.out])
+    for folder in {s.out.parent for s in scenes if s.out is not None}:
+        folder.mkdir(parents=True, exist_ok=True)
+    table = map_scenes(
+        run_command, scenes, scheduler=scheduler, workers=workers, progress=sys.stdout.isatty()
+    )
+    click.echo(str(table))
+    statuses = {o.status for o in table.outcomes}
+    stopped = any(o.value == 1 for o in table.outcomes)
+    ctx.exit(130 if "interrupted" in statuses else int("failed" in statuses or stopped))
+
+
+def run_command(name: str, words: Sequence[str], inputs: Sequence[str], out: Path) -> int:
+    """Run a command of this package on a scene, on a worker; returns its exit status.
+
+    Raises
+    ------
+    ValueError
+        The command refuses the scene.
+    """
+    command = getattr(importlib.import_module(f"..{name}", __package__), name)
+    args = [*words, "--out", str(out), "--", *inputs]
+    try:
+        with redirect_stdout(io.StringIO()):
+            status = command.main(args, f"mcsc {name}", standalone_mode=False)
+    except click.ClickException as error:
+        raise InvalidValueError(error.format_message()) from error
+    return status if isinstance(status, int) else 0
+
+
+def _option_words(ctx: click.Context, but: set[str]) -> list[str]:
+    """The options that were given, as words that mean the same."""
+    words: list[str] = []
+    for param in ctx.command.params:
+        value = ctx.meta[_WORDS].get(param.name)
+        if not isinstance(param, click.Option) or param.name in but or value is None:
+            continue
+        if ctx.get_parameter_source(str(param.name)) is not click.core.ParameterSource.COMMANDLINE:
+            continue
+        if param.is_flag:
+            names = param.opts if value else param.secondary_opts
+            words += [max(names, key=len)] if names else []
+            continue
+        for one in value if param.multiple else [value]:
+            # Workers may be anywhere.
+            text = str(Path(one).resolve()) if isinstance(param.type, click.Path) else str(one)
+            words += [max(param.opts, key=len), text]
+    return words
+
+
+Row = tuple[str, tuple[Path, ...], Path]
+
+
+def _of_folder(folder: Path, out: Path, task: Task | None, suffix: str | None) -> list[Row]:
+    def target(scene: str, first: Path) -> Path:
+        ending = first.suffix.lower()
+        own = ending if ending in WRITABLE and ending not in (".jpg", ".jpeg") else ".png"
+        return out / f"{scene}{own if suffix is None else suffix}"
+
+    if task is not None:
+        return [
+            (s.name, (s.x_path, s.y_path), target(s.name, s.x_path))
+            for s in find_scenes(folder, task)
+        ]
+    found: dict[str, dict[str, Path]] = {}
+    for path in sorted(folder.iterdir()):
+        scene, mark, role = path.stem.rpartition("_")
+        if mark and scene and path.suffix.lower() in READABLE and path.is_file():
+            found.setdefault(scene, {})[role] = path
+    if not found:
+        raise InvalidValueError(f"{folder}: no scenes; want files SCENE_NAME.png")
+    first = next(iter(found))
+    for scene, files in found.items():
+        if files.keys() != found[first].keys():
+            raise InvalidValueError(
+                f"{folder}: scene {scene} has the images {', '.join(files)}, scene {first} has "
+                f"{', '.join(found[first])}: want the same for all"
+            )
+    rows = []
+    for scene, files in found.items():
+        inputs = tuple(files[role] for role in sorted(files))
+        rows.append((scene, inputs, target(scene, inputs[0])))
+    return rows
+
+
+def _of_table(path: Path, out: Path, suffix: str | None) -> list[Row]:
+    """Scenes of a CSV file: columns of input files, in their order, and ``out``."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            table = csv.DictReader(file)
+            lines, names = list(table), list(table.fieldnames or ())
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidValueError(f"{path} is no table in UTF-8: {error}") from error
+    inputs = [n for n in names if n != "out"]
+    if "out" not in names or not inputs or not lines:
+        raise InvalidValueError(
+            f"{path}: want a line of column names first, as x,guide,out, and then a line a scene"
+        )
+    rows = []
+    for number, line in enumerate(lines, 2):
+        values = [line[n] for n in inputs]
+        if None in line or not line["out"] or not values[0] or None in values:
+            raise InvalidValueError(f"{path}, line {number}: want {len(names)} entries")
+        given = Path(str(line["out"]))
+        folders = suffix == ""
+        if given.suffix.lower() not in (("",) if folders else WRITABLE):
+            kind = "the name of a folder" if folders else "the name of an image"
+            raise InvalidValueError(f"{path}, line {number}: out is {given}; want {kind}")
+        files = tuple(path.parent / v for v in values if v)
+        rows.append((given.with_suffix("").as_posix(), files, out / given))
+    return rows
+
+
+def _memory(inputs: Sequence[Path]) -> int:
+    """About what a scene takes, by the size that its largest image tells; 0 if none tells it."""
+    pixels = max((_pixels(p) for p in inputs), default=0)
+    return pixels * _BYTES + min(pixels * 1800, _CODING)
+
+
+def _pixels(path: Path) -> int:
+    """Pixels of an image by what its first bytes say; 0 if they say nothing."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return int(image.width * image.height)
+    except Exception:  # a damaged file is refused where it is read
+        return 0

@@ -1,0 +1,15 @@
+"""Beyond one machine, on Dask: many scenes, one huge image."""
+
+from __future__ import annotations
+
+from .arrays import open_image
+from .output import write_blocks
+from .result import BlockHistory, BlockResult
+from .scenes import Outcome, Scene, SceneTable, map_scenes
+from .solve import solve_blocks
+
+__all__ = [
+    "BlockHistory", "BlockResult", "Outcome", "Scene", "SceneTable", "map_scenes", "open_image",
+    "solve_blocks",
+    "write_blocks",
+]  # fmt: skip

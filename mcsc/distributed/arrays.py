@@ -1,0 +1,198 @@
+"""Images as Dask arrays: from arrays in memory or mapped into it, and from zarr."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dask.array as da
+import numpy as np
+
+from ..checks import check_whole
+from ..errors import InvalidTypeError, InvalidValueError
+from ..types import Region
+
+if TYPE_CHECKING:
+    from dask.array import Array as DaskArray
+
+__all__ = ["as_blocks", "cut", "open_image", "same_chunks"]
+
+
+class _MappedFile:
+    """A file that is mapped into memory by whoever reads it; of a memmap, a pickle is all of it."""
+
+    def __init__(self, mapped: np.memmap[Any, Any]) -> None:
+        self.shape, self.dtype, self.ndim = mapped.shape, mapped.dtype, mapped.ndim
+        self._where = (str(mapped.filename), mapped.offset)
+        self._order = "C" if mapped.flags.c_contiguous else "F"
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        name, offset = self._where
+        order: Any = self._order
+        whole = np.memmap(name, self.dtype, "r", offset, self.shape, order)
+        return np.array(whole[index])
+
+
+class _TiffPage:
+    """A page of a TIFF file, of which whoever reads it decodes what is asked for."""
+
+    def __init__(self, path: Path, page: int) -> None:
+        self._where = str(path), page
+        with self._opened() as array:
+            self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
+            self.chunks = array.chunks
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        import tifffile
+        import zarr
+
+        path, page = self._where
+        with tifffile.TiffFile(path) as file, file.pages[page].aszarr() as store:
+            yield zarr.open(store, mode="r")
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        with self._opened() as array:
+            return np.asarray(array[index])
+
+
+def open_image(path: str | PathLike[str], *, page: int = 0, chunk: int = 1024) -> DaskArray:
+    """Open an image that need not fit in memory, as a Dask array (H, W) or (C, H, W).
+
+    Parameters
+    ----------
+    path : path
+        Of a ``.zarr`` folder that holds one array, or of a TIFF or BigTIFF file; all workers must
+        see it.
+    page : int
+        Of a TIFF file, counted from 0. Colours that are stored pixel by pixel come first here, as
+        everywhere in this package.
+    chunk : int
+        About the side of the chunks that a TIFF file is read in: whole tiles or strips of it.
+
+    Returns
+    -------
+    Dask array
+        With the file's own numbers: integers are not scaled.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        It is no such file, or has no such page; or the array has other than two or three axes.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(2, "No such file or directory", str(path))
+    page = check_whole("page", page, least=0)
+    chunk = check_whole("chunk", chunk)
+    if path.is_dir():
+        import zarr
+
+        try:
+            found = da.from_zarr(str(path.resolve()))
+        except (zarr.errors.BaseZarrError, FileNotFoundError, TypeError, ValueError) as error:
+            raise InvalidValueError(f"{path} holds no zarr array") from error
+    else:
+        found = _tiff(path.resolve(), page, chunk)
+    if found.ndim not in (2, 3):
+        raise InvalidValueError(f"{path} has shape {found.shape}: want (H, W) or (C, H, W)")
+    return found
+
+
+def _tiff(path: Path, page: int, chunk: int) -> DaskArray:
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            pages = len(file.pages)
+            axes = file.pages[page].axes if page < pages else ""
+        if not axes:
+            raise InvalidValueError(f"{path} has {pages} pages, none of number {page}")
+        source = _TiffPage(path, page)
+    except (tifffile.TiffFileError, KeyError, OSError) as error:
+        raise InvalidValueError(f"{path} is no TIFF file, or it is damaged") from error
+    # Whole tiles: a part of one costs as much as all of it.
+    sizes = [
+        own if n == "S" else min(length, max(own, chunk // own * own))
+        for n, own, length in zip(axes, source.chunks, source.shape, strict=True)
+    ]
+    found = da.from_array(source, tuple(sizes), name=False)
+    return da.moveaxis(found, -1, 0) if axes.endswith("S") else found
+
+
+def as_blocks(name: str, given: Any, chunk: int) -> DaskArray:
+    """Return an image as a Dask array (C, H, W).
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    given : array (H, W) or (C, H, W)
+        Of Dask, NumPy (in memory or mapped) or zarr.
+    chunk : int
+        Side of the chunks where it has none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is something else.
+    """
+    if isinstance(given, da.Array):
+        found = given
+    elif isinstance(given, np.memmap) and not isinstance(given.base, np.ndarray):
+        found = da.from_array(_MappedFile(given), _chunks(given, chunk), name=False)
+    elif isinstance(given, np.ndarray):
+        found = da.from_array(given, _chunks(given, chunk), name=False)
+    elif hasattr(given, "chunks") and hasattr(given, "store"):
+        found = da.from_zarr(given)
+    else:
+        raise InvalidTypeError(
+            f"{name} must be an array of Dask, NumPy or zarr, found {type(given).__name__}"
+        )
+    if found.dtype not in (np.float32, np.float64) and name.startswith("signals"):
+        raise InvalidTypeError(
+            f"{name} has dtype {found.dtype}: signals are float32 or float64; of integers write "
+            "x.astype('float32') / 255, or what stands for one"
+        )
+    if found.ndim not in (2, 3) or 0 in found.shape or any(np.isnan(n) for n in found.shape):
+        raise InvalidValueError(
+            f"{name} has shape {found.shape}: an image is (H, W) or (C, H, W), and not empty"
+        )
+    return found[None] if found.ndim == 2 else found
+
+
+def _chunks(given: Any, side: int) -> tuple[int, ...]:
+    return (*given.shape[:-2], *(min(n, side) for n in given.shape[-2:]))
+
+
+def same_chunks(names: Sequence[str], arrays: Sequence[DaskArray]) -> None:
+    """Refuse images whose chunks differ: each would be read many times over."""
+    first = arrays[0].chunks[-2:]
+    for name, array in zip(names[1:], arrays[1:], strict=True):
+        if array.shape[-2:] == arrays[0].shape[-2:] and array.chunks[-2:] != first:
+            shown = [" x ".join(str(max(c)) for c in a.chunks[-2:]) for a in (arrays[0], array)]
+            raise InvalidValueError(
+                f"{names[0]} has chunks of {shown[0]}, {name} of {shown[1]}, or at other places: "
+                "rechunk one of them as the other"
+            )
+
+
+def cut(array: DaskArray, region: Region) -> DaskArray:
+    """Return a region of an image (C, H, W); on a periodic image it may leave it on any side."""
+    for axis, (part, length) in enumerate(zip(region, array.shape[-2:], strict=True), -2):
+        pieces = []
+        start = part.start
+        while start < part.stop:
+            first = start % length
+            last = min(first + part.stop - start, length)
+            index: list[Any] = [slice(None)] * array.ndim
+            index[axis] = slice(first, last)
+            pieces.append(array[tuple(index)])
+            start += last - first
+        array = pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=axis)
+    return array

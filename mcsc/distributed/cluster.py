@@ -1,0 +1,190 @@
+"""Dask's client: found, started or reached, and fed with no more tasks than memory allows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from ..backend.limits import usable_cores
+from ..checks import check_whole
+from ..errors import InvalidTypeError, MissingExtraError, OutOfMemoryError, UnavailableError
+
+try:
+    import dask
+    import distributed
+except ModuleNotFoundError as error:
+    raise MissingExtraError(
+        "mcsc.distributed needs Dask: pip install 'mcsc[distributed]'"
+    ) from error
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+__all__ = ["FieldTask", "Workers", "memory_of_a_task", "opened", "require_memory"]
+
+T = TypeVar("T")
+
+_CONNECT = 5.0  # seconds
+
+
+@contextmanager
+def opened(
+    client: Client | None = None, scheduler: str | None = None, workers: int | None = None
+) -> Iterator[Client]:
+    """Give the client that was asked for; what is started here is closed again.
+
+    Parameters
+    ----------
+    client : distributed.Client, optional
+        Taken as it is.
+    scheduler : str, optional
+        Address of a cluster's scheduler, as ``tcp://host:8786``.
+    workers : int, optional
+        Processes of a local cluster, one task each. Default: the active client, or a process a
+        core.
+
+    Raises
+    ------
+    RuntimeError
+        Nobody answers at that address within seconds.
+    """
+    with ExitStack() as stack:
+        if client is not None:
+            if not isinstance(client, distributed.Client):
+                raise InvalidTypeError(
+                    f"client must be a distributed.Client, found {type(client).__name__}"
+                )
+            yield client
+        elif scheduler is not None:
+            yield stack.enter_context(_connected(scheduler))
+        elif workers is None and (active := _active()) is not None:
+            yield active
+        else:
+            count = usable_cores() if workers is None else check_whole("workers", workers)
+            one = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
+            cluster = stack.enter_context(
+                distributed.LocalCluster(
+                    n_workers=count,
+                    threads_per_worker=1,
+                    processes=True,
+                    dashboard_address=":0",
+                    silence_logs=logging.CRITICAL,
+                    env=one,
+                )
+            )
+            yield stack.enter_context(distributed.Client(cluster))
+
+
+def _active() -> Client | None:
+    try:
+        return distributed.Client.current()
+    except ValueError:
+        return None
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Client]:
+    loggers = [logging.getLogger(name) for name in ("distributed.client", "distributed.comm.core")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)  # what they say is in the one line below
+    try:
+        client = distributed.Client(address, timeout=_CONNECT, set_as_default=False)
+    except (OSError, TimeoutError, ValueError, ImportError) as error:
+        raise UnavailableError(
+            f"no Dask scheduler at {address}: {_first_line(error)}; want an address as "
+            "tcp://HOST:8786, which `dask scheduler` prints"
+        ) from error
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+    with client:
+        yield client
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+class FieldTask(NamedTuple):
+    """A function of images that are read where it is called."""
+
+    function: Callable[[list[Any], list[Any]], Any]
+    signals: list[Any]
+    """Dask arrays; the function gets NumPy's."""
+    masks: list[Any]
+    """Likewise, or None."""
+
+
+class Workers:
+    """Those of a cluster, given no more tasks at a time than memory allows.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Of the cluster.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def each(
+        self, items: Iterable[T], task: Callable[[T], FieldTask]
+    ) -> Iterator[tuple[T, Future]]:
+        """Do a task for each item, and give them with their futures as they end.
+
+        There are never more than two tasks for each thread of the cluster, so that what they read
+        stays within memory however many there are. Those that were not given are cancelled when
+        the loop is left.
+
+        Parameters
+        ----------
+        items : iterable
+        task : callable
+            Returns what is to be done for an item.
+        """
+        threads = sum(self._client.nthreads().values())
+        queue = iter(items)
+        running: dict[Any, tuple[T, Future]] = {}
+        ended = distributed.as_completed(loop=self._client.loop)
+
+        def add(item: T) -> None:
+            function, signals, masks = task(item)
+            # Dask looks for arrays in what a delayed function is called with, and only there.
+            delayed = dask.delayed(function, pure=False)(signals, masks)
+            future = self._client.compute(delayed)
+            running[future.key] = item, future
+            ended.add(future)
+
+        for item in islice(queue, max(2, 2 * threads)):
+            add(item)
+        try:
+            for future in ended:
+                for item in islice(queue, 1):
+                    add(item)
+                yield running.pop(future.key)
+        finally:
+            self._client.cancel([future for _, future in running.values()])
+
+
+def memory_of_a_task(client: Client) -> int | None:
+    """Bytes that the smallest worker has for each of its threads; None where none has a limit."""
+    found = [
+        worker["memory_limit"] // max(worker["nthreads"], 1)
+        for worker in client.scheduler_info(n_workers=-1)["workers"].values()
+        if worker["memory_limit"]
+    ]
+    return min(found, default=None)
+
+
+def require_memory(client: Client, needed: int, what: str, advice: str) -> None:
+    """Refuse tasks that would not fit into the memory of the workers."""
+    there = memory_of_a_task(client)
+    if there is not None and needed > there:
+        raise OutOfMemoryError(
+            f"{what} needs about {needed / 2**30:.2g} GiB, and the workers have "
+            f"{there / 2**30:.2g} GiB for each of their threads: {advice}"
+        )

@@ -1,0 +1,345 @@
+"""Many scenes: one task each, whose result its worker writes, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from ..backend.processes import this_process, worker_threads
+from ..checks import check_whole
+from ..errors import InvalidTypeError, InvalidValueError
+from ..files import write_json
+from ..solvers.driver import deferred_interrupt
+from .cluster import memory_of_a_task, opened
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["Outcome", "Scene", "SceneTable", "claim", "map_scenes"]
+
+Status: TypeAlias = Literal["done", "skipped", "failed", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What one task works on."""
+
+    name: str
+    """For the table; no two are the same."""
+    inputs: tuple[Any, ...]
+    """What the function is called with: names of files, which all workers see."""
+    out: Path | None = None
+    """File or folder that is written; None: the result is what the function returns."""
+    memory: int = 0
+    """Bytes that it is estimated to take; 0: not known."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a scene."""
+
+    name: str
+    status: Status
+    reason: str = ""
+    """One line: why it failed, or what was warned of."""
+    seconds: float = 0.0
+    value: Any = None
+    """What the function returned."""
+
+
+@dataclass(frozen=True)
+class SceneTable:
+    """What became of all scenes, in their order."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def count(self, status: Status) -> int:
+        """How many scenes ended so."""
+        return sum(o.status == status for o in self.outcomes)
+
+    @property
+    def failed(self) -> list[Outcome]:
+        """Those that failed."""
+        return [o for o in self.outcomes if o.status == "failed"]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all are done, now or before."""
+        return all(o.status in ("done", "skipped") for o in self.outcomes)
+
+    def __str__(self) -> str:
+        width = max((len(o.name) for o in self.outcomes), default=0)
+        lines = [
+            f"{o.name:<{width}}  {o.status}"
+            + (f" in {o.seconds:.1f} s" if o.status == "done" else "")
+            + (f": {o.reason}" if o.reason else "")
+            for o in self.outcomes
+        ]
+        kinds: tuple[Status, ...] = ("done", "skipped", "failed", "interrupted")
+        counts = [f"{self.count(kind)} {kind}" for kind in kinds if self.count(kind)]
+        return "\n".join([*lines, f"{', '.join(counts) or 'no scenes'}; {self.seconds:.1f} s"])
+
+
+def map_scenes(
+    function: Callable[..., Any],
+    scenes: Sequence[Scene],
+    *,
+    client: Client | None = None,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    threads: int = 1,
+    progress: bool = False,
+) -> SceneTable:
+    """Call a function for every scene, on a Dask cluster.
+
+    A scene whose output is there already is skipped, so that a second call does what is missing. A
+    scene that fails fails alone. The output is written under a temporary name beside it and
+    renamed by the worker, so that it is there whole or not at all.
+
+    Parameters
+    ----------
+    function : callable
+        Called on a worker with the inputs of a scene and then, if the scene has an output, the path
+        to write it to. What it raises is the reason in the table.
+    scenes : sequence of Scene
+        Their names and outputs differ from each other.
+    client : distributed.Client, optional
+        Of the cluster. Default: the active client, or a local cluster for this call.
+    scheduler : str, optional
+        Address of a cluster's scheduler instead.
+    workers : int, optional
+        Processes of a local cluster for this call. Default: one a core.
+    threads : int
+        Of the solvers in each task. The environment's ``MCSC_NUM_THREADS`` on a worker goes before.
+    progress : bool
+        Show Dask's bar on standard output.
+
+    Returns
+    -------
+    SceneTable
+        One outcome a scene, in their order. After Ctrl-C, scenes that were not done are
+        "interrupted"; what is done is kept.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Scenes are something else, or share a name or an output.
+    RuntimeError
+        Nobody answers at `scheduler`.
+    ModuleNotFoundError
+        Dask is not installed.
+
+    Notes
+    -----
+    A worker that dies costs the scenes that it was working on, which others take over; a scene that
+    kills four workers fails. Scenes that need more memory than a worker has fail without a try.
+
+    Examples
+    --------
+    >>> from distributed import Client
+    >>> from mcsc.distributed import Scene, map_scenes
+    >>> with Client(n_workers=1, processes=False, dashboard_address=":0") as client:
+    ...     table = map_scenes(len, [Scene("a", ("xy",)), Scene("b", (3,))], client=client)
+    >>> [(o.name, o.status, o.value) for o in table.outcomes]
+    [('a', 'done', 2), ('b', 'failed', None)]
+    >>> table.failed[0].reason
+    "TypeError: object of type 'int' has no len()"
+    """
+    started = time.perf_counter()
+    if not callable(function):
+        raise InvalidTypeError(f"function must be callable, found {type(function).__name__}")
+    threads = check_whole("threads", threads)
+    _check(scenes)
+    there = [s.out is not None and s.out.exists() for s in scenes]
+    found = {
+        s.name: Outcome(s.name, "skipped", "it is there already")
+        for s, exists in zip(scenes, there, strict=True)
+        if exists
+    }
+    missing = [s for s in scenes if s.name not in found]
+    if missing:
+        with opened(client, scheduler, workers) as cluster:
+            room = memory_of_a_task(cluster)
+            for scene in missing:
+                if room is not None and scene.memory > room:
+                    reason = (
+                        f"needs about {scene.memory / 2**30:.2g} GiB, workers have "
+                        f"{room / 2**30:.2g} GiB for each of their threads"
+                    )
+                    found[scene.name] = Outcome(scene.name, "failed", reason)
+            due = [s for s in missing if s.name not in found]
+            found |= _run(cluster, function, due, threads, progress=progress)
+    return SceneTable([found[s.name] for s in scenes], time.perf_counter() - started)
+
+
+def _check(scenes: Any) -> None:
+    if not isinstance(scenes, Sequence) or not all(isinstance(s, Scene) for s in scenes):
+        raise InvalidTypeError("scenes must be a sequence of mcsc.distributed.Scene")
+    for what in ("name", "out"):
+        seen: set[Any] = set()
+        for value in (getattr(s, what) for s in scenes):
+            if value is not None and value in seen:
+                raise InvalidValueError(f"two scenes have the {what} {value}")
+            seen.add(value)
+
+
+def _run(
+    client: Client,
+    function: Callable[..., Any],
+    scenes: Sequence[Scene],
+    threads: int,
+    *,
+    progress: bool,
+) -> dict[str, Outcome]:
+    """Submit all scenes and wait; whatever happens, no half-written file is left."""
+    from distributed import as_completed
+    from distributed import progress as bar
+
+    futures = {
+        client.submit(_do, function, scene, threads, this_process(), pure=False): scene
+        for scene in scenes
+    }
+    found = {s.name: Outcome(s.name, "interrupted") for s in scenes}
+    try:
+        with deferred_interrupt() as interrupt:
+            if progress and futures:
+                # Draws as tasks end, in a thread of its own; the loop below waits.
+                bar(list(futures), notebook=False)
+            ended: Iterator[Any] = as_completed(list(futures), loop=client.loop)
+            for future in ended:
+                scene = futures[future]
+                found[scene.name] = _outcome(future, scene)
+                if interrupt.asked:
+                    break
+    except KeyboardInterrupt:
+        pass
+    finally:
+        client.cancel([f for f, s in futures.items() if found[s.name].status == "interrupted"])
+        for scene in scenes:
+            if scene.out is not None:
+                _sweep_up(scene.out)
+    return found
+
+
+def _outcome(future: Any, scene: Scene) -> Outcome:
+    if future.cancelled():
+        return Outcome(scene.name, "interrupted")
+    error = future.exception()
+    if error is None:
+        outcome: Outcome = future.result()
+        return outcome
+    from distributed import KilledWorker
+
+    if isinstance(error, KilledWorker):
+        return Outcome(
+            scene.name, "failed", "its workers died again and again, perhaps for want of memory"
+        )
+    return Outcome(scene.name, "failed", _line(error))
+
+
+def _do(function: Callable[..., Any], scene: Scene, threads: int, caller: str) -> Outcome:
+    """Do one scene, on a worker."""
+    worker_threads(threads, caller)
+    started = time.perf_counter()
+    temporary = None
+    if scene.out is not None:
+        # With its suffix, which tells the format.
+        temporary = scene.out.with_name(f".mcsc-{secrets.token_hex(6)}-{scene.out.name}")
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", UserWarning)
+            value = function(*scene.inputs, *(() if temporary is None else (temporary,)))
+        if temporary is not None:
+            assert scene.out is not None
+            os.replace(temporary, scene.out)
+    except Exception as error:
+        return Outcome(scene.name, "failed", _line(error), time.perf_counter() - started)
+    finally:
+        if temporary is not None:
+            _remove(temporary)
+    said = [str(w.message) for w in told if issubclass(w.category, UserWarning)]
+    note = " ".join("; ".join(dict.fromkeys(said)).split())
+    return Outcome(scene.name, "done", note, time.perf_counter() - started, value)
+
+
+def _line(error: BaseException) -> str:
+    """What an error says, in one line; the kind of those that nobody meant to be read."""
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    elif not isinstance(error, ValueError) or not text:
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return text
+
+
+def _sweep_up(out: Path) -> None:
+    """Remove what dead workers left half-written."""
+    pattern = re.compile(r"\.mcsc-[0-9a-f]{12}-" + re.escape(out.name))
+    with suppress(OSError):
+        for path in out.parent.iterdir():
+            if pattern.fullmatch(path.name):
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def claim(folder: Path, settings: Mapping[str, Any], outputs: Sequence[Path]) -> None:
+    """Note with which settings a folder's outputs are made, or refuse one of other settings.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is missing; ``settings.json`` in it holds the settings.
+    settings : mapping
+        In JSON's types.
+    outputs : sequence of Path
+        What will be written.
+
+    Raises
+    ------
+    ValueError
+        The folder holds outputs of other settings, or of nobody knows which. Nothing is changed.
+    """
+    import json
+
+    path = folder / "settings.json"
+    wanted = json.loads(json.dumps(dict(settings)))
+    if path.is_file():
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InvalidValueError(f"{path} is damaged") from error
+        if found != wanted:
+            keys = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
+            shown = ", ".join(f"{k} ({found.get(k)!r}, now {wanted.get(k)!r})" for k in keys)
+            raise InvalidValueError(
+                f"{folder} holds results of other settings: {shown}; name another folder"
+            )
+        return
+    strange = [p for p in outputs if p.exists()]
+    if strange:
+        raise InvalidValueError(
+            f"{strange[0]} is there, and {folder} does not say with which settings it was made; "
+            "name another folder"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, wanted)
+    except OSError as error:
+        raise InvalidValueError(f"{folder}: {error.strerror}") from error

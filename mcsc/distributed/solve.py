@@ -1,0 +1,309 @@
+r"""One image that is too large for one machine: blocks, seams between them, a global certificate.
+
+Block coordinate descent on Eq. 5: the codes of a region are optimised with all others fixed, by the
+working set. The regions, blocks and the seams between them, have four colours (see `Cover`); those
+of one colour do not know of each other, and are coded by whoever is free. A sweep goes through the
+colours; after it, objective and dual value are summed over the blocks, in float64.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dask
+import numpy as np
+
+from ..backend.processes import this_process
+from ..checks import check_callback, check_choice, check_number, check_whole
+from ..errors import InvalidTypeError, InvalidValueError, UnavailableError
+from ..model.dictionary import Dictionary
+from ..model.lam import lam_per_map
+from ..model.problem import Problem
+from ..solvers.result import ConvergenceWarning, Progress
+from ..solvers.working_set import WorkingSet
+from ..types import Boundary
+from .arrays import as_blocks, same_chunks
+from .cluster import Workers, opened, require_memory
+from .cover import Cover, edges_of_blocks
+from .result import BlockResult
+from .store import CodeStore, ProblemRecord
+from .sweeps import Sweeps
+from .tasks import Job
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["solve_blocks"]
+
+_SIDE = 1024  # pixels; a block of two grey images, 3 x 64 filters, takes about 0.4 GB
+
+
+def solve_blocks(
+    signals: Sequence[Any],
+    dictionary: Dictionary,
+    lam: Any,
+    *,
+    boundary: Boundary = "zero",
+    tol: float = 1e-4,
+    masks: Sequence[Any] | None = None,
+    block: int | tuple[int, int] | None = None,
+    max_sweeps: int = 100,
+    client: Client | None = None,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    threads: int = 1,
+    folder: str | Path | None = None,
+    callback: Callable[[Progress], Any] | None = None,
+    progress: bool = False,
+) -> BlockResult:
+    r"""Solve Eq. 5 for one image of any size, in blocks, on a Dask cluster.
+
+    The problem, its optimum and its certificate are those of `mcsc.solve`: blocks are not solved
+    apart from each other, but with the codes around them fixed, sweep after sweep, until the
+    duality gap of the whole image is at most `tol`.
+
+    Parameters
+    ----------
+    signals : tuple of M arrays, each (H, W) or (C, H, W)
+        Of Dask, zarr or NumPy (mapped into memory, too), float32 or float64, on one grid and in the
+        same chunks. They are read again whenever a block is coded.
+    dictionary, lam, boundary, tol
+        As in `mcsc.solve`.
+    masks : tuple of M (array or None), optional
+        Weights, as in `mcsc.solve`: (H, W) or (C, H, W).
+    block : int or (int, int), optional
+        Side of the blocks in pixels, or height and width. Default: the chunks of the first signal
+        if they have a sensible size, else 1024. The result does not depend on it, memory and the
+        number of sweeps do.
+    max_sweeps : int
+        Sweeps at most.
+    client : distributed.Client, optional
+        Of the cluster. Default: the active client, or a local cluster for this call.
+    scheduler : str, optional
+        Address of a cluster's scheduler instead.
+    workers : int, optional
+        Processes of a local cluster for this call. Default: one a core.
+    threads : int
+        Of the solver in each task. The environment's ``MCSC_NUM_THREADS`` on a worker goes before.
+    folder : path, optional
+        Where the codes are kept, on a file system that all workers see. If it holds codes of the
+        same problem, they are gone on with. Default: a temporary folder of this machine, removed
+        with the result.
+    callback : callable, optional
+        Called with a `Progress` after every sweep; a true value or StopIteration stops.
+    progress : bool
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    BlockResult
+        Numbers as in `mcsc.Result`; codes stay in files, block by block, until they are asked for.
+        Ctrl-C returns what there is, certified; a second one raises KeyboardInterrupt.
+
+    Warns
+    -----
+    ConvergenceWarning
+        It stopped before the gap reached `tol`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Bad input, refused before any work: blocks smaller than the filters, halos that do not fit,
+        signals in different chunks, a folder of another problem, besides what `mcsc.solve` refuses.
+        NaN or Inf in a signal is found when its block is read.
+    MemoryError
+        A block does not fit into the memory of a worker.
+    RuntimeError
+        Nobody answers at `scheduler`, or workers do not see `folder`.
+    ModuleNotFoundError
+        Dask is not installed.
+
+    Notes
+    -----
+    A sweep costs one look at all correlations for blocks, and about ``20 s / block`` of one for the
+    seams, the certificate another one in float64. Of a worker's memory, each of its tasks takes
+    what a block does; what the workers send each other is nothing, what they read and write is in
+    the result's history. A worker that dies costs the blocks that it was working on.
+
+    The result does not depend on the number of workers: within a colour no region sees another,
+    and sums go through the blocks in their order.
+
+    Examples
+    --------
+    >>> import numpy as np, mcsc
+    >>> from mcsc.distributed import solve_blocks
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = rng.standard_normal((2, 48, 64))
+    >>> bank = lambda: rng.standard_normal((4, 1, 5, 5))
+    >>> d = mcsc.Dictionary(common=(bank(), bank()), unique=(bank(), bank())).normalise()
+    >>> from distributed import Client
+    >>> with Client(n_workers=1, processes=False, dashboard_address=":0") as client:
+    ...     found = solve_blocks((x, y), d, lam=0.9, block=24, client=client)
+    >>> whole = mcsc.solve((x, y), d, lam=0.9)
+    >>> found.converged, bool(abs(found.objective / whole.objective - 1) < 1e-3)
+    (True, True)
+    """
+    started = time.perf_counter()
+    check_number("tol", tol)
+    check_whole("max_sweeps", max_sweeps)
+    threads = check_whole("threads", threads)
+    check_callback(callback)
+    images, weights, record = prepared(signals, dictionary, lam, boundary, masks, block)
+    with ExitStack() as stack:
+        cluster = stack.enter_context(opened(client, scheduler, workers))
+        _require_memory(cluster, record)
+        if folder is None:
+            place = dask.config.get("temporary-directory", None)
+            made = tempfile.mkdtemp(prefix="mcsc-blocks-", dir=place)
+            store = CodeStore(Path(made).resolve(), temporary=True)
+        else:
+            store = CodeStore(_made(Path(folder)))
+        layers = store.begin(record)
+        _require_seen(cluster, store)
+        job = Job(store, threads, this_process())
+        sweeps = Sweeps(Workers(cluster), store, record, job, images, weights, layers, tol, started)
+        result = sweeps.run(max_sweeps, callback, progress=progress)
+    if not result.converged:
+        warnings.warn(f"{result.method} {result.message}", ConvergenceWarning, stacklevel=2)
+    return result
+
+
+# ---------------------------------------------------------------------------- before any work
+def prepared(
+    signals: Any, dictionary: Any, lam: Any, boundary: Boundary, masks: Any, block: Any
+) -> tuple[list[Any], list[Any], ProblemRecord]:
+    """Return images and weights as Dask arrays (C, H, W), and what is to be solved."""
+    check_choice("boundary", boundary, Boundary)
+    if not isinstance(dictionary, Dictionary):
+        raise InvalidTypeError(
+            f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}"
+        )
+    if hasattr(signals, "shape") or not isinstance(signals, Sequence):
+        raise InvalidTypeError(
+            f"signals must be a tuple of arrays, one for each image, found "
+            f"{type(signals).__name__}; for one image write (x,)"
+        )
+    names = [f"signals[{m}]" for m in range(len(signals))]
+    if len(signals) != dictionary.n_signals:
+        raise InvalidValueError(
+            f"the dictionary is for {dictionary.n_signals} signals, found {len(signals)}"
+        )
+    size = dictionary.filter_size
+    sides = _sides(block, size)
+    chunk = _SIDE if sides is None else max(*sides, size)
+    images = [as_blocks(n, x, chunk) for n, x in zip(names, signals, strict=True)]
+    shape = images[0].shape[-2:]
+    for name, image, channels in zip(names, images, dictionary.channels, strict=True):
+        if image.shape[0] != channels:
+            raise InvalidValueError(
+                f"{name} has {image.shape[0]} channels; the dictionary's filters of that signal "
+                f"have {channels}"
+            )
+        if image.shape[-2:] != shape:
+            raise InvalidValueError(
+                f"signals lie on different grids: {names[0]} is {shape[0]} x {shape[1]}, {name} is "
+                f"{image.shape[-2]} x {image.shape[-1]}"
+            )
+    if size > min(shape):
+        raise InvalidValueError(
+            f"filters are larger than the image: filters {size}x{size}, image {shape[0]}x{shape[1]}"
+        )
+    same_chunks(names, images)
+    weights = _weights(masks, images, chunk)
+    if sides is None:
+        chunks = [max(c) for c in images[0].chunks[-2:]]
+        sides = tuple(c if 4 * size <= c <= 2 * _SIDE else _SIDE for c in chunks)  # type: ignore[assignment]
+        assert sides is not None
+    rows, columns = (
+        edges_of_blocks(length, side, size) for length, side in zip(shape, sides, strict=True)
+    )
+    maps = lam_per_map(lam, {g.name: len(g.bank) for g in dictionary.groups})
+    cover = Cover(rows, columns, size, boundary)
+    dtype = np.result_type(*(image.dtype for image in images))
+    return images, weights, ProblemRecord(dictionary, maps, cover, str(dtype))
+
+
+def _sides(block: Any, size: int) -> tuple[int, int] | None:
+    if block is None:
+        return None
+    pair = (
+        tuple(block) if isinstance(block, Sequence) and not isinstance(block, str) else (block,) * 2
+    )
+    if len(pair) != 2:
+        raise InvalidValueError(f"block must be a side or (height, width), found {block!r}")
+    height, width = (check_whole("block", side) for side in pair)
+    if min(height, width) < size:
+        raise InvalidValueError(f"block = {block!r} is smaller than the filters, {size} x {size}")
+    return height, width
+
+
+def _weights(masks: Any, images: Sequence[Any], chunk: int) -> list[Any]:
+    if masks is None:
+        return [None] * len(images)
+    if hasattr(masks, "shape") or not isinstance(masks, Sequence) or len(masks) != len(images):
+        raise InvalidValueError(
+            f"masks must be a tuple with an array or None for each of the {len(images)} signals"
+        )
+    found: list[Any] = []
+    for m, (mask, image) in enumerate(zip(masks, images, strict=True)):
+        if mask is None:
+            found.append(None)
+            continue
+        weight = as_blocks(f"masks[{m}]", mask, chunk)
+        if weight.shape[0] not in (1, image.shape[0]) or weight.shape[-2:] != image.shape[-2:]:
+            raise InvalidValueError(
+                f"masks[{m}] has shape {weight.shape}, its signal {image.shape}: a mask is (H, W) "
+                "or has the signal's shape"
+            )
+        same_chunks([f"signals[{m}]", f"masks[{m}]"], [image, weight])
+        found.append(weight)
+    return found
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidValueError(f"folder {folder}: {error.strerror}") from error
+    return folder.resolve()
+
+
+def _require_memory(client: Client, record: ProblemRecord) -> None:
+    """Refuse blocks that a worker cannot hold; estimated for images of noise."""
+    height, width = (n + 2 * record.dictionary.filter_size for n in record.cover.largest)
+    shape = tuple(
+        min(n, whole) for n, whole in zip((height, width), record.cover.shape, strict=True)
+    )
+    blank = tuple(
+        np.broadcast_to(np.zeros((), dtype=record.dtype), (1, c, *shape))
+        for c in record.dictionary.channels
+    )
+    problem = Problem(blank, record.dictionary, record.lam)
+    # Signals and what is left of them; of a problem of zeros, the estimate counts no codes.
+    pixels = math.prod(shape)
+    needed = WorkingSet.memory(problem) + pixels * (4 * 8 * sum(record.dictionary.channels) + 150)
+    require_memory(
+        client, needed, f"a block of {record.cover.largest[0]} x {record.cover.largest[1]} pixels",
+        "take smaller blocks, or workers with more memory",
+    )  # fmt: skip
+
+
+def _sees(path: str) -> bool:
+    return Path(path).is_file()
+
+
+def _require_seen(client: Client, store: CodeStore) -> None:
+    path = str(store.folder / "problem.json")
+    blind = [address for address, sees in client.run(_sees, path).items() if not sees]
+    if blind:
+        raise UnavailableError(
+            f"the worker {blind[0]} does not see {store.folder}: name a folder on a file system "
+            "that all workers share"
+        )

@@ -1,0 +1,221 @@
+"""The loop over sweeps: colours of regions, then the certificate of the whole image."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+from ..errors import OutOfMemoryError
+from ..model.certificate import relative_gap
+from ..progress import GapBar
+from ..solvers.driver import asks_to_stop, deferred_interrupt
+from ..solvers.result import Progress, Stop
+from ..types import Region
+from .arrays import cut
+from .cluster import FieldTask
+from .result import BlockHistory, BlockResult
+from .store import CodeStore, Layer, ProblemRecord, overlapping
+from .sums import Sums
+from .tasks import Job, Visit, certify, code
+
+__all__ = ["Sweeps", "TaskRunner"]
+
+_FIRST = 0.03  # accuracy of the first sweep; finer, or coarser, took longer
+_FINER = 0.06  # accuracy of a sweep, as a share of the gap before it
+_FINEST = 0.4  # of what the tolerance allows
+_STALLED = 0.7  # the gap must fall below this share of the last, or the accuracy is halved
+
+
+class TaskRunner(Protocol):
+    """Who does the tasks: `mcsc.distributed.cluster.Workers`."""
+
+    def each(
+        self, items: Iterable[Any], task: Callable[[Any], FieldTask]
+    ) -> Iterator[tuple[Any, Any]]:
+        """Do a task for each item, and give them with their futures as they end."""
+        ...
+
+
+@dataclass
+class Sweeps:
+    """The loop over sweeps; what lasts is in the store."""
+
+    workers: TaskRunner
+    store: CodeStore
+    record: ProblemRecord
+    job: Job
+    images: Sequence[Any]
+    weights: Sequence[Any]
+    layers: list[Layer]
+    tol: float
+    started: float
+    history: BlockHistory = field(default_factory=BlockHistory)
+    number: int = 0
+    """Of files and visits, so that no name is used twice."""
+
+    def __post_init__(self) -> None:
+        self._settled: dict[tuple[int, ...], tuple[float, int]] = {}
+        names = [layer.name for layer in self.layers if layer.name]
+        self.number = max((int(name[6:-4]) for name in names), default=0)
+        self._changed = {_key(layer.region): self.number for layer in self.layers}
+
+    def run(self, max_sweeps: int, callback: Any, *, progress: bool) -> BlockResult:
+        """Sweep until the certificate says so, or something stops it; returns what there is."""
+        accuracy, best, gap, objective = _FIRST, 0.0, math.inf, 0.0
+        nonzeros, sweep = 0, 0
+        stopped: Stop = "max_iter"
+        with (
+            deferred_interrupt() as interrupt,
+            GapBar(f"{len(self.record.cover.blocks)} blocks", self.tol, shown=progress) as bar,
+        ):
+            certified = bool(self.layers)  # of an earlier run: perhaps all is done
+            while True:
+                if not certified:
+                    for colour in self.record.cover.colours:
+                        self._code(colour, accuracy, interrupt)
+                        if interrupt.asked:
+                            break
+                    sweep += 1
+                certified = False
+                sums, nonzeros = self._certificate()
+                bounds = sums.bounds()
+                objective, before = bounds.objective, gap
+                if math.isfinite(bounds.dual):
+                    best = max(best, bounds.dual)
+                gap = relative_gap(objective, best)
+                self._note(objective, gap)
+                bar.show(gap, sweep)
+                seconds = time.perf_counter() - self.started
+                state = Progress("working-set", sweep, seconds, objective, gap)
+                asked = callback is not None and asks_to_stop(callback, state)
+                if gap <= self.tol:
+                    stopped = "converged"
+                elif interrupt.asked:
+                    stopped = "interrupted"
+                elif asked:
+                    stopped = "callback"
+                elif not math.isfinite(objective):
+                    stopped = "overflow"
+                elif sweep < max_sweeps:
+                    allowed = objective / max(sums.penalty, 1e-300)
+                    finest = _FINEST * self.tol * allowed
+                    finer = max(finest, _FINER * gap * allowed)
+                    accuracy = min(accuracy, finer)
+                    if gap > _STALLED * before:
+                        accuracy /= 2
+                    continue
+                break
+        reasons = {
+            "interrupted": "interrupted", "callback": "stopped by the callback",
+            "max_iter": f"reached max_sweeps = {max_sweeps}",
+            "overflow": "numbers overflow: scale the signals",
+        }  # fmt: skip
+        converged = stopped == "converged"
+        message = f"certified relative gap {gap:.2g}"
+        if converged:
+            message = f"converged: {message} <= tol = {self.tol:g}"
+        else:
+            message = f"not converged ({reasons[stopped]}): {message}, wanted {self.tol:g}"
+        return BlockResult(
+            objective, gap, best, converged, sweep, time.perf_counter() - self.started, stopped,
+            message, nonzeros, self.history, tuple(self.layers), self.job,
+        )  # fmt: skip
+
+    def _note(self, objective: float, gap: float) -> None:
+        h = self.history
+        h.seconds.append(time.perf_counter() - self.started)
+        h.objective.append(objective)
+        h.gap.append(gap)
+        while len(h.visits) < len(h.gap):  # a certificate without a sweep before it
+            h.visits.append(0)
+            h.bytes_read.append(0)
+            h.bytes_written.append(0)
+
+    def _task(self, function: Any, region: Region, *words: Any) -> Any:
+        """Return what is to be done to a region, with its field."""
+        cover = self.record.cover
+        pixels = cover.field(region)
+        layers = overlapping(self.layers, cover.reach(pixels), cover)
+        signals = [cut(image, pixels) for image in self.images]
+        masks = [None if weight is None else cut(weight, pixels) for weight in self.weights]
+        return FieldTask(partial(function, self.job, region, layers, *words), signals, masks)
+
+    def _code(self, colour: Sequence[Region], accuracy: float, interrupt: Any) -> None:
+        """Code the regions of a colour; those that are settled are left alone."""
+        due = [region for region in colour if not self._is_settled(region, accuracy)]
+        names = {}
+        for region in due:
+            self.number += 1
+            names[_key(region)] = f"codes-{self.number}.npz"
+
+        def task(region: Region) -> Any:
+            return self._task(code, region, accuracy, names[_key(region)])
+
+        found: dict[tuple[int, ...], Visit] = {}
+        for region, future in self.workers.each(due, task):
+            found[_key(region)] = _result(future, region)
+            if interrupt.asked:
+                break
+        # In the order of the regions, whichever came first.
+        for region in due:
+            visit = found.get(_key(region))
+            if visit is None:
+                continue
+            if visit.name is not None:
+                self.layers = [layer for layer in self.layers if layer.region != region]
+                self.layers.append(Layer(region, visit.name))
+                self._changed[_key(region)] = self.number
+            self._settled[_key(region)] = visit.after, self.number
+        self.store.keep(self.layers)
+        h, visits = self.history, found.values()
+        if len(h.visits) == len(h.gap):
+            h.visits.append(0)
+            h.bytes_read.append(0)
+            h.bytes_written.append(0)
+        h.visits[-1] += sum(v.name is not None for v in visits)
+        h.bytes_read[-1] += sum(v.read for v in visits)
+        h.bytes_written[-1] += sum(v.written for v in visits)
+
+    def _is_settled(self, region: Region, accuracy: float) -> bool:
+        """Whether nothing changed around a region since it was coded as well as is wanted now."""
+        if _key(region) not in self._settled:
+            return False
+        after, when = self._settled[_key(region)]
+        cover = self.record.cover
+        near = overlapping(self.layers, cover.reach(cover.field(region)), cover)
+        return after <= accuracy and all(self._changed[_key(n.region)] <= when for n in near)
+
+    def _certificate(self) -> tuple[Sums, int]:
+        """Sum the certificate over all blocks, in their order."""
+        blocks = self.record.cover.blocks
+        found = {
+            _key(block): _result(future, block)
+            for block, future in self.workers.each(blocks, partial(self._task, certify))
+        }
+        sums, nonzeros = found[_key(blocks[0])]
+        for block in blocks[1:]:
+            more, count = found[_key(block)]
+            sums, nonzeros = sums + more, nonzeros + count
+        return sums, nonzeros
+
+
+def _key(region: Region) -> tuple[int, ...]:
+    return tuple(n for part in region for n in (part.start, part.stop))
+
+
+def _result(future: Any, region: Region) -> Any:
+    """Return what a task found; say where it was if workers died of it."""
+    from distributed import KilledWorker
+
+    try:
+        return future.result()
+    except KilledWorker as error:
+        rows, columns = region
+        raise OutOfMemoryError(
+            f"rows {rows.start} to {rows.stop}, columns {columns.start} to {columns.stop} killed "
+            "their worker again and again, perhaps for want of memory: take smaller blocks"
+        ) from error

@@ -1,0 +1,143 @@
+"""Folders and tables of scenes on the command line, on workers in this process."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from mcsc.images import imresize
+from mcsc.images.files import read_image, write_image
+from mcsc.synthetic import make_pair
+from tests.helpers import run
+
+pytest.importorskip("distributed")
+
+from distributed import Client, LocalCluster
+
+
+@pytest.fixture(scope="module", autouse=True)
+def client():
+    """The active client: commands take its workers."""
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """Two scenes of depth, and one whose guide is truncated."""
+    folder = tmp_path_factory.mktemp("scenes")
+    pair = make_pair("depth", 0, (32, 32))
+    depth = imresize(np.asarray(pair.target).reshape(1, 32, 32), 0.25)
+    for name in "abz":
+        write_image(folder / f"{name}_depth.png", depth, bit_depth=16)
+        write_image(folder / f"{name}_rgb.png", np.asarray(pair.y), bit_depth=8)
+    spoiled = folder / "z_rgb.png"
+    spoiled.write_bytes(spoiled.read_bytes()[:200])
+    return folder
+
+
+QUICK = ("--task", "depth-sr", "--method", "guided-filter")
+
+
+def test_a_folder_is_restored_and_what_fails_is_listed(scenes, tmp_path):
+    out = tmp_path / "out"
+    first = run("restore", scenes, *QUICK, "-o", out)
+    assert first.exit_code == 1, first.output
+    assert sorted(p.name for p in out.iterdir()) == ["a.png", "b.png", "settings.json"]
+    assert "z  failed: " in first.stdout
+    assert "truncated" in first.stdout
+    assert "2 done, 1 failed" in first.stdout
+    alone = tmp_path / "alone.png"
+    assert run("restore", scenes / "a_depth.png", scenes / "a_rgb.png", *QUICK, "-o", alone)
+    assert np.array_equal(read_image(out / "a.png").pixels, read_image(alone).pixels)
+    assert read_image(out / "a.png").bit_depth == 16
+    again = run("restore", scenes, *QUICK, "-o", out)
+    assert "2 skipped, 1 failed" in again.stdout
+    other = run("restore", scenes, *QUICK, "--factor", 4, "-o", out)
+    assert other.exit_code == 2
+    assert "other settings" in other.stderr
+    assert other.stderr.count("\n") == 1
+
+
+def test_a_table_names_inputs_and_outputs(scenes, tmp_path):
+    table = tmp_path / "scenes.csv"
+    table.write_text(
+        "x,guide,out\n"
+        f"{scenes}/a_depth.png,{scenes}/a_rgb.png,one/first.tif\n"
+        f"{scenes}/b_depth.png,{scenes}/b_rgb.png,second.png\n"
+    )
+    found = run("restore", table, *QUICK, "-o", tmp_path / "out")
+    assert found.exit_code == 0, found.output
+    assert (tmp_path / "out/one/first.tif").is_file()
+    assert (tmp_path / "out/second.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("", "line of column names"),
+        ("x,guide\na,b\n", "line of column names"),
+        ("x,guide,out\na,b\n", "line 2: want 3 entries"),
+        ("x,guide,out\na,b,c.xyz\n", "line 2: out is c.xyz"),
+    ],
+)
+def test_tables_that_are_none_are_refused(text, match, tmp_path):
+    table = tmp_path / "scenes.csv"
+    table.write_text(text)
+    found = run("restore", table, *QUICK, "-o", tmp_path / "out")
+    assert found.exit_code == 2
+    assert match in found.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_fusion_and_decomposition_take_folders_too(tmp_path):
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    pair = make_pair("focus", 0, (32, 32))
+    for role, image in (("near", pair.x), ("far", pair.y)):
+        write_image(folder / f"a_{role}.png", np.asarray(image), bit_depth=8)
+    fused = run(
+        "fuse", folder, "--task", "multi-focus", "--method", "wavelet", "-o", tmp_path / "f"
+    )
+    assert fused.exit_code == 0, fused.output
+    assert (tmp_path / "f/a.png").is_file()
+    solved = run("solve", folder, "--grey", "--lam-relative", 0.3, "--out", tmp_path / "s")
+    assert solved.exit_code == 0, solved.output
+    numbers = json.loads((tmp_path / "s/a/result.json").read_text())
+    assert numbers["result"]["converged"]
+    assert [s["name"] for s in numbers["signals"]] == ["a_far", "a_near"]
+
+
+def test_folders_side_by_side_are_no_scenes(tmp_path):
+    # Of scanners, a folder is one image.
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    found = run(
+        "fuse", tmp_path / "a", tmp_path / "b", "--task", "medical", "-o", tmp_path / "o.tif"
+    )
+    assert found.exit_code == 2
+    assert "scenes" not in found.stderr
+
+
+def test_words_that_do_not_go_together_are_refused(scenes, tmp_path, monkeypatch):
+    monkeypatch.setattr("mcsc.distributed.cluster._CONNECT", 0.5)
+    x, guide, out = scenes / "a_depth.png", scenes / "a_rgb.png", tmp_path / "out"
+    for words, match in (
+        ((scenes, guide, *QUICK, "-o", out), "want it alone"),
+        ((x, *QUICK, "-o", tmp_path / "o.png"), "want a GUIDE"),
+        ((x, guide, *QUICK, "-o", tmp_path / "o.png", "--workers", 2), "--workers is for a folder"),
+        ((scenes, *QUICK, "-o", out, "--parts", tmp_path), "--parts is for one scene"),
+        ((scenes, *QUICK, "-o", x), "is a file"),
+        ((tmp_path, *QUICK, "-o", out), "no images of depth-sr"),
+        ((scenes, *QUICK, "-o", out, "--scheduler", "tcp://127.0.0.1:9"), "no Dask scheduler at"),
+    ):
+        found = run("restore", *words)
+        assert found.exit_code == 2, words
+        assert match in found.stderr

@@ -1,0 +1,48 @@
+"""Blocks without a cluster: each task is done when its turn comes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from concurrent.futures import Future
+
+import dask
+
+from mcsc.backend.processes import this_process
+from mcsc.distributed.solve import prepared
+from mcsc.distributed.store import CodeStore
+from mcsc.distributed.sweeps import Sweeps
+from mcsc.distributed.tasks import Job
+
+_MEMORY = "/dev/shm"
+
+
+class Here:
+    """A `TaskRunner` of this process."""
+
+    def each(self, items, task):
+        for item in items:
+            future = Future()
+            function, signals, masks = task(item)
+            future.set_result(function(signals, masks))
+            yield item, future
+
+
+def solve_here(
+    signals, dictionary, lam, boundary, block, *, tol=1e-4, masks=None, max_sweeps=200, folder=None
+):
+    """`solve_blocks` in this process."""
+    images, weights, record = prepared(signals, dictionary, lam, boundary, masks, block)
+    # The same arrays without Dask, whose graphs cost more than such small images.
+    images, weights = dask.compute(images, weights, scheduler="synchronous")
+    if folder is None:
+        # In memory where the system has such a folder: a disk takes longer than such small blocks.
+        made = tempfile.mkdtemp(dir=_MEMORY if os.path.isdir(_MEMORY) else None)
+        store = CodeStore(made, temporary=True)
+    else:
+        store = CodeStore(folder)
+    layers = store.begin(record)
+    job = Job(store, 1, this_process())
+    sweeps = Sweeps(Here(), store, record, job, images, weights, layers, tol, time.perf_counter())
+    return sweeps.run(max_sweeps, None, progress=False)

@@ -1,0 +1,114 @@
+"""SIGKILL of a worker in the middle of the work: the same result as without."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+import mcsc
+from tests.helpers import make_dictionary, make_signals, make_sparse_images
+
+pytest.importorskip("distributed")
+
+from distributed import Client, LocalCluster
+
+from mcsc.distributed import Scene, map_scenes, solve_blocks
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here"),
+]
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Two workers, processes of their own."""
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0",
+            silence_logs=50,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):  # fmt: skip
+        yield client
+
+
+@contextmanager
+def a_worker_killed(client, after=3):
+    """Kill a worker once it is working and `after` tasks have begun; make sure that it died."""
+    client.wait_for_workers(2)
+    pids = client.run(os.getpid)
+    killed, seen, stop = [], set(), threading.Event()
+
+    def watch():
+        while not stop.is_set():
+            for address, keys in client.processing().items():
+                seen.update(map(str, keys))
+                if keys and len(seen) >= after and address in pids:
+                    os.kill(pids[address], signal.SIGKILL)
+                    killed.append(pids[address])
+                    return
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    assert killed, "the work was over before a worker could be killed"
+    with pytest.raises(ProcessLookupError):
+        os.kill(killed[0], 0)
+
+
+def test_blocks(client):
+    signals = tuple(x[0] for x in make_signals(1, shape=(60, 64)))
+    d = make_dictionary(1, size=4)
+    asked = {"lam": 0.3 * mcsc.lambda_max(signals, d), "block": 32, "tol": 1e-4, "client": client}
+    straight = solve_blocks(signals, d, **asked)
+    with a_worker_killed(client):
+        found = solve_blocks(signals, d, **asked)
+    assert (found.objective, found.gap) == (straight.objective, straight.gap)
+    for one, other in zip(found.codes.present, straight.codes.present, strict=True):
+        assert np.array_equal(one.index, other.index)
+        assert np.array_equal(one.value, other.value)
+
+
+def double(source, out):
+    time.sleep(0.3)
+    with open(source) as file, open(out, "w") as made:
+        made.write(2 * file.read())
+
+
+def test_scenes(client, tmp_path):
+    scenes = []
+    for number in range(8):
+        source = tmp_path / f"in{number}"
+        source.write_text(str(number))
+        scenes.append(Scene(f"s{number}", (str(source),), tmp_path / f"out{number}"))
+    with a_worker_killed(client):
+        table = map_scenes(double, scenes, client=client)
+    assert [o.status for o in table.outcomes] == ["done"] * 8
+    assert [(tmp_path / f"out{n}").read_text() for n in range(8)] == [f"{n}{n}" for n in range(8)]
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+def test_learning(client):
+    signals, _ = make_sparse_images(1, shape=(32, 32))
+    asked = {
+        "lam": 0.3, "n_common": 4, "n_unique": 3, "filter_size": 5, "passes": 2, "window": 16,
+        "client": client, "options": mcsc.LearnOptions(batch_size=4, update_steps=2),
+    }  # fmt: skip
+    straight = mcsc.learn(signals, **asked)
+    with a_worker_killed(client):
+        found = mcsc.learn(signals, **asked)
+    assert found.objective == straight.objective
+    groups = zip(found.dictionary.groups, straight.dictionary.groups, strict=True)
+    assert all(np.array_equal(a.bank, b.bank) for a, b in groups)

@@ -1,0 +1,119 @@
+"""Many scenes: each done alone, skipped if it is there, listed if it failed."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from pathlib import Path
+
+import pytest
+
+from mcsc.errors import InvalidValueError
+
+pytest.importorskip("distributed")
+
+from distributed import Client, LocalCluster
+
+from mcsc.distributed import Scene, map_scenes
+from mcsc.distributed.scenes import claim
+
+
+@pytest.fixture(scope="module")
+def client():
+    """A cluster in this process."""
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def write(text, out):
+    if text == "bad":
+        raise InvalidValueError("it is\nbad")
+    if text == "half":
+        out.write_text("hal")
+        raise OSError(28, "No space left on device", str(out))
+    if text == "warn":
+        warnings.warn("not quite", UserWarning, stacklevel=1)
+    out.write_text(text)
+    return len(text)
+
+
+def scenes_of(folder, *texts):
+    return [Scene(f"{n}-{t}", (t,), folder / f"{n}.txt") for n, t in enumerate(texts)]
+
+
+def test_a_scene_that_fails_fails_alone_and_a_second_call_does_what_is_missing(client, tmp_path):
+    scenes = scenes_of(tmp_path, "a", "bad", "half", "warn")
+    table = map_scenes(write, scenes, client=client)
+    assert [o.status for o in table.outcomes] == ["done", "failed", "failed", "done"]
+    assert [o.value for o in table.outcomes] == [1, None, None, 4]
+    assert table.outcomes[1].reason == "it is bad"
+    assert "No space left" in table.outcomes[2].reason
+    assert table.outcomes[3].reason == "not quite"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["0.txt", "3.txt"]
+    assert not table.complete
+    before = (tmp_path / "0.txt").stat().st_mtime_ns
+    again = map_scenes(write, scenes_of(tmp_path, "a", "b", "c", "warn"), client=client)
+    assert [o.status for o in again.outcomes] == ["skipped", "done", "done", "skipped"]
+    assert (tmp_path / "0.txt").stat().st_mtime_ns == before
+    assert again.complete
+    assert "2 done, 2 skipped" in str(again)
+
+
+def test_a_folder_is_renamed_whole(client, tmp_path):
+    def fill(text, out):
+        out.mkdir()
+        (out / "a.txt").write_text(text)
+
+    table = map_scenes(fill, [Scene("a", ("x",), tmp_path / "a")], client=client)
+    assert table.complete
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a" / "a.txt").read_text() == "x"
+
+
+def test_scenes_too_large_for_the_workers_fail_without_a_try(client, tmp_path):
+    scenes = [Scene("a", ("x",), tmp_path / "a"), Scene("b", ("x",), tmp_path / "b", 2**60)]
+    table = map_scenes(write, scenes, client=client)
+    assert [o.status for o in table.outcomes] == ["done", "failed"]
+    assert "GiB" in table.outcomes[1].reason
+
+
+def test_leftovers_of_dead_workers_are_removed(client, tmp_path):
+    (tmp_path / ".mcsc-0123456789ab-0.txt").write_text("hal")
+    (tmp_path / ".mcsc-0123456789ab-other.txt").write_text("mine")
+    map_scenes(write, scenes_of(tmp_path, "a"), client=client)
+    assert sorted(os.listdir(tmp_path)) == [".mcsc-0123456789ab-other.txt", "0.txt"]
+
+
+@pytest.mark.parametrize(
+    ("scenes", "match"),
+    [
+        ([Scene("a", ()), Scene("a", ())], "two scenes have the name a"),
+        ([Scene("a", (), Path("o")), Scene("b", (), Path("o"))], "two scenes have the out o"),
+        (["a"], "sequence of"),
+    ],
+)
+def test_scenes_that_are_none_are_refused(scenes, match):
+    with pytest.raises((TypeError, ValueError), match=match):
+        map_scenes(write, scenes)
+
+
+def test_a_folder_keeps_its_settings(tmp_path):
+    folder = tmp_path / "out"
+    claim(folder, {"tol": 1}, [folder / "a.png"])
+    (folder / "a.png").write_text("x")
+    claim(folder, {"tol": 1}, [folder / "a.png"])
+    with pytest.raises(ValueError, match=r"other settings: tol \(1, now 2\)"):
+        claim(folder, {"tol": 2}, [folder / "a.png"])
+    assert json.loads((folder / "settings.json").read_text()) == {"tol": 1}
+    strange = tmp_path / "strange"
+    strange.mkdir()
+    (strange / "a.png").write_text("x")
+    with pytest.raises(ValueError, match="does not say"):
+        claim(strange, {}, [strange / "a.png"])
+    assert os.listdir(strange) == ["a.png"]
