@@ -97,7 +97,8 @@ def fuse(
     from .devices.volumes import fuse_volumes, has_volumes
     from .inputs import read_given, tell_ranges, with_ranges
 
-    if is_batch(sources[0], sources[1:], scheduler, workers):
+    volumes = len(sources) > 1 and not pages and has_volumes(sources)
+    if not volumes and is_batch(sources[0], sources[1:], scheduler, workers):
         run_batch(
             sources[0], out, task=get_task(task_name), suffix=None,
             refused=("parts", "report", "overwrite"), scheduler=scheduler, workers=workers,
@@ -107,10 +108,11 @@ def fuse(
         raise click.UsageError("want two images or more, or a folder or a table of scenes")
     inputs = (*sources, dictionary, weights_file)
     check_counts(masks, ranges, len(sources), {"--page": pages, "--variable": variables})
-    if not pages and has_volumes(sources):
+    if volumes:
         refused = {
             "--parts": parts, "--report": report, "--align": align, "--bit-depth": bit_depth,
-            "--mask": masks, "--variable": variables,
+            "--mask": masks, "--variable": variables, "--scheduler": scheduler,
+            "--workers": workers,
         }  # fmt: skip
         fuse_volumes(
             sources, out, ranges, overwrite=overwrite, refused=refused, task=task_name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ __all__ = ["Volume", "is_volume", "read_slice", "read_volume", "same_grid", "wri
 
 _SUFFIXES = (".nii", ".nii.gz")
 _PACKING = 1032  # of deflate
+_LOOKED_AT = 200  # files of a folder that may hold a series
 _ALIKE = 1e-3  # millimetres by which places of voxels may differ
 _SLICES_APART = 0.02  # share of their distance by which gaps between slices may differ
 
@@ -48,9 +50,10 @@ class Volume:
 
 
 def is_volume(path: Path) -> bool:
-    """Whether it is NIfTI, DICOM, or a folder, which is taken for a series of DICOM files."""
+    """Whether it is NIfTI, DICOM, or a folder with DICOM files among its first ones."""
     if path.is_dir():
-        return True
+        files = itertools.islice((p for p in path.rglob("*") if p.is_file()), _LOOKED_AT)
+        return any(_is_dicom(p) for p in files)
     try:
         return kind_of(path) in ("NIfTI", "DICOM")
     except ImageFileError:

@@ -70,6 +70,9 @@ def test_a_series_is_sorted_by_place(tmp_path):
     assert is_volume(tmp_path / "ct")
     assert is_volume(tmp_path / "ct" / "0.dcm")
     assert not is_volume(tmp_path / "none.nii")
+    (tmp_path / "scenes").mkdir()
+    (tmp_path / "scenes" / "a_rgb.png").write_bytes(b"no picture")
+    assert not is_volume(tmp_path / "scenes")
 
 
 def test_a_dicom_file_is_an_image(tmp_path):
