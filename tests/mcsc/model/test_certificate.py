@@ -99,7 +99,8 @@ def test_the_largest_correlation_may_lie_in_any_strip(bright):
     found = problem.certificate().evaluate(np.zeros((1, d.n_maps, 90, 40)))
     energy = sum(np.sum(x**2) for x in signals)
     assert largest > 1
-    assert found.dual == pytest.approx(energy * (1 / largest - 0.5 / largest**2), rel=1e-12)
+    # Only what is bright needs to be shrunk: better than any multiple of all of it.
+    assert found.dual > energy * (1 / largest - 0.5 / largest**2) * (1 - 1e-12)
 
 
 def test_gap_is_relative_and_never_negative():
