@@ -43,7 +43,13 @@ class Passes:
         options = settings.options
         self.rng = np.random.default_rng(settings.seed)
         self.coder = Coder(
-            settings.lam, options.boundary, settings.tol, options.max_iter, options.device
+            settings.lam,
+            options.boundary,
+            settings.tol,
+            options.max_iter,
+            options.device,
+            options.mu,
+            options.nonnegative,
         )
         windows = draw(cover(images.sizes, settings.window), options.max_windows, self.rng)
         self.batches: list[list[Window]] = batches(windows, options.batch_size)

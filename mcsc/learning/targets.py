@@ -257,7 +257,15 @@ def fit_targets(
         step += 1
         watch.report("targets", step, steps)
 
-    coder = Coder(lam, options.boundary, tol, options.max_iter, options.device)
+    coder = Coder(
+        lam,
+        options.boundary,
+        tol,
+        options.max_iter,
+        options.device,
+        options.mu,
+        options.nonnegative,
+    )
     coded = []
     for group in groups:
         watch.go_on()

@@ -246,7 +246,7 @@ class TilePeaks:
         return float(found[0]), float(found[1])
 
     def _lam(self, sample: int, top: int, left: int, rows: int, cols: int) -> np.ndarray:
-        """lam on a tile, broadcast to (K, T)."""
+        """Return lam on a tile, broadcast to (K, T)."""
         maps = self._exact.n_maps
         tile = Tile(slice(sample, sample + 1), slice(0, maps), slice(top, top + rows))
         lam = np.asarray(self._penalty.on(tile), dtype=np.float64)

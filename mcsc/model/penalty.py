@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ class Penalty:
             It is not what `Problem` says.
         """
         ends = np.cumsum([0, *maps.values()])
-        groups = tuple(slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True))
+        groups = tuple(slice(int(a), int(b)) for a, b in pairwise(ends))
         counts = list(maps.values())
         arrays = lam_arrays(lam, maps, grid, xp)
         return cls(

@@ -352,14 +352,16 @@ def lambda_max(
     *,
     masks: Sequence[Array | None] | None = None,
     boundary: Boundary = "zero",
+    nonnegative: Any = False,
 ) -> float:
     """Return the smallest number lam for which the solution of Eq. 5 is zero.
 
-    That is the largest absolute correlation of the signals with any filter at any place.
+    That is the largest absolute correlation of the signals with any filter at any place; of filters
+    whose codes must not be negative, the largest correlation. A quadratic term changes nothing.
 
     Parameters
     ----------
-    signals, dictionary, masks, boundary
+    signals, dictionary, masks, boundary, nonnegative
         As in `mcsc.solve`.
 
     Returns
@@ -367,7 +369,15 @@ def lambda_max(
     float
         Evaluated in float64. Of a batch, the largest of its members.
     """
-    return Problem(signals, dictionary, 1.0, masks, boundary).lambda_max()  # type: ignore[arg-type]
+    problem = Problem(
+        signals,  # type: ignore[arg-type]
+        dictionary,
+        1.0,
+        masks,  # type: ignore[arg-type]
+        boundary,
+        nonnegative=nonnegative,
+    )
+    return problem.lambda_max()
 
 
 def _maps_of(dictionary: Dictionary) -> Mapping[str, int]:

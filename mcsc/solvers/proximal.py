@@ -7,8 +7,8 @@ One step of size :math:`1/L` (Eqs. 8, 10 and 13 with exact filters, all groups t
     a \leftarrow S_{\lambda/L}\bigl(p + \tfrac1L D^T w^2 (s - D p)\bigr), \qquad
     p = a + \beta\,(a - a_{\mathrm{old}}),
 
-with :math:`\beta = 0` for ISTA and Nesterov's sequence for FISTA; S is the proximal map of the whole
-penalty.
+with :math:`\beta = 0` for ISTA and Nesterov's sequence for FISTA; S is the proximal
+map of the whole penalty.
 """
 
 from __future__ import annotations

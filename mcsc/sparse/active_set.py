@@ -141,8 +141,7 @@ class ActiveSet:
         self._set([a[order] for a in merged])
 
     def insert_codes(self, codes: Codes) -> None:
-        """Add the nonzero coefficients of codes that fit the problem, but for negative ones where
-        they must not be."""
+        """Add the nonzeros of codes that fit the problem, but for those of a forbidden sign."""
         groups = {g.name: g.maps.start for g in self.problem.dictionary.groups}
         common, unique = codes.coordinates()
         parts = {"common": common} | {f"unique[{m}]": c for m, c in enumerate(unique)}
@@ -197,7 +196,7 @@ class ActiveSet:
         )  # fmt: skip
 
     def _lam_at(self, n: np.ndarray, k: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        """lam of coefficients on the grid of the codes, float64."""
+        """Return lam of coefficients on the grid of the codes, float64."""
         penalty = self.problem.penalty
         return self.problem.lam_maps[k] if penalty.per_map else penalty.at(n, k, i, j)
 
