@@ -100,7 +100,7 @@ def learn_targets(
         Analysis filters; target filters that it has are replaced.
     lam : float, or one a code group or a map, optional
         As in `mcsc.solve`, and as when the dictionary will be used: its metadata keep it. Default:
-        what the dictionary was learned with.
+        what the dictionary was learned with. Its `terms` are those of the codes in any case.
     kind : {"restoration", "fusion"}
         Which codes the target is made of (Eq. 3 or Eq. 4).
     ridge : float or sequence of float, optional
@@ -177,6 +177,7 @@ def learn_targets(
         raise InvalidTypeError(
             f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}"
         )
+    options = replace(options, **dictionary.terms)
     if lam is None:
         lam = dictionary.lam
         if lam is None:

@@ -50,10 +50,10 @@ def lam_arrays(
         return tuple(xp.asarray(values.reshape(1, -1, 1, 1)) for values in split)
     if several:
         return tuple(
-            _spread(f"lam of group {name} has shape", entry, count, maps, grid, xp)
+            _spread(name, entry, count, maps, grid, xp)
             for entry, (name, count) in zip(entries, maps.items(), strict=True)
         )
-    whole = _spread("lam has", lam, sum(counts), maps, grid, xp)
+    whole = _spread(None, lam, sum(counts), maps, grid, xp)
     if whole.shape[1] == 1:
         return (whole,) * len(counts)
     ends = np.cumsum([0, *counts])
@@ -61,23 +61,25 @@ def lam_arrays(
 
 
 def _spread(
-    words: str, entry: Any, count: int, maps: Mapping[str, int], grid: Sequence[int], xp: Any
+    group: str | None, entry: Any, count: int, maps: Mapping[str, int], grid: Sequence[int], xp: Any
 ) -> Array:
     """Bring one entry, for so many maps, to four axes in the library of the codes."""
     n, h, w = grid
     if not is_array(entry) or entry.ndim < 2:
-        single = {"these": count}
-        return xp.asarray(lam_per_map([entry], single).reshape(1, -1, 1, 1))
-    if entry.dtype.kind not in "fiu":
+        assert group is not None
+        return xp.asarray(lam_per_map([entry], {group: count}).reshape(1, -1, 1, 1))
+    if not namespace(entry).isdtype(entry.dtype, ("integral", "real floating")):
         raise InvalidTypeError(f"lam must hold numbers, found dtype {entry.dtype}")
     shape = tuple(int(a) for a in entry.shape)
     full = (1,) * (4 - len(shape)) + shape
     codes = (n, count, h, w)
     if len(shape) > 4 or any(a not in (1, b) for a, b in zip(full, codes, strict=True)):
         wanted = f"what broadcasts to the codes, (N, K, H, W) = {codes}"
-        if words == "lam has":
+        if group is None:
             raise InvalidValueError(f"{_message(shape, maps)}, or {wanted}")
-        raise InvalidValueError(f"{words} {shape}: give a number, {count} numbers, or {wanted}")
+        raise InvalidValueError(
+            f"lam of group {group} has shape {shape}: give a number, {count} numbers, or {wanted}"
+        )
     values = xp.reshape(entry if namespace(entry) is xp else xp.asarray(to_numpy(entry)), full)
     if not xp.isdtype(values.dtype, "real floating"):
         values = xp.astype(values, xp.float64)
