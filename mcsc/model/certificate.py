@@ -10,7 +10,7 @@ With weighted residual :math:`r = w (s - D a)`, every :math:`\theta` gives the b
 
 (for non-negative codes without the absolute values). At the optimum :math:`\theta = r` makes it
 tight. Elsewhere r violates the constraint at some places; there it is shrunk by a smooth factor
-(`mcsc.model.envelope`), and what that leaves is scaled by the best feasible number, for each sample
+(`Envelope`), and what that leaves is scaled by the best feasible number, for each sample
 of a batch.
 """
 
@@ -24,9 +24,9 @@ import numpy as np
 
 from ..backend import Array, namespace, to_numpy
 from ..backend.base import Tile
+from ..types import Boundary
 from .convolution import Operator
-from .envelope import Envelope
-from .peaks import Look, Peaks
+from .peaks import CELL, Look, Peaks
 from .penalty import Penalty
 
 
@@ -48,6 +48,76 @@ def relative_gap(objective: float, dual: float) -> float:
     if not (math.isfinite(objective) and math.isfinite(dual)):
         return math.inf
     return max(objective - dual, 0.0) / objective if objective > 0 else 0.0
+
+
+_REACH = 0.5  # of an envelope, in filters: at this distance it has fallen to 1/e
+
+
+class Envelope:
+    r"""How much to shrink a dual point, from place to place, so that it becomes feasible.
+
+    A residual r violates :math:`|D_k^T w r| \le \lambda_k` at a few places only. Scaling all of it
+    by the largest violation would give away what the rest of the image proves; here it is divided
+    by :math:`1 + e`, with e a smooth envelope of the violations that falls off from each within the
+    size of a filter. What little may still be violated is scaled away globally afterwards, so that
+    the result is feasible whatever e is.
+
+    Parameters
+    ----------
+    shape : (H, W)
+        Of the images.
+    filter_size : int
+    boundary : {"zero", "periodic"}
+    """
+
+    def __init__(self, shape: tuple[int, int], filter_size: int, boundary: Boundary) -> None:
+        self._periodic = boundary == "periodic"
+        self._fall = float(np.exp(-CELL / (_REACH * filter_size)))
+        # A violation is one of all pixels under a filter: the cell's neighbours are as much to
+        # blame.
+        self._around = max(1, round(filter_size / (2 * CELL)))
+        self.rows, self.columns = (self._interpolation(length) for length in shape)
+
+    def of(self, cells: np.ndarray) -> np.ndarray:
+        """Return the envelope of cells' largest ratios (N, H', W'), on those cells, >= 0."""
+        e = np.maximum(np.nan_to_num(cells.astype(np.float64), nan=0.0, posinf=1e300) - 1.0, 0.0)
+        if not e.any():
+            return e
+        for axis in (1, 2):
+            e = self._dilated(np.moveaxis(e, axis, 0), self._around)
+            e = np.moveaxis(e, 0, axis)
+        # Twice: what comes round a corner.
+        for axis in (1, 2, 1, 2):
+            e = np.moveaxis(self._decayed(np.moveaxis(e, axis, 0)), 0, axis)
+        return e
+
+    def _dilated(self, e: np.ndarray, steps: int) -> np.ndarray:
+        for _ in range(steps):
+            wide = np.pad(e, ((1, 1), (0, 0), (0, 0)), mode="wrap" if self._periodic else "edge")
+            e = np.maximum(np.maximum(wide[:-2], wide[2:]), e)
+        return e
+
+    def _decayed(self, e: np.ndarray) -> np.ndarray:
+        e = e.copy()
+        count = len(e)
+        turns = 2 * count if self._periodic else count
+        for i in range(1, turns):
+            np.maximum(e[i % count], self._fall * e[(i - 1) % count], out=e[i % count])
+        for i in range(turns - 2, -1, -1):
+            np.maximum(e[i % count], self._fall * e[(i + 1) % count], out=e[i % count])
+        return e
+
+    def _interpolation(self, length: int) -> np.ndarray:
+        """The matrix (length, cells) that interpolates linearly between the cells' middles."""
+        count = -(-length // CELL)
+        place = (np.arange(length) + 0.5) / CELL - 0.5
+        low = np.floor(place).astype(int)
+        share = place - low
+        matrix = np.zeros((length, count))
+        for index, part in ((low, 1 - share), (low + 1, share)):
+            found = index % count if self._periodic else np.clip(index, 0, count - 1)
+            np.add.at(matrix, (np.arange(length), found), part)
+        return matrix
 
 
 class Certificate:
@@ -134,7 +204,7 @@ class Certificate:
         penalty : float
             Of a.
         cells : array (N, H', W'), optional
-            Largest ratio of a correlation to lam in every cell (`mcsc.model.envelope.CELL`), at the
+            Largest ratio of a correlation to lam in every cell (`mcsc.model.peaks.CELL`), at the
             residual of a; to few digits, since they only say where to shrink. None: to be found.
         """
         xp = self._xp

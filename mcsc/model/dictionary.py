@@ -163,7 +163,7 @@ class Dictionary:
         Those that the metadata have, unless they are zero or False.
         """
         found = {name: self.metadata.get(name) for name in ("mu", "nonnegative")}
-        return {name: value for name, value in found.items() if np.any(value)}  # type: ignore[arg-type]
+        return {name: value for name, value in found.items() if np.any(value)}
 
     def _analysis_banks(self) -> list[Array]:
         return [b for b in (*(self.common or ()), *(self.unique or ())) if b is not None]

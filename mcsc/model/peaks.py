@@ -19,9 +19,10 @@ from ..backend.threads import map_in_threads
 from ..types import Boundary
 from .convolution import DirectOperator, Operator
 from .dictionary import Group
-from .envelope import CELL, in_cells
 from .penalty import Penalty
 
+CELL = 8
+"""Side of the cells, in pixels, of which the largest ratio is kept."""
 _SIDE = 32  # of a tile, in pixels; a multiple of the cells'
 
 
@@ -34,6 +35,16 @@ class Look(NamedTuple):
     """Sum over maps with one of ``(|g| - lam)_+^2 / (2 mu)``, of each sample, (N,)."""
     cells: np.ndarray
     """Largest ratio in every cell, as `largest`, to few digits, (N, H', W')."""
+
+
+def in_cells(pixels: np.ndarray) -> np.ndarray:
+    """Return the largest value of every cell of images (N, H, W)."""
+    n, h, w = pixels.shape
+    tall, wide = -(-h // CELL), -(-w // CELL)
+    padded = np.zeros((n, tall * CELL, wide * CELL), dtype=pixels.dtype)
+    padded[:, :h, :w] = pixels
+    found: np.ndarray = padded.reshape(n, tall, CELL, wide, CELL).max((2, 4))
+    return found
 
 
 class Peaks(Protocol):

@@ -14,7 +14,7 @@ from ..backend import Array, Backend, backend_for, namespace, on_device_of
 from ..checks import check_choice
 from ..errors import InvalidTypeError, InvalidValueError
 from ..types import Boundary
-from .certificate import Certificate
+from .certificate import Certificate, Envelope
 from .codes import Codes
 from .convolution import (
     DirectOperator,
@@ -24,7 +24,6 @@ from .convolution import (
     needs_spectra,
 )
 from .dictionary import Dictionary
-from .envelope import Envelope
 from .peaks import Peaks, SweepPeaks, TilePeaks
 from .penalty import Penalty
 from .signals import check_masks, check_signals, stack_signals

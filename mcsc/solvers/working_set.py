@@ -22,10 +22,9 @@ import numpy as np
 
 from ..backend import get_num_threads
 from ..backend.threads import single_threaded_blas
-from ..model.certificate import Bounds, Certificate
+from ..model.certificate import Bounds, Certificate, Envelope
 from ..model.codes import Codes
-from ..model.envelope import Envelope, in_cells
-from ..model.peaks import TilePeaks
+from ..model.peaks import TilePeaks, in_cells
 from ..model.problem import Problem
 from ..sparse.tiles import TileGrid
 from .base import Solver
