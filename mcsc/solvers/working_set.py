@@ -86,7 +86,9 @@ class WorkingSet(Solver):
         certificate += TilePeaks.memory(d.groups, n, (h, w))
         # Places, values, and copies while coefficients are merged.
         active = 150 * _expected_support(problem)
-        return int(held + max(scan, certificate) + active)
+        # The largest ratio of every pixel, and what the estimate of the gap is made of.
+        places = 36 * n * h * w
+        return int(held + max(scan, certificate) + active + places)
 
     def __init__(self, problem: Problem, start: Codes | None) -> None:
         # Numba, and the kernels that it compiles, are loaded only when they are needed.
