@@ -274,9 +274,7 @@ class Backend:
         v[tile.samples, tile.maps, tile.rows, :] = y + u
         return y - u
 
-    def shrink_maps(
-        self, v: Array, thresholds: Array | Shrinkage, shape: tuple[int, int]
-    ) -> Array:
+    def shrink_maps(self, v: Array, thresholds: Array | Shrinkage, shape: tuple[int, int]) -> Array:
         """Return ``S(v)``, cropped to `shape`."""
         h, w = shape
         out = self.xp.empty((*v.shape[:2], h, w), dtype=v.dtype)

@@ -181,8 +181,7 @@ class Problem:
 
     @cached_property
     def pointwise(self) -> Backend:
-        """What shrinks codes: the backend with its fused kernels, or where these know not enough
-        of the penalty, the generic one."""
+        """What shrinks codes: fused kernels, or the generic methods where these know too little."""
         return self.backend if self.penalty.plain else Backend(self.backend.xp)
 
     # --------------------------------------------------------------- operators

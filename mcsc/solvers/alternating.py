@@ -123,7 +123,9 @@ class Alternating(DenseSolver):
         def update(tile: Tile, correlation: Array) -> tuple[Array, None]:
             start = g.maps.start
             whole = tile._replace(maps=slice(tile.maps.start + start, tile.maps.stop + start))
-            return self.problem.pointwise.ista_update(self._x, correlation, whole, step, thresholds), None
+            return self.problem.pointwise.ista_update(
+                self._x, correlation, whole, step, thresholds
+            ), None
 
         count = 0
         while self._inner_steps is None or count < self._inner_steps:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backend import Array, is_array, namespace, on_device_of, to_numpy
+from ..backend import Array, is_array, namespace, to_numpy
 from ..checks import check_number
 from ..errors import InvalidTypeError, InvalidValueError
 from ..model.codes import Codes

@@ -146,7 +146,9 @@ def reweighted(
             if stopped or index + 1 == count or result.codes.nnz == 0:
                 break
             size = _median_size(result.codes) if size is None else size
-            problem = problem.with_lam(_next_lam(base, result.codes, size))
+            with problem.on_device():
+                weighted = _next_lam(base, result.codes, size)
+            problem = problem.with_lam(weighted)
             start = result
     return Reweighted(tuple(results), problem.penalty.lam, math.inf if size is None else size)
 
