@@ -179,7 +179,7 @@ class Problem:
         """Array library with its kernels."""
         return backend_for(self.stacked)
 
-    @cached_property
+    @property
     def pointwise(self) -> Backend:
         """What shrinks codes: fused kernels, or the generic methods where these know too little."""
         return self.backend if self.penalty.plain else Backend(self.backend.xp)

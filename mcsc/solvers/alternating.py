@@ -55,6 +55,7 @@ class Alternating(DenseSolver):
         if inner_steps is None and inner_tol is None:
             inner_steps = 10
         self._x = self.first_maps(start)
+        self._pointwise = problem.pointwise
         self._inner_steps = inner_steps
         self._inner_tol = inner_tol
         self.check_every = max(1, round(self.check_every / (inner_steps or 10)))
@@ -123,7 +124,7 @@ class Alternating(DenseSolver):
         def update(tile: Tile, correlation: Array) -> tuple[Array, None]:
             start = g.maps.start
             whole = tile._replace(maps=slice(tile.maps.start + start, tile.maps.stop + start))
-            return self.problem.pointwise.ista_update(
+            return self._pointwise.ista_update(
                 self._x, correlation, whole, step, thresholds
             ), None
 
