@@ -58,7 +58,7 @@ def test_every_form_gives_lam_of_each_coefficient(lam):
         part = wanted[samples, maps, rows]
         found = np.broadcast_to(penalty.on(Tile(samples, maps, rows)), part.shape)
         np.testing.assert_array_equal(found, part)
-    np.testing.assert_allclose(penalty.lam_maps(), wanted.mean((0, 2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(penalty.lam_maps, wanted.mean((0, 2, 3)), rtol=1e-6)
     assert penalty.per_map <= (wanted == wanted[:1, :, :1, :1]).all()
     assert problem_of((0.5, 0.2, (0.1, 0.2, 0.3))).penalty.per_map
 
