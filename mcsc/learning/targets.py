@@ -103,7 +103,7 @@ def learn_targets(
         Analysis filters; target filters that it has are replaced.
     lam : float, or one a code group or a map, optional
         As in `mcsc.solve`, and as when the dictionary will be used: its metadata keep it. Default:
-        what the dictionary was learned with.
+        what the dictionary was learned with. Its `terms` are those of the codes in any case.
     kind : {"restoration", "fusion"}
         Which codes the target is made of (Eq. 3 or Eq. 4).
     ridge : float or sequence of float, optional
@@ -180,6 +180,7 @@ def learn_targets(
         raise InvalidTypeError(
             f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}"
         )
+    options = replace(options, **dictionary.terms)
     if lam is None:
         lam = dictionary.lam
         if lam is None:
@@ -261,7 +262,7 @@ def fit_targets(
         step += 1
         watch.report("targets", step, steps)
 
-    coder = make_coder(client, lam, options.boundary, tol, options.max_iter, options.device)
+    coder = make_coder(client, lam, tol, options)
     coded = []
     for group in groups:
         watch.go_on()
