@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from ..backend import is_array
-from ..checks import check_choice, check_number, check_whole
+from ..checks import check_choice, check_number, check_tol, check_whole
 from ..errors import InvalidTypeError, InvalidValueError
 from ..model.dictionary import Dictionary
 from ..model.lam import lam_per_map, plain_lam
@@ -156,7 +156,7 @@ class Settings:
             "filter_size": tuple(sorted(check_whole("filter_size", s, least=2) for s in sizes)),
             "passes": check_whole("passes", self.passes),
             "window": check_whole("window", self.window, least=4),
-            "tol": check_number("tol", self.tol),
+            "tol": check_tol(self.tol),
             "seed": check_whole("seed", self.seed, least=0),
         }
         if not is_many(self.lam):

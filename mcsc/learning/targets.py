@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import check_callback, check_number, check_whole
+from ..checks import check_callback, check_tol, check_whole
 from ..errors import InvalidTypeError, InvalidValueError
 from ..model.dictionary import Dictionary
 from ..model.lam import plain_lam
@@ -172,7 +172,7 @@ def learn_targets(
         max_iter=max_iter,
         ridge=ridge,
     )
-    tol = check_number("tol", tol)
+    tol = check_tol(tol)
     window = check_whole("window", window)
     seed = check_whole("seed", seed, least=0)
     check_callback(callback)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, is_array, move_to_cuda
-from ..checks import check_callback, check_choice, check_number, check_whole, is_number
+from ..checks import check_callback, check_choice, check_tol, check_whole, is_number
 from ..errors import InvalidTypeError, InvalidValueError, OutOfMemoryError
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
@@ -37,7 +37,7 @@ class Options:
     def __post_init__(self) -> None:
         if self.method != "auto":
             self._refuse_options_of_others(SOLVERS.find(self.method))
-        check_number("tol", self.tol)
+        check_tol(self.tol)
         for name in ("max_iter", "inner_steps"):
             if getattr(self, name) is not None:
                 check_whole(name, getattr(self, name))

@@ -183,7 +183,7 @@ def code(
     if done < len(pieces):
         # Of codes of zero no more is known than that the dual value is not negative.
         gap = max(gap, 1.0)
-    if stopped == "converged":
+    if stopped == "converged" and gap <= tol:
         _warn_if_nothing_is_coded(nonzeros, coefficients, samples * height * width, lam, signals)
     dtype = signals[0].dtype
     images: dict[str, Any] = {k: None if v is None else v.astype(dtype) for k, v in total.items()}
