@@ -189,10 +189,11 @@ def test_on_a_gpu_the_network_runs_as_it_is_accelerated(monkeypatch):
         net = trained(task, channels, base="none")
         method = CUNetMethod(net, task)
         pair = images(channels=(1, 1))
+        given = (pair,) if task.kind == "fusion" else pair
         options = {} if task.kind == "fusion" else {"factor": task.factor, "known_shape": (6, 7)}
-        wanted = method(*pair, **options)
+        wanted = method(*given, **options)
         for tile in (None, 16):
-            found = method(*pair, device="cuda", tile=tile, **options)
+            found = method(*given, device="cuda", tile=tile, **options)
             np.testing.assert_allclose(found.image, wanted.image, atol=1e-5)
             assert (found.common is None) == (tile is not None)
         assert asked == ["cuda"]
