@@ -21,12 +21,15 @@ from .destinations import check_destinations, overwrite_option
 
 if TYPE_CHECKING:
     from ..images.files import Image
+    from ..images.registration import Alignment
     from ..tasks import Fusion, Restoration
     from ..types import Floats
     from .inputs import Given
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_STILL = 0.7
+"""Pixels of a shift, and half those of a flow on average, that registered images have, too."""
 _MUCH = 0.01
 """Share of the values that were cut off, from which on a warning is due."""
 
@@ -140,6 +143,11 @@ def registered_to(
     if align:
         check_aspect(moving.shape, reference.shape, (second, first))
         found = register(moving, reference, flow=True, names=(second, first))
+        if _is_still(found) and moving.shape[-2:] == reference.shape[-2:]:
+            click.echo(
+                f"{Path(second).name}: no motion that could be told from none: left as it is"
+            )
+            return moving
         click.echo(f"{Path(second).name}: {found.description}")
         return found.image
     (h, w), (tall, wide) = moving.shape[1:], reference.shape[1:]
@@ -155,6 +163,16 @@ def registered_to(
             f"{shift.columns:.0f} columns: --align registers it, --registered takes it as it is"
         )
     return moving
+
+
+def _is_still(found: Alignment) -> bool:
+    """Whether what an alignment did is no more than its errors, by which it would only harm.
+
+    Where no shift is distinct, a flow follows noise: by 2 to 4 pixels in registered depth.
+    """
+    if found.shift == (0.0, 0.0):
+        return True
+    return max(map(abs, found.shift)) < _STILL and found.flow_magnitude < 2 * _STILL
 
 
 def check_registered(frames: Sequence[Floats], names: Sequence[str]) -> None:

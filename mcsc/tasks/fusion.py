@@ -186,7 +186,8 @@ def fuse(
         raise InvalidValueError(f"sources holds {len(sources)} images; want at least 2")
     labels = _labels(names, len(sources))
     given = _weights(masks, len(sources))
-    looks = [look_at(*one) for one in zip(labels, sources, given, strict=True)]
+    # By number: a sequence need not know its end otherwise.
+    looks = [look_at(labels[m], sources[m], given[m]) for m in range(len(sources))]
     listed = given if isinstance(given, list | tuple) else ()
     namespace(*(look.array for look in looks), *(m for m in listed if is_array(m)))
     _check_sizes(looks)

@@ -7,6 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from mcsc.images import read_image, write_image
+from mcsc.synthetic import make_pair
 from tests.helpers import run
 from tests.mcsc.alignment.test_motion import homography, view
 
@@ -92,3 +93,18 @@ def test_another_aspect_is_refused(tmp_path):
     assert result.exit_code == 2
     assert "which is another aspect" in result.stderr
     assert not (tmp_path / "o.png").exists()
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_registered_guide_is_left_alone(tmp_path, number):
+    """A flow would move it, by its own errors, by 2 pixels and more on average."""
+    scene = make_pair("depth", number, (128, 160), 3)
+    write_image(tmp_path / "x.png", scene.x)
+    write_image(tmp_path / "y.png", scene.y)
+    words = ("restore", tmp_path / "x.png", tmp_path / "y.png", "--task", "depth-sr", "--method")
+    words += ("guided-filter", "-o")
+    for name, more in (("a.png", ()), ("b.png", ("--align",))):
+        result = run(*words, tmp_path / name, *more)
+        assert result.exit_code == 0, result.stderr
+    assert "y.png: no motion that could be told from none: left as it is" in result.stdout
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
