@@ -140,7 +140,7 @@ def test_small_images_are_not_refused_for_registration(folder, tmp_path, size):
             "the method bicubic has no option lam",
         ),
         (
-            "restore small.png rgb.png --method bicubic --tol 1",
+            "restore small.png rgb.png --method bicubic --tol 0.5",
             "the method bicubic has no option tol",
         ),
         ("restore small.png rgb.png --method bicubic --weights w", "bicubic takes no weights"),
