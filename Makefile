@@ -19,7 +19,7 @@ export PIP_NO_INPUT := 1
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint docs bench dictionaries weights clean
+.PHONY: help demo test test-slow lint docs bench fuzz dictionaries weights clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,9 @@ docs: $(DOCS) ## build the site into docs/_build/html; a warning is an error
 bench: $(TEST) ## time the networks (Table 8), then sparse coding against SPORCO's (30 minutes)
 	@$(PY) -m pytest --benchmark
 	@$(PY) -m benchmarks.exact.sparse_coding --plot
+
+fuzz: $(TEST) ## read damaged files for ten minutes
+	@$(PY) -m tests.fuzz.readers --minutes 10
 
 # Learned from synthetic scenes alone; settings were chosen on scenes that no table is measured on.
 LEARN := $(VENV)/bin/mcsc learn --passes 3 --seed 1

@@ -25,6 +25,7 @@ from .model.starter import dct_dictionary
 from .solvers.front import solve
 from .solvers.path import Discrepancy, solve_discrepancy, solve_path
 from .solvers.result import ConvergenceWarning, History, Progress, Result
+from .solvers.reweighted import Reweighted, reweighted
 
 __all__ = [
     "Codes",
@@ -41,6 +42,7 @@ __all__ = [
     "Problem",
     "Progress",
     "Result",
+    "Reweighted",
     "TargetFit",
     "__version__",
     "dct_dictionary",
@@ -49,6 +51,7 @@ __all__ = [
     "learn",
     "learn_targets",
     "reconstruct",
+    "reweighted",
     "set_num_threads",
     "signal_parts",
     "solve",

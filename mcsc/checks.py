@@ -19,6 +19,7 @@ __all__ = [
     "check_image",
     "check_number",
     "check_sources",
+    "check_tol",
     "check_whole",
     "is_number",
     "is_whole",
@@ -61,6 +62,16 @@ def check_callback(given: Any) -> None:
     """Refuse what cannot be called; None is no callback."""
     if given is not None and not callable(given):
         raise InvalidTypeError(f"callback must be callable, found {type(given).__name__}")
+
+
+def check_tol(given: Any) -> float:
+    """Return a relative gap to stop at as a float: a number above 0 and below 1.
+
+    The relative gap of codes that are all zero is at most 1: any larger tol would call them solved.
+    """
+    if is_number(given) and 0 < given < 1:
+        return float(given)
+    raise InvalidValueError(f"tol must be a finite number > 0 and < 1, found {given!r}")
 
 
 def check_choice(name: str, given: Any, literal: Any) -> None:

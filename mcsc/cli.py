@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import logging
 import os
 import signal
 import sys
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["cli", "main"]
 
 PLUGINS = "mcsc.commands"
+
+# Matplotlib tells of the folders that it cannot write to, which is no concern of the user.
+logging.getLogger("matplotlib").addHandler(logging.NullHandler())
 
 # What cannot be done, and what the system says of files and memory. All else is a bug.
 _REFUSALS = (Refusal, OSError, MemoryError)

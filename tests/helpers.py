@@ -88,6 +88,8 @@ def make_problem(
     lam=0.3,
     masks=None,
     boundary="zero",
+    mu=0.0,
+    nonnegative=False,
     **dictionary,
 ):
     """A random problem; `lam` (a number or what `mcsc.solve` takes) is relative to lambda_max."""
@@ -96,7 +98,7 @@ def make_problem(
     masks = make_masks(masks, signals, seed)
     largest = mcsc.lambda_max(signals, d, masks=masks, boundary=boundary)
     lam = [np.asarray(part) * largest for part in lam] if isinstance(lam, tuple) else lam * largest
-    return mcsc.Problem(signals, d, lam, masks, boundary)
+    return mcsc.Problem(signals, d, lam, masks, boundary, mu, nonnegative)
 
 
 def solve(problem, **options):
@@ -107,7 +109,7 @@ def solve(problem, **options):
         problem.lam,
         masks=problem.masks,
         boundary=problem.boundary,
-        **options,
+        **({"mu": problem.mu, "nonnegative": problem.nonnegative} | options),
     )
 
 
@@ -162,10 +164,12 @@ def explicit_matrix(dictionary, shape, boundary):
 
 
 def dense_systems(problem):
-    """(matrix, target, lam) of ``1/2|target - matrix a|^2 + sum lam |a|`` for each sample."""
+    """(matrix, target, lam) of ``1/2|target - matrix a|^2 + sum lam |a|`` for each sample.
+
+    Squares of the codes are further rows of the matrix.
+    """
     h, w = problem.shape
     matrix = explicit_matrix(problem.dictionary, (h, w), problem.boundary)
-    lam = np.repeat(problem.lam_maps, h * w)
     masks = problem.masks or (None,) * len(problem.signals)
     full = [
         np.ones(x.shape) if mask is None else np.broadcast_to(mask, x.shape)
@@ -173,9 +177,20 @@ def dense_systems(problem):
     ]
     weights = np.concatenate(full, axis=1).astype(np.float64)
     signals = np.concatenate(problem.signals, axis=1).astype(np.float64)
-    for weight, signal in zip(weights, signals, strict=True):
+    groups = problem.dictionary.groups
+    shapes = [(problem.n_samples, len(g.bank), h, w) for g in groups]
+    lam = np.concatenate(
+        [np.broadcast_to(a, shape) for a, shape in zip(problem.penalty.lam, shapes, strict=True)],
+        axis=1,
+    )
+    square = np.repeat(problem.penalty.mu, h * w)
+    for weight, signal, own in zip(weights, signals, lam, strict=True):
         target = np.where(weight > 0, weight * signal, 0.0).ravel()
-        yield weight.reshape(-1, 1) * matrix, target, lam
+        rows = weight.reshape(-1, 1) * matrix
+        if square.any():
+            rows = np.concatenate([rows, np.diag(np.sqrt(square))])
+            target = np.concatenate([target, np.zeros(len(square))])
+        yield rows, target, own.ravel()
 
 
 def lasso_value(matrix, target, lam, a):
@@ -186,16 +201,30 @@ def dense_optimum(problem):
     """Least objective of `problem` by scikit-learn's coordinate descent on the explicit matrix."""
     from sklearn.linear_model import Lasso
 
+    h, w = problem.shape
+    one_sided = np.repeat(problem.penalty.nonnegative, h * w)
     total = 0.0
     for matrix, target, lam in dense_systems(problem):
-        # Its objective is ours over n; column scaling turns lam of each map into one.
+        # Its objective is ours over n; column scaling turns lam of each coefficient into one.
         n = len(target)
-        lasso = Lasso(alpha=1.0 / n, fit_intercept=False, tol=1e-12, max_iter=100_000)
-        a = lasso.fit(matrix / lam, target).coef_ / lam
+        scaled = matrix / lam
+        lasso = Lasso(
+            alpha=1.0 / n, fit_intercept=False, tol=1e-12, max_iter=100_000,
+            positive=bool(one_sided.any()),
+        )  # fmt: skip
+        if one_sided.any():  # what may be negative is the difference of two that may not
+            found = lasso.fit(np.hstack([scaled, -scaled[:, ~one_sided]]), target).coef_
+            a = found[: len(lam)].copy()
+            a[~one_sided] -= found[len(lam) :]
+            a /= lam
+        else:
+            a = lasso.fit(scaled, target).coef_ / lam
         value = lasso_value(matrix, target, lam, a)
         # The oracle is checked too: its duality gap, by the formula.
         residual = target - matrix @ a
-        theta = residual * min(1.0, 1.0 / max(np.abs(matrix.T @ residual / lam).max(), 1e-300))
+        ratio = matrix.T @ residual / lam
+        ratio = np.where(one_sided, ratio, np.abs(ratio))
+        theta = residual * min(1.0, 1.0 / max(ratio.max(), 1e-300))
         dual = 0.5 * np.sum(target**2) - 0.5 * np.sum((target - theta) ** 2)
         assert value - dual <= 1e-8 * value
         total += value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,12 @@ def make_method(task: Task, file: str | Path | None) -> CUNetMethod:
     if net.configuration.kind != task.kind:
         raise InvalidValueError(
             f"{file}: a network for {net.configuration.kind}, {task.name} is a {task.kind}"
+        )
+    if "base" not in net.metadata and Path(str(file)).suffix == ".safetensors":
+        warnings.warn(
+            f"{file} does not say what it was trained for: it is taken as the authors' networks, "
+            "which see the images themselves",
+            stacklevel=4,
         )
     trained_for = net.metadata.get("task", task.name)
     if trained_for != task.name:

@@ -37,11 +37,13 @@ for axis, (title, image) in zip(axes, shown.items(), strict=True):
 
 # %%
 # ``restore`` takes a mask too: holes of a small map stay holes of the problem while it is enlarged.
-small, small_known = pair.x[:, ::4, ::4], pair.mask[:, ::4, ::4]
+small, small_known = pair.x[:, 2::4, 2::4], pair.mask[:, 2::4, 2::4]
 restored = restore(small, pair.guide_rgb, "depth-sr", mask=small_known)
 where = pair.mask > 0
-error = 255 * float(np.sqrt(np.mean((restored.image - pair.x)[where] ** 2)))
-print(f"four times larger, {100 * (1 - small_known.mean()):.0f} % hidden: error {error:.2f} of 255")
+error = 255 * np.median(np.abs(restored.image - pair.x)[where])
+print(
+    f"{100 * (1 - small_known.mean()):.0f} % hidden, four times larger: median error {error:.2f} of 255"
+)
 
 # %%
 # On the command line: ``mcsc restore depth.png photo.png --task depth-sr --mask zeros``. Pixels of the depth map that are

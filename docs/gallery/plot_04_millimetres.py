@@ -16,7 +16,7 @@ from mcsc.tasks import restore
 
 pair = motorcycle(size=(140, 500, 128, 160))
 distance = np.where(pair.mask > 0, 1500 / (0.2 + pair.x), 0)
-sensor = np.rint(distance[:, ::4, ::4]).astype(np.uint16)
+sensor = np.rint(distance[:, 2::4, 2::4]).astype(np.uint16)
 print(
     f"{sensor.shape[1:]}, {sensor[sensor > 0].min()} to {sensor.max()} mm, {np.mean(sensor == 0):.0%} unknown"
 )

@@ -6,6 +6,8 @@ reference of their parity tests.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..types import Array
@@ -55,6 +57,40 @@ class Pairs(NamedTuple):
     def n_maps(self) -> int:
         """Number of maps."""
         return int(self.pieces[-1].maps.stop)
+
+
+@dataclass(frozen=True, eq=False)
+class Shrinkage:
+    """A proximal map of more than the l1 norm with one lam a map.
+
+    The generic backend takes one wherever it takes `thresholds`, an array (K,) of one number a map,
+    which are all that the fused kernels know.
+    """
+
+    levels: Callable[[Tile], Array]
+    """Thresholds on a tile, as an array that broadcasts to it."""
+    scale: Array
+    """What values are multiplied by afterwards, one number a map, (K,)."""
+    nonnegative: Array
+    """Maps whose codes must not be negative, (K,), bool."""
+
+    def of(self, values: Array, tile: Tile, factor: Array | None, xp: Any) -> Array:
+        """Shrink values (n, k, h, w) of a tile; `factor` multiplies the thresholds."""
+        levels = self.levels(tile)
+        if factor is not None:
+            levels = levels * factor
+        zero = xp.zeros((), dtype=values.dtype)
+        above = xp.maximum(values - levels, zero)
+        one_sided = xp.reshape(self.nonnegative[tile.maps], (1, -1, 1, 1))
+        below = xp.where(one_sided, zero, xp.minimum(values + levels, zero))
+        return self._per_map(tile, xp) * (above + below)
+
+    def undo(self, values: Array, tile: Tile, xp: Any) -> Array:
+        """Return what is shrunk to these values."""
+        return values / self._per_map(tile, xp) + self.levels(tile) * xp.sign(values)
+
+    def _per_map(self, tile: Tile, xp: Any) -> Array:
+        return xp.reshape(self.scale[tile.maps], (1, -1, 1, 1))
 
 
 class Backend:
@@ -137,12 +173,24 @@ class Backend:
         zero = xp.zeros((), dtype=values.dtype)
         return xp.sign(values) * xp.maximum(xp.abs(values) - threshold, zero)
 
-    def _per_map(self, values: Array, tile: Tile) -> Array:
-        return self.xp.reshape(values[tile.maps], (1, -1, 1, 1))
+    def shrink_codes(
+        self, values: Array, thresholds: Array | Shrinkage, tile: Tile, penalty: Array | None = None
+    ) -> Array:
+        """Shrink values on a tile; `penalty` (H, W) multiplies the thresholds."""
+        factor = None if penalty is None else penalty[tile.rows, :]
+        if isinstance(thresholds, Shrinkage):
+            return thresholds.of(values, tile, factor, self.xp)
+        levels = self.xp.reshape(thresholds[tile.maps], (1, -1, 1, 1))
+        return self.shrink(values, levels if factor is None else levels * factor)
 
-    def ista_update(self, x: Array, g: Array, tile: Tile, step: Any, thresholds: Array) -> Array:
-        """``x <- S(x + step g)`` on the tile; returns the new x there (Eqs. 8, 10, 13)."""
-        new = self.shrink(tile.of(x) + step * g, self._per_map(thresholds, tile))
+    def ista_update(
+        self, x: Array, g: Array, tile: Tile, step: Any, thresholds: Array | Shrinkage
+    ) -> Array:
+        """``x <- S(x + step g)`` on the tile; returns the new x there (Eqs. 8, 10, 13).
+
+        `thresholds` are one number a map, (K,), or a `Shrinkage`; here and below.
+        """
+        new = self.shrink_codes(tile.of(x) + step * g, thresholds, tile)
         x[tile.samples, tile.maps, tile.rows, :] = new
         return new
 
@@ -153,7 +201,7 @@ class Backend:
         g: Array,
         tile: Tile,
         step: Any,
-        thresholds: Array,
+        thresholds: Array | Shrinkage,
         beta: Any,
     ) -> tuple[Array, Any]:
         """``p = x + beta (x - previous); previous <- S(p + step g)`` on the tile.
@@ -163,7 +211,7 @@ class Backend:
         """
         old = tile.of(x)
         point = old + beta * (old - tile.of(previous))
-        new = self.shrink(point + step * g, self._per_map(thresholds, tile))
+        new = self.shrink_codes(point + step * g, thresholds, tile)
         previous[tile.samples, tile.maps, tile.rows, :] = new
         return new, self.xp.sum((point - new) * (new - old))
 
@@ -183,7 +231,7 @@ class Backend:
         v: Array,
         g: Array,
         tile: Tile,
-        thresholds: Array,
+        thresholds: Array | Shrinkage,
         penalty: Array | None,
         alpha: float,
         *,
@@ -197,15 +245,12 @@ class Backend:
         ``a - y_new``, ``y_new - y``, ``a``, ``y_new`` and ``u_new``.
         """
         xp = self.xp
-        threshold = self._per_map(thresholds, tile)
-        if penalty is not None:
-            threshold = threshold * penalty[tile.rows, :]
         old = tile.of(v)
-        y = self.shrink(old, threshold)
+        y = self.shrink_codes(old, thresholds, tile, penalty)
         u = old - y
         a = y - u + g
         new = y + (1 - alpha) * u + alpha * g
-        y_new = self.shrink(new, threshold)
+        y_new = self.shrink_codes(new, thresholds, tile, penalty)
         u_new = new - y_new
         v[tile.samples, tile.maps, tile.rows, :] = new
         z = y_new - u_new
@@ -215,30 +260,37 @@ class Backend:
         return z, tuple(xp.sum(term * term) for term in terms)
 
     def admm_rescale(
-        self, v: Array, tile: Tile, thresholds: Array, penalty: Array | None, ratio: Any
+        self,
+        v: Array,
+        tile: Tile,
+        thresholds: Array | Shrinkage,
+        penalty: Array | None,
+        ratio: Any,
     ) -> Array:
         """``u <- ratio u`` in ``v = y + u``, after a change of rho; returns ``y - u``."""
-        threshold = self._per_map(thresholds, tile)
-        if penalty is not None:
-            threshold = threshold * penalty[tile.rows, :]
         old = tile.of(v)
-        y = self.shrink(old, threshold)
+        y = self.shrink_codes(old, thresholds, tile, penalty)
         u = ratio * (old - y)
         v[tile.samples, tile.maps, tile.rows, :] = y + u
         return y - u
 
-    def shrink_maps(self, v: Array, thresholds: Array, shape: tuple[int, int]) -> Array:
-        """Return ``S(v)`` with a threshold a map, cropped to `shape`."""
+    def shrink_maps(self, v: Array, thresholds: Array | Shrinkage, shape: tuple[int, int]) -> Array:
+        """Return ``S(v)``, cropped to `shape`."""
         h, w = shape
-        out = self.xp.asarray(v[..., :h, :w], copy=True)
+        out = self.xp.empty((*v.shape[:2], h, w), dtype=v.dtype)
         for k in range(out.shape[1]):  # map by map: no temporary of the size of all
-            out[:, k, ...] = self.shrink(out[:, k, ...], thresholds[k])
+            tile = Tile(slice(None), slice(k, k + 1), slice(None))
+            out[:, tile.maps, ...] = self.shrink_codes(tile.of(v), thresholds, tile)[..., :h, :w]
         return out
 
-    def unshrink_maps(self, v: Array, thresholds: Array) -> None:
-        """``v <- v + threshold sign(v)``, so that ``S(v)`` is what v was."""
+    def unshrink_maps(self, v: Array, thresholds: Array | Shrinkage) -> None:
+        """Put in the place of v what ``S`` makes it of: ``v + threshold sign(v)``."""
         for k in range(v.shape[1]):
-            v[:, k, ...] += self.xp.sign(v[:, k, ...]) * thresholds[k]
+            tile = Tile(slice(None), slice(k, k + 1), slice(None))
+            if isinstance(thresholds, Shrinkage):
+                v[:, tile.maps, ...] = thresholds.undo(tile.of(v), tile, self.xp)
+            else:
+                v[:, k, ...] += self.xp.sign(v[:, k, ...]) * thresholds[k]
 
     # ------------------------------------------------------------------- images
     def weighted_residual(

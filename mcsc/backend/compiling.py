@@ -6,11 +6,20 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numba
 from numba import njit
+
+from ..errors import UnavailableError
 
 __all__ = ["compiled"]
 
 _told: list[str] = []
+
+
+def _refused(*given: Any, **options: Any) -> Any:
+    raise UnavailableError(
+        "NUMBA_DISABLE_JIT is set, but the kernels of mcsc work compiled only: unset it"
+    )
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -32,6 +41,8 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
+        if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+            return _refused
         try:
             return njit(nogil=True, cache=True, error_model="numpy", **options)(function)
         except RuntimeError as error:

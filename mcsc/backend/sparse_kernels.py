@@ -89,18 +89,21 @@ def descend(  # type: ignore[no-untyped-def]
     first,
     channel,
     channels,
-    lam,
+    mu,
+    signed,
     n,
     k,
     i,
     j,
     kind,
     curvature,
+    lam,
     value,
 ):
     """Cyclic coordinate descent on the coefficients of each tile.
 
-    Returns the largest change of a correlation relative to lam in the last sweep.
+    `lam` is one number a coefficient, `mu` and `signed` (values must not be negative) are one a
+    map. Returns the largest change of a correlation relative to lam in the last sweep.
     """
     zero = filters.dtype.type(0)
     worst = 0.0
@@ -123,10 +126,12 @@ def descend(  # type: ignore[no-untyped-def]
                     j[t],
                     kind[t],
                 )
-                h = curvature[t]
                 old = value[t]
-                z = old * h + g
-                new = (max(z - lam[m], zero) + min(z + lam[m], zero)) / h
+                z = old * curvature[t] + g
+                h = curvature[t] + mu[m]
+                new = max(z - lam[t], zero) / h
+                if not signed[m]:
+                    new += min(z + lam[t], zero) / h
                 change = new - old
                 if change != zero:
                     value[t] = new
@@ -144,7 +149,7 @@ def descend(  # type: ignore[no-untyped-def]
                         kind[t],
                         -change,
                     )
-                    largest = max(largest, abs(change) * h / lam[m])
+                    largest = max(largest, abs(change) * h / lam[t])
             if sweep == sweeps - 1:
                 worst = max(worst, float(largest))
     return worst
@@ -262,37 +267,51 @@ def measure(  # type: ignore[no-untyped-def]
 
 
 @compiled(**_FAST)
-def scan(g, lam, active_k, active_pixel, active_value, best, best_map):  # type: ignore[no-untyped-def]
-    """Reduce correlations (K, T) to the largest of the inactive maps at every pixel, over lam.
+def scan(  # type: ignore[no-untyped-def]
+    g, inverse, mu, signed, active_k, active_pixel, active_value, active_lam, best, best_map, every
+):
+    """Reduce correlations (K, T) times `inverse` to the largest of the inactive maps at each pixel.
 
-    Returns the largest ratio ``|g| / lam`` of the active coefficients, and their largest violation
-    of the optimality conditions over lam. Their correlations are overwritten by zero.
+    Of `signed` maps negative ones do not count. `every` gets the largest of all maps, those of
+    active coefficients after the pull of their square, mu times the value over lam.
+    Returns the largest violation of the optimality conditions over lam, of the active coefficients.
+    Their correlations are overwritten by zero.
     """
-    ratio = 0.0
     violation = 0.0
-    for t in range(active_k.shape[0]):
-        k, q, value = active_k[t], active_pixel[t], active_value[t]
-        normal = float(g[k, q] / lam[k])
-        ratio = max(ratio, abs(normal))
-        if value > 0:
-            violation = max(violation, abs(normal - 1.0))
-        elif value < 0:
-            violation = max(violation, abs(normal + 1.0))
-        else:
-            violation = max(violation, abs(normal) - 1.0)
-        g[k, q] = 0
     for q in range(g.shape[1]):
         best[q] = 0
         best_map[q] = 0
+        every[q] = 0
+    for t in range(active_k.shape[0]):
+        k, q, value = active_k[t], active_pixel[t], active_value[t]
+        normal = g[k, q] * inverse[k] - mu[k] * value / active_lam[t]
+        ratio = normal if signed[k] else abs(normal)
+        every[q] = max(every[q], ratio)
+        if value > 0:
+            violation = max(violation, abs(float(normal) - 1.0))
+        elif value < 0:
+            violation = max(violation, abs(float(normal) + 1.0))
+        else:
+            violation = max(violation, float(ratio) - 1.0)
+        g[k, q] = 0
     for k in range(g.shape[0]):
-        inverse = 1 / lam[k]
         row = g[k]
-        for q in range(g.shape[1]):
-            r = abs(row[q]) * inverse
-            better = r > best[q]
-            best[q] = r if better else best[q]
-            best_map[q] = k if better else best_map[q]
-    return ratio, violation
+        factor = inverse[k]
+        if signed[k]:
+            for q in range(g.shape[1]):
+                r = row[q] * factor
+                better = r > best[q]
+                best[q] = r if better else best[q]
+                best_map[q] = k if better else best_map[q]
+        else:
+            for q in range(g.shape[1]):
+                r = abs(row[q]) * factor
+                better = r > best[q]
+                best[q] = r if better else best[q]
+                best_map[q] = k if better else best_map[q]
+    for q in range(g.shape[1]):
+        every[q] = max(every[q], best[q])
+    return violation
 
 
 @compiled(**_FAST)

@@ -160,7 +160,7 @@ def _tol(default: float) -> Callable[[F], F]:
     return click.option(
         "--tol",
         metavar="NUMBER",
-        type=click.FloatRange(min=0, min_open=True),
+        type=click.FloatRange(min=0, min_open=True, max=1, max_open=True),
         default=default,
         show_default=True,
         help="Certified relative duality gap to stop at.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DTYPES", "MANY_BANDS", "READABLE", "WRITABLE"]
+__all__ = ["DTYPES", "MANY_BANDS", "PICTURES", "READABLE", "WRITABLE"]
 
 WRITABLE = {
     ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".jpg": "JPEG", ".jpeg": "JPEG", ".pfm": "PFM",
@@ -11,7 +11,9 @@ WRITABLE = {
 """Format by the ending of a name that is to be written."""
 MANY_BANDS = (".tif", ".tiff", ".npy")
 """Those of them that hold any number of channels."""
-READABLE = (*WRITABLE, ".bmp", ".pgm", ".ppm")
+PICTURES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm")
+"""What holds photographs, whose values are shares of white."""
+READABLE = (*PICTURES, ".pfm", ".exr", ".npy")
 """What counts as an image in a folder; a file that is named is read whatever its ending is."""
 DTYPES = {
     "PNG": ("uint8", "uint16"),

@@ -27,6 +27,8 @@ class Coder:
     tol: float
     max_iter: int | None
     device: Device = "auto"
+    mu: Any = 0.0
+    nonnegative: Any = False
 
     def code(self, batch: Batch, dictionary: Dictionary, init: Codes | None = None) -> Result:
         """Solve Eq. 5 for a batch: by the working set, on a GPU by what "auto" takes there."""
@@ -38,6 +40,8 @@ class Coder:
                 dictionary,
                 self.lam,
                 masks=batch.masks,
+                mu=self.mu,
+                nonnegative=self.nonnegative,
                 method="auto" if self.device == "cuda" else "working-set",
                 device=self.device,
                 boundary=self.boundary,
@@ -48,7 +52,10 @@ class Coder:
 
     def activate(self, batch: Batch, dictionary: Dictionary, codes: Codes) -> ActiveSet:
         """Return the nonzero coefficients of a batch with its signals."""
-        problem = Problem(batch.signals, dictionary, self.lam, batch.masks, self.boundary)
+        problem = Problem(
+            batch.signals, dictionary, self.lam, batch.masks, self.boundary, self.mu,
+            self.nonnegative,
+        )  # fmt: skip
         grid = TileGrid(
             problem.n_samples, problem.shape, dictionary.filter_size, WorkingSet.tile_side
         )

@@ -207,6 +207,8 @@ def learn(
         metadata = {
             "lam": settings.lam,
             "boundary": settings.options.boundary,
+            "mu": settings.options.mu,
+            "nonnegative": settings.options.nonnegative,
             "learned": record | {"passes": state.passes(), "objective": known},
         }
         return replace(layout.dictionary(state.filters), metadata=metadata)

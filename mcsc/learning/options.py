@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from ..backend import is_array
-from ..checks import check_choice, check_number, check_whole
+from ..checks import check_choice, check_number, check_tol, check_whole
 from ..errors import InvalidTypeError, InvalidValueError
 from ..model.dictionary import Dictionary
 from ..model.lam import lam_per_map, plain_lam
@@ -41,6 +41,10 @@ class LearnOptions:
         Constrain every filter to zero mean in every channel.
     boundary : {"zero", "periodic"}
         Of the windows, as in `mcsc.solve`.
+    mu : float, or one a code group
+        Weight of half the squares of the codes, as in `mcsc.solve`.
+    nonnegative : bool, or one a code group
+        Whether codes must not be negative, as in `mcsc.solve`.
     init : {"patches", "dct"} or Dictionary
         First filters: patches of the images, cosines, or those of a dictionary with as many filters
         a group.
@@ -78,6 +82,8 @@ class LearnOptions:
     signal_weights: Sequence[float] | None = None
     zero_mean: bool = False
     boundary: Boundary = "zero"
+    mu: float | Sequence[float] = 0.0
+    nonnegative: bool | Sequence[bool] = False
     init: Init | Dictionary = "patches"
     batch_size: int = 8
     max_windows: int | None = None
@@ -106,6 +112,17 @@ class LearnOptions:
         for name in ("max_windows", "max_iter", "target_windows"):
             value = getattr(self, name)
             plain[name] = None if value is None else check_whole(name, value)
+        several = is_many(self.mu)
+        squares = tuple(check_number("mu", m, zero=True) for m in each("mu", self.mu))
+        plain["mu"] = squares if several else squares[0]
+        several = is_many(self.nonnegative)
+        signs = each("nonnegative", self.nonnegative)
+        if not all(isinstance(sign, bool | np.bool_) for sign in signs):
+            raise InvalidTypeError(
+                f"nonnegative must be True or False, or one of them for each group, "
+                f"found {self.nonnegative!r}"
+            )
+        plain["nonnegative"] = tuple(map(bool, signs)) if several else bool(signs[0])
         plain["relaxation"] = check_number("relaxation", self.relaxation)
         if self.signal_weights is not None and not is_many(self.signal_weights):
             raise InvalidTypeError(
@@ -156,7 +173,7 @@ class Settings:
             "filter_size": tuple(sorted(check_whole("filter_size", s, least=2) for s in sizes)),
             "passes": check_whole("passes", self.passes),
             "window": check_whole("window", self.window, least=4),
-            "tol": check_number("tol", self.tol),
+            "tol": check_tol(self.tol),
             "seed": check_whole("seed", self.seed, least=0),
         }
         if not is_many(self.lam):

@@ -50,9 +50,7 @@ class Passes:
         self.images, self.layout, self.settings = images, layout, settings
         options = settings.options
         self.rng = np.random.default_rng(settings.seed)
-        self.coder = make_coder(
-            client, settings.lam, options.boundary, settings.tol, options.max_iter, options.device
-        )
+        self.coder = make_coder(client, settings.lam, settings.tol, options)
         windows = draw(cover(images.sizes, settings.window), options.max_windows, self.rng)
         self.batches: list[list[Window]] = batches(windows, options.batch_size)
         self.filters = layout.start(options.init, images, self.rng)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import check_callback, check_number, check_whole
+from ..checks import check_callback, check_tol, check_whole
 from ..errors import InvalidTypeError, InvalidValueError
 from ..model.dictionary import Dictionary
 from ..model.lam import plain_lam
@@ -103,7 +103,7 @@ def learn_targets(
         Analysis filters; target filters that it has are replaced.
     lam : float, or one a code group or a map, optional
         As in `mcsc.solve`, and as when the dictionary will be used: its metadata keep it. Default:
-        what the dictionary was learned with.
+        what the dictionary was learned with. Its `terms` are those of the codes in any case.
     kind : {"restoration", "fusion"}
         Which codes the target is made of (Eq. 3 or Eq. 4).
     ridge : float or sequence of float, optional
@@ -172,7 +172,7 @@ def learn_targets(
         max_iter=max_iter,
         ridge=ridge,
     )
-    tol = check_number("tol", tol)
+    tol = check_tol(tol)
     window = check_whole("window", window)
     seed = check_whole("seed", seed, least=0)
     check_callback(callback)
@@ -180,6 +180,7 @@ def learn_targets(
         raise InvalidTypeError(
             f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}"
         )
+    options = replace(options, **dictionary.terms)
     if lam is None:
         lam = dictionary.lam
         if lam is None:
@@ -261,7 +262,7 @@ def fit_targets(
         step += 1
         watch.report("targets", step, steps)
 
-    coder = make_coder(client, lam, options.boundary, tol, options.max_iter, options.device)
+    coder = make_coder(client, lam, tol, options)
     coded = []
     for group in groups:
         watch.go_on()

@@ -9,7 +9,7 @@ that dies costs the windows that it was coding; others code them again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,9 +21,9 @@ from ..model.codes import Codes
 from ..model.dictionary import Dictionary
 from ..model.sparse_maps import SparseMaps
 from ..solvers.result import Result
-from ..types import Boundary, Device
 from .coding import Coder
 from .images import Batch
+from .options import LearnOptions
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -31,18 +31,22 @@ if TYPE_CHECKING:
 __all__ = ["WorkersCoder", "check_client", "make_coder"]
 
 
-def make_coder(
-    client: Client | None,
-    lam: Any,
-    boundary: Boundary,
-    tol: float,
-    max_iter: int | None,
-    device: Device,
-) -> Coder:
+def make_coder(client: Client | None, lam: Any, tol: float, options: LearnOptions) -> Coder:
     """Return who codes: this process, or the workers of a client."""
-    if client is None:
-        return Coder(lam, boundary, tol, max_iter, device)
-    return WorkersCoder(lam, boundary, tol, max_iter, device, client=client)
+    made = Coder(
+        lam,
+        options.boundary,
+        tol,
+        options.max_iter,
+        options.device,
+        options.mu,
+        options.nonnegative,
+    )
+    return made if client is None else WorkersCoder(**_settings(made), client=client)
+
+
+def _settings(coder: Coder) -> dict[str, Any]:
+    return {f.name: getattr(coder, f.name) for f in fields(Coder)}
 
 
 def check_client(client: Any) -> None:
@@ -63,7 +67,7 @@ class WorkersCoder(Coder):
         """Solve Eq. 5 for every window of a batch, each to `tol`."""
         # A task of its own, so that workers pass it on; unlike scattered data, it can be redone.
         filters = self.client.submit(_same, dictionary, pure=False)
-        own = Coder(self.lam, self.boundary, self.tol, self.max_iter, self.device)
+        own = Coder(**_settings(self))
         futures = [
             self.client.submit(_code, own, part, filters, start, this_process(), pure=False)
             for part, start in zip(_parts(batch), _split(init, len(batch.signals[0])), strict=True)

@@ -1,14 +1,17 @@
 r"""The duality gap of Eq. 5, in float64: a bound on the distance to the optimum.
 
-For any codes a with weighted residual :math:`r = w (s - D a)`, every
-:math:`\theta = t\,r` with :math:`|D_k^T w \theta| \le \lambda_k` for all k is dual feasible, and
+With weighted residual :math:`r = w (s - D a)`, every :math:`\theta` gives the bound
 
 .. math::
 
-    P(a) - \Bigl(\tfrac12 \|w s\|^2 - \tfrac12 \|w s - \theta\|^2\Bigr) \ge P(a) - P(a^\star).
+    P(a^\star) \ge \langle w s, \theta\rangle - \tfrac12 \|\theta\|^2
+    - \sum_{\mu_k > 0} \sum_p \frac{(|D_k^T w \theta| - \lambda_k)_+^2}{2 \mu_k}
+    \qquad \text{if } |D_k^T w \theta| \le \lambda_k \text{ for all } k \text{ with } \mu_k = 0
 
-Among the feasible multiples t the one with the largest dual value is taken; the samples of a
-batch are scaled independently.
+(for non-negative codes without the absolute values). At the optimum :math:`\theta = r` makes it
+tight. Elsewhere r violates the constraint at some places; there it is shrunk by a smooth factor
+(`Envelope`), and what that leaves is scaled by the best feasible number, for each sample
+of a batch.
 """
 
 from __future__ import annotations
@@ -17,9 +20,14 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ..backend import Array, namespace
+import numpy as np
+
+from ..backend import Array, namespace, to_numpy
 from ..backend.base import Tile
+from ..types import Boundary
 from .convolution import Operator
+from .peaks import CELL, Look, Peaks
+from .penalty import Penalty
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,76 @@ def relative_gap(objective: float, dual: float) -> float:
     return max(objective - dual, 0.0) / objective if objective > 0 else 0.0
 
 
+_REACH = 0.5  # of an envelope, in filters: at this distance it has fallen to 1/e
+
+
+class Envelope:
+    r"""How much to shrink a dual point, from place to place, so that it becomes feasible.
+
+    A residual r violates :math:`|D_k^T w r| \le \lambda_k` at a few places only. Scaling all of it
+    by the largest violation would give away what the rest of the image proves; here it is divided
+    by :math:`1 + e`, with e a smooth envelope of the violations that falls off from each within the
+    size of a filter. What little may still be violated is scaled away globally afterwards, so that
+    the result is feasible whatever e is.
+
+    Parameters
+    ----------
+    shape : (H, W)
+        Of the images.
+    filter_size : int
+    boundary : {"zero", "periodic"}
+    """
+
+    def __init__(self, shape: tuple[int, int], filter_size: int, boundary: Boundary) -> None:
+        self._periodic = boundary == "periodic"
+        self._fall = float(np.exp(-CELL / (_REACH * filter_size)))
+        # A violation is one of all pixels under a filter: the cell's neighbours are as much to
+        # blame.
+        self._around = max(1, round(filter_size / (2 * CELL)))
+        self.rows, self.columns = (self._interpolation(length) for length in shape)
+
+    def of(self, cells: np.ndarray) -> np.ndarray:
+        """Return the envelope of cells' largest ratios (N, H', W'), on those cells, >= 0."""
+        e = np.maximum(np.nan_to_num(cells.astype(np.float64), nan=0.0, posinf=1e300) - 1.0, 0.0)
+        if not e.any():
+            return e
+        for axis in (1, 2):
+            e = self._dilated(np.moveaxis(e, axis, 0), self._around)
+            e = np.moveaxis(e, 0, axis)
+        # Twice: what comes round a corner.
+        for axis in (1, 2, 1, 2):
+            e = np.moveaxis(self._decayed(np.moveaxis(e, axis, 0)), 0, axis)
+        return e
+
+    def _dilated(self, e: np.ndarray, steps: int) -> np.ndarray:
+        for _ in range(steps):
+            wide = np.pad(e, ((1, 1), (0, 0), (0, 0)), mode="wrap" if self._periodic else "edge")
+            e = np.maximum(np.maximum(wide[:-2], wide[2:]), e)
+        return e
+
+    def _decayed(self, e: np.ndarray) -> np.ndarray:
+        e = e.copy()
+        count = len(e)
+        turns = 2 * count if self._periodic else count
+        for i in range(1, turns):
+            np.maximum(e[i % count], self._fall * e[(i - 1) % count], out=e[i % count])
+        for i in range(turns - 2, -1, -1):
+            np.maximum(e[i % count], self._fall * e[(i + 1) % count], out=e[i % count])
+        return e
+
+    def _interpolation(self, length: int) -> np.ndarray:
+        """The matrix (length, cells) that interpolates linearly between the cells' middles."""
+        count = -(-length // CELL)
+        place = (np.arange(length) + 0.5) / CELL - 0.5
+        low = np.floor(place).astype(int)
+        share = place - low
+        matrix = np.zeros((length, count))
+        for index, part in ((low, 1 - share), (low + 1, share)):
+            found = index % count if self._periodic else np.clip(index, 0, count - 1)
+            np.add.at(matrix, (np.arange(length), found), part)
+        return matrix
+
+
 class Certificate:
     """Evaluates objective and dual value of one problem in float64.
 
@@ -50,40 +128,53 @@ class Certificate:
     Parameters
     ----------
     operator : Operator
-        ``D`` and its adjoint, float64.
+        ``D``, float64.
     signal : array (N, C, H, W)
         ``s``, all signals stacked, float64.
     weights : array (N, C, H, W) or None
         ``w``, float64; None: all one.
-    lam : array (K,)
-        lambda of each map, float64.
+    penalty : Penalty
+        lam, mu and signs.
+    peaks : Peaks
+        What looks at the correlations of a dual point.
+    envelope : Envelope
+        By which one is made feasible.
 
     Notes
     -----
-    An evaluation costs one synthesis and one analysis in float64, about two iterations of a solver
-    that works in float32. The correlations are reduced tile by tile, and never exist whole.
+    An evaluation costs one synthesis and two analyses, of which none is ever held whole: a first
+    look finds the violations, a second one proves what is left of them. A solver that knows the
+    violations saves the first.
     """
 
     def __init__(
-        self, operator: Operator, signal: Array, weights: Array | None, lam: Array
+        self,
+        operator: Operator,
+        signal: Array,
+        weights: Array | None,
+        penalty: Penalty,
+        peaks: Peaks,
+        envelope: Envelope,
     ) -> None:
-        self._xp = xp = namespace(signal)
+        self._xp = namespace(signal)
         self._operator = operator
         self._signal = signal
         self._weights = weights
-        self._lam = xp.reshape(lam, (1, -1, 1, 1))
+        self._penalty = penalty
+        self._peaks = peaks
+        self._envelope = envelope
         self._samples = int(signal.shape[0])
 
     def _weighted(self, signal: Array) -> Array:
         return signal if self._weights is None else self._weights * signal
 
     def image(self, maps: Array) -> tuple[Array, float]:
-        """Return ``D a``, (N, C, H, W), and ``sum lam |a|``, in float64."""
+        """Return ``D a``, (N, C, H, W), and the penalty of a, in float64."""
         xp = self._xp
 
         def read(tile: Tile, _: None) -> tuple[Array, tuple[Any]]:
             a = xp.astype(tile.of(maps), xp.float64)
-            return a, (xp.sum(self._lam[:, tile.maps, ...] * xp.abs(a)),)
+            return a, (self._penalty.value(a, tile),)
 
         image, (penalty,) = self._operator.sweep(None, read, samples=self._samples)
         return image, float(penalty)
@@ -93,52 +184,63 @@ class Certificate:
         return self._weighted(self._weighted(self._signal - image))
 
     def objective(self, image: Array, penalty: float) -> float:
-        """Value of Eq. 5 from ``D a`` and ``sum lam |a|``, in float64."""
+        """Value of Eq. 5 from ``D a`` and the penalty of a, in float64."""
         r = self._weighted(self._signal - image)
         return 0.5 * float(self._xp.sum(r * r)) + penalty
-
-    def _largest(self, signal: Array, scale: Array) -> Array:
-        """Largest ``|D^T signal| / scale`` of each sample, shape (N,)."""
-        xp = self._xp
-        n = self._samples
-        found: list[tuple[slice, Array]] = []  # list.append is atomic: tiles come from threads
-
-        def visit(tile: Tile, g: Array) -> tuple[None, None]:
-            ratio = xp.abs(g)
-            ratio /= scale[:, tile.maps, ...]
-            found.append((tile.samples, xp.max(ratio, axis=(1, 2, 3))))
-            return None, None
-
-        self._operator.sweep(signal, visit, samples=n, synthesise=False)
-        largest = xp.zeros((n,), dtype=xp.float64)
-        for samples, value in found:
-            largest[samples] = xp.maximum(largest[samples], value)
-        return largest
 
     def evaluate(self, maps: Array) -> Bounds:
         """Return objective and dual value at codes `maps` (N, K, H, W)."""
         return self.evaluate_image(*self.image(maps))
 
-    def evaluate_image(self, image: Array, penalty: float) -> Bounds:
-        """Return objective and dual value from ``D a`` and ``sum lam |a|``, in float64."""
+    def evaluate_image(
+        self, image: Array, penalty: float, cells: np.ndarray | None = None
+    ) -> Bounds:
+        """Return objective and dual value from ``D a`` and the penalty of a, in float64.
+
+        Parameters
+        ----------
+        image : array (N, C, H, W)
+            ``D a``.
+        penalty : float
+            Of a.
+        cells : array (N, H', W'), optional
+            Largest ratio of a correlation to lam in every cell (`mcsc.model.peaks.CELL`), at the
+            residual of a; to few digits, since they only say where to shrink. None: to be found.
+        """
         xp = self._xp
         r = self._weighted(self._signal - image)
-        s = self._weighted(self._signal)
-        largest = self._largest(self._weighted(r), self._lam)
-        energy = xp.sum(r * r, axis=(1, 2, 3))
-        cross = xp.sum(s * r, axis=(1, 2, 3))
-        tiny = xp.asarray(1e-300, dtype=xp.float64)
-        limit = 1.0 / xp.maximum(largest, tiny)
-        # t <s, r> - t^2/2 |r|^2 is largest at <s, r>/|r|^2, clipped to the feasible |t| <= limit.
-        t = cross / xp.maximum(energy, tiny)
-        t = xp.minimum(xp.maximum(t, -limit), limit)
-        dual = xp.sum(t * cross - 0.5 * t * t * energy)
-        objective = 0.5 * float(xp.sum(energy)) + penalty
-        return Bounds(objective, float(dual))
+        objective = 0.5 * float(xp.sum(r * r)) + penalty
+        dual = np.full(self._samples, -np.inf)
+        if cells is None:
+            look = self._peaks.look(self._weighted(r))
+            cells = look.cells
+            dual = self._dual(r, look)
+        shrink = self._envelope.of(cells)
+        if shrink.any() or not np.isfinite(dual).all():
+            rows = xp.asarray(self._envelope.rows)
+            columns = xp.asarray(self._envelope.columns)
+            factor = 1.0 + rows @ xp.asarray(shrink) @ columns.T
+            theta = r / factor[:, None, ...]
+            dual = np.maximum(dual, self._dual(theta, self._peaks.look(self._weighted(theta))))
+        return Bounds(objective, float(dual.sum()))
+
+    def _dual(self, theta: Array, look: Look) -> np.ndarray:
+        """Dual value at the best feasible multiple of `theta`, of each sample, (N,)."""
+        xp = self._xp
+        energy = to_numpy(xp.sum(theta * theta, axis=(1, 2, 3)))
+        cross = to_numpy(xp.sum(self._weighted(self._signal) * theta, axis=(1, 2, 3)))
+        with np.errstate(all="ignore"):  # what overflows is not finite, and says so in the end
+            limit = 1.0 / np.maximum(look.largest, 1e-300)
+            if self._penalty.elastic:
+                # Below one, a multiple t makes the square's part at most t^2 as large.
+                limit = np.minimum(limit, 1.0)
+                energy = energy + 2.0 * look.excess
+            least = 0.0 if self._penalty.elastic or self._penalty.signed else -limit
+            # t <s, theta> - t^2/2 |theta|^2 is largest at <s, theta>/|theta|^2, clipped.
+            t = np.clip(cross / np.maximum(energy, 1e-300), least, limit)
+            return np.asarray(t * cross - 0.5 * t * t * energy)
 
     def largest_correlation(self) -> float:
-        """``max |D^T w^2 s|``: lambda_max."""
-        xp = self._xp
-        ones = xp.ones_like(self._lam)
+        """Largest ratio of ``D^T w^2 s`` to lam: with a lam of one, lambda_max."""
         signal = self._weighted(self._weighted(self._signal))
-        return float(xp.max(self._largest(signal, ones)))
+        return float(self._peaks.look(signal).largest.max())

@@ -156,6 +156,15 @@ class Dictionary:
         """What the filters were learned with, as `mcsc.solve` takes it; None if nobody said."""
         return stored_lam(self.metadata, {g.name: len(g.bank) for g in self.groups})
 
+    @property
+    def terms(self) -> dict[str, Any]:
+        """What beyond lam the codes were learned with: ``mu`` and ``nonnegative`` of `solve`.
+
+        Those that the metadata have, unless they are zero or False.
+        """
+        found = {name: self.metadata.get(name) for name in ("mu", "nonnegative")}
+        return {name: value for name, value in found.items() if np.any(value)}
+
     def _analysis_banks(self) -> list[Array]:
         return [b for b in (*(self.common or ()), *(self.unique or ())) if b is not None]
 

@@ -1,17 +1,93 @@
-"""The lambda of Eq. 5: a number, one a code group, or one a map."""
+"""The lambda of Eq. 5: a number, one a code group, one a map, or one a coefficient."""
 
 from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from ..backend import is_array, to_numpy
+from ..backend import Array, is_array, namespace, to_numpy
 from ..errors import InvalidTypeError, InvalidValueError
 
-__all__ = ["lam_per_map", "plain_lam", "stored_lam"]
+__all__ = ["lam_arrays", "lam_per_map", "plain_lam", "stored_lam"]
+
+
+def lam_arrays(
+    lam: Any, maps: Mapping[str, int], grid: Sequence[int], xp: Any
+) -> tuple[Array, ...]:
+    """Return lam, however it is given, as one array a group that broadcasts to its codes.
+
+    Parameters
+    ----------
+    lam : number, sequence or array
+        As `mcsc.Problem` takes it.
+    maps : mapping of str to int
+        Names of the code groups that exist, in their order, and how many maps each has.
+    grid : (N, H, W)
+        Samples, height and width of the codes.
+    xp : namespace
+        Array library of the result.
+
+    Returns
+    -------
+    tuple of arrays
+        Of four axes, each one as long as the codes' or one; float64, or the given float type where
+        lam differs from coefficient to coefficient (not copied).
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `lam_per_map`, or an array does not broadcast to the codes of its group.
+    """
+    counts = list(maps.values())
+    several = isinstance(lam, Sequence) and not isinstance(lam, str) and len(lam) == len(counts)
+    entries = list(lam) if several else [lam]
+    if not any(is_array(e) and e.ndim > 1 for e in entries):
+        split = np.split(lam_per_map(lam, maps), np.cumsum(counts)[:-1])
+        return tuple(xp.asarray(values.reshape(1, -1, 1, 1)) for values in split)
+    if several:
+        return tuple(
+            _spread(name, entry, count, maps, grid, xp)
+            for entry, (name, count) in zip(entries, maps.items(), strict=True)
+        )
+    whole = _spread(None, lam, sum(counts), maps, grid, xp)
+    if whole.shape[1] == 1:
+        return (whole,) * len(counts)
+    ends = np.cumsum([0, *counts])
+    return tuple(whole[:, int(a) : int(b), ...] for a, b in pairwise(ends))
+
+
+def _spread(
+    group: str | None, entry: Any, count: int, maps: Mapping[str, int], grid: Sequence[int], xp: Any
+) -> Array:
+    """Bring one entry, for so many maps, to four axes in the library of the codes."""
+    n, h, w = grid
+    if not is_array(entry) or entry.ndim < 2:
+        assert group is not None
+        return xp.asarray(lam_per_map([entry], {group: count}).reshape(1, -1, 1, 1))
+    if not namespace(entry).isdtype(entry.dtype, ("integral", "real floating")):
+        raise InvalidTypeError(f"lam must hold numbers, found dtype {entry.dtype}")
+    shape = tuple(int(a) for a in entry.shape)
+    full = (1,) * (4 - len(shape)) + shape
+    codes = (n, count, h, w)
+    if len(shape) > 4 or any(a not in (1, b) for a, b in zip(full, codes, strict=True)):
+        wanted = f"what broadcasts to the codes, (N, K, H, W) = {codes}"
+        if group is None:
+            raise InvalidValueError(f"{_message(shape, maps)}, or {wanted}")
+        raise InvalidValueError(
+            f"lam of group {group} has shape {shape}: give a number, {count} numbers, or {wanted}"
+        )
+    values = xp.reshape(entry if namespace(entry) is xp else xp.asarray(to_numpy(entry)), full)
+    if not xp.isdtype(values.dtype, "real floating"):
+        values = xp.astype(values, xp.float64)
+    good = xp.isfinite(values) & (values > 0)
+    if not bool(xp.all(good)):
+        bad = float(values[~good][0])
+        raise InvalidValueError(f"lam must be finite and > 0, found {bad:g}")
+    return values
 
 
 def lam_per_map(lam: Any, maps: Mapping[str, int]) -> np.ndarray:

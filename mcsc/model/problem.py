@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..backend import Array, Backend, backend_for, namespace, on_device_of
 from ..checks import check_choice
 from ..errors import InvalidTypeError, InvalidValueError
 from ..types import Boundary
-from .certificate import Certificate
+from .certificate import Certificate, Envelope
 from .codes import Codes
 from .convolution import (
     DirectOperator,
@@ -24,7 +24,8 @@ from .convolution import (
     needs_spectra,
 )
 from .dictionary import Dictionary
-from .lam import lam_per_map
+from .peaks import Peaks, SweepPeaks, TilePeaks
+from .penalty import Penalty
 from .signals import check_masks, check_signals, stack_signals
 from .solver_table import SOLVERS
 from .spectra import autocorrelation, gram_spectrum, hermitian_norm
@@ -39,6 +40,7 @@ class Problem:
         \min_{c, u_1, \dots, u_M} \sum_{m=1}^{M} \tfrac12
         \Bigl\| w_m \bigl(x_m - \textstyle\sum_k d^c_{mk} * c_k - \sum_k d^u_{mk} * u_{mk}\bigr)
         \Bigr\|_2^2 + \sum_g \sum_k \lambda_{gk} \|a_{gk}\|_1
+        + \tfrac{\mu_g}{2} \|a_{gk}\|_2^2
 
     Parameters
     ----------
@@ -48,16 +50,21 @@ class Problem:
     dictionary : Dictionary
         Filters; converted to the signals' library and precision. Its `signal_weights` multiply
         the data terms.
-    lam : float, or one entry a code group, or one number a map
+    lam : float, or one entry a code group, one number a map, or one a coefficient
         The lambda of the objective, > 0. A sequence holds an entry for each group in the order
-        common, unique of x, unique of y, ... (absent groups left out); an entry is a number or a
-        1-D array with a number for each map. A single 1-D array over all maps in that order works
-        too.
+        common, unique of x, unique of y, ... (absent groups left out); an entry is a number, a
+        1-D array with a number for each map, or an array of 2 to 4 axes that broadcasts to the
+        group's codes (N, K, H, W), with a number for each coefficient. A single array over all maps
+        in that order works too.
     masks : tuple of M (array or None), optional
         Weights w >= 0, 0 where a pixel is unknown: (H, W) or broadcastable to the signal's shape
         after its own axes. Signals may hold NaN or Inf where the weight is zero.
     boundary : {"zero", "periodic"}
         Codes are zero outside the image grid, or circular.
+    mu : float, or one a code group
+        Weight of half the squares of the codes, >= 0: the elastic net.
+    nonnegative : bool, or one a code group
+        Whether codes must not be negative.
 
     Raises
     ------
@@ -78,12 +85,17 @@ class Problem:
     lam: Any
     masks: tuple[Array | None, ...] | None = None
     boundary: Boundary = "zero"
+    mu: Any = 0.0
+    nonnegative: Any = False
     stacked: Array = field(init=False, repr=False)
     """Signals times their weights, stacked along channels, (N, C, H, W); zero where the mask is."""
     weights: Array | None = field(init=False, repr=False)
     """Weights stacked likewise, or None where all are one."""
+    penalty: Penalty = field(init=False, repr=False)
+    """lam, mu and signs of all maps."""
     lam_maps: np.ndarray = field(init=False, repr=False)
-    """lam of each map in the order of the dictionary's groups, (K,), float64."""
+    """lam of each map in the order of the dictionary's groups, (K,), float64; where it differs
+    within a map, its mean."""
 
     def __post_init__(self) -> None:
         signals, dictionary = self.signals, self.dictionary
@@ -92,7 +104,6 @@ class Problem:
                 f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}"
             )
         check_choice("boundary", self.boundary, Boundary)
-        lam_maps = lam_per_map(self.lam, _maps_of(dictionary))
         arrays = check_signals(signals, dictionary.channels)
         xp = namespace(*arrays)
         backend_for(arrays[0])
@@ -104,14 +115,19 @@ class Problem:
             raise InvalidValueError(
                 f"filters are larger than the image: filters {s}x{s}, image {h}x{w}"
             )
+        grid = (int(arrays[0].shape[0]), h, w)
         # The dictionary's groups carry the same factors: ||w x - (w D) a||^2.
         with on_device_of(arrays[0]):
+            penalty = Penalty.make(
+                self.lam, self.mu, self.nonnegative, _maps_of(dictionary), grid, xp
+            )
             stacked, weights = stack_signals(
                 arrays, masks, dictionary.signal_weights, xp.result_type(*arrays)
             )
         object.__setattr__(self, "stacked", stacked)
         object.__setattr__(self, "weights", weights)
-        object.__setattr__(self, "lam_maps", lam_maps)
+        object.__setattr__(self, "penalty", penalty)
+        object.__setattr__(self, "lam_maps", penalty.lam_maps)
 
     def on_device(self) -> AbstractContextManager[Any]:
         """Return a context in which the device of the signals is the current one."""
@@ -119,15 +135,23 @@ class Problem:
 
     def with_lam(self, lam: Any) -> Problem:
         """Return this problem with another lam; arrays and what was computed are shared."""
-        lam_maps = lam_per_map(lam, _maps_of(self.dictionary))
+        with self.on_device():
+            penalty = Penalty.make(
+                lam, self.mu, self.nonnegative, _maps_of(self.dictionary),
+                (self.n_samples, *self.shape), self.backend.xp,
+            )  # fmt: skip
         # What is cached (operators, constants, lambda_max) does not depend on lam.
         other = object.__new__(Problem)
-        other.__dict__.update(self.__dict__ | {"lam": lam, "lam_maps": lam_maps})
+        new = {"lam": lam, "penalty": penalty, "lam_maps": penalty.lam_maps}
+        other.__dict__.update(self.__dict__ | new)
         return other
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what the problem is made from: operators hold modules, and are made anew."""
-        return Problem, (self.signals, self.dictionary, self.lam, self.masks, self.boundary)
+        return Problem, (
+            self.signals, self.dictionary, self.lam, self.masks, self.boundary, self.mu,
+            self.nonnegative,
+        )  # fmt: skip
 
     # ------------------------------------------------------------------- shape
     @property
@@ -154,6 +178,11 @@ class Problem:
     def backend(self) -> Backend:
         """Array library with its kernels."""
         return backend_for(self.stacked)
+
+    @property
+    def pointwise(self) -> Backend:
+        """What shrinks codes: fused kernels, or the generic methods where these know too little."""
+        return self.backend if self.penalty.plain else Backend(self.backend.xp)
 
     # --------------------------------------------------------------- operators
     @cached_property
@@ -217,10 +246,19 @@ class Problem:
     # -------------------------------------------------------------- evaluation
     def certificate(self) -> Certificate:
         """Return what evaluates objective and dual value in float64; it copies the signals."""
-        xp = self.backend.xp
+        return self._certificate(self.penalty)
+
+    def _certificate(self, penalty: Penalty) -> Certificate:
+        xp, d = self.backend.xp, self.dictionary
         weights = None if self.weights is None else xp.astype(self.weights, xp.float64)
-        lam = xp.asarray(self.lam_maps, dtype=xp.float64)
-        return Certificate(self.exact_operator, xp.astype(self.stacked, xp.float64), weights, lam)
+        peaks: Peaks
+        if self.backend.name == "NumPy":
+            peaks = TilePeaks(d.groups, self.shape, self.boundary, self.backend, penalty)
+        else:
+            peaks = SweepPeaks(self.exact_operator, penalty, xp)
+        signal = xp.astype(self.stacked, xp.float64)
+        envelope = Envelope(self.shape, d.filter_size, self.boundary)
+        return Certificate(self.exact_operator, signal, weights, penalty, peaks, envelope)
 
     def objective(self, codes: Codes) -> float:
         """Value of Eq. 5 at `codes`, evaluated in float64."""
@@ -246,25 +284,33 @@ class Problem:
         return parts.get("common"), unique
 
     def _image(self, codes: Codes, certificate: Certificate) -> tuple[Array, float]:
-        """``D a`` and ``sum lam |a|`` in float64; with NumPy from the nonzeros alone."""
+        """``D a`` and the penalty in float64; with NumPy from the nonzeros alone."""
         self.check_codes(codes)
         if self.backend.name != "NumPy":
             return certificate.image(codes.stacked(self.dictionary))
         image, penalty = np.zeros(self.stacked.shape), 0.0
         for g, maps in zip(self.dictionary.groups, codes.present, strict=True):
             image[:, g.channels] += maps.image(g.bank, self.boundary)
-            lam = self.lam_maps[g.maps][maps.coordinates().map]
-            penalty += float(np.dot(lam, np.abs(maps.value)))
+            n, k, i, j, value = maps.coordinates()
+            value = value.astype(np.float64)
+            penalty += self.penalty.of_values(value, n, k + g.maps.start, i, j)
         return image, penalty
 
     def lambda_max(self) -> float:
-        """Smallest number lam whose solution is zero: ``max |D^T w^2 s|``, in float64."""
+        """Smallest number lam whose solution is zero: ``max |D^T w^2 s|``, in float64.
+
+        Where codes must not be negative, ``max D^T w^2 s`` counts.
+        """
         return self._lambda_max
 
     @cached_property
     def _lambda_max(self) -> float:
         with self.on_device():
-            return self.certificate().largest_correlation()
+            xp = self.backend.xp
+            ones = tuple(xp.ones((1, 1, 1, 1), dtype=xp.float64) for _ in self.penalty.lam)
+            zero, one = np.zeros_like(self.penalty.mu), np.ones_like(self.lam_maps)
+            unit = replace(self.penalty, lam=ones, lam_maps=one, mu=zero)
+            return self._certificate(unit).largest_correlation()
 
     def check_codes(self, codes: Codes) -> None:
         """Raise ValueError or TypeError if `codes` are not codes of this problem."""
@@ -304,14 +350,16 @@ def lambda_max(
     *,
     masks: Sequence[Array | None] | None = None,
     boundary: Boundary = "zero",
+    nonnegative: Any = False,
 ) -> float:
     """Return the smallest number lam for which the solution of Eq. 5 is zero.
 
-    That is the largest absolute correlation of the signals with any filter at any place.
+    That is the largest absolute correlation of the signals with any filter at any place; of filters
+    whose codes must not be negative, the largest correlation. A quadratic term changes nothing.
 
     Parameters
     ----------
-    signals, dictionary, masks, boundary
+    signals, dictionary, masks, boundary, nonnegative
         As in `mcsc.solve`.
 
     Returns
@@ -319,7 +367,15 @@ def lambda_max(
     float
         Evaluated in float64. Of a batch, the largest of its members.
     """
-    return Problem(signals, dictionary, 1.0, masks, boundary).lambda_max()  # type: ignore[arg-type]
+    problem = Problem(
+        signals,  # type: ignore[arg-type]
+        dictionary,
+        1.0,
+        masks,  # type: ignore[arg-type]
+        boundary,
+        nonnegative=nonnegative,
+    )
+    return problem.lambda_max()
 
 
 def _maps_of(dictionary: Dictionary) -> Mapping[str, int]:

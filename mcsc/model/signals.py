@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ..backend import Array, is_array, namespace
 from ..errors import InvalidTypeError, InvalidValueError
 
@@ -17,7 +19,7 @@ def check_signal(name: str, given: Any) -> Array:
     Raises
     ------
     TypeError
-        It is not an array of float32 or float64.
+        It is not an array of float32 or float64, or a masked array.
     ValueError
         It has another number of axes, or an empty one.
     """
@@ -25,6 +27,13 @@ def check_signal(name: str, given: Any) -> Array:
         raise InvalidTypeError(
             f"{name} must be a NumPy or CuPy array, found {type(given).__name__}"
         )
+    if isinstance(given, np.ma.MaskedArray):
+        raise InvalidTypeError(
+            f"{name} is a masked array: give its data, and ~numpy.ma.getmaskarray({name}) as its "
+            "mask"
+        )
+    if isinstance(given, np.ndarray) and not given.dtype.isnative:
+        given = given.astype(given.dtype.newbyteorder("="))
     xp = namespace(given)
     if given.dtype not in (xp.float32, xp.float64):
         raise InvalidTypeError(
@@ -131,6 +140,8 @@ def check_masks(
 def _check_mask(name: str, mask: Any, x: Array) -> Array:
     if not is_array(mask):
         raise InvalidTypeError(f"{name} must be an array, found {type(mask).__name__}")
+    if isinstance(mask, np.ndarray) and not mask.dtype.isnative:
+        mask = mask.astype(mask.dtype.newbyteorder("="))
     xp = namespace(mask, x)
     if not xp.isdtype(mask.dtype, ("bool", "integral", "real floating")):
         raise InvalidTypeError(f"{name} has dtype {mask.dtype}: weights are real numbers")

@@ -111,7 +111,9 @@ class Admm(DenseSolver):
         # Over the number of pixels: see `Backend.irfft2`.
         self._pixels = self.grid[0] * self.grid[1]
         self._gram_product = xp.asarray(self._gram / self._pixels, dtype=self._complex)
-        self._lam = problem.lam_maps
+        # Off the image an infinite factor multiplies thresholds, whatever they are.
+        self._codes_penalty = problem.penalty.extended(self.grid)
+        self._pointwise = problem.pointwise
         self._signal = self._embed(problem.stacked)
         self._penalty = None
         if self.grid != (h, w):
@@ -135,13 +137,13 @@ class Admm(DenseSolver):
 
     def _first_rho(self) -> float:
         """Guess that does not depend on the scale of data or filters; the policy corrects it."""
-        relative = float(np.mean(self._lam)) / max(self.problem.lambda_max(), 1e-300)
+        relative = float(np.mean(self.problem.lam_maps)) / max(self.problem.lambda_max(), 1e-300)
         energy = float(np.mean(self.problem.dictionary.filter_norms() ** 2))
         return 150.0 * min(relative, 1.0) * energy
 
     def _warm_start(self) -> None:
         """Make ``S(v) = start``: u = lam/rho sign(start), the multiplier of a nonzero code."""
-        self.backend.unshrink_maps(self._v, self._thresholds)
+        self._pointwise.unshrink_maps(self._v, self._thresholds)
         self._z_image = self._rescale(1.0)
 
     def _embed(self, array: Array) -> Array:
@@ -155,14 +157,14 @@ class Admm(DenseSolver):
 
     def maps(self) -> Array:
         """Return ``y``, cropped to the image."""
-        return self.backend.shrink_maps(self._v, self._thresholds, self.problem.shape)
+        return self._pointwise.shrink_maps(self._v, self._thresholds, self.problem.shape)
 
     # ----------------------------------------------------------------- rho
     def _set_rho(self, rho: float) -> None:
         """Thresholds, and the inverse of ``rho I + D D^H`` at every frequency, for this rho."""
         xp = self.backend.xp
         self.rho = rho
-        self._thresholds = xp.asarray(self._lam / rho, dtype=self.problem.dtype)
+        self._thresholds = self._codes_penalty.shrinkage(1.0 / rho, self.problem.dtype)
         inverse = _hermitian_inverse(self._gram, rho) / self._pixels
         self._inverse = xp.asarray(inverse, dtype=self._complex)
 
@@ -170,7 +172,7 @@ class Admm(DenseSolver):
         """Multiply u by `ratio`; return the image of ``z = y - u``."""
 
         def update(tile: Tile, _: None) -> tuple[Array, None]:
-            z = self.backend.admm_rescale(self._v, tile, self._thresholds, self._penalty, ratio)
+            z = self._pointwise.admm_rescale(self._v, tile, self._thresholds, self._penalty, ratio)
             return z, None
 
         return self._operator.sweep(None, update, samples=self._n)[0]
@@ -214,18 +216,18 @@ class Admm(DenseSolver):
 
     def step(self) -> None:
         """Do one iteration."""
-        backend = self.backend
+        pointwise = self._pointwise
         due = self._rho_policy.due(self._iteration)
 
         def update(tile: Tile, g: Array) -> tuple[Array, tuple[Any, ...] | None]:
-            return backend.admm_update(
+            return pointwise.admm_update(
                 self._v, g, tile, self._thresholds, self._penalty, self.alpha, sums=due
             )
 
         self._z_image, sums = self._operator.sweep(self._correction(), update, samples=self._n)
         self._iteration += 1
         if due:
-            primal, dual, free, sparse, scaled = backend.to_floats(sums)
+            primal, dual, free, sparse, scaled = pointwise.to_floats(sums)
             factor = self._rho_policy.factor(
                 self._iteration,
                 float(np.sqrt(primal / max(free, sparse, 1e-300))),

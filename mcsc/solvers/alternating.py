@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..backend import Array
-from ..backend.base import Tile
+from ..backend.base import Shrinkage, Tile
 from ..model.codes import Codes
 from ..model.convolution import Operator, forward, make_operator
 from ..model.dictionary import Group
@@ -54,14 +54,14 @@ class Alternating(DenseSolver):
         super().__init__(problem, start)
         if inner_steps is None and inner_tol is None:
             inner_steps = 10
-        xp = problem.backend.xp
         self._x = self.first_maps(start)
+        self._pointwise = problem.pointwise
         self._inner_steps = inner_steps
         self._inner_tol = inner_tol
         self.check_every = max(1, round(self.check_every / (inner_steps or 10)))
         common, unique = problem.dictionary.lipschitz()
         bounds = {"common": common} | {f"unique[{m}]": b for m, b in enumerate(unique)}
-        self._blocks: list[tuple[Group, Operator, float, Array]] = []
+        self._blocks: list[tuple[Group, Operator, float, Array | Shrinkage]] = []
         self._images: list[Array] = []
         groups = problem.dictionary.groups
         # The common codes come last: they take what the unique codes leave.
@@ -82,11 +82,9 @@ class Alternating(DenseSolver):
                 problem.dtype,
                 problem.n_samples,
             )
-            thresholds = xp.asarray(problem.lam_maps[g.maps] * step, dtype=problem.dtype)
-            # Thresholds are addressed by a map's place among all maps.
-            padded = xp.zeros((self._x.shape[1],), dtype=problem.dtype)
-            padded[g.maps] = thresholds
-            self._blocks.append((g, operator, step, padded))
+            # For all maps: thresholds are addressed by a map's place among them.
+            thresholds = problem.penalty.shrinkage(step, problem.dtype)
+            self._blocks.append((g, operator, step, thresholds))
             self._images.append(forward(operator, self.backend, self._x[:, g.maps, ...]))
 
     @classmethod
@@ -126,7 +124,7 @@ class Alternating(DenseSolver):
         def update(tile: Tile, correlation: Array) -> tuple[Array, None]:
             start = g.maps.start
             whole = tile._replace(maps=slice(tile.maps.start + start, tile.maps.stop + start))
-            return self.backend.ista_update(self._x, correlation, whole, step, thresholds), None
+            return self._pointwise.ista_update(self._x, correlation, whole, step, thresholds), None
 
         count = 0
         while self._inner_steps is None or count < self._inner_steps:

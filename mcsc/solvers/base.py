@@ -104,7 +104,7 @@ class DenseSolver(Solver):
         if start is None:
             shape = (problem.n_samples, problem.dictionary.n_maps, *problem.shape)
             return xp.zeros(shape, dtype=problem.dtype)
-        return xp.astype(start.stacked(problem.dictionary), problem.dtype)
+        return problem.penalty.feasible(xp.astype(start.stacked(problem.dictionary), problem.dtype))
 
     @abstractmethod
     def maps(self) -> Array:

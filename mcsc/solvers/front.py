@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, is_array, move_to_cuda
-from ..checks import check_callback, check_choice, check_number, check_whole, is_number
+from ..checks import check_callback, check_choice, check_tol, check_whole, is_number
 from ..errors import InvalidTypeError, InvalidValueError, OutOfMemoryError
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
@@ -37,7 +37,7 @@ class Options:
     def __post_init__(self) -> None:
         if self.method != "auto":
             self._refuse_options_of_others(SOLVERS.find(self.method))
-        check_number("tol", self.tol)
+        check_tol(self.tol)
         for name in ("max_iter", "inner_steps"):
             if getattr(self, name) is not None:
                 check_whole(name, getattr(self, name))
@@ -74,11 +74,18 @@ class Options:
 
 
 def problem_on(
-    signals: Any, dictionary: Any, lam: Any, masks: Any, boundary: Boundary, device: Device
+    signals: Any,
+    dictionary: Any,
+    lam: Any,
+    masks: Any,
+    boundary: Boundary,
+    device: Device,
+    mu: Any = 0.0,
+    nonnegative: Any = False,
 ) -> tuple[Problem, bool]:
     """Return the problem on the device that was asked for, and whether its arrays were moved.
 
-    What is no array is left to `Problem` to refuse.
+    What is no array is left to `Problem` to refuse, which also brings lam to where the signals are.
     """
     check_choice("device", device, Device)
 
@@ -96,7 +103,8 @@ def problem_on(
     moved = device == "cuda" and bool(given)
     if moved:
         signals, masks = each(signals), each(masks)
-    return Problem(signals, dictionary, lam, masks, boundary), moved and not on_gpu
+    problem = Problem(signals, dictionary, lam, masks, boundary, mu, nonnegative)
+    return problem, moved and not on_gpu
 
 
 def solve_problem(
@@ -139,6 +147,8 @@ def solve(
     boundary: Boundary = "zero",
     tol: float = 1e-4,
     masks: Sequence[Array | None] | None = None,
+    mu: Any = 0.0,
+    nonnegative: Any = False,
     device: Device = "auto",
     init: Result | Codes | None = None,
     max_iter: int | None = None,
@@ -153,6 +163,7 @@ def solve(
 
         \min_{c,u,v} \tfrac12 \|x - dc*c - du*u\|_2^2 + \tfrac12 \|y - hc*c - hv*v\|_2^2
         + \lambda (|c|_1 + |u|_1 + |v|_1)
+        + \tfrac{\mu}{2} (\|c\|_2^2 + \|u\|_2^2 + \|v\|_2^2)
 
     Parameters
     ----------
@@ -161,8 +172,10 @@ def solve(
         or CuPy. Their precision is the working precision.
     dictionary : Dictionary
         Filters for M signals of those channels.
-    lam : float, or one entry a code group, or one number a map
-        Weight of the l1 norm, > 0; see `Problem`. Nothing is rescaled.
+    lam : float, or one entry a code group, one number a map, or one a coefficient
+        Weight of the l1 norm, > 0. An entry of a group is a number, a 1-D array with a number for
+        each map, or an array that broadcasts to the group's codes (N, K, H, W); see `Problem`.
+        Nothing is rescaled.
     method : {"auto", "working-set", "admm", "fista", "alternating", "ista"}
         All reach the same optimum. "auto" takes the working set for NumPy arrays and ADMM for
         CuPy arrays (see Notes); the result says which. `mcsc.solvers.SOLVERS` holds them, and
@@ -175,11 +188,15 @@ def solve(
         where it must, and reaches 1e-6.
     masks : tuple of M (array or None), optional
         Weights w >= 0 in ``1/2 ||w (x - ...)||^2``; 0 marks unknown pixels.
+    mu : float, or one a code group
+        Weight of half the squares of the codes, >= 0: the elastic net. Zero leaves it out.
+    nonnegative : bool, or one a code group
+        Whether codes must not be negative.
     device : {"auto", "cpu", "cuda"}
         "cuda" moves NumPy arrays to the GPU once, and the nonzero codes back.
     init : Result or Codes, optional
         Warm start on the same grid and dictionary. Of another array library, its nonzeros are
-        moved.
+        moved. What is negative where codes must not be is left out.
     max_iter : int, optional
         Iterations at most (sweeps over all blocks for "alternating").
     inner_steps : int, optional
@@ -238,7 +255,7 @@ def solve(
     """
     started = time.perf_counter()
     options = Options(method, tol, max_iter, callback, progress, inner_steps, inner_tol)
-    problem, moved = problem_on(signals, dictionary, lam, masks, boundary, device)
+    problem, moved = problem_on(signals, dictionary, lam, masks, boundary, device, mu, nonnegative)
     result = solve_problem(problem, options, init, started=started)
     warn_unless_converged(result)
     return bring_home(result) if moved else result

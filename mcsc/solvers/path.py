@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backend import Array, is_array, namespace, on_device_of, to_numpy
+from ..backend import Array, is_array, namespace, to_numpy
 from ..checks import check_number
 from ..errors import InvalidTypeError, InvalidValueError
 from ..model.codes import Codes
@@ -38,6 +38,8 @@ def solve_path(
     boundary: Boundary = "zero",
     tol: float = 1e-4,
     masks: Sequence[Array | None] | None = None,
+    mu: Any = 0.0,
+    nonnegative: Any = False,
     device: Device = "auto",
     init: Result | Codes | None = None,
     max_iter: int | None = None,
@@ -53,7 +55,7 @@ def solve_path(
     lams : sequence of lam
         Each as `mcsc.solve` takes it: a number, one entry a code group, or one number a map; or the
         rows of an array. They decrease: from one to the next no map's grows, and some fall.
-    method, boundary, tol, masks, device, progress
+    method, boundary, tol, masks, mu, nonnegative, device, progress
         As in `mcsc.solve`.
     init : Result or Codes, optional
         Warm start of the first.
@@ -89,7 +91,7 @@ def solve_path(
     values = _several("lams", lams)
     if not values:
         raise InvalidValueError("lams is empty")
-    problem, moved = problem_on(signals, dictionary, 1.0, masks, boundary, device)
+    problem, moved = problem_on(signals, dictionary, 1.0, masks, boundary, device, mu, nonnegative)
     maps = [_lam_maps(problem, index, lam) for index, lam in enumerate(values)]
     for index, (before, after) in enumerate(pairwise(maps), 1):
         if np.any(after > before) or not np.any(after < before):
@@ -137,6 +139,8 @@ def solve_discrepancy(
     boundary: Boundary = "zero",
     tol: float = 1e-3,
     masks: Sequence[Array | None] | None = None,
+    mu: Any = 0.0,
+    nonnegative: Any = False,
     device: Device = "auto",
     init: Result | Codes | None = None,
     max_iter: int | None = None,
@@ -158,7 +162,7 @@ def solve_discrepancy(
         Standard deviation of the noise in the signals' unit, > 0.
     rtol : float
         Relative tolerance on the root mean square of the residual, > 0.
-    method, boundary, tol, masks, device, progress
+    method, boundary, tol, masks, mu, nonnegative, device, progress
         As in `mcsc.solve`.
     init : Result or Codes, optional
         Warm start of the first lam that is tried.
@@ -198,7 +202,7 @@ def solve_discrepancy(
     """
     options = Options(method, tol, max_iter, callback, progress)
     check_number("rtol", rtol)
-    problem, moved = problem_on(signals, dictionary, 1.0, masks, boundary, device)
+    problem, moved = problem_on(signals, dictionary, 1.0, masks, boundary, device, mu, nonnegative)
     sigmas = _noise(noise, len(problem.signals))
     with problem.on_device():
         energy, target, known = _energies(problem, sigmas)
@@ -216,7 +220,7 @@ def solve_discrepancy(
             problem = problem.with_lam(lam)
             start = init if result is None else result
             result = solve_problem(problem, options, start, title=f", lam {lam:.3g}")
-            left = 2.0 * (result.objective - lam * _l1(result.codes))
+            left = 2.0 * (result.objective - _penalty(problem, result.codes))
             reached = abs(math.sqrt(max(left, 0.0) / target) - 1.0) <= rtol
             stopped = interrupt.asked or result.stopped in ("callback", "interrupted")
             if reached or stopped:
@@ -310,10 +314,16 @@ def _noise(noise: Any, signals: int) -> list[float]:
     return sigmas
 
 
-def _l1(codes: Codes) -> float:
-    xp = namespace(codes.present[0].value)
-    with on_device_of(codes.present[0].value):
-        return sum(float(xp.sum(xp.abs(xp.astype(g.value, xp.float64)))) for g in codes.present)
+def _penalty(problem: Problem, codes: Codes) -> float:
+    """Value of the penalty, for a lam that is one number."""
+    total = 0.0
+    with problem.on_device():
+        for g, maps in zip(problem.dictionary.groups, codes.present, strict=True):
+            xp = namespace(maps.value)
+            a = xp.astype(maps.value, xp.float64)
+            lam, mu = problem.lam_maps[g.maps.start], problem.penalty.mu[g.maps.start]
+            total += float(lam * xp.sum(xp.abs(a)) + 0.5 * mu * xp.sum(a * a))
+    return total
 
 
 def _energies(problem: Problem, sigmas: list[float]) -> tuple[float, float, float]:

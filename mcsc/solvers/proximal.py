@@ -7,7 +7,8 @@ One step of size :math:`1/L` (Eqs. 8, 10 and 13 with exact filters, all groups t
     a \leftarrow S_{\lambda/L}\bigl(p + \tfrac1L D^T w^2 (s - D p)\bigr), \qquad
     p = a + \beta\,(a - a_{\mathrm{old}}),
 
-with :math:`\beta = 0` for ISTA and Nesterov's sequence for FISTA.
+with :math:`\beta = 0` for ISTA and Nesterov's sequence for FISTA; S is the proximal
+map of the whole penalty.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from .base import DenseSolver
 class _Proximal(DenseSolver):
     def __init__(self, problem: Problem, start: Codes | None) -> None:
         super().__init__(problem, start)
-        xp = problem.backend.xp
         self._operator = problem.operator
+        self._pointwise = problem.pointwise
         # Filters may all vanish on an image's grid of frequencies, or every weight be zero.
         self._step = 1.0 / max(problem.lipschitz, 1e-12)
-        self._thresholds = xp.asarray(problem.lam_maps * self._step, dtype=problem.dtype)
+        self._thresholds = problem.penalty.shrinkage(self._step, problem.dtype)
         self._x = self.first_maps(start)
         self._image = forward(self._operator, self.backend, self._x)
 
@@ -48,7 +49,7 @@ class Ista(_Proximal):
         """Do one iteration."""
 
         def update(tile: Tile, g: Array) -> tuple[Array, None]:
-            return self.backend.ista_update(self._x, g, tile, self._step, self._thresholds), None
+            return self._pointwise.ista_update(self._x, g, tile, self._step, self._thresholds), None
 
         p = self.problem
         residual = self.backend.weighted_residual(p.stacked, self._image, p.weights)
@@ -82,7 +83,7 @@ class Fista(_Proximal):
         p, beta = self.problem, self._beta
 
         def update(tile: Tile, g: Array) -> tuple[Array, tuple[Any]]:
-            new, uphill = self.backend.fista_update(
+            new, uphill = self._pointwise.fista_update(
                 self._x, self._previous, g, tile, self._step, self._thresholds, beta
             )
             return new, (uphill,)
@@ -93,4 +94,4 @@ class Fista(_Proximal):
         image, (uphill,) = self._operator.sweep(residual, update, samples=p.n_samples)
         self._x, self._previous = self._previous, self._x
         self._previous_image, self._image = self._image, image
-        self._t, self._beta = self.backend.momentum(uphill, self._t)
+        self._t, self._beta = self._pointwise.momentum(uphill, self._t)

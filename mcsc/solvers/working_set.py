@@ -22,9 +22,9 @@ import numpy as np
 
 from ..backend import get_num_threads
 from ..backend.threads import single_threaded_blas
-from ..model.certificate import Bounds, Certificate
+from ..model.certificate import Bounds, Certificate, Envelope
 from ..model.codes import Codes
-from ..model.convolution import DirectOperator
+from ..model.peaks import TilePeaks, in_cells
 from ..model.problem import Problem
 from ..sparse.tiles import TileGrid
 from .base import Solver
@@ -63,8 +63,8 @@ class WorkingSet(Solver):
     sweeps = 4  # of coordinate descent in a visit to a tile
     rounds = 4  # of descent and conjugate gradients in one step
     cg_steps = 25
-    target = 0.3  # leave the active set at this share of the violation outside it
-    early = 0.1  # no conjugate gradients while more than this share of the set is new
+    target = 0.1  # leave the active set at this share of the violation outside it
+    early = 0.2  # no conjugate gradients while more than this share of the set is new
     share = 0.005  # tiles below this share of the worst violation are left alone
 
     @classmethod
@@ -82,11 +82,13 @@ class WorkingSet(Solver):
         tile = threads * TileGrid(n, (h, w), s, cls.tile_side).largest
         scan = item * (2 * padded + tile * (patch + maps + 6))
         # An image and residuals, and the operator's strips.
-        certificate = 8 * ((2 + 2 * masked) * image + padded)
-        certificate += DirectOperator.memory(d.groups, n, (h, w), 8, synthesise=False)
+        certificate = 8 * ((3 + 2 * masked) * image + padded)
+        certificate += TilePeaks.memory(d.groups, n, (h, w))
         # Places, values, and copies while coefficients are merged.
         active = 150 * _expected_support(problem)
-        return int(held + max(scan, certificate) + active)
+        # The largest ratio of every pixel, and what the estimate of the gap is made of.
+        places = 36 * n * h * w
+        return int(held + max(scan, certificate) + active + places)
 
     def __init__(self, problem: Problem, start: Codes | None) -> None:
         # Numba, and the kernels that it compiles, are loaded only when they are needed.
@@ -99,6 +101,7 @@ class WorkingSet(Solver):
         if start is not None:
             self._active.insert_codes(start)
         self._residual = self._active.residual()
+        self._envelope = Envelope(problem.shape, problem.dictionary.filter_size, problem.boundary)
         self._scan = CorrelationScan(self._active, cell=self.cell, most=self.most)
         self.estimate = np.inf
         self._certified = np.inf
@@ -121,37 +124,49 @@ class WorkingSet(Solver):
         """Compute all correlations on some tiles: candidates, violations, estimate of the gap."""
         margin = min(1e-3, 0.1 * min(self.estimate, 1.0))
         self._scan.update(self._active, self._residual, tiles, margin)
+        self._cells = in_cells(self._scan.ratio)
         self.estimate = self._estimated_gap()
 
     def _estimated_gap(self) -> float:
         """The relative duality gap in working precision; the certificate has the last word."""
-        ratio = self._scan.ratio.reshape(self._problem.n_samples, -1).max(axis=1)
-        active, axes = self._active, (1, 2, 3)
-        r = active.crop(self._residual).astype(np.float64)
-        weighted = active.crop(active.weighted(self._residual)).astype(np.float64)
-        s = self._problem.stacked.astype(np.float64)
-        energy, cross = (r * weighted).sum(axes), (s * weighted).sum(axes)
-        t = np.clip(cross / np.maximum(energy, 1e-300), None, 1.0 / np.maximum(ratio, 1e-300))
-        primal = 0.5 * float(energy.sum()) + self._active.penalty()
-        dual = float((t * cross - 0.5 * t * t * energy).sum())
+        active, envelope = self._active, self._envelope
+        shrink = envelope.rows @ envelope.of(self._cells) @ envelope.columns.T
+        t = 1.0 / (1.0 + shrink)
+        r = active.crop(self._residual)
+        weighted = active.crop(active.weighted(self._residual))
+        energy = np.einsum("nchw,nchw->nhw", r, weighted)
+        cross = np.einsum("nchw,nchw->nhw", self._problem.stacked, weighted)
+        primal = 0.5 * float(energy.sum(dtype=np.float64)) + active.penalty()
+        dual = float((t * (cross - 0.5 * t * energy)).sum())
+        if self._problem.penalty.elastic:
+            dual -= self._excess(t)
         return max(primal - dual, 0.0) / primal if primal > 0 else 0.0
+
+    def _excess(self, t: np.ndarray) -> float:
+        """What the squares cost the dual value, from the active coefficients."""
+        active = self._active
+        g = active.correlate(self._residual) * t[active.n, active.i, active.j]
+        mu = self._problem.penalty.mu[active.k]
+        over = np.where(active.signed[active.k], g, np.abs(g)) - active.lam
+        return float((np.maximum(over, 0.0) ** 2 / (2 * np.where(mu > 0, mu, np.inf))).sum())
 
     # ------------------------------------------------------------------- iteration
     def step(self) -> None:
         """Work on the tiles that violate optimality most; scan them and their neighbours."""
-        active, grid = self._active, self._grid
+        active, grid, scan = self._active, self._grid, self._scan
         with single_threaded_blas():
-            violation = self._scan.violation
-            worst = float(violation.max())
-            tiles = np.flatnonzero(violation >= self.share * worst)
+            violation = scan.violation
+            tiles = np.flatnonzero(violation >= self.share * violation.max())
             active.prune()
             n, k, i, j = (
                 np.concatenate(column)
-                for column in zip(*(self._scan.candidates[t] for t in tiles), strict=True)
+                for column in zip(*(scan.candidates[t] for t in tiles), strict=True)
             )
             active.insert(n, k, i, j, np.zeros(len(k), dtype=active.dtype))
             part = active.subset(tiles)
-            self._minimise(part, self.target * worst, accelerate=len(k) < self.early * part.size)
+            outside, inside = float(scan.outside.max()), float(scan.inside.max())
+            target = self.target * max(outside, 0.1 * inside)
+            self._minimise(part, target, accelerate=len(k) < self.early * part.size)
             active.take_values(part)
             refined = self._refine_if_stalled()
             # From scratch: rounding of a great many updates would add up.
@@ -173,30 +188,40 @@ class WorkingSet(Solver):
         """Minimise over `active`, until its violations are about `target`."""
         for _ in range(self.rounds):
             worst = active.descend(self._residual, self.sweeps)
-            if worst <= target:
-                break
             if accelerate:
-                self._accelerate(active)
+                if self._accelerate(active, target):
+                    break
+            elif worst <= target:
+                break
 
-    def _accelerate(self, active: ActiveSet) -> None:
-        """Conjugate gradients on the support with signs fixed, then a projected step."""
+    def _accelerate(self, active: ActiveSet, target: float) -> bool:
+        """Conjugate gradients on the support with signs fixed, then a projected step.
+
+        Returns True, and does nothing, if no violation is larger than `target`.
+        """
         real = active.dtype.type
         sign = np.sign(active.value)
         free = sign != 0
-        lam = active.table.lam[active.k]
-        r = np.where(free, active.correlate(self._residual) - lam * sign, 0).astype(active.dtype)
+        mu = active.mu[active.k]
+        lam = active.lam
+        g = active.correlate(self._residual) - mu * active.value
+        pull = np.where(active.signed[active.k], g, np.abs(g))
+        violation = np.where(free, np.abs(g - lam * sign), pull - lam) / lam
+        if float(violation.max(initial=0.0)) <= target:
+            return True
+        r = np.where(free, g - lam * sign, 0).astype(active.dtype)
         # Scaling by the curvature makes columns of equal norm.
-        scale = np.where(free, 1 / active.curvature, 0).astype(active.dtype)
+        scale = np.where(free, 1 / (active.curvature + mu), 0).astype(active.dtype)
         x = np.zeros_like(r)
         p = scale * r
         rz = first = float(np.dot(r, p))
         image = np.zeros_like(self._residual)
         for _ in range(self.cg_steps):
-            if rz <= 1e-6 * first:
+            if rz <= 1e-8 * first or float((np.abs(r) / lam).max()) <= 0.3 * target:
                 break
             active.clear(image)
             active.synthesise(p, image)
-            q = np.where(free, active.correlate(image), 0)
+            q = np.where(free, active.correlate(image) + mu * p, 0)
             curvature = float(np.dot(p, q))
             if curvature <= 0:
                 break
@@ -207,6 +232,7 @@ class WorkingSet(Solver):
             rz, previous = float(np.dot(r, z)), rz
             p = z + real(rz / previous) * p
         self._project(active, x, sign)
+        return False
 
     def _project(self, active: ActiveSet, direction: np.ndarray, sign: np.ndarray) -> None:
         """Go along `direction`, setting to zero what would change its sign, if that descends."""
@@ -239,13 +265,17 @@ class WorkingSet(Solver):
         """Certify the codes: their image is made in float64 from the nonzeros alone."""
         active = self._active
         value = active.value.astype(self._problem.dtype).astype(np.float64)  # what `codes` returns
-        evaluation = certificate.evaluate_image(active.exact_image(value), active.penalty(value))
+        image = active.exact_image(value)
+        if self.estimate > 0.5:  # the bound of theta = 0 is nearly as good, and costs nothing
+            return Bounds(certificate.objective(image, active.penalty(value)), 0.0)
+        evaluation = certificate.evaluate_image(image, active.penalty(value), self._cells)
         self._certified = evaluation.gap
         return evaluation
 
     def due(self, iteration: int, tol: float) -> bool:
-        """Certify when the estimate promises success, or a tenth of the last certified gap."""
-        return self.estimate <= tol or self.estimate <= 0.1 * self._certified or iteration % 50 == 0
+        """Certify when the estimate promises success, or much less than the last certified gap."""
+        promised = self.estimate <= max(tol, 0.03 * min(self._certified, 1.0))
+        return promised or iteration % 50 == 0
 
     def codes(self) -> Codes:
         """Return the nonzero coefficients; nothing dense is made."""

@@ -22,7 +22,7 @@ class ActiveSet:
 
     Images of this class, (N, C, H', W'), are padded: with zero weights at the zero boundary, with
     copies of the other side on the periodic one. Patches that leave the image so need no special
-    case when they are read. Holds 37 bytes a coefficient in float32. Results are independent of
+    case when they are read. Holds 41 bytes a coefficient in float32. Results are independent of
     the number of threads: tiles of one colour share nothing, and colours follow each other.
     """
 
@@ -31,7 +31,7 @@ class ActiveSet:
         self.grid = grid
         self.dtype = np.dtype(dtype)
         self.tiles = np.arange(grid.count)
-        self.table = FilterTable(problem.dictionary, problem.lam_maps, dtype)
+        self.table = FilterTable(problem.dictionary, dtype)
         s = problem.dictionary.filter_size
         self.filter_rows = (0,) * s
         """Carries the filter size into the kernels' types."""
@@ -62,7 +62,10 @@ class ActiveSet:
         self._j = np.zeros(0, dtype=np.int32)
         self.kind = np.zeros(0, dtype=np.uint8)
         self.curvature = np.zeros(0, dtype=dtype)
+        self.lam = np.zeros(0, dtype=dtype)
         self.value = np.zeros(0, dtype=dtype)
+        self.mu = problem.penalty.mu.astype(dtype)
+        self.signed = problem.penalty.nonnegative
         self.bounds = np.zeros(grid.count + 1, dtype=np.int64)
         self._schedule: list[list[np.ndarray]] = []
 
@@ -115,6 +118,7 @@ class ActiveSet:
         # Sorted by tile, then place, then map: neighbours share cache lines of the residual.
         tile = self.grid.of(n, i, j)
         key = ((tile * height + i) * width + j) * self.problem.dictionary.n_maps + k
+        lam = self._lam_at(n, k, i, j).astype(self.dtype)
         n, k, i, j = (
             np.ascontiguousarray(a, dtype=np.int32)
             for a in (n, k, i - self._shift, j - self._shift)
@@ -131,13 +135,13 @@ class ActiveSet:
         map_in_threads(measure, _parts(fresh))
         # A column that no known pixel sees cannot be coded, and would divide by zero.
         seen = curvature > 1e-12 * self.table.norms[k]
-        new = [a[seen] for a in (key, n, k, i, j, kind, curvature, value)]
+        new = [a[seen] for a in (key, n, k, i, j, kind, curvature, lam, value)]
         merged = [np.concatenate([a, b]) for a, b in zip(self._arrays(), new, strict=True)]
         order = np.argsort(merged[0], kind="stable")
         self._set([a[order] for a in merged])
 
     def insert_codes(self, codes: Codes) -> None:
-        """Add the nonzero coefficients of codes that fit the problem."""
+        """Add the nonzeros of codes that fit the problem, but for those of a forbidden sign."""
         groups = {g.name: g.maps.start for g in self.problem.dictionary.groups}
         common, unique = codes.coordinates()
         parts = {"common": common} | {f"unique[{m}]": c for m, c in enumerate(unique)}
@@ -147,7 +151,8 @@ class ActiveSet:
             if c is not None
         ]
         n, k, i, j, value = (np.concatenate(column) for column in zip(*found, strict=True))
-        self.insert(n, k, i, j, value)
+        fit = (value >= 0) | ~self.signed[k]
+        self.insert(n[fit], k[fit], i[fit], j[fit], value[fit])
 
     def prune(self) -> None:
         """Drop the coefficients that are zero."""
@@ -185,10 +190,21 @@ class ActiveSet:
         sparse_kernels.clear(image, windows)
 
     def _arrays(self) -> tuple[np.ndarray, ...]:
-        return (self._key, self.n, self.k, self._i, self._j, self.kind, self.curvature, self.value)
+        return (
+            self._key, self.n, self.k, self._i, self._j, self.kind, self.curvature, self.lam,
+            self.value,
+        )  # fmt: skip
+
+    def _lam_at(self, n: np.ndarray, k: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        """Return lam of coefficients on the grid of the codes, float64."""
+        penalty = self.problem.penalty
+        return self.problem.lam_maps[k] if penalty.per_map else penalty.at(n, k, i, j)
 
     def _set(self, arrays: list[np.ndarray]) -> None:
-        self._key, self.n, self.k, self._i, self._j, self.kind, self.curvature, self.value = arrays
+        (
+            self._key, self.n, self.k, self._i, self._j, self.kind, self.curvature, self.lam,
+            self.value,
+        ) = arrays  # fmt: skip
         height, width = self.problem.shape
         stride = height * width * self.problem.dictionary.n_maps
         self.bounds = np.searchsorted(self._key, np.arange(self.grid.count + 1) * stride)
@@ -219,8 +235,8 @@ class ActiveSet:
             worst: float = sparse_kernels.descend(
                 self.filter_rows,
                 tiles, self.bounds, sweeps, flat, self._flat_weights, self.extent,
-                *t.arguments, t.lam,
-                *self.places, self.curvature, self.value,
+                *t.arguments, self.mu, self.signed,
+                *self.places, self.curvature, self.lam, self.value,
             )  # fmt: skip
             return worst
 
@@ -261,14 +277,16 @@ class ActiveSet:
         return self.synthesise(-self.value, self.signal.copy())
 
     def penalty(self, value: np.ndarray | None = None) -> float:
-        """``sum lam |value|`` in float64, of other values if some are given."""
-        value = self.value if value is None else value
-        lam = self.problem.lam_maps[self.k]
-        return float(np.dot(lam, np.abs(value).astype(np.float64)))
+        """The penalty of the values in float64, of other values if some are given."""
+        value = (self.value if value is None else value).astype(np.float64, copy=False)
+        total = float(np.dot(self._lam_at(self.n, self.k, self.i, self.j), np.abs(value)))
+        if self.problem.penalty.elastic:
+            total += 0.5 * float(np.dot(self.problem.penalty.mu[self.k], value * value))
+        return total
 
     def exact_image(self, value: np.ndarray) -> np.ndarray:
         """``D value`` in float64 on the signals' grid, whatever the precision of the set."""
-        table = FilterTable(self.problem.dictionary, self.problem.lam_maps, np.float64)
+        table = FilterTable(self.problem.dictionary, np.float64)
         image = np.zeros(self.signal.shape)
         flat, value = image.reshape(-1), value.astype(np.float64, copy=False)
 

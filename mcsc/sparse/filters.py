@@ -49,13 +49,12 @@ class FilterLayout:
 
 
 class FilterTable:
-    """A dictionary's filters in one precision, with their squared norms and lam."""
+    """A dictionary's filters in one precision, with their squared norms."""
 
-    def __init__(self, dictionary: Dictionary, lam_maps: np.ndarray, dtype: Any) -> None:
+    def __init__(self, dictionary: Dictionary, dtype: Any) -> None:
         self.layout = FilterLayout.of_dictionary(dictionary)
         self.filters = np.concatenate([g.bank.reshape(-1) for g in dictionary.groups]).astype(dtype)
         self.norms = (dictionary.filter_norms() ** 2).astype(dtype)
-        self.lam = lam_maps.astype(dtype)
 
     @property
     def arguments(self) -> tuple[np.ndarray, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import get_num_threads
+from ..backend.base import Tile
 from ..backend.cpu_kernels import gather_patches
 from ..backend.sparse_kernels import pick, scan
 from ..backend.threads import map_in_threads
@@ -35,10 +36,12 @@ class CorrelationScan:
     ----------
     candidates : list of (sample, map, row, column)
         Of each tile, the worst violators outside of the active set.
-    ratio : array (tiles,)
-        Largest ratio.
-    violation : array (tiles,)
-        Largest violation of the optimality conditions, over lam.
+    ratio : array (N, H, W)
+        Largest ratio at every pixel; of active coefficients after the pull of their square.
+    outside : array (tiles,)
+        Largest ratio outside of the active set, minus one.
+    inside : array (tiles,)
+        Largest violation of the optimality conditions in the active set, over lam.
     """
 
     def __init__(self, active: ActiveSet, *, cell: int, most: int) -> None:
@@ -46,15 +49,24 @@ class CorrelationScan:
         count = active.grid.count
         nothing = np.zeros(0, dtype=np.int32)
         self.candidates: list[Candidates] = [(nothing,) * 4] * count
-        self.ratio = np.zeros(count)
-        self.violation = np.zeros(count)
+        problem = active.problem
+        self.ratio = np.zeros((problem.n_samples, *problem.shape), dtype=np.float32)
+        self.outside, self.inside = np.zeros(count), np.zeros(count)
         self._make_operator(active)
 
     def _make_operator(self, active: ActiveSet) -> None:
         p = active.problem
+        self._inverse = (1 / p.lam_maps if p.penalty.per_map else np.ones(len(p.lam_maps))).astype(
+            active.dtype
+        )
         self._operator = DirectOperator(
             p.dictionary.groups, p.shape, p.boundary, p.backend, active.dtype
         )
+
+    @property
+    def violation(self) -> np.ndarray:
+        """Largest violation of the optimality conditions in each tile, over lam."""
+        return np.maximum(self.inside, self.outside)
 
     def update(
         self, active: ActiveSet, residual: np.ndarray, tiles: np.ndarray, margin: float
@@ -96,7 +108,7 @@ class CorrelationScan:
         largest = grid.largest
         patches = np.empty(depth * largest, dtype)
         block = np.empty(maps * largest, dtype)
-        best = np.empty(largest, dtype)
+        best, every = np.empty(largest, dtype), np.empty(largest, dtype)
         best_map = np.empty(largest, dtype=np.int32)
         pixels = np.empty(largest, dtype=np.int64)
         chosen = np.empty(largest, dtype=np.int32)
@@ -111,11 +123,17 @@ class CorrelationScan:
                 np.matmul(matrix, view[patch_rows], out=g[m])
             a, b = active.bounds[tile], active.bounds[tile + 1]
             pixel = (place[0][a:b] - top) * np.int64(cols) + (place[1][a:b] - left)
-            ratio, violation = scan(
-                g, active.table.lam, active.k[a:b], pixel, active.value[a:b],
-                best[:area], best_map[:area],
+            if not active.problem.penalty.per_map:
+                where = Tile(slice(n, n + 1), slice(0, maps), slice(top, bottom))
+                lam = active.problem.penalty.on(where)
+                lam = lam[..., left:right] if lam.shape[3] > 1 else lam
+                g.reshape(1, maps, rows, cols)[...] /= lam
+            self.inside[tile] = scan(
+                g, self._inverse, active.mu, active.signed, active.k[a:b], pixel,
+                active.value[a:b], active.lam[a:b], best[:area], best_map[:area], every[:area],
             )  # fmt: skip
-            inactive = float(best[:area].max())
+            self.outside[tile] = float(best[:area].max()) - 1.0
+            self.ratio[n, top:bottom, left:right] = every[:area].reshape(rows, cols)
             count = pick(
                 best[:area], best_map[:area], cols, self._cell, self._most,
                 threshold, pixels, chosen,
@@ -123,5 +141,3 @@ class CorrelationScan:
             i, j = np.divmod(pixels[:count], cols)
             sample = np.full(count, n, dtype=np.int32)
             self.candidates[tile] = (sample, chosen[:count].copy(), i + top, j + left)
-            self.ratio[tile] = max(ratio, inactive)
-            self.violation[tile] = max(violation, inactive - 1.0)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidTypeError, InvalidValueError
-from ..images.suffixes import READABLE
+from ..images.suffixes import PICTURES
 from ..types import Floats
 
 __all__ = [
@@ -129,7 +129,7 @@ def _of_folder(folder: Path) -> Library:
     if not folder.is_dir():
         raise InvalidValueError(f"photographs: there is no folder {folder}")
     files = sorted(p for p in folder.rglob("*") if p.is_file())
-    pictures = [Picture(p.stem, p) for p in files if p.suffix.lower() in READABLE]
+    pictures = [Picture(p.stem, p) for p in files if p.suffix.lower() in PICTURES]
     panoramas = [Picture(p.stem, p) for p in files if p.suffix.lower() in _PANORAMAS]
     if not pictures and not panoramas:
         raise InvalidValueError(f"photographs: no images in {folder}")

@@ -110,8 +110,8 @@ def code(
     tile : int, optional
         Side of the tiles; images with a longer side are cut. Default: about 700 pixels.
     solver : callable
-        What makes the codes: called as `mcsc.solve`, with the arguments above; with `max_iter` and
-        `callback` only where they are given.
+        What makes the codes: called as `mcsc.solve`, with the arguments above; with `max_iter`,
+        `callback` and the dictionary's `terms` only where there are any.
 
     Returns
     -------
@@ -142,6 +142,7 @@ def code(
     pieces = [(g, r, c) for g in groups for r in rows for c in cols]
     given = {"max_iter": max_iter, "callback": callback}
     options = {name: value for name, value in given.items() if value is not None}
+    options |= dictionary.terms
     several = progress and len(pieces) > 1
     with (
         deferred_interrupt() as interrupt,
@@ -183,7 +184,7 @@ def code(
     if done < len(pieces):
         # Of codes of zero no more is known than that the dual value is not negative.
         gap = max(gap, 1.0)
-    if stopped == "converged":
+    if stopped == "converged" and gap <= tol:
         _warn_if_nothing_is_coded(nonzeros, coefficients, samples * height * width, lam, signals)
     dtype = signals[0].dtype
     images: dict[str, Any] = {k: None if v is None else v.astype(dtype) for k, v in total.items()}

@@ -9,7 +9,7 @@ from os import PathLike, fspath
 from typing import Any, TypeAlias
 
 from ..baselines.table import BASELINES, Baseline
-from ..checks import check_callback, check_choice, check_number, check_whole
+from ..checks import check_callback, check_choice, check_tol, check_whole
 from ..errors import InvalidTypeError, InvalidValueError
 from ..model.dictionary import Dictionary
 from ..solvers.result import ConvergenceWarning, Stop
@@ -54,7 +54,17 @@ _WHY: dict[Stop | None, str] = {
 
 def _own(task: Task, dictionary: Dictionary | File | None) -> SparseCoding:
     if dictionary is not None and not isinstance(dictionary, Dictionary):
-        dictionary = Dictionary.load(fspath(dictionary))
+        if not isinstance(dictionary, str | PathLike):
+            raise InvalidTypeError(
+                f"dictionary must be a Dictionary or a path, found {type(dictionary).__name__}"
+            )
+        path = fspath(dictionary)
+        dictionary = Dictionary.load(path)
+        made_for = dictionary.metadata.get("task")
+        if made_for is not None and made_for != task.name:
+            warnings.warn(
+                f"{path} was learned for {made_for} and is used for {task.name}", stacklevel=4
+            )
     return SparseCoding(task, dictionary)
 
 
@@ -161,6 +171,8 @@ def methods_by_name(
     ValueError
         As in `find_method`, or none of the methods takes the dictionary or the weights.
     """
+    if isinstance(names, str):
+        raise InvalidTypeError(f"methods must be a sequence of names, as [{names!r}]")
     baselines = baseline_names(task)
     wanted = [*baselines, OWN] if names is None else list(names)
     others = [n for n in wanted if n in METHODS and n != OWN and n not in baselines]
@@ -204,7 +216,7 @@ def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
             f"the method {name} claims options {', '.join(unknown)}; there are "
             f"{', '.join(METHOD_OPTIONS)}"
         )
-    check_number("tol", options["tol"])
+    check_tol(options["tol"])
     check_choice("device", options["device"], Device)
     check_callback(options["callback"])
     if options["max_iter"] is not None:

@@ -272,4 +272,9 @@ def checked_lam(lam: Any, dictionary: Dictionary) -> Lam:
 
 def _base(dictionary: Dictionary, task: Task) -> Base:
     base: Base = dictionary.metadata.get("base", task.base)
+    banks = (dictionary.target_common, *(dictionary.target_unique or ()))
+    if base == "input" and all(bank is None for bank in banks):
+        # Target filters make what x lacks. Without them the codes make x's own detail, which is in
+        # x already: it would be added twice.
+        return "low"
     return base

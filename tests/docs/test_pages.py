@@ -15,7 +15,8 @@ DOCS = ROOT / "docs"
 PAGES = sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts)
 DOCUMENTED = [
     "mcsc", "mcsc.tasks", "mcsc.images", "mcsc.synthetic", "mcsc.errors", "mcsc.tables",
-    "mcsc.solvers", "mcsc.backend", "mcsc.baselines.table", "mcsc.quality.measures", "unfolded",
+    "mcsc.solvers", "mcsc.backend", "mcsc.baselines.table", "mcsc.quality.measures",
+    "mcsc.distributed", "unfolded",
 ]  # fmt: skip
 
 

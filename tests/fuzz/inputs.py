@@ -18,7 +18,7 @@ import PIL.Image
 import scipy.io
 import tifffile
 
-from tests.mcsc.images.formats.volumes import body, save_dicom, save_nifti
+from tests.mcsc.images.formats.volumes import PACKINGS, body, pack_dicom, save_dicom, save_nifti
 from tests.mcsc.images.pictures import chunk, colours, deep_png, dng, png
 
 INTERESTING = (0, 1, 2, 7, 8, 127, 128, 255, 256, 32767, 32768, 65535, 2**31 - 1, 2**31, 2**32 - 1)
@@ -148,7 +148,12 @@ def _nifti(folder: Path) -> list[bytes]:
 
 
 def _dicom(folder: Path) -> list[bytes]:
-    return [save_dicom(folder / "a.dcm", body((1, 8, 6))[0], signed=True).read_bytes()]
+    path = folder / "a.dcm"
+    found = [save_dicom(path, body((1, 8, 6))[0], signed=True).read_bytes()]
+    for syntax in PACKINGS:
+        save_dicom(path, body((1, 8, 6))[0], signed=True)
+        found.append(pack_dicom(path, syntax).read_bytes())
+    return found
 
 
 def _raw(folder: Path) -> list[bytes]:

@@ -33,7 +33,9 @@ RESTORATIONS = [t for t in TASKS.values() if t.kind == "restoration"]
 @pytest.fixture
 def weights(tmp_path):
     path = tmp_path / "net.safetensors"
-    unfolded.CUNet.from_dictionary(make_dictionary(0, size=4), 0.1, blocks=1).save(path)
+    net = unfolded.CUNet.from_dictionary(make_dictionary(0, size=4), 0.1, blocks=1)
+    net.metadata = {"base": "none"}
+    net.save(path)
     return path
 
 
@@ -131,6 +133,14 @@ def test_what_the_network_does_not_have_is_refused_in_one_line(tmp_path):
     if not torch.cuda.is_available():
         with pytest.raises(RuntimeError, match="device='cuda' cannot be used: PyTorch finds no CU"):
             restore(small, scene.y, "depth-sr", method="cunet", device="cuda")
+
+
+def test_weights_that_do_not_say_what_they_are_for_are_told(tmp_path):
+    path = tmp_path / "net.safetensors"
+    unfolded.CUNet.from_dictionary(make_dictionary(0, size=4), 0.1, blocks=1).save(path)
+    with pytest.warns(UserWarning, match="net.safetensors does not say what it was trained for"):
+        find_method("cunet", get_task("depth-sr"), weights_file=path)
+    assert unfolded.load(tmp_path / "net").configuration == unfolded.load(path).configuration
 
 
 def test_holes_are_filled_by_the_model_before_the_network_sees_them():

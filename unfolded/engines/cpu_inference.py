@@ -61,11 +61,12 @@ def parts(steps: NetworkSteps, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tenso
     network = _Network(steps, n, dtype, (height, width))
     with torch_threads() as run:
         for i in range(n):
-            made, unique = network.sample([image[i : i + 1] for image in images], i, run)
-            common_part[i] = made[0]
-            for part, found in zip(unique_parts, unique, strict=True):
-                part[i] = found[0]
-    return rows.first(common_part), [rows.first(part) for part in unique_parts]
+            found = network.sample([image[i : i + 1] for image in images], i, run)
+            common_part[i] = found[0][0]
+            for part, its in zip(unique_parts, found[1], strict=True):
+                part[i] = its[0]
+    made, *unique = (rows.first(part).contiguous() for part in (common_part, *unique_parts))
+    return made, unique
 
 
 class _Network:

@@ -206,7 +206,7 @@ def product_synthesis(maps: Tensor, weight: Tensor) -> Tensor:
 
     with torch_threads() as run:
         run(work, _parts(len(a)))
-    return rows.first(out)
+    return rows.first(out).contiguous()
 
 
 def product_gradient(maps: Tensor, image: Tensor, size: int) -> Tensor:

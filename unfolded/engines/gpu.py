@@ -14,8 +14,8 @@ has few channels: the patches of x are in the cache, the drive's maps would come
 more channels the multiplications take longer than that, and the drive is kept, to be read once a
 block.
 
-Memory: one set of maps, ``K H W`` numbers, two with a drive that is kept, and ``s C H W`` of row
-sums for a sample.
+Memory: one set of maps, ``K H W`` numbers, two with a drive that is kept, three of a network of
+several sweeps, and ``s C H W`` of row sums for a sample.
 """
 
 from __future__ import annotations
@@ -126,23 +126,27 @@ class TritonNetwork:
         self, x: Tensor, y: Tensor, thresholds: tuple[Tensor, ...]
     ) -> tuple[Tensor, list[Tensor]]:
         given = iter(thresholds)
-        maps: list[Tensor | None] = [None, None, None]
-        known: tuple[Tensor, ...] | None = None
+        kept: list[Tensor | None] = [None, None, None]
         parts: list[Tensor] = []
         image = x
-        for number, modules in enumerate(self._sweeps):
+
+        def run(sweep: int, m: int, signal: Tensor) -> Tensor:
+            made, maps = self._sweeps[sweep][m].run(signal, kept[m], next(given, None))
+            # Where nothing goes on from them, their memory serves the next.
+            kept[m] = None if sweep == len(self._sweeps) - 1 else maps
+            return made
+
+        for sweep in range(len(self._sweeps)):
             left = []
             for m, signal in enumerate((x, y)):
-                seen = signal if known is None else signal - known[m]
-                made, maps[m] = modules[m].run(seen, maps[m], next(given, None))
+                seen = signal
+                if sweep > 0:
+                    seen = signal - (image[:, : x.shape[1]], image[:, x.shape[1] :])[m]
+                made = run(sweep, m, seen)
                 left.append(signal - made[:, : signal.shape[1]])
                 if made.shape[1] > signal.shape[1]:
                     parts.append(made[:, signal.shape[1] :])
-            image, maps[2] = modules[2].run(torch.cat(left, dim=1), maps[2], next(given, None))
-            if number < len(self._sweeps) - 1:
-                known = image[:, : x.shape[1]], image[:, x.shape[1] :]
-            else:
-                maps = []
+            image = run(sweep, 2, torch.cat(left, dim=1))
         return image, parts
 
 

@@ -22,7 +22,7 @@ def load(path: str | Path, configuration: Configuration | None = None) -> CUNet:
     Parameters
     ----------
     path : str or Path
-        File name.
+        File name; its ``.safetensors`` may be left out.
     configuration : Configuration, optional
         What the caller needs (`CUNet.configuration` of another network): a file with another one
         is refused.
@@ -35,6 +35,9 @@ def load(path: str | Path, configuration: Configuration | None = None) -> CUNet:
         The file is damaged, of another kind, written by a newer version, or its weights or its
         configuration are not the ones wanted.
     """
+    path = Path(path)
+    if not path.exists() and path.with_name(path.name + ".safetensors").exists():
+        path = path.with_name(path.name + ".safetensors")  # as `CUNet.save` completes names
     found = read_weights(path)
     if configuration is not None and found.configuration != configuration:
         raise InvalidValueError(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -189,6 +190,14 @@ def _is_dicom(path: Path) -> bool:
         return file.read(132)[128:] == b"DICM"
 
 
+# By transfer syntax; pydicom needs further packages for these.
+_DECODERS: dict[str, Callable[[bytes], Any]] = {
+    **{f"1.2.840.10008.1.2.4.{n}": imagecodecs.jpeg8_decode for n in (50, 51, 57, 70)},
+    **{f"1.2.840.10008.1.2.4.{n}": imagecodecs.jpegls_decode for n in (80, 81)},
+    **{f"1.2.840.10008.1.2.4.{n}": imagecodecs.jpeg2k_decode for n in (90, 91)},
+}
+
+
 @dataclass(frozen=True)
 class _Header:
     """What a DICOM file says of its samples."""
@@ -301,7 +310,7 @@ def _pixels(
     slope, intercept = header.slope, header.intercept
     words = []
     with decoding(path, "DICOM file"):
-        stored = np.asarray(found.pixel_array).reshape(shape)
+        stored = _stored(found, header).reshape(shape)
         if stored.size == 0:
             raise ValueError("it holds no pixels")
         values = stored.astype(np.float32)
@@ -320,6 +329,23 @@ def _pixels(
         unit = " to Hounsfield units" if header.modality == "CT" else ""
         words.append(f"scaled by its slope {slope:g} and intercept {intercept:g}{unit}")
     return values, dtype, ", ".join(words)
+
+
+def _stored(found: Any, header: _Header) -> NDArray[Any]:
+    """Samples of all frames as they are stored, unpacked."""
+    decode = _DECODERS.get(str(found.file_meta.TransferSyntaxUID))
+    if decode is None:
+        return np.asarray(found.pixel_array)
+    from pydicom.encaps import generate_frames
+
+    frames = generate_frames(found.PixelData, number_of_frames=header.frames)
+    stored = np.stack([np.asarray(decode(frame)) for frame in frames])
+    if int(found.PixelRepresentation) == 1 and stored.dtype.kind == "u":
+        # The decoder knows of no sign: it is the highest of the bits that are used.
+        unused = 8 * stored.dtype.itemsize - int(found.BitsStored)
+        signed = (stored << unused).view(np.dtype(f"i{stored.dtype.itemsize}"))
+        stored = signed >> unused
+    return stored
 
 
 def _places(place: Path, headers: Sequence[_Header]) -> tuple[list[int], NDArray[np.float64]]:

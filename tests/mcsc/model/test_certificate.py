@@ -29,13 +29,25 @@ def evaluations(problem):
 
 @pytest.mark.parametrize("boundary", ["zero", "periodic"])
 @pytest.mark.parametrize("masks", [None, "fractional"])
-@pytest.mark.parametrize("lam", [0.2, (0.1, 0.3, 0.2)], ids=str)
-def test_dual_value_bounds_the_optimum_from_below(boundary, masks, lam):
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"lam": 0.2},
+        {"lam": (0.1, 0.3, 0.2)},
+        {"lam": 0.2, "mu": 0.5},
+        {"lam": 0.2, "mu": (0.0, 1e-3, 3.0)},
+        {"lam": 0.2, "nonnegative": (True, False, True)},
+        {"lam": (np.linspace(0.1, 0.3, 42).reshape(7, 6), 0.1, 0.2), "mu": (0.1, 0, 0)},
+    ],
+    ids=lambda terms: " ".join(terms),
+)
+def test_dual_value_bounds_the_optimum_from_below(boundary, masks, terms):
     problem = make_problem(
-        samples=2, channels=(1, 2), lam=lam, masks=masks, boundary=boundary, shape=(7, 6)
+        samples=2, channels=(1, 2), masks=masks, boundary=boundary, shape=(7, 6), **terms
     )
     optimum = dense_optimum(problem)
     values = [e for _, e in evaluations(problem)]
+    values[-3:] = [e for e in values[-3:] if np.isfinite(e.objective)]  # of the wrong sign
     assert all(e.dual <= optimum * (1 + 1e-8) for e in values)
     assert all(e.objective >= optimum * (1 - 1e-8) for e in values)
     assert values[1].dual >= optimum * (1 - 1e-7)
@@ -60,9 +72,25 @@ def is_clipped(problem, maps, found):
     t = np.linspace(-limit, limit, 20_001)
     dual = t * (target @ r) - 0.5 * t**2 * (r @ r)
     assert found.dual >= dual.max() * (1 - 1e-12)
-    assert found.dual == pytest.approx(dual.max(), rel=1e-6)
     assert found.objective == pytest.approx(0.5 * r @ r + np.sum(lam * np.abs(a)), rel=1e-12)
     return np.argmax(dual) in (0, len(t) - 1)
+
+
+@pytest.mark.parametrize("boundary", ["zero", "periodic"])
+def test_one_violation_does_not_spoil_the_bound_elsewhere(boundary):
+    """At a large image one coefficient is wrong: the gap is that of its neighbourhood."""
+    problem = make_problem(shape=(96, 96), lam=0.3, common=2, unique=1, boundary=boundary)
+    codes = solve(problem, tol=1e-7).codes.stacked(problem.dictionary)
+    codes[0, 0, 20, 60] += 1.0
+    found = problem.certificate().evaluate(codes)
+    image, _ = problem.certificate().image(codes)
+    r = problem.stacked - image
+    gradient = problem.gradient(mcsc.Codes.from_stacked(codes, problem.dictionary))
+    largest = max(np.abs(g).max() for g in (gradient[0], *gradient[1])) / problem.lam
+    scaled = float((problem.stacked * r).sum() / largest - 0.5 * (r * r).sum() / largest**2)
+    optimum = solve(problem, tol=1e-7).objective
+    assert scaled < found.dual <= optimum
+    assert optimum - found.dual < 0.2 * (optimum - scaled)
 
 
 def test_samples_of_a_batch_are_scaled_independently():
@@ -99,7 +127,8 @@ def test_the_largest_correlation_may_lie_in_any_strip(bright):
     found = problem.certificate().evaluate(np.zeros((1, d.n_maps, 90, 40)))
     energy = sum(np.sum(x**2) for x in signals)
     assert largest > 1
-    assert found.dual == pytest.approx(energy * (1 / largest - 0.5 / largest**2), rel=1e-12)
+    # Only what is bright needs to be shrunk: better than any multiple of all of it.
+    assert found.dual > energy * (1 / largest - 0.5 / largest**2) * (1 - 1e-12)
 
 
 def test_gap_is_relative_and_never_negative():

@@ -16,13 +16,18 @@ CASES = {
     "channels": {"channels": (1, 3), "size": 4, "boundary": "periodic"},
     "masks": {"masks": "fractional", "samples": 2, "dtype": "float32"},
     "absent groups": {"channels": (1, 2, 1), "unique": (2, 0, 1), "masks": "binary"},
-}
+    "terms": {
+        "lam": (np.linspace(0.3, 0.6, 30).reshape(6, 5), 0.5, np.full((2, 2, 6, 5), 0.4)),
+        "mu": (0.2, 0.0, 0.0), "nonnegative": (False, True, False), "samples": 2,
+        "masks": "fractional",
+    },
+}  # fmt: skip
 
 
 @functools.cache
 def case(name):
     """A problem that is solved soon, since the standard's own library is slow."""
-    problem = make_problem(shape=(6, 5), lam=0.5, **CASES[name])
+    problem = make_problem(**({"shape": (6, 5), "lam": 0.5} | CASES[name]))
     return problem, dense_optimum(problem)
 
 
@@ -35,6 +40,8 @@ def moved(problem, xp):
     ]
     masks = problem.masks and tuple(None if w is None else xp.asarray(w) for w in problem.masks)
     lam = xp.asarray(problem.lam_maps)
+    if not problem.penalty.per_map:
+        lam = [xp.asarray(part) for part in problem.penalty.lam]
     signals = tuple(xp.asarray(x) for x in problem.signals)
     return signals, mcsc.Dictionary(*banks), lam, masks
 
@@ -46,6 +53,7 @@ def test_every_library_gives_the_optimum_in_its_own_arrays(xp, method, name):
     dtype = problem.dtype.name
     signals, d, lam, masks = moved(problem, xp)
     options = {"boundary": problem.boundary, "masks": masks, "tol": SOLVER_TOL[dtype]}
+    options |= {"mu": problem.mu, "nonnegative": problem.nonnegative}
     if method == "working-set" and not xp.fused:
         with pytest.raises(ValueError, match="method='working-set' works on NumPy arrays"):
             mcsc.solve(signals, d, lam, method=method, **options)

@@ -56,7 +56,7 @@ def test_no_solver_takes_more_than_its_estimate(method, size, boundary, dtype):
     """Measured, for maps that outweigh what every call needs; above 11x11 by FFTs."""
     options = {"boundary": boundary, "common": 12, "unique": 12, "lam": 0.5, "size": size}
     options["dtype"] = dtype
-    solve_unconverged(make_problem(shape=(20, 20), **options), method=method, max_iter=1)
+    solve_unconverged(make_problem(shape=(20, 20), **options), method=method, tol=0.1)
     problem = make_problem(shape=(120, 110), **options)
     estimate = problem.memory_estimate(method)
     tracemalloc.start()
@@ -100,7 +100,8 @@ def test_objective_and_gap_make_no_map_dense(boundary):
     finally:
         tracemalloc.stop()
     assert objective == pytest.approx(result.objective, rel=1e-12)
-    assert gap == pytest.approx(result.gap, rel=1e-6)
+    # Where the dual point is shrunk is known to few digits, by the solver and by this one look.
+    assert gap == pytest.approx(result.gap, rel=1e-3)
     assert peak < result.codes.size * 8 / 3
 
 

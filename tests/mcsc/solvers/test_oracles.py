@@ -21,6 +21,10 @@ from tests.helpers import (
     stacked,
 )
 
+RNG = np.random.default_rng(3)
+EACH = (RNG.uniform(0.1, 0.5, (3, 3, 8, 7)), 0.2, RNG.uniform(0.1, 0.4, (8, 7)))
+"""lam of every coefficient, of every coefficient of a map, and of every pixel."""
+
 CASES = {
     "two signals": {},
     "even filters": {"size": 4},
@@ -37,7 +41,17 @@ CASES = {
     "binary mask": {"masks": "binary", "channels": (1, 3)},
     "fractional weights": {"masks": "fractional", "samples": 2, "size": 4},
     "image as large as a filter": {"shape": (4, 5), "size": 4},
-}
+    "lam a coefficient": {"lam": EACH, "samples": 3},
+    "non-negative": {"nonnegative": True},
+    "one group non-negative": {"nonnegative": (False, True, False), "channels": (1, 3)},
+    "elastic net": {"mu": 0.5, "samples": 2},
+    "elastic net of one group": {"mu": (0.0, 2.0, 0.0), "masks": "fractional"},
+    "a small square": {"mu": 1e-4},
+    "all terms": {
+        "lam": EACH, "samples": 3, "nonnegative": (True, False, False), "mu": (0.3, 0.0, 1.0),
+        "masks": "fractional",
+    },
+}  # fmt: skip
 
 
 @functools.cache
@@ -95,14 +109,26 @@ def test_optimality_conditions(method, boundary):
 
 
 # --------------------------------------------------------------------------- SPORCO
+SPORCO_TERMS = {
+    "plain": {},
+    "weights": {
+        "lam": (RNG.uniform(0.1, 0.3, (3, 16, 15)), RNG.uniform(0.1, 0.3, (2, 16, 15)), 0.2)
+    },
+    "non-negative": {"nonnegative": True},
+    "elastic net": {"mu": 0.4},
+}
+
+
 @functools.cache
-def sporco_reference(channels, size):
+def sporco_reference(channels, size, terms="plain"):
     """A problem, SPORCO's objective, and its codes moved to our origin."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         cbpdn = pytest.importorskip("sporco.admm.cbpdn")
     problem = make_problem(
-        channels=channels, size=size, shape=(16, 15), boundary="periodic", lam=0.15
+        **{"channels": channels, "size": size, "shape": (16, 15), "boundary": "periodic"}
+        | {"lam": 0.15}
+        | SPORCO_TERMS[terms]
     )
     d = problem.dictionary
     filters = np.zeros((size, size, sum(channels), d.n_maps))
@@ -116,17 +142,26 @@ def sporco_reference(channels, size):
                 block[...] = bank.transpose(2, 3, 1, 0)
         first += maps
     signal = problem.stacked[0].transpose(1, 2, 0)
-    lam = float(problem.lam)
-    # Its adapted rho can stall above the optimum; a fixed one gets there.
-    settings = {"MaxMainIter": 300, "RelStopTol": 1e-8, "AutoRho": {"Enabled": False}, "rho": 1.0}
-    options = cbpdn.ConvBPDN.Options(settings)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        solver = cbpdn.ConvBPDN(filters, signal, lam, options, dimK=0)
-        codes = solver.solve().reshape(16, 15, d.n_maps).transpose(2, 0, 1)
-    objective = float(solver.getitstat().ObjFun[-1])
     # Its filters begin at the pixel, ours are centred: c[i - p + o] = X[i - p].
     o = (size - 1) // 2
+    every = [
+        np.broadcast_to(a, (1, len(g.bank), 16, 15))
+        for a, g in zip(problem.penalty.lam, d.groups, strict=True)
+    ]
+    weights = np.roll(np.concatenate(every, axis=1)[0], (-o, -o), axis=(1, 2)).transpose(1, 2, 0)
+    lam = float(weights.mean())
+    # Its adapted rho can stall above the optimum; a fixed one gets there.
+    settings = {"MaxMainIter": 300, "RelStopTol": 1e-8, "AutoRho": {"Enabled": False}, "rho": 1.0}
+    settings |= {"L1Weight": weights.reshape(16, 15, 1, 1, -1) / lam}
+    settings |= {"NonNegCoef": bool(problem.penalty.signed)}
+    mu = float(problem.penalty.mu[0])
+    kind = cbpdn.ConvElasticNet if mu else cbpdn.ConvBPDN
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        terms = (filters, signal, lam, *((mu,) if mu else ()))
+        solver = kind(*terms, kind.Options(settings), dimK=0)
+        codes = solver.solve().reshape(16, 15, d.n_maps).transpose(2, 0, 1)
+    objective = float(solver.getitstat().ObjFun[-1])
     return problem, objective, np.roll(codes, (o, o), axis=(1, 2))
 
 
@@ -138,11 +173,22 @@ def test_sporco_s_objective_is_ours(channels, size):
     assert ours == pytest.approx(objective, rel=1e-7)
 
 
+@pytest.mark.parametrize("terms", [name for name in SPORCO_TERMS if name != "plain"])
+def test_sporco_s_objective_with_every_term_is_ours(terms):
+    problem, objective, codes = sporco_reference((1, 1), 4, terms)
+    ours = problem.objective(mcsc.Codes.from_stacked(codes[None], problem.dictionary))
+    assert ours == pytest.approx(objective, rel=1e-7)
+
+
 @pytest.mark.parametrize("method", SOLVERS)
-@pytest.mark.parametrize("size", [3, 4])
-@pytest.mark.parametrize("channels", [(1, 1), (1, 3)], ids=str)
-def test_sporco_finds_the_same_optimum(method, channels, size):
-    problem, objective, codes = sporco_reference(channels, size)
+@pytest.mark.parametrize(
+    ("channels", "size", "terms"),
+    [((1, 1), 3, "plain"), ((1, 1), 4, "plain"), ((1, 3), 3, "plain"), ((1, 3), 4, "plain")]
+    + [((1, 1), 4, name) for name in SPORCO_TERMS if name != "plain"],
+    ids=str,
+)
+def test_sporco_finds_the_same_optimum(method, channels, size, terms):
+    problem, objective, codes = sporco_reference(channels, size, terms)
     result = solve(problem, method=method, tol=1e-8)
     assert result.objective == pytest.approx(objective, rel=OBJECTIVE_RTOL["float64"])
     found = stacked(result.codes)[0]

@@ -104,3 +104,11 @@ def test_what_did_not_converge_is_told_without_a_warning():
     found = code(signals, d, 0.01, "signals", tol=1e-6, solver=hasty)
     assert not found.converged
     assert found.gap > 1e-6
+
+
+def test_codes_that_are_nearly_all_zero_are_told():
+    rng = np.random.default_rng(0)
+    faint = tuple((0.01 * rng.random((1, 1, 40, 40))).astype("f4") for _ in range(2))
+    d = mcsc.dct_dictionary((1, 1), filter_size=4)
+    with pytest.warns(UserWarning, match=r"nearly all codes are zero \(0 of .*is their range"):
+        code(faint, d, 0.5, "signals")

@@ -372,7 +372,8 @@ def test_images_that_are_none_are_refused_by_name():
     [
         ({"tile": 0}, r"tile must be a whole number >= 1, found 0"),
         ({"tile": "a"}, r"tile must be a whole number >= 1, found 'a'"),
-        ({"tol": -1}, r"tol must be a finite number > 0, found -1"),
+        ({"tol": -1}, r"tol must be a finite number > 0 and < 1, found -1"),
+        ({"tol": 1.0}, r"tol must be a finite number > 0 and < 1, found 1.0"),
         ({"device": "gpu"}, r"device must be 'auto', 'cpu' or 'cuda', found 'gpu'"),
         ({"factor": 0}, r"factor must be a whole number >= 2, found 0"),
         ({"factor": 1}, r"factor must be a whole number >= 2, found 1"),

@@ -10,7 +10,14 @@ import pytest
 from mcsc.errors import Refusal
 from mcsc.images import ImageFileError, read_image
 from mcsc.images.formats.medical import is_volume, read_volume, same_grid, write_volume
-from tests.mcsc.images.formats.volumes import body, save_dicom, save_nifti, save_series
+from tests.mcsc.images.formats.volumes import (
+    PACKINGS,
+    body,
+    pack_dicom,
+    save_dicom,
+    save_nifti,
+    save_series,
+)
 
 nibabel = pytest.importorskip("nibabel")
 pytest.importorskip("pydicom")
@@ -149,3 +156,12 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
         with pytest.raises(Refusal, match=rf"needs {module}: install mcsc\[medical\]") as caught:
             read_volume(file)
         assert isinstance(caught.value, ModuleNotFoundError)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("syntax", PACKINGS)
+def test_packed_dicom(tmp_path, syntax, signed):
+    values = body((1, 24, 20))[0]
+    values = values if signed else values.astype(int) + 1024
+    path = pack_dicom(save_dicom(tmp_path / "a.dcm", values, signed=signed), syntax)
+    np.testing.assert_array_equal(read_volume(path).slices[0], values)

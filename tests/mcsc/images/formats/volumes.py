@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import imagecodecs
 import numpy as np
 
 
@@ -68,3 +69,30 @@ def save_series(folder, slices, *, gap=3.0, intercept=-1024, **more):
             slope=(1, intercept), **more,
         )  # fmt: skip
     return folder
+
+
+PACKINGS = {
+    70: lambda a: imagecodecs.jpeg8_encode(a, lossless=True, bitspersample=16),
+    57: lambda a: imagecodecs.jpeg8_encode(a, lossless=True, bitspersample=16),
+    80: imagecodecs.jpegls_encode,
+    90: lambda a: imagecodecs.jpeg2k_encode(a, reversible=True, codecformat="j2k"),
+    5: None,  # runs, which pydicom packs itself
+}
+"""By the last number of the transfer syntax."""
+
+
+def pack_dicom(path, syntax):
+    """Pack the samples of a file without loss."""
+    import pydicom
+    from pydicom.encaps import encapsulate
+
+    found = pydicom.dcmread(path)
+    if PACKINGS[syntax] is None:
+        found.compress(pydicom.uid.RLELossless)
+    else:
+        stored = np.frombuffer(found.PixelData, "<u2").reshape(found.Rows, found.Columns)
+        found.PixelData = encapsulate([bytes(PACKINGS[syntax](stored.copy()))])
+        found["PixelData"].VR = "OB"
+        found.file_meta.TransferSyntaxUID = pydicom.uid.UID(f"1.2.840.10008.1.2.4.{syntax}")
+    found.save_as(path)
+    return path

@@ -1,0 +1,276 @@
+r"""What the dual constraints ask of correlations: their largest ratio to lam, and what exceeds it.
+
+For a dual point with weighted image :math:`v = w\theta` the certificate needs, of each sample,
+the largest :math:`|D_k^T v| / \lambda_k` over the maps without a square, and
+:math:`\sum (|D_k^T v| - \lambda_k)_+^2 / (2 \mu_k)` over those with one, both in float64. Where
+codes must not be negative, :math:`D_k^T v` counts instead of its absolute value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ..backend import Array, Backend, get_num_threads, to_numpy
+from ..backend.base import Tile
+from ..backend.threads import map_in_threads
+from ..types import Boundary
+from .convolution import DirectOperator, Operator
+from .dictionary import Group
+from .penalty import Penalty
+
+CELL = 8
+"""Side of the cells, in pixels, of which the largest ratio is kept."""
+_SIDE = 32  # of a tile, in pixels; a multiple of the cells'
+
+
+class Look(NamedTuple):
+    """What one image v gives; NumPy arrays."""
+
+    largest: np.ndarray
+    """Largest ratio of each sample over maps without a square, (N,)."""
+    excess: np.ndarray
+    """Sum over maps with one of ``(|g| - lam)_+^2 / (2 mu)``, of each sample, (N,)."""
+    cells: np.ndarray
+    """Largest ratio in every cell, as `largest`, to few digits, (N, H', W')."""
+
+
+def in_cells(pixels: np.ndarray) -> np.ndarray:
+    """Return the largest value of every cell of images (N, H, W)."""
+    n, h, w = pixels.shape
+    tall, wide = -(-h // CELL), -(-w // CELL)
+    padded = np.zeros((n, tall * CELL, wide * CELL), dtype=pixels.dtype)
+    padded[:, :h, :w] = pixels
+    found: np.ndarray = padded.reshape(n, tall, CELL, wide, CELL).max((2, 4))
+    return found
+
+
+class Peaks(Protocol):
+    """Looks at images v (N, C, H, W)."""
+
+    def look(self, image: Array) -> Look:
+        """Compute all correlations of an image, and reduce them at once."""
+        ...
+
+
+class SweepPeaks:
+    """Peaks by sweeps of an operator in float64, for any array library."""
+
+    def __init__(self, operator: Operator, penalty: Penalty, xp: Any) -> None:
+        self._operator = operator
+        self._penalty = penalty
+        self._xp = xp
+
+    def look(self, image: Array) -> Look:
+        """See `Peaks`. One analysis."""
+        xp, penalty = self._xp, self._penalty
+        n = int(image.shape[0])
+        best = xp.zeros((n, *self._operator.shape), dtype=xp.float64)
+        excess = xp.zeros((n,), dtype=xp.float64)
+
+        def visit(tile: Tile, g: Array) -> tuple[None, None]:
+            nonlocal excess
+            g = penalty.pull(g, tile)
+            lam = penalty.on(tile)
+            mu = penalty.mu[tile.maps]
+            if np.any(mu > 0):
+                # Maps of one group are alike, and a slab is of one group.
+                squares = xp.asarray(np.where(mu > 0, mu, np.inf).reshape(1, -1, 1, 1))
+                over = xp.maximum(g - lam, xp.zeros((), dtype=xp.float64))
+                excess = excess + xp.sum(over * over / (2 * squares), axis=(1, 2, 3))
+            hard = xp.asarray((mu == 0).astype(np.float64).reshape(1, -1, 1, 1))
+            ratio = xp.max(hard * (g / lam), axis=1)
+            best[tile.samples, tile.rows, :] = xp.maximum(best[tile.samples, tile.rows, :], ratio)
+            return None, None
+
+        self._operator.sweep(image, visit, samples=n, synthesise=False)
+        largest = xp.maximum(xp.max(best, axis=(1, 2)), xp.zeros((), dtype=xp.float64))
+        return Look(to_numpy(largest), to_numpy(excess), in_cells(to_numpy(best)))
+
+
+class TilePeaks:
+    r"""Peaks of NumPy arrays: products in float32, and what comes near the largest in float64.
+
+    A product of n float32 numbers is right to :math:`\gamma_n \|d_k\| \|v_p\|`, with
+    :math:`\gamma_n = n u / (1 - n u)`, u the unit of rounding and :math:`v_p` the patch
+    (N. J. Higham, Accuracy and Stability of Numerical Algorithms, section 3.1). What lies within
+    twice that of a tile's largest ratio is computed again in float64, so that the result is the
+    one of float64 at half its cost. Where too much lies so near, the whole tile is.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        shape: tuple[int, int],
+        boundary: Boundary,
+        backend: Backend,
+        penalty: Penalty,
+    ) -> None:
+        self._exact = DirectOperator(groups, shape, boundary, backend, np.float64)
+        self._penalty = penalty
+        self._size = self._exact.size
+        self._shape = shape
+        counts = [len(g.bank) for g in groups]
+        wide = [g.bank.shape[1] for g in groups]
+        self._filters = np.concatenate([g.bank.reshape(-1) for g in groups]).astype(np.float64)
+        self._channel = np.repeat([g.channels.start for g in groups], counts)
+        self._channels = np.repeat(wide, counts)
+        lengths = self._channels * self._size**2
+        self._first = np.cumsum(lengths) - lengths
+        norms = np.sqrt(np.add.reduceat(self._filters**2, self._first))
+        self._norms = np.maximum(norms, 1e-300)
+        # Of unit norm, so that float32 neither overflows nor underflows.
+        self._coarse = [
+            (maps, rows, np.ascontiguousarray(matrix / self._norms[maps, None], dtype=np.float32))
+            for maps, _, rows, matrix in self._exact.matrices
+        ]
+        n = int(lengths.max()) + 4
+        unit = 2.0**-24
+        self._rounding = 1.01 * n * unit / (1 - n * unit)
+        self._tiny = float(n) * 2.0**-125  # also where the processor flushes denormal numbers
+        self._free = penalty.mu > 0
+        self._signed = penalty.nonnegative
+
+    @staticmethod
+    def memory(groups: Sequence[Group], samples: int, shape: tuple[int, int]) -> int:
+        """Bytes that a look takes: padded images, a tile for each thread, tables of filters."""
+        h, w = shape
+        size, channels = groups[0].bank.shape[2], max(g.channels.stop for g in groups)
+        maps = sum(len(g.bank) for g in groups)
+        area = min(_SIDE, h) * min(_SIDE, w)
+        tile = 4 * area * (channels * size * size + 2 * maps)
+        image = 8 * samples * channels * (h + size - 1) * (w + size - 1)
+        filters = sum(g.bank.size for g in groups) * 20
+        return int(get_num_threads() * tile + 1.5 * image + filters)
+
+    def look(self, image: np.ndarray) -> Look:
+        """See `Peaks`. Results do not depend on the number of threads."""
+        n, (h, w) = image.shape[0], self._shape
+        tall, wide = -(-h // CELL), -(-w // CELL)
+        bound = float(np.abs(image).max())
+        cells = np.zeros((n, tall, wide), dtype=np.float32)
+        if bound == 0 or not np.isfinite(bound):
+            found = np.full(n, bound)
+            return Look(found, found.copy(), cells)
+        # Powers of two scale without rounding.
+        scale = 2.0 ** np.floor(np.log2(bound))
+        padded = self._exact.pad(image)
+        rough = (padded / scale).astype(np.float32)
+        tiles = [
+            (sample, top, left)
+            for sample in range(n)
+            for top in range(0, h, _SIDE)
+            for left in range(0, w, _SIDE)
+        ]
+        peaks, excesses = np.zeros(len(tiles)), np.zeros(len(tiles))
+
+        def work(part: np.ndarray) -> None:
+            buffers = self._buffers()
+            for index in part:
+                sample, top, left = tiles[index]
+                peaks[index], excesses[index] = self._tile(
+                    padded[sample], rough[sample], scale, sample, top, left, buffers, cells
+                )
+
+        map_in_threads(
+            work, np.array_split(np.arange(len(tiles)), min(len(tiles), 4 * get_num_threads()))
+        )
+        each = len(tiles) // n
+        return Look(peaks.reshape(n, each).max(1), excesses.reshape(n, each).sum(1), cells)
+
+    def _buffers(self) -> tuple[np.ndarray, ...]:
+        area = min(_SIDE, self._shape[0]) * min(_SIDE, self._shape[1])
+        depth = self._exact.n_channels * self._size**2
+        maps = self._exact.n_maps
+        return (
+            np.empty(depth * area, np.float32),
+            np.empty(maps * area, np.float32),
+            np.empty(area, np.float32),
+            np.empty(maps, np.float32),
+        )
+
+    def _tile(
+        self,
+        padded: np.ndarray,
+        rough: np.ndarray,
+        scale: float,
+        sample: int,
+        top: int,
+        left: int,
+        buffers: tuple[np.ndarray, ...],
+        cells: np.ndarray,
+    ) -> tuple[float, float]:
+        """Return the peak and the excess of one tile; fill in its cells."""
+        from ..backend import peak_kernels as kernels
+        from ..backend.cpu_kernels import gather_patches
+
+        h, w = self._shape
+        size, maps = self._size, self._exact.n_maps
+        rows, cols = min(_SIDE, h - top), min(_SIDE, w - left)
+        area = rows * cols
+        lam = self._lam(sample, top, left, rows, cols)
+        # Ratios are products of unit filters times these; lam is the tile's smallest.
+        factors = scale * self._norms / lam.min(1)
+        patches = buffers[0][: rough.shape[0] * size * size * area].reshape(-1, area)
+        ratio = buffers[1][: maps * area].reshape(maps, area)
+        best, largest = buffers[2][:area], buffers[3]
+        reached = rough[:, top : top + rows + size - 1, left : left + cols + size - 1]
+        energy = float(np.sqrt(np.einsum("cij,cij->", reached, reached, dtype=np.float64)))
+        error = factors * (self._rounding * energy + self._tiny)
+        threshold = np.zeros(maps, dtype=np.float32)
+        count = maps * area
+        if factors.max() < 1e30:
+            gather_patches(rough, top, left, rows, cols, size, patches)
+            for m, patch_rows, matrix in self._coarse:
+                np.matmul(matrix, patches[patch_rows], out=ratio[m])
+            if self._penalty.per_map:
+                ratio *= factors.astype(np.float32)[:, None]
+            else:
+                ratio *= (scale * self._norms[:, None] / lam).astype(np.float32)
+            kernels.reduce_ratios(ratio, self._signed, self._free, best, largest)
+            hard = ~self._free
+            peak = float(largest[hard].max()) if hard.any() else 0.0
+            slack = float(error[hard].max()) if hard.any() else 0.0
+            # A little more, for the roundings of the factors and of these numbers themselves.
+            wanted = np.where(hard, (peak - 2 * slack) * (1 - 1e-6), (1 - error) * (1 - 1e-6))
+            wanted[largest < wanted] = np.inf
+            threshold = wanted.astype(np.float32)
+            count = int(kernels.count_above(ratio, threshold))
+            self._fill(cells[sample], best, top, left, rows, cols)
+        if 32 * count <= maps * area:
+            found = kernels.exact_above(
+                ratio, threshold, self._signed, self._penalty.mu, lam, padded,
+                top, left, cols, size, self._filters, self._first, self._channel, self._channels,
+            )  # fmt: skip
+            return float(found[0]), float(found[1])
+        exact = np.empty((padded.shape[0] * size * size, area))
+        gather_patches(padded, top, left, rows, cols, size, exact)
+        g = np.empty((maps, area))
+        for m, _, patch_rows, matrix in self._exact.matrices:
+            np.matmul(matrix, exact[patch_rows], out=g[m])
+        found = kernels.exact_all(g, self._signed, self._penalty.mu, lam)
+        if factors.max() >= 1e30:
+            best[...] = min(found[0], 1e30)
+            self._fill(cells[sample], best, top, left, rows, cols)
+        return float(found[0]), float(found[1])
+
+    def _lam(self, sample: int, top: int, left: int, rows: int, cols: int) -> np.ndarray:
+        """Return lam on a tile, broadcast to (K, T)."""
+        maps = self._exact.n_maps
+        tile = Tile(slice(sample, sample + 1), slice(0, maps), slice(top, top + rows))
+        lam = np.asarray(self._penalty.on(tile), dtype=np.float64)
+        if lam.shape[3] > 1:
+            lam = lam[..., left : left + cols]
+        if lam.shape[2] == lam.shape[3] == 1:
+            return np.broadcast_to(lam.reshape(-1, 1), (maps, rows * cols))
+        full = np.broadcast_to(lam[0], (maps, rows, cols)).reshape(maps, rows * cols)
+        return np.broadcast_to(full, full.shape)  # read-only, as above: one compiled kernel
+
+    def _fill(
+        self, cells: np.ndarray, best: np.ndarray, top: int, left: int, rows: int, cols: int
+    ) -> None:
+        found = in_cells(best.reshape(1, rows, cols))[0]
+        i, j = top // CELL, left // CELL
+        cells[i : i + found.shape[0], j : j + found.shape[1]] = found
