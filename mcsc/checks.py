@@ -15,9 +15,11 @@ from .types import Floats
 __all__ = [
     "check_callback",
     "check_choice",
+    "check_count",
     "check_floats",
     "check_image",
     "check_number",
+    "check_source",
     "check_sources",
     "check_tol",
     "check_whole",
@@ -116,20 +118,40 @@ def check_sources(
     They must be of one shape, or with ``alike=False`` of one height and width; `channels` as in
     :func:`check_image`.
     """
+    check_count(sources, least=least)
+    for index, image in enumerate(sources):
+        check_source(index, image, sources[0].shape, alike=alike, channels=channels)
+    return list(sources)
+
+
+def check_count(sources: Any, *, least: int = 2) -> None:
+    """Refuse what is no sequence of images, and too few of them."""
     if isinstance(sources, np.ndarray) or not isinstance(sources, Sequence):
         found = getattr(sources, "shape", None)
         what = type(sources).__name__ if found is None else f"one array of shape {found}"
         raise InvalidTypeError(f"sources must be a tuple or list of images, found {what}")
     if len(sources) < least:
         raise InvalidValueError(f"sources holds {len(sources)} images; want at least {least}")
-    for index, image in enumerate(sources):
-        check_image(f"sources[{index}]", image, channels=channels)
-        found, wanted = image.shape, sources[0].shape
-        if not alike:
-            found, wanted = found[-2:], wanted[-2:]
-        if found != wanted:
-            raise InvalidValueError(
-                f"sources[{index}] has shape {image.shape}, sources[0] {sources[0].shape}; "
-                f"want one {'shape' if alike else 'height and width'}"
-            )
-    return list(sources)
+
+
+def check_source(
+    index: int,
+    image: Any,
+    first: tuple[int, ...] | None = None,
+    *,
+    alike: bool = True,
+    channels: tuple[int, ...] | None = None,
+) -> None:
+    """Refuse a source image that is none, or not of the shape of the `first`.
+
+    `alike` and `channels` as in :func:`check_sources`.
+    """
+    check_image(f"sources[{index}]", image, channels=channels)
+    found, wanted = image.shape, image.shape if first is None else first
+    if not alike:
+        found, wanted = found[-2:], wanted[-2:]
+    if found != wanted:
+        raise InvalidValueError(
+            f"sources[{index}] has shape {image.shape}, sources[0] {first}; "
+            f"want one {'shape' if alike else 'height and width'}"
+        )

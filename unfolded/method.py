@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mcsc.baselines.stacks import Largest
 from mcsc.errors import InvalidValueError
+from mcsc.fusion.bases import coloured, lumas_of, on_base
+from mcsc.fusion.one_by_one import blend_chosen
+from mcsc.fusion.rules import RULES
 from mcsc.images.enlarging import back_project
-from mcsc.tasks.preparation import (
-    Prepared,
-    blended_exposures,
-    coloured,
-    prepare_fusion,
-    prepare_restoration,
-)
+from mcsc.tasks.preparation import Prepared, prepare_fusion, prepare_restoration
 from mcsc.tasks.protocol import MethodResult
 from mcsc.tasks.task import Task
 from mcsc.types import Device, Floats
@@ -64,10 +64,10 @@ def make_method(task: Task, file: str | Path | None) -> CUNetMethod:
 class CUNetMethod:
     """A network with a task's preparation, as a `mcsc.tasks.Method`.
 
-    A network of one channel restores the bands of x one by one and fuses lumas (the colours are
-    those of Mertens' exposure fusion); a grey guide, and grey sources, are repeated for one of
-    three. More than two sources are fused one after the other. With ``device="cuda"`` the network
-    runs as `unfolded.accelerate` makes it, in float32.
+    A network of one channel restores the bands of x one by one and fuses lumas (for the colours see
+    `mcsc.fusion.bases`); a grey guide, and grey sources, are repeated for one of three. Of more
+    than two sources each goes through it beside the mean of the others: `fused_one_by_one`. With
+    ``device="cuda"`` the network runs as `unfolded.accelerate` makes it, in float32.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class CUNetMethod:
 
     def __call__(
         self,
-        *images: Floats,
+        *images: Any,
         factor: int | None = None,
         known_shape: tuple[int, int] | None = None,
         sigma: float | None = None,
@@ -113,12 +113,10 @@ class CUNetMethod:
             return restored(
                 net, self.task, *images, known_shape=known_shape, sigma=sigma, tile=tile
             )
-        found = fused(net, self.task, *images[:2], tile=tile)
-        unique = list(found.unique)
-        for image in images[2:]:
-            found = fused(net, self.task, found.image, image, tile=tile)
-            unique.append(found.unique[1] if found.unique else None)
-        return MethodResult(found.image, found.base, found.common, tuple(unique))
+        (sources,) = images
+        if len(sources) == 2:
+            return fused(net, self.task, *sources, tile=tile)
+        return fused_one_by_one(net, self.task, sources, tile=tile)
 
     def _on(self, device: Device) -> CUNet | Accelerated:
         """The network where it is to run: on a GPU its accelerated form, made at the first call."""
@@ -137,8 +135,12 @@ def prepare_for_network(net: CUNet | Accelerated, task: Task, x: Floats, y: Floa
     """
     base = net.metadata.get("base", "none")
     strength = float(net.metadata.get("strength") or task.strength)
-    make = prepare_fusion if task.kind == "fusion" else prepare_restoration
-    return make(x, y, net.configuration.channels, strength=strength, base=base)
+    channels = net.configuration.channels
+    if task.kind == "restoration":
+        return prepare_restoration(x, y, channels, strength=strength, base=base)
+    return prepare_fusion(
+        x, y, channels, strength=strength, base=base, brightest=task.brightest_base
+    )
 
 
 def restored(
@@ -172,7 +174,7 @@ def restored(
         Work on tiles of that side, one at a time: `CUNet.tiled`. Then there are no parts.
     """
     made = prepare_for_network(net, task, x, y)
-    scale, level = _noise(net, task, sigma)
+    scale, level = _noise(net, task, sigma, made.copies)
     detail, common, unique = _answer(net, made, scale, tile, level)
     image: Floats = made.base + detail
     if known_shape is not None and net.metadata.get("base") == "input":
@@ -188,19 +190,87 @@ def fused(
     detail, common, unique = _answer(net, made, 1.0, tile)
     image: Floats = made.base + detail
     if len(image) == 1:
-        image = coloured(image, blended_exposures((x, y)))
+        image = coloured(image, (x, y), brightest=task.brightest_base)
     return MethodResult(image.astype(x.dtype), made.base.astype(x.dtype), common, unique)
 
 
-def _noise(net: CUNet | Accelerated, task: Task, sigma: float | None) -> tuple[float, float | None]:
-    """What images are multiplied by, and the noise that a network is told, on its scale."""
+def _noise(
+    net: CUNet | Accelerated, task: Task, sigma: float | None, copies: int
+) -> tuple[float, float | None]:
+    """What images are multiplied by, and the noise that a network is told, on its scale.
+
+    Noise of a band that is repeated does not average out over its `copies`.
+    """
     trained_for = net.metadata.get("sigma")
+    root = copies**0.5
     if net.configuration.noise_aware:
-        strength = sigma or task.sigma or 0.0
+        strength = root * (sigma or task.sigma or 0.0)
         low, high = net.metadata.get("noise_levels") or (trained_for, trained_for)
         seen = min(max(strength, float(low or 0)), float(high or strength))
         return (seen / strength if strength else 1.0), seen / 255
-    return (float(trained_for) / sigma if task.sigma and sigma and trained_for else 1.0), None
+    if not (task.sigma and trained_for):
+        return 1.0, None
+    return float(trained_for) / (root * (sigma or float(trained_for))), None
+
+
+def fused_one_by_one(
+    net: CUNet | Accelerated, task: Task, sources: Sequence[Floats], *, tile: int | None = None
+) -> MethodResult:
+    """Fuse more than two sources: each goes through the network beside the mean of the others.
+
+    Its parts stand for those of sparse codes: by the rule of the task the source whose unique part
+    is the most active is chosen, or that whose parts make most of it, or all unique parts are
+    summed up; see `mcsc.fusion.rules`. The base and the colours are those of all sources at once.
+
+    Parameters
+    ----------
+    net, task
+        As in `restored`.
+    sources : sequence of arrays, shape (C, H, W)
+        In any order; gone through three times and more, one in memory at a time.
+    tile : int, optional
+        Refused: tiles give no parts.
+
+    Notes
+    -----
+    M sources take M passes of the network. Two by two, one result after the other, each pass would
+    add detail to what has it already: on a stack of five frames that was 15 dB worse than this.
+    """
+    if tile is not None:
+        raise InvalidValueError(
+            f"tile is for two sources of the method {CUNetMethod.name}, found {len(sources)}: "
+            "tiles give no parts, which more than two sources are fused by"
+        )
+    selection = RULES.find(task.rule).selection
+    strength = float(net.metadata.get("strength") or task.strength)
+    colour = net.configuration.channels[0] != 1
+    total: Any = 0.0
+    for source in sources:
+        total = total + (source if colour else lumas_of(source)).astype(np.float64)
+    largest = Largest(last=True)
+    shared: Any = 0.0
+    alone: Any = 0.0
+    for number, source in enumerate(sources):
+        x = source if colour else lumas_of(source)
+        others = ((total - x) / (len(sources) - 1)).astype(x.dtype)
+        made = prepare_for_network(net, task, x, others)
+        _, common, unique = _answer(net, made, 1.0, None)
+        assert common is not None
+        assert unique[0] is not None
+        if selection is None:
+            shared, alone = shared + common / len(sources), alone + unique[0]
+            continue
+        part = unique[0] if selection.unique else common + unique[0]
+        planes = (i.mean(axis=0, dtype=np.float64) for i in (x, others, part))
+        largest.offer(number, selection.evidence(*planes))
+    if selection is None:
+        added = (shared + alone).mean(axis=0, keepdims=True)
+        image, base = on_base(sources, added, strength, brightest=task.brightest_base)
+        return MethodResult(image.astype(source.dtype), base.astype(source.dtype), rule=task.rule)
+    image, base = blend_chosen(
+        sources, largest.index, selection, strength=strength, brightest=task.brightest_base
+    )
+    return MethodResult(image, base, index=largest.index, rule=task.rule)
 
 
 def _answer(
@@ -229,8 +299,8 @@ def _answer(
                 samples.append((net.tiled(first, second, tile, level), None, None, None))
 
     def stacked(parts: tuple[Tensor | None, ...]) -> Floats | None:
-        planes = [p.cpu().numpy()[0] / scale for p in parts if p is not None]
-        return np.concatenate(planes).astype(dtype) if planes else None
+        planes = [p.cpu().numpy() / scale for p in parts if p is not None]
+        return made.as_bands(np.concatenate(planes)).astype(dtype) if planes else None
 
     image, common, *unique = (stacked(parts) for parts in zip(*samples, strict=True))
     assert image is not None

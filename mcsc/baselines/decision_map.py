@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.ndimage
@@ -10,7 +11,7 @@ import scipy.ndimage
 from ..checks import check_number
 from ..images.planes import Planes
 from ..types import Floats
-from .stacks import like_sources, stacked, stacked_lumas
+from .stacks import Largest, Sources
 
 __all__ = ["decision_map_fusion"]
 
@@ -48,13 +49,17 @@ def decision_map_fusion(sources: Sequence[Floats], sigma: float = 5.0) -> Floats
     W. Huang, Z. Jing, "Evaluation of focus measures in multi-focus image fusion", Pattern
     Recognition Letters 28(4), 2007 (energy of the Laplacian). doi:10.1016/j.patrec.2006.09.005
     """
-    stack, luma = stacked(sources, channels=(1, 3)), stacked_lumas(sources)
+    images = Sources(sources)
     sigma = check_number("sigma", sigma)
-    energy = np.stack([_gaussian(scipy.ndimage.laplace(y) ** 2, sigma) for y in luma])
-    best = np.argmax(energy, axis=0)
-    weights = np.stack([_gaussian((best == m).astype(float), sigma / 2) for m in range(len(luma))])
-    weights /= weights.sum(axis=0)
-    return like_sources(np.einsum("mhw,mchw->chw", weights, stack), sources)
+    best = Largest()
+    for number, (_, y) in enumerate(images):
+        best.offer(number, _gaussian(scipy.ndimage.laplace(y) ** 2, sigma))
+    weighted: Any = 0.0
+    total: Any = 0.0
+    for number, (image, _) in enumerate(images):
+        weights = _gaussian((best.index == number).astype(float), sigma / 2)
+        weighted, total = weighted + weights * image, total + weights
+    return images.result(weighted / total)
 
 
 def _gaussian(plane: Planes, sigma: float) -> Planes:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.ndimage
 
 from ..checks import check_number
+from ..images.planes import Planes
 from ..types import Floats
 from .pyramids import expanded, reduced
-from .stacks import like_sources, stacked, stacked_lumas
+from .stacks import Sources
 
 __all__ = ["exposure_fusion"]
 
@@ -54,23 +56,33 @@ def exposure_fusion(sources: Sequence[Floats], sigma: float = 0.2) -> Floats:
     T. Mertens, J. Kautz, F. Van Reeth, "Exposure fusion", Pacific Graphics 2007.
     doi:10.1109/PG.2007.17
     """
-    stack, luma = stacked(sources, channels=(1, 3)), stacked_lumas(sources)
+    images = Sources(sources)
     sigma = check_number("sigma", sigma)
-    weights = np.stack([np.abs(scipy.ndimage.laplace(y, mode="nearest")) for y in luma])
-    if stack.shape[1] == 3:
-        weights *= stack.std(axis=1)
-    weights *= np.exp(-((stack - 0.5) ** 2).sum(axis=1) / (2 * sigma**2))
-    weights += 1e-12  # where no source has any weight, all count alike
-    weights /= weights.sum(axis=0)
-
-    weights = weights[:, None]
-    details = []
-    for _ in range(int(math.log2(min(stack.shape[-2:])))):
-        smaller = reduced(stack)
-        detail = stack - expanded(smaller, stack.shape[-2:])
-        details.append((weights * detail).sum(axis=0))
-        stack, weights = smaller, reduced(weights)
-    result = (weights * stack).sum(axis=0)
-    for detail in reversed(details):
+    total: Any = 0.0
+    for image, y in images:
+        total = total + _weights(image, y, sigma)
+    pyramid: list[Any] = []
+    for image, y in images:
+        smooth, weights = image, (_weights(image, y, sigma) / total)[None]
+        levels = int(math.log2(min(image.shape[-2:])))
+        pyramid = pyramid or [0.0] * (levels + 1)
+        for level in range(levels):
+            smaller = reduced(smooth)
+            detail = smooth - expanded(smaller, smooth.shape[-2:])
+            pyramid[level] = pyramid[level] + weights * detail
+            smooth, weights = smaller, reduced(weights)
+        pyramid[-1] = pyramid[-1] + weights * smooth
+    result = pyramid.pop()
+    for detail in reversed(pyramid):
         result = expanded(result, detail.shape[-2:]) + detail
-    return like_sources(result, sources)
+    return images.result(result)
+
+
+def _weights(image: Planes, luma: Planes, sigma: float) -> Planes:
+    """Not yet normalised, (H, W)."""
+    weights = np.abs(scipy.ndimage.laplace(luma, mode="nearest"))
+    if len(image) == 3:
+        weights *= image.std(axis=0)
+    weights *= np.exp(-((image - 0.5) ** 2).sum(axis=0) / (2 * sigma**2))
+    # Where no source has any weight, all count alike.
+    return np.asarray(weights + 1e-12, np.float64)

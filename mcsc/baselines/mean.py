@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ..types import Floats
-from .stacks import like_sources, stacked
+from .stacks import Sources
 
 __all__ = ["mean_fusion"]
 
@@ -29,4 +30,8 @@ def mean_fusion(sources: Sequence[Floats]) -> Floats:
     ValueError
         There are fewer than two, their shapes differ, or one is not finite.
     """
-    return like_sources(stacked(sources).mean(axis=0), sources)
+    images = Sources(sources, channels=None, luma=False)
+    total: Any = 0.0
+    for image, _ in images:
+        total = total + image
+    return images.result(total / len(images))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.ndimage
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from ..checks import check_whole
 from ..images.planes import Planes
 from ..types import Floats
-from .stacks import chosen, like_sources, stacked, stacked_lumas
+from .stacks import Largest, Sources
 
 __all__ = ["expanded", "laplacian_fusion", "reduced"]
 
@@ -48,23 +49,29 @@ def laplacian_fusion(sources: Sequence[Floats], levels: int = 5) -> Floats:
     Notes
     -----
     Nothing is subsampled, so the result moves with the image, and the details of a level sum up
-    to the image without loss. Continued by reflection; any size.
+    to the image without loss. Continued by reflection; any size. Memory: a plane for each level
+    and channel, and for its importance, however many sources there are.
 
     References
     ----------
     P. J. Burt, R. J. Kolczynski, "Enhanced image capture through fusion", ICCV 1993.
     doi:10.1109/ICCV.1993.378222
     """
-    smooth = stacked(sources, channels=(1, 3))
-    luma = stacked_lumas(sources)
-    result = np.zeros(smooth.shape[1:])
-    for level in range(check_whole("levels", levels)):
-        taps = np.zeros(4 * 2**level + 1)
-        taps[:: 2**level] = _BINOMIAL
-        coarse, coarse_luma = _filtered(smooth, taps), _filtered(luma, taps)
-        result += chosen(smooth - coarse, np.abs(luma - coarse_luma))
-        smooth, luma = coarse, coarse_luma
-    return like_sources(result + smooth.mean(axis=0), sources)
+    images = Sources(sources)
+    largest = [Largest() for _ in range(check_whole("levels", levels))]
+    details: list[Any] = [0.0] * len(largest)
+    base: Any = 0.0
+    for number, (image, grey) in enumerate(images):
+        smooth, luma = image, grey
+        for level, importance in enumerate(largest):
+            taps = np.zeros(4 * 2**level + 1)
+            taps[:: 2**level] = _BINOMIAL
+            coarse, coarse_luma = _filtered(smooth, taps), _filtered(luma, taps)
+            better = importance.offer(number, np.abs(luma - coarse_luma))
+            details[level] = np.where(better, smooth - coarse, details[level])
+            smooth, luma = coarse, coarse_luma
+        base = base + smooth
+    return images.result(sum(details, base / len(images)))
 
 
 def reduced(stack: Planes) -> Planes:

@@ -11,7 +11,7 @@ from ..checks import check_whole
 from ..errors import InvalidValueError
 from ..images.planes import Planes
 from ..types import Floats
-from .stacks import chosen, like_sources, stacked, stacked_lumas
+from .stacks import Largest, Sources
 
 __all__ = ["wavelet_fusion"]
 
@@ -46,7 +46,7 @@ def wavelet_fusion(sources: Sequence[Floats], wavelet: str = "bior2.2", levels: 
     Notes
     -----
     The transform is periodic; reflected margins keep its wrap-around away from the image. Memory:
-    ``3 levels + 1`` planes for each channel and source.
+    ``3 levels + 1`` planes for each channel, however many sources there are.
 
     References
     ----------
@@ -55,25 +55,39 @@ def wavelet_fusion(sources: Sequence[Floats], wavelet: str = "bior2.2", levels: 
     """
     import pywt
 
-    stack = stacked(sources, channels=(1, 3))
-    luma = stacked_lumas(sources)
+    images = Sources(sources)
     count = check_whole("levels", levels)
     if wavelet not in pywt.wavelist(kind="discrete"):
         raise InvalidValueError(
             f"wavelet must name a discrete wavelet of PyWavelets, as 'bior2.2'; found {wavelet!r}"
         )
-    height, width = stack.shape[-2:]
     # Half the reach of the cascade, there and back.
     margin = pywt.Wavelet(wavelet).dec_len * (2**count - 1)
-    extra = [(margin, margin + -(n + 2 * margin) % 2**count) for n in (height, width)]
 
-    def transform(images: Planes) -> list[Any]:
-        wide = np.pad(images, [(0, 0)] * (images.ndim - 2) + extra, mode="symmetric")
-        return list(pywt.swt2(wide, wavelet, count, trim_approx=True, axes=(-2, -1)))
+    def transform(plane: Planes) -> tuple[Planes, list[Planes]]:
+        extra = [(margin, margin + -(n + 2 * margin) % 2**count) for n in plane.shape]
+        wide = np.pad(plane, extra, mode="symmetric")
+        base, *threes = pywt.swt2(wide, wavelet, count, trim_approx=True)
+        return base, [detail for three in threes for detail in three]
 
-    (base, *details), (_, *decisions) = transform(stack), transform(luma)
-    fused = [base.mean(axis=0)]
-    for three, three_luma in zip(details, decisions, strict=True):
-        fused.append(tuple(chosen(d, np.abs(y)) for d, y in zip(three, three_luma, strict=True)))
-    whole = pywt.iswt2(fused, wavelet, axes=(-2, -1))
-    return like_sources(whole[:, margin : margin + height, margin : margin + width], sources)
+    best = [Largest() for _ in range(3 * count)]
+    for number, (_, luma) in enumerate(images):
+        for largest, detail in zip(best, transform(luma)[1], strict=True):
+            largest.offer(number, np.abs(detail))
+    bases: list[Any] = []
+    details: list[Any] = []
+    for number, (image, luma) in enumerate(images):
+        height, width = luma.shape
+        bases = bases or [0.0] * len(image)
+        details = details or [[0.0] * len(best) for _ in image]
+        for c, plane in enumerate(image):
+            base, own = transform(plane)
+            bases[c] = bases[c] + base
+            for k, detail in enumerate(own):
+                details[c][k] = np.where(best[k].index == number, detail, details[c][k])
+    fused = [
+        pywt.iswt2([base / len(images), *zip(*[iter(own)] * 3, strict=True)], wavelet)
+        for base, own in zip(bases, details, strict=True)
+    ]
+    inside = (slice(None), slice(margin, margin + height), slice(margin, margin + width))
+    return images.result(np.stack(fused)[inside])

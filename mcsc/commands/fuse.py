@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
-from ..types import Device, Lam
+from ..fusion.one_by_one import JOINTLY
+from ..types import Device, Floats, Lam
 from ..values.ranges import ValueRange
 from . import options
 from .batch import SceneCommand, cluster_options, is_batch, run_batch
@@ -14,22 +19,26 @@ from .options import check_counts, mask_option, range_option
 from .results import (
     Sink,
     check_outputs,
-    registered_to,
+    check_registered,
     result_options,
     show_progress,
     tell,
     write_parts,
 )
 
+if TYPE_CHECKING:
+    from ..tasks import Fusion
+    from .inputs import Given, SourceFile
+
 
 def _rule_names() -> list[str]:
-    from ..tasks.rules import RULES
+    from ..fusion.rules import RULES
 
     return list(RULES)
 
 
 def _rule_words() -> str:
-    from ..tasks.rules import RULES
+    from ..fusion.rules import RULES
 
     return "; ".join(f"{name}, {rule.words}" for name, rule in RULES.available().items())
 
@@ -52,6 +61,20 @@ def _rule_words() -> str:
 @options.part_options
 @result_options("fusion")
 @cluster_options
+@click.option(
+    "--depth",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Where a rule chooses between sources: image of the number of the one that was chosen in "
+    "each pixel, from 0 in the order they are given; of a focus stack, the sharpest frame. .png or "
+    ".tif.",
+)
+@click.option(
+    "--crop",
+    is_flag=True,
+    help="With --align: keep only what all sources show. Otherwise borders that some do not show "
+    "are taken from the others.",
+)
 def fuse(
     sources: tuple[Path, ...],
     task_name: str,
@@ -69,7 +92,9 @@ def fuse(
     tol: float,
     device: Device,
     parts: Path | None,
+    depth: Path | None,
     align: bool,
+    crop: bool,
     registered: bool,
     report: Path | None,
     overwrite: bool,
@@ -78,9 +103,12 @@ def fuse(
 ) -> None:
     """Fuse two or more registered images of one scene into one.
 
+    Any number of them, in any order: more than eight are read and coded one at a time.
+
     \b
     mcsc fuse near.png far.png --task multi-focus -o sharp.png
     mcsc fuse over.png under.png --task multi-exposure -o fused.png
+    mcsc fuse stack/*.jpg --task multi-focus --align --crop --depth depth.png -o sharp.jpg
     mcsc fuse t1.nii.gz t2.nii.gz --task medical -o fused.nii.gz
     mcsc fuse a.tif b.tif --task multi-focus --mask alpha --mask 2=alpha -o z.tif
 
@@ -91,26 +119,33 @@ def fuse(
     \b
     mcsc fuse scenes/ --task multi-focus -o fused/ --workers 2
     """  # noqa: D301  (click wants the backspace itself)
+    from ..alignment.stacks import align_stack
     from ..images.carried import warn_of_profiles
-    from ..tasks import find_method, get_task
+    from ..images.files import write_samples
+    from ..tasks import SparseCoding, find_method, get_task
     from ..tasks import fuse as run
     from .devices.volumes import fuse_volumes, has_volumes
-    from .inputs import read_given, tell_ranges, with_ranges
+    from .inputs import SourceFile, tell_ranges
 
-    if is_batch(sources[0], sources[1:], scheduler, workers):
+    volumes = len(sources) > 1 and not pages and has_volumes(sources)
+    if not volumes and is_batch(sources[0], sources[1:], scheduler, workers):
         run_batch(
             sources[0], out, task=get_task(task_name), suffix=None,
-            refused=("parts", "report", "overwrite"), scheduler=scheduler, workers=workers,
+            refused=("parts", "report", "overwrite", "depth", "crop"), scheduler=scheduler,
+            workers=workers,
         )  # fmt: skip
         return
     if len(sources) < 2:
         raise click.UsageError("want two images or more, or a folder or a table of scenes")
+    if crop and not align:
+        raise click.UsageError("--crop goes with --align: it cuts off the borders that this leaves")
     inputs = (*sources, dictionary, weights_file)
     check_counts(masks, ranges, len(sources), {"--page": pages, "--variable": variables})
-    if not pages and has_volumes(sources):
+    if volumes:
         refused = {
             "--parts": parts, "--report": report, "--align": align, "--bit-depth": bit_depth,
-            "--mask": masks, "--variable": variables,
+            "--depth": depth, "--mask": masks, "--variable": variables, "--scheduler": scheduler,
+            "--workers": workers,
         }  # fmt: skip
         fuse_volumes(
             sources, out, ranges, overwrite=overwrite, refused=refused, task=task_name,
@@ -121,40 +156,47 @@ def fuse(
         )  # fmt: skip
         return
     check_outputs(
-        out, parts, report, inputs, align=align, registered=registered, overwrite=overwrite
-    )
+        out, parts, report, inputs, depth=depth, align=align, registered=registered,
+        overwrite=overwrite,
+    )  # fmt: skip
     task = get_task(task_name)
     chosen = find_method(method, task, dictionary=dictionary, weights_file=weights_file)
-    given = [
-        read_given(
-            path,
-            masks.get(m, ()),
-            option=f"--mask {m + 1}=nan",
-            page=pages.get(m),
-            variable=variables.get(m),
+    if depth is not None and not (isinstance(chosen, SparseCoding) and chosen.chooses(rule)):
+        raise click.UsageError(
+            f"--depth: {method} does not choose between sources as it is asked to; want --method "
+            "mcsc with a rule that does, as --rule choose"
         )
+    if align and masks:
+        raise click.UsageError("--mask with --align: register images and their masks before")
+    files = [
+        SourceFile(path, masks.get(m, ()), f"--mask {m + 1}=nan", pages.get(m), variables.get(m))
         for m, path in enumerate(sources)
     ]
+    given, frames, known = _opened(files, ranges, together=task.one_unit)
     images = [g.image for g in given]
     warn_of_profiles(images)
-    given = with_ranges(given, ranges, measured=False, together=task.one_unit)
     sink = Sink.of(out, given[0], bit_depth)
     tell_ranges(given)
-    if align and any(g.mask is not None for g in given[1:]):
-        raise click.UsageError("--mask of a source with --align: register it and its mask before")
-    names = [g.name for g in given]
-    # The others in [0, 1]: the result is in the unit of the first.
-    shown = [given[0].shown()]
-    shown += [
-        registered_to(shown[0], g.shown(), (names[0], g.name), align=align, registered=registered)
-        for g in given[1:]
-    ]
+    names = [str(path) for path in sources]
+    if align:
+        # The result of two lies on the first; of more, errors are smallest from the middle.
+        aligned = align_stack(
+            frames, reference=0 if len(frames) == 2 else None, crop=crop, names=names
+        )
+        for m in range(len(frames)):
+            click.echo(aligned.describe(m))
+        frames, known = aligned, aligned.masks
+    elif not registered:
+        check_registered(frames, names)
     found = run(
-        [given[0].pixels, *shown[1:]], task, method=chosen, rule=rule, lam=lam, tol=tol,
-        masks=[g.mask for g in given],
-        value_range=[given[0].value_range] + [(0, 1)] * (len(given) - 1), device=device,
-        progress=show_progress(), names=names,
+        frames, task, method=chosen, rule=rule, lam=lam, tol=tol, masks=known, value_range=(0, 1),
+        device=device, progress=show_progress(), names=names,
     )  # fmt: skip
+    found = _in_unit(found, given[0].value_range)
+    if depth is not None:
+        assert found.index is not None
+        kind = np.uint8 if len(frames) <= 256 else np.uint16
+        write_samples(depth, found.index.astype(kind)[None])
     said = sink.write(found.image, images)
     made = {"1_common": found.common, "base": found.base, "weights": found.weights}
     made |= {f"{m + 2}_unique_{m + 1}": part for m, part in enumerate(found.unique)}
@@ -162,5 +204,33 @@ def fuse(
     if report is not None:
         from .report import report_of_fusion
 
-        report_of_fusion(report, task, [p.stem for p in sources], shown, found, given[0])
+        report_of_fusion(report, task, [p.stem for p in sources], frames, found, given[0])
     tell(out, found, said)
+
+
+def _opened(
+    files: Sequence[SourceFile], ranges: Sequence[ValueRange], *, together: bool
+) -> tuple[Sequence[Given], Sequence[Floats], Sequence[Any]]:
+    """What is known of the files; their pixels in [0, 1] and their masks: a few are in memory."""
+    from .inputs import open_frames, with_ranges
+
+    if len(files) > JOINTLY:
+        frames = open_frames(files, ranges, together=together)
+        return frames.given, frames, frames.masks
+    given = with_ranges([f.read() for f in files], ranges, measured=False, together=together)
+    return given, [g.shown() for g in given], [g.mask for g in given]
+
+
+def _in_unit(found: Fusion, values: ValueRange) -> Fusion:
+    """What was fused in [0, 1], in the unit of the first source."""
+
+    def part(image: Floats | None) -> Floats | None:
+        return None if image is None else values.restored_part(image)
+
+    return replace(
+        found,
+        image=values.restored(found.image),
+        base=None if found.base is None else values.restored(found.base),
+        common=part(found.common),
+        unique=tuple(part(u) for u in found.unique),
+    )

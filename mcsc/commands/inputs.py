@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -293,3 +293,109 @@ def _channels(channels: tuple[int, ...]) -> str:
     counts = ", ".join(map(str, channels))
     images = "1 image" if len(channels) == 1 else f"{len(channels)} images"
     return f"{images} of {counts} channel{'' if channels == (1,) else 's'}"
+
+
+# ------------------------------------------------------------------------------ long stacks
+@dataclass(frozen=True)
+class SourceFile:
+    """An image file, and what options say of it."""
+
+    path: Path
+    words: Sequence[str] = ()
+    """Of the option --mask."""
+    option: str = "--mask nan"
+    """What says on the command line that NaN and Inf are unknown."""
+    page: int | None = None
+    variable: str | None = None
+
+    def read(self, tell: Callable[[str], None] = click.echo) -> Given:
+        """Read it; see `read_given`."""
+        image, mask = known_image(
+            self.path, self.words, option=self.option, page=self.page, variable=self.variable,
+            tell=tell,
+        )  # fmt: skip
+        return Given(image, mask)
+
+
+@dataclass(frozen=True, eq=False)
+class Frames(Sequence[Floats]):
+    """Image files as arrays (C, H, W) in [0, 1], each read when it is asked for."""
+
+    files: Sequence[SourceFile]
+    given: Sequence[Given]
+    """Of every file: its range, and what it carries. The first is whole, of the others the pixels
+    are left out."""
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[m] for m in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        return self._read(index).shown()
+
+    @property
+    def masks(self) -> Sequence[Floats | None]:
+        """Weights of the frames, read when they are asked for."""
+        return _Masks(self) if any(f.words for f in self.files) else [None] * len(self)
+
+    def mask(self, index: int) -> Floats | None:
+        """Weights of a frame, (1 or C, H, W); None where all of it is known."""
+        return self._read(index).mask if self.files[index].words else None
+
+    def _read(self, index: int) -> Given:
+        if index == 0:
+            return self.given[0]
+        # What there is to say of it was said when it was read first.
+        read = self.files[index].read(tell=lambda text: None)
+        return replace(self.given[index], image=read.image, mask=read.mask)
+
+
+class _Masks(Sequence[Any]):
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[m] for m in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        return self._frames.mask(index)
+
+
+def open_frames(
+    files: Sequence[SourceFile], ranges: Sequence[ValueRange], *, together: bool
+) -> Frames:
+    """Read every file once, and keep what is needed of it.
+
+    Parameters
+    ----------
+    files : sequence of SourceFile
+    ranges : sequence of ValueRange
+        Of the option --range.
+    together : bool
+        Files of one type have one range.
+
+    Raises
+    ------
+    ValueError
+        A file cannot be read, or has unknown pixels of which no option says so.
+    """
+    given = [f.read() if m == 0 else _without_pixels(f.read()) for m, f in enumerate(files)]
+    return Frames(files, with_ranges(given, ranges, measured=False, together=together))
+
+
+def _without_pixels(given: Given) -> Given:
+    """Keep the smallest and the largest known value of each channel."""
+    pixels = given.image.pixels
+    known = np.isfinite(pixels)
+    if given.mask is not None:
+        known &= np.broadcast_to(given.mask > 0, pixels.shape)
+    ends = [
+        [c[k].min(), c[k].max()] if k.any() else [0, 0] for c, k in zip(pixels, known, strict=True)
+    ]
+    image = replace(given.image, pixels=np.array(ends, np.float32)[:, None], alpha=None)
+    return Given(image, None)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..figures.report import Report, SceneReport, write_report
 from ..tasks.evaluation import Evaluation
 from ..tasks.fusion import Fusion
@@ -16,6 +18,9 @@ from ..types import Floats
 from .info import versions
 from .inputs import Given
 from .options import lam_words
+
+_SHOWN = 8
+"""Sources that a page shows."""
 
 
 def settings_of(
@@ -67,12 +72,18 @@ def report_of_fusion(
     given: Given,
 ) -> None:
     """Write the page of `mcsc fuse`."""
+    count = len(names)
+    if count > _SHOWN:  # of a long stack its ends and its middle
+        numbers = [0, count // 2, count - 1]
+        names, sources = [names[m] for m in numbers], [sources[m] for m in numbers]
     names = _distinct(names)
     layers = _there([("base", _shown(found.base, given))])
     if found.weights is not None:
         layers += [(f"share of {n}", w[None]) for n, w in zip(names, found.weights, strict=True)]
+    elif found.index is not None:
+        layers.append(("number of the source", found.index[None] / np.float32(max(1, count - 1))))
     parts = [
-        (f"unique part of {n}", _part(u, given)) for n, u in zip(names, found.unique, strict=True)
+        (f"unique part of {n}", _part(u, given)) for n, u in zip(names, found.unique, strict=False)
     ]
     scene = SceneReport(
         name=" + ".join(names),

@@ -79,7 +79,10 @@ def result_options(kind: Kind) -> Callable[[F], F]:
         ),
         click.option(
             "--align", is_flag=True,
-            help="Register the other image to the first: by phase correlation, then optical flow.",
+            help="Register the guide to X: by phase correlation, then optical flow."
+            if kind == "restoration"
+            else "Register sources, the hand's shift, rotation and tilt and the lens's change of "
+            "scale: two to the first, more to the one in the middle.",
         ),
         click.option(
             "--registered", is_flag=True,
@@ -108,6 +111,7 @@ def check_outputs(
     align: bool,
     registered: bool,
     overwrite: bool,
+    depth: Path | None = None,
 ) -> None:
     """Refuse before the work what could not be written after it."""
     if align and registered:
@@ -116,9 +120,11 @@ def check_outputs(
         raise InvalidValueError(f"--out {out}: want a name that ends in {', '.join(WRITABLE)}")
     if report is not None and report.suffix.lower() not in (".html", ".htm"):
         raise InvalidValueError(f"--report {report}: pages are HTML; want a name ending in .html")
+    if depth is not None and depth.suffix.lower() not in (".png", ".tif", ".tiff"):
+        raise InvalidValueError(f"--depth {depth}: want a name that ends in .png or .tif")
     check_destinations(
-        {"--out": out, "--report": report}, folders={"--parts": parts}, inputs=inputs,
-        overwrite=overwrite,
+        {"--out": out, "--report": report, "--depth": depth}, folders={"--parts": parts},
+        inputs=inputs, overwrite=overwrite,
     )  # fmt: skip
 
 
@@ -126,11 +132,13 @@ def registered_to(
     reference: Floats, moving: Floats, names: tuple[str, str], *, align: bool, registered: bool
 ) -> Floats:
     """Return the second image on the grid of the first, or refuse one that is not registered."""
+    from ..alignment.stacks import check_aspect
     from ..images.registration import align as register
     from ..images.registration import displacement
 
     first, second = names
     if align:
+        check_aspect(moving.shape, reference.shape, (second, first))
         found = register(moving, reference, flow=True, names=(second, first))
         click.echo(f"{Path(second).name}: {found.description}")
         return found.image
@@ -147,6 +155,40 @@ def registered_to(
             f"{shift.columns:.0f} columns: --align registers it, --registered takes it as it is"
         )
     return moving
+
+
+def check_registered(frames: Sequence[Floats], names: Sequence[str]) -> None:
+    """Refuse frames of several sizes, and ones that are visibly shifted against each other.
+
+    Of more than eight, the first and the last are compared with the one in the middle.
+
+    Raises
+    ------
+    ValueError
+        The message says which, and what registers them.
+    """
+    from ..fusion.one_by_one import JOINTLY
+    from ..images.registration import displacement
+
+    few = len(frames) <= JOINTLY
+    still = 0 if few else len(frames) // 2
+    reference = frames[still]
+    tall, wide = reference.shape[-2:]
+    for m in range(1, len(frames)) if few else (0, len(frames) - 1):
+        frame = frames[m]
+        h, w = frame.shape[-2:]
+        if (h, w) != (tall, wide):
+            raise InvalidValueError(
+                f"{names[m]} is {h} x {w}, {names[still]} is {tall} x {wide}: want registered "
+                "images of one size; --align brings images of one aspect to one size and registers "
+                "them"
+            )
+        shift = displacement(frame, reference, names=(names[m], names[still]))
+        if shift is not None:
+            raise InvalidValueError(
+                f"{names[m]} is shifted against {names[still]} by about {shift.rows:.0f} rows and "
+                f"{shift.columns:.0f} columns: --align registers it, --registered takes it as it is"
+            )
 
 
 @dataclass(frozen=True)

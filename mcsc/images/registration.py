@@ -28,7 +28,10 @@ __all__ = [
     "Shift",
     "align",
     "displacement",
+    "edges",
     "estimate_shift",
+    "even",
+    "grey",
 ]
 
 Plane = NDArray[np.float64]
@@ -221,7 +224,7 @@ def align(
     grid -= np.reshape(shift, (2, 1, 1))
     magnitude = 0.0
     if flow:
-        field = _flow(reference, _sampled(_grey(moving), grid))
+        field = _flow(reference, _sampled(grey(moving), grid))
         lengths = np.hypot(*field)
         magnitude = float(lengths.mean())
         words += (
@@ -249,10 +252,10 @@ def _features(*images: tuple[str, Any]) -> list[Plane]:
         raise InvalidValueError(
             f"{first} has shape {one.shape}, {second} {two.shape}; want one height and width"
         )
-    return [_edges(_grey(image)) for _, image in images]
+    return [edges(grey(image)) for _, image in images]
 
 
-def _grey(image: Floats) -> Plane:
+def grey(image: Floats) -> Plane:
     """Luma of three channels, and the mean of any other number of them, (H, W)."""
     stack = planes(image)
     return luma_plane(stack) if len(stack) == 3 else np.asarray(stack.mean(axis=0), np.float64)
@@ -282,7 +285,8 @@ def _estimate(f: Plane, g: Plane) -> Shift:
     return Shift(float(found[0] + fine[0]), float(found[1] + fine[1]), confidence)
 
 
-def _edges(plane: Plane) -> Plane:
+def edges(plane: Plane) -> Plane:
+    """Strength of the gradients of a grey image, less its local mean: alike in two modalities."""
     # The root keeps a few strong edges, of a skull or a lamp, from outweighing all others.
     f = np.sqrt(scipy.ndimage.gaussian_gradient_magnitude(plane, 1.0, mode="nearest"))
     return np.asarray(f - scipy.ndimage.gaussian_filter(f, _WIDE), np.float64)
@@ -334,14 +338,14 @@ def _flow(reference: Floats, moved: Plane) -> Plane:
     """Where in the moved image each pixel of the reference is found: offsets (2, H, W)."""
     from skimage.registration import optical_flow_ilk
 
-    f, g = (_even(_edges(plane)) for plane in (_grey(reference), moved))
+    f, g = (even(edges(plane)) for plane in (grey(reference), moved))
     field = optical_flow_ilk(  # type: ignore[no-untyped-call]
         f, g, radius=10, num_warp=10, gaussian=True, prefilter=True
     )
     return np.asarray(field, np.float64)
 
 
-def _even(f: Plane) -> Plane:
+def even(f: Plane) -> Plane:
     """Less the local mean and over the local spread, so that two modalities are comparable."""
     mean = scipy.ndimage.gaussian_filter(f, 10.0)
     spread = np.sqrt(scipy.ndimage.gaussian_filter((f - mean) ** 2, 10.0))

@@ -1,4 +1,4 @@
-"""Pairs focused near and far, of scenes whose layers are known."""
+"""Pairs focused near and far, and focus stacks, of scenes whose layers are known."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from ..checks import check_number, check_whole
 from ..errors import InvalidValueError
 from ..types import Floats
 from .canvas import spread
 from .scene import Scene
 
-__all__ = ["focus_pair"]
+__all__ = ["focus_pair", "focus_stack"]
 
 # Below, a blur is not worth its transforms: under a tenth of a pixel everywhere.
 _SHARP = 0.35
@@ -66,30 +67,80 @@ def focus_pair(scene: Scene) -> tuple[Floats, Floats, Floats]:
     # Radius a unit of inverse depth.
     strength = widest / (near_plane - far_plane)
     disc = bool(rng.random() < 0.5)
-    light = scene.shade
-    lit = [
-        layer.albedo * np.where(layer.own, light, spread(light, layer.own))
-        if layer.own.any()
-        else layer.albedo * light
-        for layer in scene.layers
-    ]
-    blurred = [
-        _Blurred(np.concatenate([colour, layer.alpha[None]]), widest, disc)
-        for colour, layer in zip(lit, scene.layers, strict=True)
-    ]
+    lens = _Lens(scene, strength, widest, disc)
+    near, far = (camera.photograph(rng, lens.seen(plane)) for plane in (near_plane, far_plane))
+    return near, far, camera.develop(lens.seen(near_plane, far_plane))
 
-    def seen(*planes: float) -> Floats:
+
+def focus_stack(
+    scene: Scene, count: int, widest: float = 5.0
+) -> tuple[list[Floats], Floats, NDArray[np.intp]]:
+    """Photograph a scene with the lens focused on several planes, from near to far.
+
+    Parameters
+    ----------
+    scene : Scene
+        With layers.
+    count : int
+        Number of photographs, at least 2.
+    widest : float
+        Radius of the blur, in pixels, of the nearest objects when the farthest are in focus.
+
+    Returns
+    -------
+    frames : list of arrays (3, H, W), in [0, 1]
+        Focused on planes that are evenly spaced in inverse depth, between the 2nd and the 98th
+        hundredth of the scene's; blurred as the pairs of `focus_pair`, by a disc.
+    target : array (3, H, W), in [0, 1]
+        Every layer as sharp as in the sharpest of them, without noise.
+    nearest : array of int, (H, W)
+        Which photograph is focused nearest to what is seen.
+
+    Raises
+    ------
+    ValueError
+        The scene has no layers, or there are fewer than two photographs.
+    """
+    if not scene.layers:
+        raise InvalidValueError("focus_stack wants a scene with layers: make_scene(layered=True)")
+    count = check_whole("count", count, least=2)
+    widest = check_number("widest", widest)
+    rng = scene.rng(1)
+    depth = scene.depth[0]
+    far_plane, near_plane = (float(q) for q in np.quantile(depth, (0.02, 0.98)))
+    planes = np.linspace(near_plane, far_plane, count)
+    lens = _Lens(scene, widest / max(near_plane - far_plane, _FLAT), widest, True)
+    frames = [scene.camera.photograph(rng, lens.seen(plane)) for plane in planes]
+    nearest = np.abs(depth[None] - planes[:, None, None]).argmin(axis=0)
+    return frames, scene.camera.develop(lens.seen(*planes)), nearest
+
+
+class _Lens:
+    """A wide open lens before a scene: `strength` is the radius of its blur a unit of depth."""
+
+    def __init__(self, scene: Scene, strength: float, widest: float, disc: bool) -> None:
+        self.scene, self.strength, self.widest = scene, strength, widest
+        light = scene.shade
+        lit = [
+            layer.albedo * np.where(layer.own, light, spread(light, layer.own))
+            if layer.own.any()
+            else layer.albedo * light
+            for layer in scene.layers
+        ]
+        self.blurred = [
+            _Blurred(np.concatenate([colour, layer.alpha[None]]), widest, disc)
+            for colour, layer in zip(lit, scene.layers, strict=True)
+        ]
+
+    def seen(self, *planes: float) -> Floats:
         """Linear light, every layer as sharp as with the lens focused on the best plane for it."""
-        out = np.zeros_like(light)
-        for layer, stack in zip(scene.layers, blurred, strict=True):
+        out = np.zeros_like(self.scene.shade)
+        for layer, stack in zip(self.scene.layers, self.blurred, strict=True):
             away = np.min([np.abs(layer.depth - plane) for plane in planes], axis=0)
-            radius = np.minimum(np.float32(strength) * away, widest * 1.5)
+            radius = np.minimum(np.float32(self.strength) * away, self.widest * 1.5)
             above = stack.at(radius, layer.alpha > 0)
             out = above[:3] + (1 - above[3]) * out
         return out
-
-    near, far = (camera.photograph(rng, seen(plane)) for plane in (near_plane, far_plane))
-    return near, far, camera.develop(seen(near_plane, far_plane))
 
 
 class _Blurred:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..lazy import loading
 
 if TYPE_CHECKING:
+    from ..fusion.rules import RULES, Blend, CodedSources, Rule, Selection
     from ..values import ValueRange
     from .decomposition import Decomposition, SignalParts, decompose
     from .evaluation import Evaluation, evaluate
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from .methods import METHODS, find_method, method_names
     from .protocol import Method, MethodResult
     from .restoration import Restoration, restore
-    from .rules import RULES, Blend, CodedPair, Rule
     from .scenes import find_scenes, synthetic_scenes
     from .shipped import shipped_dictionaries, shipped_dictionary
     from .sparse_coding import SparseCoding
@@ -29,7 +29,7 @@ __all__ = [
     "RULES",
     "TASKS",
     "Blend",
-    "CodedPair",
+    "CodedSources",
     "Decomposition",
     "Evaluation",
     "Fusion",
@@ -37,6 +37,7 @@ __all__ = [
     "MethodResult",
     "Restoration",
     "Rule",
+    "Selection",
     "SignalParts",
     "SparseCoding",
     "Task",
@@ -57,6 +58,7 @@ __all__ = [
 ]
 
 _HOME = {
+    ".fusion.rules": ("RULES", "Blend", "CodedSources", "Rule", "Selection"),
     ".values": ("ValueRange",),
     "decomposition": ("Decomposition", "SignalParts", "decompose"),
     "evaluation": ("Evaluation", "evaluate"),
@@ -64,7 +66,6 @@ _HOME = {
     "methods": ("METHODS", "find_method", "method_names"),
     "protocol": ("Method", "MethodResult"),
     "restoration": ("Restoration", "restore"),
-    "rules": ("RULES", "Blend", "CodedPair", "Rule"),
     "scenes": ("find_scenes", "synthetic_scenes"),
     "shipped": ("shipped_dictionaries", "shipped_dictionary"),
     "sparse_coding": ("SparseCoding",),

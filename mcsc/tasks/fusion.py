@@ -8,23 +8,26 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..backend import Array, is_array, namespace, to_numpy
+from ..backend import Array, is_array, namespace
 from ..errors import InvalidTypeError, InvalidValueError
+from ..fusion.one_by_one import JOINTLY
+from ..fusion.rules import RULES
 from ..model.dictionary import Dictionary
 from ..solvers.driver import Callback
 from ..solvers.result import Stop
 from ..types import Device, Floats, Lam
-from ..values.forms import ImageForm, plain_array
-from ..values.holes import fill_from_others
-from ..values.ranges import ValueRange, find_range
+from ..values.ranges import ValueRange
 from .methods import check_options, find_method, name_of_method, run_method
-from .preparation import alike
+from .prepared import Look, PreparedSources, in_range, look_at
 from .protocol import TOL, Method
-from .rules import RULES
 from .task import Task, get_task
 
 __all__ = ["Fusion", "fuse"]
+
+_ROLES = 2
+"""Sources of a method that does not say how many have a role of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,20 +44,23 @@ class Fusion:
     base: Array | None
     """Low-pass part of the luma."""
     common: Array | None
-    """Point 1: what the sources share; of more than two, what the last one shares with the fusion
-    of those before it."""
+    """Point 1: what the sources share."""
     unique: tuple[Array | None, ...]
-    """Points 2, 3, ...: what each source has alone, in their order. The first two against each
-    other; a later one against the fusion of those before it."""
+    """Points 2, 3, ...: what each source has alone, in their order. Empty where sources of a stack
+    were coded one by one: see the notes of `fuse`."""
     weights: Array | None
-    """Share of each source in each pixel, (M, H, W), if the rule chooses between sources."""
+    """Share of each source in each pixel, (M, H, W), if the rule chooses between sources and they
+    were coded jointly."""
+    index: NDArray[np.int32] | None
+    """Which source was chosen in each pixel, (H, W), counted from 0 in the order they were given:
+    of a focus stack, the sharpest one. NumPy's, whatever the sources are."""
     method: str
     rule: str | None
     lam: Lam | None
     gap: float | None
-    """Certified relative duality gap of the codes: the worst of all pairs and tiles."""
+    """Certified relative duality gap of the codes: the worst of all tiles, and of all problems."""
     nonzero: float | None
-    """Share of coefficients that are not zero, over all pairs."""
+    """Share of coefficients that are not zero."""
     converged: bool
     """False if a gap stayed above what was asked for; a method without codes is always done."""
     stopped: Stop | None
@@ -90,20 +96,21 @@ def fuse(
     """Fuse two or more registered images of one scene.
 
     By the model, the detail of the sources' lumas is coded jointly (Eq. 5), and a rule makes an
-    image of the parts: see `mcsc.tasks.rules`.
+    image of the parts: see `mcsc.fusion.rules`.
 
     Parameters
     ----------
     sources : sequence of arrays of floats or integers, shape (H, W), (1, H, W) or (3, H, W)
-        Two or more of one height and width, in any unit. A grey one beside one of three channels
-        counts as colour, so that white stays white. A masked array of NumPy is unknown where it is
-        masked.
+        Two or more of one height and width, in any unit. A masked array of NumPy is unknown where
+        it is masked. A sequence that is no list or tuple may make an image, or read its file,
+        whenever an item is asked for: see the notes.
     task : str or Task
         One of `mcsc.tasks.TASKS` that is a fusion: "multi-exposure", "multi-focus", "medical", or
         what was added.
     dictionary : Dictionary or path, optional
-        Of the method "mcsc": filters for two signals of one channel. Default: those that come with
-        the package.
+        Of the method "mcsc": filters for signals of one channel. Those of two signals serve any
+        number of sources (`mcsc.coding.shared.shared_filters`). Default: those that come with the
+        package.
     method, weights_file, lam, tol, max_iter, device, tile, callback, progress
         As in `restore`.
     rule : str, optional
@@ -145,7 +152,17 @@ def fuse(
 
     Notes
     -----
-    By the model and by networks, more than two sources are fused one after the other.
+    Two sources are what a task says: near and far, T1 and T2; over- and under-exposed in any order.
+    Of more than two none is the first, and the result does not depend on their order.
+
+    Up to eight sources are coded as **one** problem, with one base and a set of weights for each.
+    Of more, a rule that chooses between sources codes each alone and keeps `index` instead of
+    weights and parts, as 300 of them would not fit into memory: then `sources` is gone through
+    several times, and one source is in memory at a time.
+
+    Where some sources show colours and others are grey, as a PET image beside an MR image, all are
+    fused by their lumas, and the result gets the chroma of those that have one. It is kept as it
+    is, but paler where the fused luma leaves no room for it.
 
     Examples
     --------
@@ -169,41 +186,36 @@ def fuse(
         raise InvalidValueError(f"sources holds {len(sources)} images; want at least 2")
     labels = _labels(names, len(sources))
     given = _weights(masks, len(sources))
-    plain = [plain_array(*one) for one in zip(labels, sources, given, strict=True)]
-    forms = [ImageForm.of(n, s) for n, (s, _) in zip(labels, plain, strict=True)]
-    namespace(*(s for s, _ in plain), *(m for _, m in plain if is_array(m)))
-    known = [
-        None if m is None else f.weights(m, s.shape) for f, (s, m) in zip(forms, plain, strict=True)
-    ]
-    arrays = [s for s, _ in plain]
-    forms = _in_range(forms, arrays, known, value_range, one_unit=task.one_unit)
-    form = replace(forms[0], axes=max(f.axes for f in forms))
+    looks = [look_at(*one) for one in zip(labels, sources, given, strict=True)]
+    listed = given if isinstance(given, list | tuple) else ()
+    namespace(*(look.array for look in looks), *(m for m in listed if is_array(m)))
+    _check_sizes(looks)
+    looks = in_range(looks, value_range, one_unit=task.one_unit)
+    form = replace(looks[0].form, axes=max(look.form.axes for look in looks))
     options = {
         "rule": rule, "lam": lam, "tol": tol, "max_iter": max_iter, "device": form.device(device),
         "tile": tile, "callback": callback, "progress": progress,
     }  # fmt: skip
     check_options(chosen, called, options)
-    images = [f.taken(*one) for f, *one in zip(forms, arrays, known, strict=True)]
-    for name, image in zip(labels, images, strict=True):
-        if len(image) not in (1, 3):
-            raise InvalidValueError(f"{name} has {len(image)} channels; want 1 or 3")
-        if image.shape[1:] != images[0].shape[1:]:
-            (h, w), (tall, wide) = image.shape[1:], images[0].shape[1:]
-            raise InvalidValueError(
-                f"{name} is {h} x {w}, {labels[0]} is {tall} x {wide}: want registered images of "
-                "one size"
-            )
-    dtype = np.result_type(*images)
-    prepared = fill_from_others(alike([image.astype(dtype) for image in images]), known)
-    found, seconds = run_method(chosen, called, prepared, options)
-    unique = found.unique or (None,) * len(prepared)
-    made = form.returned(found.image)
+    order = _order(looks, task, roles=getattr(chosen, "roles", _ROLES))
+    prepared = PreparedSources(sources, given, looks, order)
+    few = len(sources) <= JOINTLY
+    found, seconds = run_method(chosen, called, (prepared.loaded() if few else prepared,), options)
+    index = None if found.index is None else _known_only(found.index, prepared)
+    place = np.argsort(order)
+    unique = found.unique or (None,) * (len(order) if few else 0)
+    shares = found.weights
+    if shares is not None:
+        shares = _shares(shares, prepared)
+        shares = form.as_floats(shares[place])
+    made = form.returned(prepared.coloured(found.image))
     return Fusion(
         image=made,
         base=form.returned_base(found.base),
         common=form.returned_part(found.common),
-        unique=tuple(form.returned_part(u) for u in unique),
-        weights=None if found.weights is None else form.as_floats(_shares(found.weights, known)),
+        unique=tuple(form.returned_part(unique[m]) for m in place) if unique else (),
+        weights=shares,
+        index=None if found.index is None else np.asarray(order, np.int32)[index],
         method=called,
         rule=found.rule,
         lam=found.lam,
@@ -212,9 +224,34 @@ def fuse(
         converged=found.converged,
         stopped=found.stopped,
         seconds=seconds,
-        value_ranges=tuple(f.values for f in forms),
+        value_ranges=tuple(look.form.values for look in looks),
         cut=form.cut[0] if form.cut else 0.0,
     )
+
+
+def _check_sizes(looks: Sequence[Look]) -> None:
+    (_, tall, wide), first = looks[0].shape, looks[0].form.name
+    for look in looks:
+        _, h, w = look.shape
+        if (h, w) != (tall, wide):
+            raise InvalidValueError(
+                f"{look.form.name} is {h} x {w}, {first} is {tall} x {wide}: want registered "
+                "images of one size"
+            )
+
+
+def _order(looks: Sequence[Look], task: Task, *, roles: int) -> list[int]:
+    """In which order sources go through a method.
+
+    As many as it has roles keep theirs. Of others none is the first: the order is that of their
+    brightness, and of what is in them, so that the result does not depend on how they were given.
+    """
+    numbers = list(range(len(looks)))
+    if len(looks) != roles:
+        return sorted(numbers, key=lambda m: (-looks[m].brightness, looks[m].digest))
+    if task.brighter_first:
+        return sorted(numbers, key=lambda m: -looks[m].brightness)
+    return numbers
 
 
 def _labels(names: Sequence[str] | None, count: int) -> list[str]:
@@ -226,7 +263,7 @@ def _labels(names: Sequence[str] | None, count: int) -> list[str]:
     return labels
 
 
-def _weights(masks: Any, count: int) -> list[Array | None]:
+def _weights(masks: Any, count: int) -> Sequence[Array | None]:
     if masks is None:
         return [None] * count
     if is_array(masks) or not isinstance(masks, Sequence) or isinstance(masks, str):
@@ -236,47 +273,36 @@ def _weights(masks: Any, count: int) -> list[Array | None]:
         )
     if len(masks) != count:
         raise InvalidValueError(f"masks holds {len(masks)} entries for {count} sources")
-    return list(masks)
+    return masks
 
 
-def _in_range(
-    forms: list[ImageForm],
-    sources: Sequence[Array],
-    known: Sequence[Floats | None],
-    given: Any,
-    *,
-    one_unit: bool,
-) -> list[ImageForm]:
-    """Give every form its range of values."""
-    if given is not None:
-        each = not isinstance(given, ValueRange | str) and any(
-            isinstance(one, ValueRange | Sequence) for one in given
-        )
-        if each and len(given) != len(forms):
-            raise InvalidValueError(
-                f"value_range holds {len(given)} ranges for {len(forms)} sources; want one, or "
-                "one each"
-            )
-        ranges = [ValueRange.of(one) for one in (given if each else [given] * len(forms))]
-    elif one_unit and len({str(f.dtype) for f in forms}) == 1:
-        planes = [to_numpy(s).reshape(-1, *s.shape[-2:]) for s in sources]
-        ranges = [find_range(planes, known, name="the sources")] * len(forms)
-    else:
-        return [f.measured(s, k) for f, s, k in zip(forms, sources, known, strict=True)]
-    return [replace(form, values=values) for form, values in zip(forms, ranges, strict=True)]
-
-
-def _shares(weights: Floats, known: Sequence[Floats | None]) -> Floats:
+def _shares(weights: Floats, sources: PreparedSources) -> Floats:
     """Shares of the sources, none of it to one that is unknown there."""
-    there = np.stack(
-        [
-            np.ones(weights.shape[1:]) if k is None else (k > 0).all(axis=0).astype(float)
-            for k in known
-        ]
-    )
-    if there.all():
-        return weights
-    # Where a rule chose what was filled in, it is due to those who know it.
-    shares = np.where((weights * there).sum(axis=0) > 0, weights * there, there)
-    total = shares.sum(axis=0)
-    return np.where(total > 0, shares / np.where(total > 0, total, 1), weights)
+    known = [_there(sources, m, weights.shape[1:]) for m in range(len(sources))]
+    there = np.stack([k.astype(weights.dtype) for k in known])
+    left = weights * there
+    # Where the choice fell on what was filled, all that is known has an equal share.
+    left = np.where(left.sum(axis=0) > 0, left, there)
+    total = left.sum(axis=0)
+    return np.where(total > 0, left / np.where(total > 0, total, 1), weights)
+
+
+def _known_only(index: NDArray[np.int32], sources: PreparedSources) -> NDArray[np.int32]:
+    """Which source was chosen, and where that one is unknown the first one that is not."""
+    found = index.copy()
+    if not sources.holes:
+        return found
+    wrong = np.zeros(index.shape, bool)
+    for m in range(len(sources)):
+        wrong |= (index == m) & ~_there(sources, m, index.shape)
+    for m in range(len(sources)):
+        better = wrong & _there(sources, m, index.shape)
+        found[better] = m
+        wrong &= ~better
+    return found
+
+
+def _there(sources: PreparedSources, number: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Where a source is known, (H, W)."""
+    known = sources.known(number)
+    return np.ones(shape, bool) if known is None else np.asarray((known > 0).all(axis=0))

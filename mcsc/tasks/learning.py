@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import InvalidTypeError, InvalidValueError
-from ..images.colour import luma_studio
+from ..images.colour import luma_full, luma_studio
 from ..images.split import fill_holes, lowpass_split
 from ..learning import Learned, LearningProgress, LearnOptions, learn
 from ..types import Base, Floats
@@ -149,10 +149,20 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
             if any(k is not None for k in known):
                 first, second = fill_from_others(alike([first, second]), known)
             channels = (len(first), len(second)) if s.joint else (1, 1)
-            made = prepare_fusion(first, second, channels, strength=s.strength, base=s.base)
+            made = prepare_fusion(
+                first,
+                second,
+                channels,
+                strength=s.strength,
+                base=s.base,
+                brightest=task.brightest_base,
+            )
             if not truth:
                 return _Made(made.signals, None, None)
-            target = _filled(truth[0] if s.joint else _grey(truth[0]))
+            # As the lumas of the sources: grey beside colour is in full range.
+            mixed = len(images[0]) != len(images[1])
+            luma = luma_full if mixed else _grey
+            target = _filled(truth[0] if s.joint else luma(truth[0]))
             if s.base == "low":
                 return _Made(made.signals, None, lowpass_split(target, s.strength).high[None])
             return _Made(made.signals, None, (target - made.base)[None])

@@ -82,12 +82,10 @@ class _BaselineMethod:
         self.settings = dict(task.baselines.get(name, {}))
         self.options = frozenset({"sigma"} if baseline.takes_sigma and task.sigma else ())
 
-    def __call__(self, *images: Floats, sigma: float | None = None) -> Floats:
+    def __call__(self, *images: Any, sigma: float | None = None) -> Floats:
         settings: dict[str, Any] = dict(self.settings)
         if "sigma" in self.options:
             settings["sigma"] = self.task.sigma if sigma is None else sigma
-        if self.baseline.kind == "fusion":
-            return self.baseline.function(list(images), **settings)
         return self.baseline.function(*images, **settings)
 
 
@@ -231,7 +229,7 @@ def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
 
 
 def run_method(
-    method: Method, name: str, images: Sequence[Floats], options: dict[str, Any]
+    method: Method, name: str, images: Sequence[Any], options: dict[str, Any]
 ) -> tuple[MethodResult, float]:
     """Call a method with those of the options that it has, and tell the seconds.
 

@@ -14,19 +14,11 @@ import numpy as np
 from ..baselines.exposure import exposure_fusion
 from ..checks import check_choice
 from ..errors import InvalidValueError
-from ..images.colour import luma_studio, rgb, ycbcr
+from ..images.colour import luma_full, luma_studio
 from ..images.split import lowpass_split
 from ..types import Base, Floats, FusionBase, RestorationBase
 
-__all__ = [
-    "Prepared",
-    "alike",
-    "blended_exposures",
-    "coloured",
-    "fused_base",
-    "prepare_fusion",
-    "prepare_restoration",
-]
+__all__ = ["Prepared", "alike", "prepare_fusion", "prepare_restoration"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +31,17 @@ class Prepared:
     """(C, H, W) of the image that is made."""
     masks: tuple[Floats | None, Floats | None] | None = None
     """Weights of the signals, (N, C, H, W), 0 where one is unknown; None if all is known."""
+    copies: int = 1
+    """Channels of x's signal that are one band of x, which had to be repeated."""
+
+    def as_bands(self, answer: Floats) -> Floats:
+        """Bring what is made of the signals, (N, C, H, W), to the axes of the base.
+
+        Of a band that was repeated it is the mean.
+        """
+        if self.copies > 1:
+            answer = answer.mean(axis=1)
+        return answer.reshape(self.base.shape)
 
 
 def prepare_restoration(
@@ -58,8 +61,9 @@ def prepare_restoration(
     x, y : arrays of floats, shape (C, H, W), (C', H, W)
         The image to restore and its guide.
     channels : (int, int)
-        Of the signals. One for x: its bands are taken one by one, each with the guide; as many as
-        x has: jointly. Three channels of guide become luma where one is wanted; a grey guide is
+        Of the signals. As many as x has: they are taken jointly; otherwise its bands are taken one
+        by one, each with the guide, and repeated where three channels are wanted. Three
+        channels of guide become luma where one is wanted, any other number their mean, which is
         repeated where three are.
     strength : float
         Of the low-pass split.
@@ -74,12 +78,13 @@ def prepare_restoration(
     Raises
     ------
     ValueError
-        Channels do not fit, the images differ in size, or there is no such base.
+        The images differ in size, there is no such base, or channels do not fit: bands are repeated
+        as three, which colours are, and as no other number.
     """
     _check_sizes(x, y)
     check_choice("base", base, RestorationBase)
     first, second = channels
-    if first not in (1, len(x)):
+    if first not in (1, 3, len(x)):
         raise InvalidValueError(
             f"the model codes {_count(first)} of the image to restore, which has {len(x)}"
         )
@@ -87,7 +92,7 @@ def prepare_restoration(
         if len(y) != second and len(guide_mask) > 1:
             guide_mask = guide_mask.min(axis=0, keepdims=True)
         y = np.where(guide_mask > 0, y, 0).astype(y.dtype)
-    guide = _as_channels(y, second, "the guide")
+    guide = _guide_of(y, second)
     if base == "none":
         high = x if mask is None else np.where(mask > 0, x, 0).astype(x.dtype)
         detail, bottom = guide, np.zeros_like(x)
@@ -95,20 +100,29 @@ def prepare_restoration(
         low, high = lowpass_split(x, strength, mask)
         detail = lowpass_split(guide, strength, guide_mask).high
         bottom = low if base == "low" else x if mask is None else low + mask * high
-    one_by_one = first == 1
-    stacked = high[:, None] if one_by_one else high[None]
+    copies = 1 if first == len(x) else first
+    stacked = high[None] if first == len(x) > 1 else np.repeat(high[:, None], copies, axis=1)
     repeated = np.broadcast_to(detail[None], (len(stacked), *detail.shape))
     masks = None
     if mask is not None or guide_mask is not None:
-        masks = (
-            None if mask is None else _stacked(mask, x, one_by_one=one_by_one),
-            None if guide_mask is None else _stacked(guide_mask, guide, one_by_one=False),
-        )
-    return Prepared((stacked, np.ascontiguousarray(repeated)), bottom, masks)
+        own = None if mask is None else np.broadcast_to(mask, x.shape).astype(x.dtype)
+        if own is not None:
+            own = own[None] if first == len(x) > 1 else np.repeat(own[:, None], copies, axis=1)
+        other = None
+        if guide_mask is not None:
+            other = np.broadcast_to(guide_mask, guide.shape).astype(guide.dtype)[None]
+        masks = own, other
+    return Prepared((stacked, np.ascontiguousarray(repeated)), bottom, masks, copies)
 
 
 def prepare_fusion(
-    x: Floats, y: Floats, channels: Sequence[int], *, strength: float, base: Base
+    x: Floats,
+    y: Floats,
+    channels: Sequence[int],
+    *,
+    strength: float,
+    base: Base,
+    brightest: bool = False,
 ) -> Prepared:
     """Split two sources, as lumas or with their colours.
 
@@ -117,14 +131,16 @@ def prepare_fusion(
     x, y : arrays of floats, shape (C, H, W)
         Sources of one size, 1 or 3 channels.
     channels : (int, int)
-        (1, 1): lumas, all of one range: a grey source beside a colour one counts as colour; (3, 3):
-        all channels, grey sources repeated.
+        (1, 1): lumas, a grey source beside a colour one being its own; (3, 3): all channels, grey
+        sources repeated.
     strength : float
         Of the low-pass split.
     base : {"none", "low", "mean"}
-        What the answer is added to: nothing; the low-pass part of Mertens' exposure fusion of
-        colour sources, and of grey sources the brighter low-pass part; or the mean of the sources.
-        With "none" the signals are the images themselves.
+        What the answer is added to: nothing; the low-pass part of what the sources look like
+        together (`mcsc.fusion.bases`); or the mean of the sources. With "none" the signals are the
+        images themselves.
+    brightest : bool
+        As in `mcsc.fusion.bases`.
 
     Raises
     ------
@@ -137,7 +153,8 @@ def prepare_fusion(
         raise InvalidValueError(
             f"sources are fused with equally many channels each; found {channels}"
         )
-    x, y = alike((x, y))
+    if channels[0] == 1:
+        x, y = alike((x, y))
     pair = tuple(
         _as_channels(image, n, "the image") for image, n in zip((x, y), channels, strict=True)
     )
@@ -147,64 +164,38 @@ def prepare_fusion(
     bottom: Floats
     if base == "mean":
         bottom = (pair[0] + pair[1]) / 2
+    elif brightest:
+        bottom = np.maximum(splits[0].low, splits[1].low)
     else:
-        blended = blended_exposures((x, y))
-        bottom = fused_base(blended, [s.low for s in splits], strength)
+        blended = exposure_fusion((x, y) if len(x) == len(y) else pair)
+        bottom = lowpass_split(_as_channels(blended, channels[0], "the base"), strength).low
     return Prepared((splits[0].high[None], splits[1].high[None]), bottom.astype(x.dtype))
 
 
 def alike(images: Sequence[Floats]) -> list[Floats]:
-    """Give all images (C, H, W) as many channels as the one with most: grey ones are repeated.
+    """Give all images (C, H, W) one number of channels: grey beside colour, all become lumas.
 
-    So that a grey image beside a colour one has a luma of the same range, and white stays white.
+    In full range, so that white is white in all of them.
 
     Raises
     ------
     ValueError
-        An image has neither one channel nor as many.
+        Channels differ, and are not 1 and 3.
     """
-    channels = max(len(i) for i in images)
-    for number, image in enumerate(images):
-        if len(image) not in (1, channels):
-            raise InvalidValueError(
-                f"images of {len(image)} and of {channels} channels cannot be fused (number "
-                f"{number + 1} of {len(images)}); want grey ones beside others alike"
-            )
-    return [np.repeat(i, channels, axis=0) if len(i) < channels else i for i in images]
+    counts = {len(image) for image in images}
+    if len(counts) == 1:
+        return list(images)
+    if counts != {1, 3}:
+        found = " and ".join(map(str, sorted(counts)))
+        raise InvalidValueError(f"images of {found} channels cannot be fused; want 1, 3, or both")
+    return [luma_full(image) for image in images]
 
 
-def blended_exposures(sources: Sequence[Floats]) -> Floats | None:
-    """Mertens' exposure fusion of colour sources (3, H, W); None of grey ones.
-
-    It gives fused images their colours, and their brightness.
-    """
-    sources = alike(sources)
-    return exposure_fusion(sources) if len(sources[0]) == 3 else None
-
-
-def fused_base(blended: Floats | None, lows: Sequence[Floats], strength: float) -> Floats:
-    """What fused detail is added to, of the channels of `lows`.
-
-    The low-pass part of what `blended_exposures` made of the sources; of grey sources, the
-    brightest of their own low-pass parts `lows`.
-    """
-    if blended is None:
-        brightest: Floats = np.maximum.reduce(list(lows))
-        return brightest
-    return lowpass_split(_as_channels(blended, len(lows[0]), "the image"), strength).low
-
-
-def coloured(luma: Floats, blended: Floats | None) -> Floats:
-    """Give a fused luma (1, H, W) the colours of what `blended_exposures` made of the sources."""
-    if blended is None:
-        return luma
-    colours = ycbcr(blended)[1:]
-    return rgb(np.concatenate([luma.astype(colours.dtype), colours]))
-
-
-def _stacked(mask: Floats, image: Floats, *, one_by_one: bool) -> Floats:
-    weights = np.broadcast_to(mask, image.shape).astype(image.dtype)
-    return weights[:, None] if one_by_one else weights[None]
+def _guide_of(image: Floats, channels: int) -> Floats:
+    """A guide of any number of channels as one, or as three."""
+    if len(image) not in (1, 3, channels):
+        image = image.mean(axis=0, keepdims=True, dtype=image.dtype)
+    return _as_channels(image, channels, "the guide")
 
 
 def _check_sizes(x: Floats, y: Floats) -> None:

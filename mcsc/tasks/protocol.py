@@ -6,6 +6,9 @@ from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..solvers.result import Stop
 from ..types import Floats, Lam
 
@@ -37,6 +40,8 @@ class MethodResult:
     """What x (restoration) or each source (fusion) has alone."""
     weights: Floats | None = None
     """Share of each source in each pixel, (M, H, W)."""
+    index: NDArray[np.int32] | None = None
+    """Which source was chosen in each pixel, (H, W), counted from 0 in the order they came in."""
     rule: str | None = None
     """By which sources were fused."""
     lam: Lam | None = None
@@ -59,11 +64,14 @@ class Method(Protocol):
 
     Parameters
     ----------
-    *images : arrays of floats, shape (C, H, W)
+    *images : arrays of floats, shape (C, H, W), or one sequence of them
         NumPy, float32 or float64, finite, registered, of one height and width, in [0, 1] as far as
-        noise allows. Restoration: x, already enlarged to the size of its guide, and y, the guide,
-        each of any number of channels. Fusion: two or more sources, all of 1 or all of 3 channels.
-        They must not be written to.
+        noise allows. They must not be written to.
+
+        Restoration: x, already enlarged to the size of its guide, and y, the guide, each of any
+        number of channels. Fusion: one sequence of two or more sources, all of 1 or all of 3
+        channels. Of a long stack it makes each source whenever that is asked for, so a method that
+        asks for one at a time, as often as it likes, fuses hundreds.
     mask : array (1, H, W) or (C, H, W), or None
         Weights of x in [0, 1]; 0 where x is unknown, and its value there means nothing. A method
         that has this option fills the holes; another one gets x filled by the model.
@@ -100,6 +108,10 @@ class Method(Protocol):
 
     Notes
     -----
+    A fusion's method may have an attribute ``roles``: how many sources have a role of their own (2
+    if it does not say). As many are passed in the order in which they were given, others in one
+    that does not depend on it.
+
     Another package adds a method by an entry point of group ``mcsc.methods``: a callable of the
     `Task` and of a file of weights (or None: its own), which returns the method or raises a
     `mcsc.errors.InvalidValueError` whose message says what does not fit. In a script,

@@ -7,20 +7,20 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from ..coding.images import CodingOptions, SolverFunction, code
+from ..coding.shared import shared_filters
 from ..errors import InvalidValueError
-from ..images.colour import ycbcr
+from ..fusion.bases import lumas_of
+from ..fusion.one_by_one import JOINTLY, fuse_one_by_one
+from ..fusion.rules import RULES, CodedSources
 from ..images.enlarging import back_project
 from ..images.split import lowpass_split
 from ..model.dictionary import Dictionary
 from ..model.lam import plain_lam
-from ..solvers.driver import deferred_interrupt
 from ..solvers.front import solve
-from ..solvers.result import Stop
 from ..types import Base, Floats, Lam
-from .coding import Coded, CodingOptions, SolverFunction, code
 from .preparation import Prepared, prepare_restoration
 from .protocol import MethodResult
-from .rules import RULES, Blend, CodedPair, Rule
 from .shipped import shipped_dictionary
 from .task import Task
 
@@ -57,12 +57,13 @@ class SparseCoding:
         self.dictionary = shipped_dictionary(task.name) if dictionary is None else dictionary
         self.solver = solver
         fusion = task.kind == "fusion"
-        if fusion and self.dictionary.channels != (1, 1):
-            raise InvalidValueError(
-                "fusion codes the lumas of two images: want a dictionary of channels (1, 1), found "
-                f"{self.dictionary.channels}"
-            )
-        if self.dictionary.n_signals != 2:
+        if fusion:
+            if len(self.dictionary.channels) < 2 or set(self.dictionary.channels) != {1}:
+                raise InvalidValueError(
+                    "fusion codes the lumas of images: want a dictionary of channels (1, 1), found "
+                    f"{self.dictionary.channels}"
+                )
+        elif self.dictionary.n_signals != 2:
             raise InvalidValueError(
                 "restoration needs a dictionary of 2 signals, this one has "
                 f"{self.dictionary.n_signals}"
@@ -71,10 +72,10 @@ class SparseCoding:
             {"rule"} if fusion else {"mask", "guide_mask", "known_shape", "sigma"}
         )
 
-    def __call__(self, *images: Floats, **options: Any) -> MethodResult:
+    def __call__(self, *images: Any, **options: Any) -> MethodResult:
         """Restore or fuse; see `Method`."""
         if self.task.kind == "fusion":
-            return self.fuse(images, **options)
+            return self.fuse(*images, **options)
         return self.restore(*images, **options)
 
     def restore(
@@ -103,20 +104,26 @@ class SparseCoding:
         prepared = prepare_for_dictionary(x, y, self.dictionary, self.task, mask, guide_mask)
         chosen = self._lam(lam, sigma)
         base = prepared.base
+        # Noise of a band that is repeated is the same in all its channels, and does not average
+        # out in a filter of unit norm over all of them.
+        each = chosen
+        if prepared.copies > 1 and self.task.sigma is not None:
+            root = float(np.sqrt(prepared.copies))
+            each = chosen * root if isinstance(chosen, float) else tuple(v * root for v in chosen)
         # With the base "input" target filters make what x lacks; x itself is missing in holes.
         lacking = mask is not None and _base(self.dictionary, self.task) == "input"
         coded = code(
-            prepared.signals, self.dictionary, chosen, "restoration", masks=prepared.masks,
+            prepared.signals, self.dictionary, each, "restoration", masks=prepared.masks,
             models=lacking, solver=self.solver, **how,
         )  # fmt: skip
         if lacking:
             assert mask is not None
-            base = base + (1 - mask) * coded.models[0].reshape(base.shape)
+            base = base + (1 - mask) * prepared.as_bands(coded.models[0])
 
         def as_bands(part: Floats | None) -> Floats | None:
-            return None if part is None else part.reshape(base.shape).astype(x.dtype)
+            return None if part is None else prepared.as_bands(part).astype(x.dtype)
 
-        detail = coded.image.reshape(base.shape)
+        detail = prepared.as_bands(coded.image)
         image: Floats = base + detail
         if known_shape is not None:
             image = back_project(image, x, known_shape, mask)
@@ -144,72 +151,79 @@ class SparseCoding:
 
         Notes
         -----
-        The detail of the sources' lumas is coded jointly, and the rule makes an image of it. More
-        than two sources are fused one after the other, the result so far being one of the pair.
-        The weights are those of all sources nevertheless, as the shares multiply. Stopped on the
-        way, those that were not reached have no share in the image.
+        The detail of all sources' lumas is coded jointly, as one problem, and the rule makes an
+        image of it. Two sources are the two signals of the dictionary, in their order. For more of
+        them its filters are shared by all, so that none is the first:
+        `mcsc.coding.shared.shared_filters`. Above `JOINTLY` sources a rule that chooses between
+        them codes each alone: `mcsc.fusion.one_by_one.fuse_one_by_one`.
+
+        Memory of the joint problem: all sources, and bounded tiles of codes.
         """
-        name = rule or str(self.dictionary.metadata.get("rule", self.task.rule))
+        name = self._rule_name(rule)
         applied = RULES.find(name)
         chosen = self._lam(lam)
-        fused, dtype = sources[0], sources[0].dtype
-        weights: Floats | None = np.ones((1, *fused.shape[1:]))
-        unique: list[Floats | None] = []
-        every: list[Coded] = []
-        stopped: Stop = "converged"
-        with deferred_interrupt() as interrupt:
-            for image in sources[1:]:
-                coded, blend = self._fuse_pair((fused, image), applied, chosen, how)
-                every.append(coded)
-                alone = [None if u is None else u[0] for u in coded.unique]
-                unique += alone[1:] if unique else alone
-                fused = blend.image.astype(dtype)
-                if blend.weights is None or weights is None:
-                    weights = None
-                else:
-                    weights = np.concatenate([weights * blend.weights[:1], blend.weights[1:]])
-                if not coded.converged and stopped == "converged":
-                    stopped = coded.stopped
-                left = len(sources) - 1 - len(every)
-                if coded.stopped in ("callback", "interrupted"):
-                    stopped = coded.stopped
-                    break
-                if interrupt.asked and left:
-                    stopped = "interrupted"
-                    break
-        unique += [None] * left
-        if weights is not None and left:  # of sources that were not reached
-            weights = np.concatenate([weights, np.zeros((left, *weights.shape[1:]))])
+        strength = float(self.dictionary.metadata.get("strength", self.task.strength))
+        brightest = self.task.brightest_base
+        own = len(sources) == self.dictionary.n_signals
+        if len(sources) > JOINTLY and applied.selection is not None and not own:
+            made = fuse_one_by_one(
+                sources, self.dictionary, chosen, applied.selection, strength=strength,
+                brightest=brightest, solver=self.solver, **how,
+            )  # fmt: skip
+            return MethodResult(
+                made.image, made.base, index=made.index, rule=name, lam=chosen, gap=made.gap,
+                nonzero=made.nonzero, converged=made.stopped == "converged", stopped=made.stopped,
+            )  # fmt: skip
+        if applied.targets and not own:
+            raise InvalidValueError(
+                f"the rule {name} takes the target filters of a dictionary, and this one is for "
+                f"{self.dictionary.n_signals} sources; found {len(sources)}: want another rule, or "
+                "a dictionary for as many"
+            )
+        dictionary: Dictionary = self.dictionary
+        each: Any = chosen
+        if not own:
+            dictionary, each = shared_filters(self.dictionary, len(sources), chosen)
+        images = tuple(sources)
+        lumas = tuple(lumas_of(image) for image in images)
+        splits = tuple(lowpass_split(luma, strength) for luma in lumas)
+        coded = code(
+            tuple(split.high[None] for split in splits), dictionary, each,
+            "fusion" if applied.targets else "signals", models=True, solver=self.solver, **how,
+        )  # fmt: skip
+        blend = applied.function(CodedSources(images, lumas, splits, coded, strength, brightest))
+        dtype = images[0].dtype
         return MethodResult(
-            image=fused,
+            image=blend.image.astype(dtype),
             base=blend.base.astype(dtype),
             common=None if coded.common is None else coded.common[0],
-            unique=tuple(unique),
-            weights=weights,
+            unique=tuple(None if u is None else u[0] for u in coded.unique),
+            weights=blend.weights,
+            index=blend.index,
             rule=name,
             lam=chosen,
-            gap=max(c.gap for c in every),
-            nonzero=sum(c.nonzeros for c in every) / sum(c.coefficients for c in every),
-            converged=stopped == "converged",
-            stopped=stopped,
+            gap=coded.gap,
+            nonzero=coded.nonzero,
+            converged=coded.converged,
+            stopped=coded.stopped,
         )
+
+    @property
+    def roles(self) -> int:
+        """Number of sources of which each has a role of its own: that of a signal."""
+        return self.dictionary.n_signals
+
+    def chooses(self, rule: str | None = None) -> bool:
+        """Whether its result says which source was chosen, with this rule."""
+        return RULES.find(self._rule_name(rule)).selection is not None
+
+    def _rule_name(self, rule: str | None) -> str:
+        return rule or str(self.dictionary.metadata.get("rule", self.task.rule))
 
     def _lam(self, given: Any, sigma: float | None = None) -> Lam:
         if given is None:
             return lam_of(self.dictionary, self.task, sigma)
         return checked_lam(given, self.dictionary)
-
-    def _fuse_pair(
-        self, pair: tuple[Floats, Floats], rule: Rule, lam: Lam, how: CodingOptions
-    ) -> tuple[Coded, Blend]:
-        first, second = (ycbcr(i)[:1] if len(i) == 3 else i for i in pair)
-        strength = float(self.dictionary.metadata.get("strength", self.task.strength))
-        splits = (lowpass_split(first, strength), lowpass_split(second, strength))
-        coded = code(
-            (splits[0].high[None], splits[1].high[None]), self.dictionary, lam,
-            "fusion" if rule.targets else "signals", models=True, solver=self.solver, **how,
-        )  # fmt: skip
-        return coded, rule.function(CodedPair(pair, (first, second), splits, coded, strength))
 
 
 def prepare_for_dictionary(

@@ -113,6 +113,12 @@ class Task:
     display : bool
         Values end at black and white, 0 and 1: what is beyond is cut off before it is measured.
         Depth has no white: its range of values is that of what is known.
+    brightest_base : bool
+        Fusion: detail is added to the brightest low-pass part of the sources, as of medical images,
+        which are dark where they show nothing; otherwise to that of their exposure fusion.
+    brighter_first : bool
+        Fusion: the roles of two sources are those of a brighter and a darker one, in whatever order
+        they are given.
     one_unit : bool
         Fusion: the sources are in one unit, so that one range of values is that of all. CT and MR
         are not.
@@ -147,6 +153,8 @@ class Task:
     joint: bool = False
     colour_guide: bool = False
     display: bool = True
+    brightest_base: bool = False
+    brighter_first: bool = False
     one_unit: bool = True
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
     measured_by: tuple[str, ...] = ()
@@ -215,7 +223,7 @@ class Task:
         from ..synthetic.generate import PAIR_NAMES
 
         if self.kind == "fusion":
-            from .rules import RULES
+            from ..fusion.rules import RULES
 
             _require(self._field("rule"), self.rule, RULES)
         for name in self.measured_by:
@@ -362,7 +370,7 @@ for _task in (
     ),
     Task(
         "multi-exposure", "Fusion of an over- and an under-exposed photograph", "fusion",
-        (("over",), ("under",)), "exposure", lam=0.02, rule="detail",
+        (("over",), ("under",)), "exposure", lam=0.02, rule="detail", brighter_first=True,
     ),
     Task(
         "multi-focus", "Fusion of photographs in focus near and far", "fusion",
@@ -370,7 +378,7 @@ for _task in (
     ),
     Task(
         "medical", "Fusion of two kinds of medical images", "fusion",
-        (("t1", "t1gad", "ct"), ("t2",)), "medical", lam=0.02, one_unit=False,
+        (("t1", "t1gad", "ct"), ("t2",)), "medical", lam=0.02, one_unit=False, brightest_base=True,
     ),
 ):  # fmt: skip
     TASKS.add(_task.name, _task)

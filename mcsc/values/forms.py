@@ -85,6 +85,12 @@ class ImageForm:
         """Where to compute: on the GPU, if "auto" is asked for and the image is there."""
         return "cuda" if asked == "auto" and self.on_gpu else asked
 
+    @property
+    def double(self) -> bool:
+        """Whether it is worked on in float64; in float32 otherwise."""
+        dtype = to_numpy(self.xp.empty((1,), dtype=self.dtype)).dtype
+        return dtype == np.float64 or (dtype.kind in "iu" and dtype.itemsize > 2)
+
     def weights(self, mask: Array, shape: Sequence[int]) -> Floats | None:
         """A mask of the image of this shape, see `check_mask`; None if all of it is known."""
         sizes = (1,) * (3 - self.axes) + tuple(int(n) for n in shape)
@@ -121,7 +127,6 @@ class ImageForm:
             Most values are far from [0, 1].
         """
         found = _as_channels(to_numpy(image))
-        double = found.dtype == np.float64 or (found.dtype.kind in "iu" and found.itemsize > 2)
         finite = np.isfinite(found)
         known = np.broadcast_to(True if mask is None else mask > 0, found.shape)
         wrong = int((known & ~finite).sum())
@@ -131,7 +136,7 @@ class ImageForm:
                 f"{self.name} holds NaN or Inf{where} ({wrong} values): if these pixels are "
                 "unknown, give a mask that is 0 there, as numpy.isfinite makes one"
             )
-        dtype = np.float64 if double else np.float32
+        dtype = np.float64 if self.double else np.float32
         work: Floats = np.where(known, found, 0).astype(dtype)
         work = np.where(known, self.values.scaled(work), 0).astype(dtype)
         self._warn_of_another_unit(work[known])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,13 @@ def mask_of_words(words: Sequence[str], image: Image) -> tuple[Floats | None, li
             part = _unlike(samples, image.nodata)
         elif (number := _number(word)) is not None:
             part = _unlike(samples, number)
+        elif not Path(word).exists():
+            close = difflib.get_close_matches(word, MASK_WORDS, n=1)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            raise InvalidValueError(
+                f"--mask {word}: no such file; want {', '.join(MASK_WORDS)}, a number or a mask "
+                f"file{meant}"
+            )
         else:
             part, how = read_mask(word, samples, path)
             said += [] if how is None else [how]

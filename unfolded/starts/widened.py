@@ -50,6 +50,11 @@ def widened(
     ValueError
         There would be less than there is: fewer sweeps, one threshold in place of many; or a second
         sweep of a network without residuals.
+
+    Notes
+    -----
+    Let the learning rate rise when training goes on (`Recipe.warm_up`): Adam's first steps are of
+    one size for all weights, and those that are zero have no size to compare.
     """
     if not isinstance(net, CUNet):
         raise InvalidTypeError(f"net must be a CUNet, found {type(net).__name__}")

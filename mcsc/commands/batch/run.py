@@ -19,7 +19,6 @@ import click
 
 from ...errors import InvalidValueError
 from ...images.suffixes import READABLE, WRITABLE
-from ...tasks.scenes import find_scenes
 from ...tasks.task import Task
 
 __all__ = ["SceneCommand", "cluster_options", "is_batch", "run_batch"]
@@ -190,6 +189,8 @@ def _of_folder(folder: Path, out: Path, task: Task | None, suffix: str | None) -
         return out / f"{scene}{own if suffix is None else suffix}"
 
     if task is not None:
+        from ...tasks.scenes import find_scenes
+
         return [
             (s.name, (s.x_path, s.y_path), target(s.name, s.x_path))
             for s in find_scenes(folder, task)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ __all__ = ["Volume", "is_volume", "read_slice", "read_volume", "same_grid", "wri
 
 _SUFFIXES = (".nii", ".nii.gz")
 _PACKING = 1032  # of deflate
+_LOOKED_AT = 200  # files of a folder that may hold a series
 _ALIKE = 1e-3  # millimetres by which places of voxels may differ
 _SLICES_APART = 0.02  # share of their distance by which gaps between slices may differ
 
@@ -48,9 +50,10 @@ class Volume:
 
 
 def is_volume(path: Path) -> bool:
-    """Whether it is NIfTI, DICOM, or a folder, which is taken for a series of DICOM files."""
+    """Whether it is NIfTI, DICOM, or a folder with DICOM files among its first ones."""
     if path.is_dir():
-        return True
+        files = itertools.islice((p for p in path.rglob("*") if p.is_file()), _LOOKED_AT)
+        return any(_is_dicom(p) for p in files)
     try:
         return kind_of(path) in ("NIfTI", "DICOM")
     except ImageFileError:
@@ -68,8 +71,9 @@ def read_slice(request: Request, kind: str) -> Samples:
             "mcsc fuse, which takes volumes"
         )
     values = volume.slices[index or 0][None]
-    if volume.dtype in (np.uint8, np.uint16) and not volume.note:
-        return Samples(values.astype(volume.dtype), 8 * volume.dtype.itemsize)
+    if volume.dtype.kind in "iu" and volume.dtype.itemsize <= 2:
+        depth = 8 * volume.dtype.itemsize
+        return Samples(values.astype(volume.dtype), depth, note=volume.note)
     return Samples(values, 32, note=volume.note)
 
 
@@ -219,6 +223,8 @@ class _Header:
     """Directions of a row and of a column."""
     spot: tuple[float, ...] | None
     """Place of the first pixel, millimetres."""
+    window: tuple[float, float] | None
+    """Values that a viewer shows as black and white."""
 
     @classmethod
     def of(cls, found: Any) -> _Header:
@@ -241,6 +247,12 @@ class _Header:
             return taken
 
         apart = number("SpacingBetweenSlices", 0) or number("SliceThickness", 0)
+        centre, width = (found.get(f"Window{name}") for name in ("Center", "Width"))
+        window = None
+        if centre not in (None, "") and width not in (None, ""):
+            # A file may offer several; the first is what viewers begin with.
+            middle, wide = (float(np.ravel([value])[0]) for value in (centre, width))
+            window = (middle - wide / 2, middle + wide / 2)
         slope = number("RescaleSlope", 1)
         if slope == 0:
             raise ValueError("RescaleSlope is 0")
@@ -254,6 +266,7 @@ class _Header:
             title=str(found.get("SeriesDescription", "")) or "without a name",
             spacing=numbers("PixelSpacing", 2) or (1.0, 1.0), thickness=abs(apart) or 1.0,
             turn=numbers("ImageOrientationPatient", 6), spot=numbers("ImagePositionPatient", 3),
+            window=window,
         )  # fmt: skip
 
 
@@ -291,6 +304,9 @@ def _read_dicom(files: Sequence[Path], place: Path) -> Volume:
         dtypes.add(dtype)
         notes.add(note)
     dtype = dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float32)
+    window = headers[order[0]].window
+    if window is not None:
+        notes.add(f"the window of its own is {window[0]:g} to {window[1]:g}")
     note = "; ".join(sorted(notes - {""}))
     return Volume(np.concatenate(pictures), affine, dtype, place, note)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import mcsc
+from mcsc.coding.images import code
 from mcsc.learning import learn_targets
-from mcsc.tasks.coding import code
 from tests import helpers
 from tests.mcsc.learning.small import learn
 

@@ -6,14 +6,10 @@ import numpy as np
 import pytest
 
 from mcsc.baselines.exposure import exposure_fusion
-from mcsc.images import lowpass_split, luma_studio, ycbcr
-from mcsc.tasks.preparation import (
-    alike,
-    blended_exposures,
-    coloured,
-    prepare_fusion,
-    prepare_restoration,
-)
+from mcsc.fusion.bases import coloured, on_base
+from mcsc.fusion.chroma import Chroma
+from mcsc.images import lowpass_split, luma_full, luma_studio, ycbcr
+from mcsc.tasks.preparation import prepare_fusion, prepare_restoration
 
 
 def images(*channels, shape=(18, 20)):
@@ -63,44 +59,77 @@ def test_bases_of_fusions(channels):
     np.testing.assert_allclose(low.base, wanted, atol=1e-6)
 
 
-def test_the_brighter_of_grey_sources():
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_brighter_of_two_sources(channels):
+    x, y = images(channels, channels)
+    made = prepare_fusion(x, y, (1, 1), strength=3.0, base="low", brightest=True)
+    lumas = [luma_studio(i) if channels == 3 else i for i in (x, y)]
+    lows = [lowpass_split(luma, 3.0).low for luma in lumas]
+    np.testing.assert_array_equal(made.base, np.maximum(*lows))
+    image, base = on_base((x, y), np.zeros_like(lumas[0]), 3.0, brightest=True)
+    np.testing.assert_array_equal(base, made.base)
+    assert len(image) == channels
+
+
+def test_grey_exposures_are_blended_as_exposures():
     x, y = images(1, 1)
     made = prepare_fusion(x, y, (1, 1), strength=3.0, base="low")
-    lows = [lowpass_split(i, 3.0).low for i in (x, y)]
-    np.testing.assert_array_equal(made.base, np.maximum(*lows))
+    np.testing.assert_allclose(
+        made.base, lowpass_split(exposure_fusion((x, y)), 3.0).low, atol=1e-6
+    )
 
 
 def test_colours_are_those_of_exposure_fusion():
     x, y = images(3, 3)
     grey = images(1)[0]
-    found = ycbcr(coloured(grey, blended_exposures((x, y))))
+    found = ycbcr(coloured(grey, (x, y), brightest=False))
     np.testing.assert_allclose(found[:1], grey, atol=1e-5)
     np.testing.assert_allclose(found[1:], ycbcr(exposure_fusion((x, y)))[1:], atol=1e-5)
-    assert coloured(grey, blended_exposures((grey, grey))) is grey
+    assert coloured(grey, (grey, grey), brightest=False) is grey
 
 
-def test_one_grey_and_one_colour_source_have_lumas_of_one_range():
+def test_chroma_is_that_of_the_coloured_source():
+    colour = images(3)[0]
+    chroma = Chroma()
+    chroma.add(colour)
+    chroma.add(np.repeat(images(1)[0], 3, axis=0))
+    luma = luma_full(colour)
+    np.testing.assert_allclose(chroma.coloured(luma), colour, atol=1e-6)
+    # Where a luma leaves no room for the colour, it is paler, and the luma is kept.
+    found = chroma.coloured(luma * np.float32(1.8))
+    inside = luma[0] * 1.8 <= 1
+    np.testing.assert_allclose(luma_full(found), luma * 1.8, atol=1e-6)
+    assert found[:, inside].min() >= -1e-6
+    assert found[:, inside].max() <= 1 + 1e-6
+    hue = found - luma_full(found)
+    np.testing.assert_allclose(np.cross(hue, colour - luma, axis=0), 0, atol=1e-6)
+
+
+def test_grey_beside_colour_are_two_lumas_of_full_range():
     grey = images(1)[0]
-    white, bright = np.ones_like(grey), np.ones((3, 18, 20), np.float32)
-    options = {"channels": (1, 1), "strength": 3.0}
-    for x, y in ((white, bright), (bright, white)):
-        first, second = prepare_fusion(x, y, base="none", **options).signals
-        np.testing.assert_array_equal(first, second)
-        for base in ("low", "mean"):
-            made = prepare_fusion(x, y, base=base, **options)
-            np.testing.assert_allclose(
-                coloured(made.base, blended_exposures((x, y))), bright, atol=1e-6
-            )
-    # Any grey picture, and the same in three equal channels.
-    first, second = prepare_fusion(grey, np.repeat(grey, 3, axis=0), base="none", **options).signals
+    options = {"channels": (1, 1), "strength": 3.0, "base": "none"}
+    first, second = prepare_fusion(grey, np.repeat(grey, 3, axis=0), **options).signals
     np.testing.assert_allclose(first, second, atol=1e-6)
-    found = coloured(first[0], blended_exposures((grey, bright)))
-    np.testing.assert_allclose(found, np.repeat(grey, 3, axis=0), atol=1e-6)
-    assert [len(i) for i in alike((grey, bright))] == [3, 3]
-    with pytest.raises(
-        ValueError, match=r"of 2 and of 3 channels cannot be fused \(number 1 of 2\)"
-    ):
-        alike((grey.repeat(2, axis=0), bright))
+
+
+@pytest.mark.parametrize("channels", [2, 4, 5])
+def test_guides_of_any_channels(channels):
+    x, y = images(1, channels)
+    for wanted in (1, 3):
+        made = prepare_restoration(x, y, (1, wanted), strength=3.0, base="none")
+        mean = np.broadcast_to(y.mean(axis=0), (1, wanted, 18, 20))
+        np.testing.assert_allclose(made.signals[1], mean, atol=1e-6)
+
+
+@pytest.mark.parametrize("bands", [1, 2, 5])
+def test_bands_are_repeated_for_filters_of_colours(bands):
+    x, y = images(bands, 3)
+    mask = (np.random.default_rng(0).random((1, 18, 20)) > 0.2).astype("f4")
+    made = prepare_restoration(x, y, (3, 3), strength=3.0, base="low", mask=mask)
+    assert made.signals[0].shape == made.masks[0].shape == (bands, 3, 18, 20)
+    assert made.copies == 3
+    np.testing.assert_array_equal(made.signals[0][:, 0], made.signals[0][:, 2])
+    np.testing.assert_allclose(made.as_bands(made.signals[0]), made.signals[0][:, 0], atol=1e-7)
 
 
 def test_refusals():

@@ -70,17 +70,28 @@ def test_a_series_is_sorted_by_place(tmp_path):
     assert is_volume(tmp_path / "ct")
     assert is_volume(tmp_path / "ct" / "0.dcm")
     assert not is_volume(tmp_path / "none.nii")
+    (tmp_path / "scenes").mkdir()
+    (tmp_path / "scenes" / "a_rgb.png").write_bytes(b"no picture")
+    assert not is_volume(tmp_path / "scenes")
 
 
 def test_a_dicom_file_is_an_image(tmp_path):
     path = save_dicom(tmp_path / "a.dcm", body()[2], signed=True)
     np.testing.assert_array_equal(read_image(path).pixels[0], body()[2])
+    assert read_image(path).dtype == np.int16
     path = save_dicom(
         tmp_path / "b.dcm", np.array([[0, 10], [20, 5]]), PhotometricInterpretation="MONOCHROME1"
     )
     found = read_image(path)
-    np.testing.assert_array_equal(found.pixels[0], [[65535, 65525], [65515, 65530]])
+    np.testing.assert_array_equal(found.samples[0], [[65535, 65525], [65515, 65530]])
     assert "inverted" in found.note
+    for centre, width in ((40, 400), ([40, 600], [400, 1200])):
+        path = save_dicom(
+            tmp_path / "c.dcm", body()[2], signed=True, WindowCenter=centre, WindowWidth=width
+        )
+        found = read_image(path)
+        assert found.note == "the window of its own is -160 to 240"
+        np.testing.assert_array_equal(found.pixels[0], body()[2])
 
 
 def test_series_that_are_no_volume(tmp_path):

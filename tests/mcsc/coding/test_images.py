@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import mcsc
+from mcsc.coding.images import code
 from mcsc.images import lowpass_split, luma_studio
 from mcsc.quality.full_reference import rmse
 from mcsc.tasks import SparseCoding, get_task, restore, shipped_dictionary
-from mcsc.tasks.coding import code
 from tests.mcsc.tasks.pairs import pair
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, TypeAlias, TypedDict
@@ -19,16 +19,25 @@ from ..solvers.front import solve
 from ..solvers.result import ConvergenceWarning, Result, Stop
 from ..types import Device, Floats
 
-__all__ = ["Coded", "CodingOptions", "Made", "SolverFunction", "code"]
+__all__ = [
+    "Coded",
+    "CodingOptions",
+    "Made",
+    "SolverFunction",
+    "code",
+    "warn_if_nothing_is_coded",
+]
 
 Made: TypeAlias = Literal["restoration", "fusion", "signals"]
 """What is made of codes: Eq. 3, Eq. 4, or the signals themselves."""
 SolverFunction: TypeAlias = Callable[..., Result]
 """What makes codes: called as `mcsc.solve`."""
 
-# Pixels of all samples that are coded at a time. With the dictionary of depth-sr (144 maps of
+# Pixels of all samples that are coded at a time, with up to _MAPS maps; fewer with more. With the
+# dictionary of depth-sr (144 maps of
 # 12 x 12) 1.7 kB a pixel were measured, so these stay below 1 GB. Small tiles are also faster.
 _PIXELS = 500_000
+_MAPS = 144
 _FEW = 1 / 4000
 """Coefficients a pixel below which a warning is due."""
 _FLAT = 1e-4
@@ -88,6 +97,7 @@ def code(
     tile: int | None = None,
     callback: Callback | None = None,
     progress: bool = False,
+    warn: bool = True,
     solver: SolverFunction = solve,
 ) -> Coded:
     """Solve Eq. 5 for images (N, C, H, W) and reconstruct the target.
@@ -108,7 +118,10 @@ def code(
     models : bool
         Also reconstruct the signals; with "signals" they always are.
     tile : int, optional
-        Side of the tiles; images with a longer side are cut. Default: about 700 pixels.
+        Side of the tiles; images with a longer side are cut. Default: about 700 pixels up to 144
+        maps, fewer for more.
+    warn : bool
+        Say so where nearly all codes are zero.
     solver : callable
         What makes the codes: called as `mcsc.solve`, with the arguments above; with `max_iter`,
         `callback` and the dictionary's `terms` only where there are any.
@@ -122,19 +135,21 @@ def code(
     Notes
     -----
     Tiles overlap by six filters and are blended linearly, so that there is no seam: the influence
-    of a pixel on codes fades within a few filters. As many samples are coded at a time as have the
-    pixels of one large tile. Whether all of them converged is in the result; the solver's own
+    of a pixel on codes fades within a few filters. The more maps a dictionary has, the smaller they
+    are, so that memory is bounded. As many samples are coded at a time as have the pixels of one
+    large tile. Whether all of them converged is in the result; the solver's own
     warnings are left out.
     """
     started = time.perf_counter()
     height, width = signals[0].shape[-2:]
     samples = signals[0].shape[0]
-    side = int(_PIXELS**0.5) if tile is None else tile
+    pixels = min(_PIXELS, _PIXELS * _MAPS // dictionary.n_maps)
+    side = int(pixels**0.5) if tile is None else tile
     overlap = _OVERLAP * dictionary.filter_size
     side = max(side, 3 * overlap)
     rows, cols = _tiles(height, side, overlap), _tiles(width, side, overlap)
     largest = max(b - a for a, b in rows) * max(b - a for a, b in cols)
-    together = max(1, _PIXELS // largest)
+    together = max(1, pixels // largest)
     groups = [slice(n, min(n + together, samples)) for n in range(0, samples, together)]
     total: dict[str, Any] = {}  # images, or None where a part does not exist
     gap, nonzeros, coefficients, done = 0.0, 0, 0, 0
@@ -184,8 +199,9 @@ def code(
     if done < len(pieces):
         # Of codes of zero no more is known than that the dual value is not negative.
         gap = max(gap, 1.0)
-    if stopped == "converged" and gap <= tol:
-        _warn_if_nothing_is_coded(nonzeros, coefficients, samples * height * width, lam, signals)
+    if warn and stopped == "converged" and gap <= tol:
+        detail = max(float(np.abs(s).max()) for s in signals)
+        warn_if_nothing_is_coded(nonzeros, coefficients, samples * height * width, lam, detail)
     dtype = signals[0].dtype
     images: dict[str, Any] = {k: None if v is None else v.astype(dtype) for k, v in total.items()}
     return Coded(
@@ -203,12 +219,12 @@ def code(
     )
 
 
-def _warn_if_nothing_is_coded(
-    nonzeros: int, coefficients: int, pixels: int, lam: Any, signals: Sequence[Floats]
+def warn_if_nothing_is_coded(
+    nonzeros: int, coefficients: int, pixels: int, lam: Any, detail: float
 ) -> None:
-    largest = max(float(np.abs(s).max()) for s in signals)
-    if nonzeros < _FEW * pixels and largest > _FLAT:
-        shown = ", ".join(f"{value:.3g}" for value in np.atleast_1d(lam))
+    """Warn if nearly all codes of so many pixels are zero, though there is detail."""
+    if nonzeros < _FEW * pixels and detail > _FLAT:
+        shown = ", ".join(dict.fromkeys(f"{value:.3g}" for value in np.atleast_1d(lam)))
         warnings.warn(
             f"nearly all codes are zero ({nonzeros} of {coefficients} are not): lam = {shown} is "
             "large for the detail of these images; is their range of values right?",

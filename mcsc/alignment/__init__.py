@@ -1,0 +1,1 @@
+"""Bringing images of one scene into register: pairs of them, and stacks."""

@@ -1,0 +1,203 @@
+"""The table of fusion rules: how the parts of sources become one image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, laplace
+
+from ..baselines.stacks import Largest
+from ..coding.images import Coded
+from ..images.planes import Planes
+from ..images.split import LowpassSplit
+from ..tables import Table
+from ..types import Floats
+from .bases import on_base
+
+__all__ = ["RULES", "Blend", "CodedSources", "Rule", "Selection"]
+
+# Standard deviations in pixels, chosen on photographs that were blurred in part and on synthetic
+# scenes. Of "detail": details are compared over this neighbourhood, and the choice is softened at
+# its borders.
+_NEIGHBOURHOOD = 2.0
+_SOFTENED = 1.5
+# Of "choose": small neighbourhoods find the borders of what is in focus, large ones decide where
+# there is little detail.
+_SCALES = (1.0, 2.0, 4.0, 8.0)
+# Blur by which the other sources are to explain one. What counts is that it blurs: results are the
+# same to 0.0003 of Q^AB/F from 1 to 5 pixels.
+_BLUR = 2.0
+_NARROW = 1.0
+"""Of the evidence, against lone pixels, and of the choice's borders, against steps."""
+_NOTHING = 1e-3
+"""Below this, in units of the image, differences are noise."""
+# Share of the Laplacian in the activity: detail so faint that lam keeps it out of the codes.
+_FINEST = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class CodedSources:
+    """What a rule makes an image of."""
+
+    sources: tuple[Floats, ...]
+    """M images (C, H, W) in [0, 1], all of 1 or of 3 channels."""
+    lumas: tuple[Floats, ...]
+    """(1, H, W); a grey source's is the source."""
+    splits: tuple[LowpassSplit, ...]
+    """Of the lumas: smooth part and the detail that was coded."""
+    coded: Coded
+    """Images of the codes; its sample 0 is the only one. See `Rule.targets`."""
+    strength: float
+    """Of the low-pass split."""
+    brightest: bool = False
+    """The base is the brightest low-pass part, not that of an exposure fusion."""
+
+
+@dataclass(frozen=True, eq=False)
+class Blend:
+    """What a rule makes."""
+
+    image: Floats
+    """The fused image, (C, H, W)."""
+    base: Floats
+    """Low-pass part of its luma, (1, H, W)."""
+    weights: Floats | None = None
+    """Share of each source in each pixel, (M, H, W), if the rule has such."""
+    index: NDArray[np.int32] | None = None
+    """Which source was chosen in each pixel, (H, W), if the rule chooses."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A choice between sources, pixel by pixel: the most evidence wins.
+
+    Every source is judged by itself and by the mean of the others, so the choice can be made with
+    one source in memory at a time.
+    """
+
+    evidence: Callable[[Planes, Planes, Planes], Planes]
+    """Of luma, mean luma of the other sources, and image of the codes, (H, W) each."""
+    unique: bool
+    """Codes are the unique ones; otherwise all of the source."""
+    softened: float
+    """Standard deviation of the Gaussian that softens the borders of the choice, in pixels."""
+    pixels: bool
+    """Pixels of the sources are taken; otherwise their detail, and added to a base."""
+
+    def weights(self, index: NDArray[np.int32], number: int) -> Planes:
+        """Share of a source in each pixel; those of all add up to one."""
+        return np.asarray(gaussian_filter((index == number).astype(np.float64), self.softened))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A function of `CodedSources` that returns a `Blend`, and when to take it."""
+
+    function: Callable[[CodedSources], Blend]
+    words: str
+    """What it does, for --help: "every pixel from the source that is more active there"."""
+    targets: bool = False
+    """It takes the image that the dictionary's learned target filters make (Eq. 4); otherwise the
+    parts are those of the sources themselves, the common part that of the strongest one."""
+    selection: Selection | None = None
+    """How it chooses between sources, if that is all it does. With it, stacks of any number of
+    sources are fused one source at a time; without, all are held in memory."""
+
+
+RULES: Table[Rule] = Table("rule", group="mcsc.rules")
+"""All fusion rules by name; ``RULES.add(name, Rule(function, words))`` adds one."""
+
+
+def _sharpness(luma: Planes, others: Planes, unique: Planes) -> Planes:
+    r"""Evidence that a source is in focus.
+
+    .. math::
+
+        \sum_\sigma \log G_\sigma * (|\sum_k d_k * u_k| + |\Delta x| / 2)
+        + \log G_\sigma * |x - G_2 * \bar y|,
+
+    :math:`\sigma` = 1, 2, 4, 8: its unique codes are active (the Laplacian of its luma standing for
+    detail too faint for them), and the mean :math:`\bar y` of the others, blurred, does not explain
+    it.
+    """
+    activity = _FINEST * np.abs(laplace(luma)) + np.abs(unique)
+    # Beside a strong edge a blurred source is the more active one, by its halo. But a blur leads
+    # from the sharp source to the halo, and none from the halo to the sharp source.
+    unexplained = np.abs(luma - gaussian_filter(others, _BLUR))
+    evidence = np.zeros(luma.shape)
+    for scale in _SCALES:
+        for kind in (activity, unexplained):
+            # Logarithms: ratios count, not contrast, and no scale or kind outvotes the others.
+            evidence += np.log(gaussian_filter(kind, scale) + _NOTHING)
+    return np.asarray(gaussian_filter(evidence, _NARROW))
+
+
+def _energy(luma: Planes, others: Planes, model: Planes) -> Planes:
+    """How much the codes make of a source."""
+    return np.asarray(gaussian_filter(np.abs(model), _NEIGHBOURHOOD))
+
+
+_IN_FOCUS = Selection(_sharpness, unique=True, softened=_NARROW, pixels=True)
+_DETAIL = Selection(_energy, unique=False, softened=_SOFTENED, pixels=False)
+
+
+def choose(given: CodedSources) -> Blend:
+    """Take every pixel from the source that is more active there: for focus.
+
+    The evidence is that of `_sharpness`. The choice is softened a little at its borders. Colours
+    are those of the sources.
+    """
+    return _selected(given, _IN_FOCUS)
+
+
+def detail(given: CodedSources) -> Blend:
+    """Add the detail of the source whose codes make more of it there: for exposures.
+
+    Common and unique codes count. The base is that of `mcsc.fusion.bases`.
+    """
+    return _selected(given, _DETAIL)
+
+
+def add(given: CodedSources) -> Blend:
+    """Add common part and all unique parts, on the base of `detail`: for medical images."""
+    image, base = on_base(
+        given.sources, given.coded.image[0], given.strength, brightest=given.brightest
+    )
+    return Blend(image, base)
+
+
+def _selected(given: CodedSources, selection: Selection) -> Blend:
+    lumas = [y[0].astype(np.float64) for y in given.lumas]
+    total = np.sum(lumas, axis=0)
+    coded = given.coded
+    largest = Largest(last=True)
+    for m, luma in enumerate(lumas):
+        part = coded.unique[m] if selection.unique else coded.models[m]
+        shown = np.zeros(luma.shape) if part is None else part[0, 0]
+        others = (total - luma) / (len(lumas) - 1)
+        largest.offer(m, selection.evidence(luma, others, shown))
+    index = largest.index
+    weights = np.stack([selection.weights(index, m) for m in range(len(lumas))])
+    if selection.pixels:
+        image = sum(w * x for w, x in zip(weights, given.sources, strict=True))
+        low = sum(w * s.low for w, s in zip(weights, given.splits, strict=True))
+        return Blend(np.asarray(image), np.asarray(low), weights, index)
+    added = sum(w * s.high for w, s in zip(weights, given.splits, strict=True))
+    whole, base = on_base(
+        given.sources, np.asarray(added), given.strength, brightest=given.brightest
+    )
+    return Blend(whole, base, weights, index)
+
+
+RULES.add(
+    "choose",
+    Rule(choose, "every pixel from the source that is more active there", selection=_IN_FOCUS),
+)
+RULES.add(
+    "detail", Rule(detail, "the detail of the source that is more active there", selection=_DETAIL)
+)
+RULES.add("sum", Rule(add, "the sum of all parts"))
+RULES.add("targets", Rule(add, "learned target filters on all codes", targets=True))

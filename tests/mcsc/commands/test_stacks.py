@@ -1,0 +1,94 @@
+"""`mcsc fuse` on stacks of files: any number, --depth, --align, --crop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from mcsc.images import read_image, write_image
+from tests.helpers import run
+from tests.mcsc.alignment.test_motion import homography, view
+
+STRIPS = 10
+
+
+@pytest.fixture(scope="module")
+def sharp():
+    rng = np.random.default_rng(0)
+    image = gaussian_filter(rng.random((3, 48, 60)), (0, 0.8, 0.8))
+    return (image - image.min()) / np.ptp(image)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory, sharp):
+    """Ten photographs, each sharp in a strip of its own."""
+    folder = tmp_path_factory.mktemp("stack")
+    soft = gaussian_filter(sharp, (0, 2.5, 2.5))
+    strip = np.arange(60) * STRIPS // 60
+    for m in range(STRIPS):
+        write_image(folder / f"{m:02}.png", np.where(strip == m, sharp, soft))
+    return sorted(folder.glob("*.png"))
+
+
+def test_a_stack_of_files_with_its_depth(stack, sharp, tmp_path):
+    words = ("--task", "multi-focus", "--tol", 0.1, "-o", tmp_path / "o.png")
+    result = run(
+        "fuse", *stack, *words, "--depth", tmp_path / "d.png", "--report", tmp_path / "r.html"
+    )
+    assert result.exit_code == 0, result.stderr
+    found = read_image(tmp_path / "o.png").pixels
+    soft = gaussian_filter(sharp, (0, 2.5, 2.5))
+    assert np.abs(found - sharp).mean() < 0.6 * np.abs(soft - sharp).mean()
+    depth = read_image(tmp_path / "d.png")
+    assert depth.samples.dtype == np.uint8
+    assert depth.samples.shape == (1, 48, 60)
+    assert np.abs(depth.samples[0].astype(int) - np.arange(60) * STRIPS // 60).mean() < 1.5
+    again = run("fuse", *stack[::-1], *words, "--depth", tmp_path / "back.png")
+    assert again.exit_code == 0, again.stderr
+    np.testing.assert_array_equal(read_image(tmp_path / "o.png").pixels, found)
+    back = read_image(tmp_path / "back.png").samples
+    np.testing.assert_array_equal(back, STRIPS - 1 - depth.samples)
+
+
+def test_what_depth_wants(stack, tmp_path):
+    words = ("fuse", *stack[:2], "--task", "multi-focus", "-o", tmp_path / "o.png", "--depth")
+    for more, message in (
+        ((tmp_path / "d.png", "--method", "mean"), "mean does not choose between sources"),
+        ((tmp_path / "d.png", "--rule", "sum"), "want --method mcsc with a rule that does"),
+        ((tmp_path / "d.jpg",), "want a name that ends in .png or .tif"),
+        ((tmp_path / "d.png", "--crop"), "--crop goes with --align"),
+    ):
+        result = run(*words, *more)
+        assert result.exit_code == 2
+        assert message in result.stderr
+
+
+def test_a_stack_from_the_hand(tmp_path):
+    paths = []
+    for m in range(3):
+        image = view(homography((1.5 * (m - 1), 2.0 * (m - 1)), scale=1 + 0.02 * (m - 1)))
+        paths.append(tmp_path / f"{m}.png")
+        write_image(paths[-1], image[None])
+    words = ("fuse", *paths, "--task", "multi-exposure", "--method", "mean", "-o")
+    result = run(*words, tmp_path / "o.png", "--align")
+    assert result.exit_code == 0, result.stderr
+    assert "1.png: the others are aligned to it" in result.stdout
+    assert "0.png: moved by" in result.stdout
+    still = read_image(paths[1]).pixels
+    assert np.abs(read_image(tmp_path / "o.png").pixels - still)[:, 20:-20, 20:-20].mean() < 0.01
+    result = run(*words, tmp_path / "c.png", "--align", "--crop")
+    assert result.exit_code == 0, result.stderr
+    height, width = read_image(tmp_path / "c.png").pixels.shape[1:]
+    assert height < 120
+    assert width < 160
+
+
+def test_another_aspect_is_refused(tmp_path):
+    write_image(tmp_path / "wide.png", view()[None])
+    write_image(tmp_path / "tall.png", view().T[None].copy())
+    words = ("fuse", tmp_path / "wide.png", tmp_path / "tall.png", "--task", "medical", "--align")
+    result = run(*words, "-o", tmp_path / "o.png")
+    assert result.exit_code == 2
+    assert "which is another aspect" in result.stderr
+    assert not (tmp_path / "o.png").exists()
