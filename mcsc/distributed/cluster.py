@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
@@ -75,7 +77,18 @@ def opened(
                     env=one,
                 )
             )
-            yield stack.enter_context(distributed.Client(cluster))
+            own = stack.enter_context(distributed.Client(cluster))
+            own.register_plugin(_LeaveCtrlC(), name="mcsc-ctrl-c")
+            yield own
+
+
+class _LeaveCtrlC(distributed.WorkerPlugin):  # type: ignore[misc]
+    """Let Ctrl-C, which a terminal sends to all processes, be answered by the caller alone."""
+
+    def setup(self, worker: Any) -> None:
+        """Begin with a worker, also with one that takes the place of another."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _active() -> Client | None:

@@ -228,6 +228,8 @@ def _run(
         for scene in scenes:
             if scene.out is not None:
                 _sweep_up(scene.out)
+                if found[scene.name].status == "interrupted" and scene.out.exists():
+                    found[scene.name] = Outcome(scene.name, "done")
     return found
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ import pytest
 
 import mcsc
 from tests.helpers import make_dictionary, make_signals, make_sparse_images
+from tests.paths import ROOT
 
 pytest.importorskip("distributed")
 
@@ -112,3 +115,40 @@ def test_learning(client):
     assert found.objective == straight.objective
     groups = zip(found.dictionary.groups, straight.dictionary.groups, strict=True)
     assert all(np.array_equal(a.bank, b.bank) for a, b in groups)
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from mcsc.distributed import Scene, map_scenes
+
+def slow(out):
+    time.sleep(0.5)
+    out.write_text("x")
+
+if __name__ == "__main__":
+    scenes = [Scene(str(k), (), Path(sys.argv[1]) / str(k)) for k in range(400)]
+    table = map_scenes(slow, scenes, workers=2)
+    print(table.count("done"), table.count("interrupted"), table.count("failed"))
+"""
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path):
+    """A terminal sends it to all processes; workers leave it to the caller."""
+    script, out = tmp_path / "slow.py", tmp_path / "out"
+    script.write_text(SLOW)
+    out.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, script, out], stdout=subprocess.PIPE, text=True, start_new_session=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    while len(list(out.glob("[0-9]*"))) < 3:
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=120)
+    done, interrupted, failed = map(int, said.split())
+    assert (done + interrupted, failed) == (400, 0)
+    assert 3 <= done < 400
+    assert done <= len(list(out.glob("[0-9]*"))) < 400
+    assert not list(out.glob(".*"))
