@@ -121,12 +121,12 @@ class FourierOperator:
         size = groups[0].bank.shape[2]
         self._origin = (size - 1) // 2
         self._grid = shape if boundary == "periodic" else padded_grid(shape, size)
-        self._slabs: list[tuple[Tile, Pairs]] = []
+        self.slabs: list[tuple[Tile, Pairs]] = []
         step = slab or self.n_maps
         for first in range(0, self.n_maps, step):
             last = min(first + step, self.n_maps)
             tile = Tile(slice(None), slice(first, last), slice(None))
-            self._slabs.append((tile, self._pairs(groups, first, last)))
+            self.slabs.append((tile, self._pairs(groups, first, last)))
 
     @staticmethod
     def memory(
@@ -182,7 +182,7 @@ class FourierOperator:
         spectrum = None if signal is None else backend.rfft2(signal, self._grid)
         out = None
         total = None
-        for tile, pairs in self._slabs:
+        for tile, pairs in self.slabs:
             g = None
             if spectrum is not None:
                 g = backend.irfft2(backend.analyse_spectra(pairs, spectrum), self._grid)
