@@ -13,11 +13,11 @@ import mcsc
 from mcsc.backend import backend_for
 from mcsc.model.problem import Problem
 from mcsc.solvers import SOLVERS
+from mcsc.solvers.gpu_cost import bytes_of_an_iteration
 
 from ..common.results import Data, number, table
 from .job import Job
 from .prepare import Coded, coded_pair
-from .traffic import bytes_of_an_iteration
 
 METHODS = ("fista", "admm")
 BOUNDARIES = ("periodic", "zero")

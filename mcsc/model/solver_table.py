@@ -29,6 +29,10 @@ class SolverClass(Protocol):
         """True if the solver can take a problem's arrays."""
         ...
 
+    def expense(self, problem: Any, /) -> float:
+        """What a solution costs; infinite where that is not known."""
+        ...
+
     def memory(self, problem: Any, /) -> int:
         """Peak bytes on top of the caller's arrays."""
         ...
@@ -79,7 +83,8 @@ class SolverTable(Table[Any]):
             There is no such method, or it does not take the problem's arrays.
         """
         if method == "auto":
-            return next(s for s in self.values() if s.supports(problem))
+            able = [s for s in self.values() if s.supports(problem)]
+            return min(able, key=lambda solver: solver.expense(problem))  # the first of the least
         found = self.find(method)
         if not found.supports(problem):
             raise InvalidValueError(

@@ -15,11 +15,12 @@ import pytest
 
 import mcsc
 from benchmarks.gpu import __main__ as program
-from benchmarks.gpu import networks, prepare, schedule, solvers, traffic
+from benchmarks.gpu import networks, prepare, schedule, solvers
 from benchmarks.gpu.job import Job, read_json
 from benchmarks.gpu.schedule import PARTS, Part, run_all
 from benchmarks.gpu.training import RECIPES
 from mcsc.backend.select import cupy_or_reason
+from mcsc.solvers.gpu_cost import bytes_of_an_iteration
 from mcsc.tasks import TASKS
 
 
@@ -187,7 +188,7 @@ def test_bytes_of_an_iteration(method, boundary, megabytes):
     d = mcsc.Dictionary(common=(bank, bank), unique=(bank, bank))
     signals = (np.ones((256, 256), np.float32),) * 2
     problem = mcsc.Problem(signals, d, 1.0, boundary=boundary)
-    found = traffic.bytes_of_an_iteration(problem, method) / 1e6
+    found = bytes_of_an_iteration(problem, method) / 1e6
     assert found == pytest.approx(megabytes, rel=0.02)
 
 
