@@ -6,6 +6,7 @@ a solver's memory, and the command line for the names, without knowing any of th
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..errors import InvalidValueError
@@ -75,7 +76,9 @@ class SolverTable(Table[Any]):
         return self[name]
 
     def resolve(self, method: str, problem: Any) -> Any:
-        """Return the class of that name; for "auto", the first that supports the problem.
+        """Return the class of that name; for "auto", of those that support the problem one.
+
+        That is the one of the least `expense`, or the first where that one does not know it.
 
         Raises
         ------
@@ -83,8 +86,14 @@ class SolverTable(Table[Any]):
             There is no such method, or it does not take the problem's arrays.
         """
         if method == "auto":
-            able = [s for s in self.values() if s.supports(problem)]
-            return min(able, key=lambda solver: solver.expense(problem))  # the first of the least
+            able = (s for s in self.values() if s.supports(problem))
+            best = next(able)
+            least = best.expense(problem)
+            # Where the first does not know its cost, others need not be loaded.
+            for solver in able if math.isfinite(least) else ():
+                if (cost := solver.expense(problem)) < least:
+                    best, least = solver, cost
+            return best
         found = self.find(method)
         if not found.supports(problem):
             raise InvalidValueError(

@@ -267,6 +267,9 @@ def solve(
 
 def _beside(chosen: type[Solver], problem: Problem) -> str:
     """How many times as much the next best would cost, where costs are known."""
+    least = chosen.expense(problem)
+    if not math.isfinite(least):
+        return ""
     costs = {
         solver.name: solver.expense(problem)
         for solver in SOLVERS.values()
@@ -275,7 +278,7 @@ def _beside(chosen: type[Solver], problem: Problem) -> str:
     name = min(costs, key=costs.__getitem__, default="")
     if not name or not math.isfinite(costs[name]):
         return ""
-    return f" ({name!r}: {costs[name] / chosen.expense(problem):.1f} times it)"
+    return f" ({name!r}: {costs[name] / least:.1f} times it)"
 
 
 def _start(problem: Problem, init: Result | Codes | None) -> Codes | None:

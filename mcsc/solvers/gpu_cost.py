@@ -41,8 +41,8 @@ def bytes_of_an_iteration(problem: Problem, method: str) -> int:
     spectra = 2 * (pairs + maps) * half
     transforms = 2 * maps * (plane + half)
     if method == "fista":  # three arrays read on the image, one written there and one on the grid
-        return spectra + transforms + maps * (4 * h * w * item + plane)
-    return spectra + transforms + 4 * maps * plane  # two read and written, on ADMM's grid
+        return int(spectra + transforms + maps * (4 * h * w * item + plane))
+    return int(spectra + transforms + 4 * maps * plane)  # two read and written, on ADMM's grid
 
 
 def seconds_of_an_iteration(problem: Problem, method: str, inner_steps: int = 0) -> float:
