@@ -183,7 +183,7 @@ def test_the_profile_of_a_network(tmp_path, folder):
     [("fista", "periodic", 690), ("fista", "zero", 745), ("admm", "periodic", 640)],
 )
 def test_bytes_of_an_iteration(method, boundary, megabytes):
-    """Those of 256 x 256, 2 x 1 channel, 3 x 64 filters, which was counted on an emulated GPU."""
+    """Of 256 x 256, 2 x 1 channel, 3 x 64 filters; an emulated GPU counts as many, and images."""
     bank = np.random.default_rng(0).standard_normal((64, 1, 8, 8))
     d = mcsc.Dictionary(common=(bank, bank), unique=(bank, bank))
     signals = (np.ones((256, 256), np.float32),) * 2
