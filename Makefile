@@ -19,7 +19,7 @@ export PIP_NO_INPUT := 1
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint docs bench fuzz dictionaries weights clean
+.PHONY: help demo test test-slow lint docs bench fuzz dictionaries weights clean gpu
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,13 @@ bench: $(TEST) ## time the networks (Table 8), then sparse coding against SPORCO
 
 fuzz: $(TEST) ## read damaged files for ten minutes
 	@$(PY) -m tests.fuzz.readers --minutes 10
+# Nothing is installed: the Python at hand has what is needed (benchmarks/README.md). PREPARED is the
+# folder that `python -m benchmarks.gpu --prepare DIR` has written before; without it nothing is
+# trained.
+MINUTES ?= 10
+GPU_RESULTS ?= gpu_results
+gpu: ## test, measure and train on the GPU of this machine (MINUTES=10, PREPARED=DIR)
+	@$(PYTHON) -m benchmarks.gpu --minutes $(MINUTES) --out $(GPU_RESULTS) $(if $(PREPARED),--prepared $(PREPARED))
 
 # Learned from synthetic scenes alone; settings were chosen on scenes that no table is measured on.
 LEARN := $(VENV)/bin/mcsc learn --passes 3 --seed 1

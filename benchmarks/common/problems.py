@@ -8,6 +8,7 @@ of 8x8 that SPORCO ships: nobody's here, and learned from photographs.
 from __future__ import annotations
 
 import functools
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -117,11 +118,16 @@ def natural_filters(count: int = FILTERS) -> np.ndarray:
         bank = natural_filters(FILTERS)
         turned = [np.rot90(bank, turn, axes=(2, 3)) for turn in range(-(-count // FILTERS))]
         return np.ascontiguousarray(np.concatenate(turned)[:count])
-    with quiet():
-        import sporco.util
+    prepared = os.environ.get("MCSC_PREPARED")
+    if prepared:  # by `python -m benchmarks.gpu --prepare`, for where SPORCO is not installed
+        with np.load(Path(prepared) / "solvers.npz", allow_pickle=False) as file:
+            bank = file["filters"]
+    else:
+        with quiet():
+            import sporco.util
 
-        bank = sporco.util.convdicts()["G:8x8x64"].astype(np.float64)
-    bank = bank.transpose(2, 0, 1)[:, None]
+            bank = sporco.util.convdicts()["G:8x8x64"].astype(np.float64)
+        bank = bank.transpose(2, 0, 1)[:, None]
     bank = bank - bank.mean(axis=(2, 3), keepdims=True)
     norms = np.sqrt((bank**2).sum(axis=(2, 3), keepdims=True))
     order = np.argsort(-norms.ravel(), kind="stable")[:count] if count < len(bank) else slice(None)

@@ -120,6 +120,10 @@ class Backend:
         """
         return self.xp.fft.irfftn(spectrum, s=shape, axes=(-2, -1), norm="forward")
 
+    def filter_spectra(self, filters: Array, shape: tuple[int, int]) -> Array:
+        """`rfft2` of what is transformed once: nothing is kept for a next time."""
+        return self.rfft2(filters, shape)
+
     def pairs(self, spectra: Array, pieces: tuple[Piece, ...], channels: int) -> Pairs:
         """Return filters' spectra as the next two methods take them."""
         return Pairs(spectra, pieces, channels)

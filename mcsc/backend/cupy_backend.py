@@ -79,6 +79,10 @@ class CupyBackend(Backend):
         """See `Backend.irfft2`; overwrites `spectrum`."""
         return backward(cupy.ascontiguousarray(spectrum), shape)
 
+    def filter_spectra(self, filters: Array, shape: tuple[int, int]) -> Array:
+        """See `Backend.filter_spectra`; for contiguous filters that fill the grid."""
+        return forward(filters, keep=False)
+
     def pairs(self, spectra: Array, pieces: tuple[Piece, ...], channels: int) -> Pairs:
         """See `Backend.pairs`; the table that kernels look maps up in goes to the device."""
         rows = [

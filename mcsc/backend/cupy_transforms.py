@@ -40,11 +40,14 @@ def _plan(device: int, thread: int, code: str, batch: int, shape: tuple[int, int
     )  # fmt: skip
 
 
-def forward(array: Array) -> Array:
-    """Return the spectra (..., H, W // 2 + 1) of contiguous real arrays (..., H, W)."""
+def forward(array: Array, *, keep: bool = True) -> Array:
+    """Return the spectra (..., H, W // 2 + 1) of contiguous real arrays (..., H, W).
+
+    With `keep` the plan, and its work area, stay for the next call.
+    """
     *lead, h, w = array.shape
     out = cupy.empty((*lead, h, w // 2 + 1), _OTHER[array.dtype.char])
-    _run(array, out, (h, w), lead)
+    _run(array, out, (h, w), lead, keep)
     return out
 
 
@@ -59,9 +62,12 @@ def backward(spectrum: Array, shape: tuple[int, int]) -> Array:
     return out
 
 
-def _run(source: Array, target: Array, shape: tuple[int, int], lead: Any) -> None:
+def _run(
+    source: Array, target: Array, shape: tuple[int, int], lead: Any, keep: bool = True
+) -> None:
     batch = 1
     for n in lead:
         batch *= n
     device = cupy.cuda.runtime.getDevice()
-    _plan(device, get_ident(), source.dtype.char, batch, shape).fft(source, target, None)
+    make: Any = _plan if keep else _plan.__wrapped__
+    make(device, get_ident(), source.dtype.char, batch, shape).fft(source, target, None)

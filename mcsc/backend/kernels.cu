@@ -77,26 +77,16 @@ __device__ inline void store(T* p, const Pack<T, V>& value) {
 
 __device__ inline int thread() { return threadIdx.y * blockDim.x + threadIdx.x; }
 
-struct Add {
-    __device__ double operator()(double a, double b) const { return a + b; }
-};
-
-// NaN stays NaN.
-struct Larger {
-    __device__ double operator()(double a, double b) const { return b <= a || a != a ? a : b; }
-};
-
-// Over a block of 256 threads; every thread gets the result.
-template <typename F>
-__device__ inline double over_block(double value, F f) {
+// Sum over a block of 256 threads; every thread gets it.
+__device__ inline double block_sum(double value) {
     __shared__ double partial[8];
     for (int offset = 16; offset > 0; offset >>= 1)
-        value = f(value, __shfl_down_sync(0xffffffffu, value, offset));
+        value += __shfl_down_sync(0xffffffffu, value, offset);
     __syncthreads();  // the last result may still be read
     if (thread() % 32 == 0) partial[thread() / 32] = value;
     __syncthreads();
     value = partial[0];
-    for (int warp = 1; warp < 8; ++warp) value = f(value, partial[warp]);
+    for (int warp = 1; warp < 8; ++warp) value += partial[warp];
     return value;
 }
 
@@ -104,7 +94,7 @@ __device__ inline double over_block(double value, F f) {
 __device__ inline double total(const double* sums, int count) {
     double value = 0;
     for (int i = thread(); i < count; i += 256) value += sums[i];
-    return over_block(value, Add());
+    return block_sum(value);
 }
 
 // ---------------------------------------------------------------------------------- maps
@@ -139,7 +129,7 @@ fista_update(const T* x, T* previous, T* g, Layout l, T step, const T* threshold
         store<T, V>(previous + at, b);
         store<T, V>(g + there, b);
     });
-    uphill = over_block(uphill, Add());
+    uphill = block_sum(uphill);
     if (thread() == 0) sums[blockIdx.x] = uphill;
 }
 
@@ -175,7 +165,7 @@ admm_update(T* v, T* g, Layout l, const T* thresholds, const T* penalty, T alpha
     if (!SUMS) return;
     double all[5] = {s0, s1, s2, s3, s4};
     for (int q = 0; q < 5; ++q) {
-        double sum = over_block(all[q], Add());
+        double sum = block_sum(all[q]);
         if (thread() == 0) sums[5 * blockIdx.x + q] = sum;
     }
 }
@@ -211,33 +201,6 @@ __global__ void unshrink_maps(T* v, Layout l, const T* thresholds) {
         T value = v[at];
         v[at] = value > T(0) ? value + t : value < T(0) ? value - t : value;
     });
-}
-
-// The maps in double precision, for the certificate, and their weighted norm.
-template <typename T>
-__global__ void widened(const T* x, double* g, Layout l, const double* lam, double* sums) {
-    Strip s = locate(l);
-    double norm = 0;
-    each<double, 1>(l, s, g, [&](long long at, long long there, int, int) {
-        double value = x[at];
-        g[there] = value;
-        norm += fabs(value);
-    });
-    norm = over_block(norm, Add());
-    if (thread() == 0) sums[blockIdx.x] = lam[s.map] * norm;
-}
-
-// Largest |g| / scale of each block.
-template <typename T>
-__global__ void largest_ratio(const T* g, Layout l, const T* scale, double* found) {
-    Strip s = locate(l);
-    double most = 0;
-    Larger larger;
-    each<T, 1>(l, s, nullptr, [&](long long, long long there, int, int) {
-        most = larger(most, fabs(double(g[there])));
-    });
-    most = over_block(most, larger);
-    if (thread() == 0) found[blockIdx.x] = most / double(scale[s.map]);
 }
 
 // ---------------------------------------------------------------------------------- spectra
@@ -363,34 +326,6 @@ __global__ void padded(const T* image, T* out, int height, int width, int grid_h
         out[there + j] = i < height && j < width ? image[here + j] : T(0);
 }
 
-// What a certificate needs of images, double: w r with r = w (signal - image), and for each block
-// |r|^2 and <w signal, r>. The blocks of a sample are next to one another; weights may be null.
-template <typename T>
-__global__ void residual_sums(const T* signal, const T* image, const T* weights, T* out,
-                              double* sums, int planes, int height, int width, int grid_height,
-                              int grid_width, int blocks) {
-    int sample = blockIdx.x / blocks, block = blockIdx.x % blocks;
-    double energy = 0, cross = 0;
-    for (int row = block; row < planes * height; row += blocks) {
-        long long p = (long long)sample * planes + row / height;
-        int i = row % height;
-        long long here = (p * height + i) * width, there = (p * grid_height + i) * grid_width;
-        for (int j = threadIdx.x; j < width; j += blockDim.x) {
-            T w = weights ? weights[here + j] : T(1);
-            T r = w * (signal[here + j] - image[there + j]);
-            out[here + j] = w * r;
-            energy += double(r * r);
-            cross += double(w * signal[here + j] * r);
-        }
-    }
-    energy = over_block(energy, Add());
-    cross = over_block(cross, Add());
-    if (thread() == 0) {
-        sums[2 * blockIdx.x] = energy;
-        sums[2 * blockIdx.x + 1] = cross;
-    }
-}
-
 // ---------------------------------------------------------------------------------- momentum
 // From the partial sums of <p - new, new - x> the restart, t and beta of the next iteration.
 template <typename T>
@@ -428,7 +363,7 @@ __global__ void cg_matrix(const T* p, const T* w, T* filtered, T rho, double* su
         filtered[i] = value;
         sum += double(p[i] * value);
     }
-    sum = over_block(sum, Add());
+    sum = block_sum(sum);
     if (thread() == 0) sums[blockIdx.x] = sum;
 }
 
@@ -452,7 +387,7 @@ __global__ void cg_precondition(const T* w, const T* r, T* z, double* sums, long
         z[i] = value;
         sum += double(r[i] * value);
     }
-    sum = over_block(sum, Add());
+    sum = block_sum(sum);
     if (thread() == 0) sums[blockIdx.x] = sum;
 }
 

@@ -217,9 +217,9 @@ class Certificate:
             dual = self._dual(r, look)
         shrink = self._envelope.of(cells)
         if shrink.any() or not np.isfinite(dual).all():
-            rows = xp.asarray(self._envelope.rows)
-            columns = xp.asarray(self._envelope.columns)
-            factor = 1.0 + rows @ xp.asarray(shrink) @ columns.T
+            # On the host: products of small matrices would load a GPU's library of their own.
+            rows, columns = self._envelope.rows, self._envelope.columns
+            factor = xp.asarray(1.0 + rows @ shrink @ columns.T)
             theta = r / factor[:, None, ...]
             dual = np.maximum(dual, self._dual(theta, self._peaks.look(self._weighted(theta))))
         return Bounds(objective, float(dual.sum()))

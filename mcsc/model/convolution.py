@@ -121,12 +121,12 @@ class FourierOperator:
         size = groups[0].bank.shape[2]
         self._origin = (size - 1) // 2
         self._grid = shape if boundary == "periodic" else padded_grid(shape, size)
-        self._slabs: list[tuple[Tile, Pairs]] = []
+        self.slabs: list[tuple[Tile, Pairs]] = []
         step = slab or self.n_maps
         for first in range(0, self.n_maps, step):
             last = min(first + step, self.n_maps)
             tile = Tile(slice(None), slice(first, last), slice(None))
-            self._slabs.append((tile, self._pairs(groups, first, last)))
+            self.slabs.append((tile, self._pairs(groups, first, last)))
 
     @staticmethod
     def memory(
@@ -150,7 +150,8 @@ class FourierOperator:
             # last slab, which may be smaller, too.
             transforms = maps + (all_maps % maps) + channels
             held = (pairs + 2 * samples * transforms) * plane
-            return held, samples * (2 * maps + 3 * channels) * plane
+            # Of a slab two arrays at a time, and a certificate takes what it sums up of a third.
+            return held, samples * (3 * maps + 3 * channels) * plane
         # Of a slab the maps and their spectra, on the way there and back; of the signals likewise.
         return pairs * plane, 4 * samples * (maps + channels) * plane
 
@@ -168,7 +169,9 @@ class FourierOperator:
             bank = g.bank[begin - g.maps.start : end - g.maps.start] / (h * w)
             grid = wrap(bank, self._grid, self._origin).reshape(1, -1, h, w)
             rows += grid.shape[1]
-            transformed = self.backend.rfft2(xp.asarray(grid, dtype=self.dtype), self._grid)
+            transformed = self.backend.filter_spectra(
+                xp.asarray(grid, dtype=self.dtype), self._grid
+            )
             spectra.append(transformed[0, ...])
         whole = spectra[0] if len(spectra) == 1 else xp.concat(spectra, axis=0)
         return self.backend.pairs(whole, tuple(pieces), self.n_channels)
@@ -182,7 +185,7 @@ class FourierOperator:
         spectrum = None if signal is None else backend.rfft2(signal, self._grid)
         out = None
         total = None
-        for tile, pairs in self._slabs:
+        for tile, pairs in self.slabs:
             g = None
             if spectrum is not None:
                 g = backend.irfft2(backend.analyse_spectra(pairs, spectrum), self._grid)

@@ -6,6 +6,7 @@ a solver's memory, and the command line for the names, without knowing any of th
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..errors import InvalidValueError
@@ -27,6 +28,10 @@ class SolverClass(Protocol):
     # The argument is a Problem, which imports this module.
     def supports(self, problem: Any, /) -> bool:
         """True if the solver can take a problem's arrays."""
+        ...
+
+    def expense(self, problem: Any, /) -> float:
+        """What a solution costs; infinite where that is not known."""
         ...
 
     def memory(self, problem: Any, /) -> int:
@@ -71,7 +76,9 @@ class SolverTable(Table[Any]):
         return self[name]
 
     def resolve(self, method: str, problem: Any) -> Any:
-        """Return the class of that name; for "auto", the first that supports the problem.
+        """Return the class of that name; for "auto", of those that support the problem one.
+
+        That is the one of the least `expense`, or the first where that one does not know it.
 
         Raises
         ------
@@ -79,7 +86,14 @@ class SolverTable(Table[Any]):
             There is no such method, or it does not take the problem's arrays.
         """
         if method == "auto":
-            return next(s for s in self.values() if s.supports(problem))
+            able = (s for s in self.values() if s.supports(problem))
+            best = next(able)
+            least = best.expense(problem)
+            # Where the first does not know its cost, others need not be loaded.
+            for solver in able if math.isfinite(least) else ():
+                if (cost := solver.expense(problem)) < least:
+                    best, least = solver, cost
+            return best
         found = self.find(method)
         if not found.supports(problem):
             raise InvalidValueError(

@@ -24,7 +24,7 @@ preconditioner, warm-started from the last iteration. Against splitting the data
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from ..model.convolution import make_operator, padded_grid
 from ..model.problem import Problem
 from ..model.spectra import gram_spectrum
 from .base import DenseSolver
+from .gpu_cost import seconds_of_an_iteration
 
 
 class RhoPolicy:
@@ -82,10 +83,13 @@ class Admm(DenseSolver):
 
     name = "admm"
     max_iter = 5_000
-    merit = "on a GPU it takes the fewest iterations"  # not measured yet
+    merit = "on a GPU the least bytes and launches, by count, times the iterations expected"
     code_arrays = 2.8
     alpha = 1.8
     inner_steps = 8
+    iterations_saved: ClassVar[float] = 4.0
+    """Iterations of FISTA for one of ADMM, to a gap of 1 % at 1 % of lambda_max: 3.6 to 5.1 on two
+    pairs of photographs at both boundaries, 1.2 to 2.6 at 10 %."""
 
     def __init__(self, problem: Problem, start: Codes | None) -> None:
         super().__init__(problem, start)
@@ -129,6 +133,14 @@ class Admm(DenseSolver):
         self._set_rho(self._first_rho())
         self._v = self._embed(self.first_maps(start))
         self._warm_start()
+
+    @classmethod
+    def expense(cls, problem: Problem) -> float:
+        """On a GPU: of an iteration, whose launches count where images are small."""
+        if problem.backend.name != "CuPy":
+            return super().expense(problem)
+        plain = problem.boundary == "periodic" and problem.weights is None
+        return seconds_of_an_iteration(problem, cls.name, 0 if plain else cls.inner_steps)
 
     @classmethod
     def memory(cls, problem: Problem) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -36,7 +37,8 @@ class Solver(ABC):
     max_iter : int
         Iterations at most, unless the caller says otherwise.
     merit : str
-        Why "auto" takes it, which takes the first registered solver that supports a problem.
+        Why "auto" takes it: of the solvers that support a problem the one of the least `expense`,
+        or else the first registered.
     libraries : tuple of str, or None
         Names of the backends whose arrays it takes; None: all.
     options : frozenset of str
@@ -56,6 +58,15 @@ class Solver(ABC):
     def supports(cls, problem: Problem) -> bool:
         """True if it takes the problem's arrays."""
         return cls.libraries is None or problem.backend.name in cls.libraries
+
+    @classmethod
+    def expense(cls, problem: Problem) -> float:
+        """What a solution costs, in any unit that solvers share; "auto" takes the least.
+
+        Where two cost the same, as those do that do not know theirs (infinite), the one that was
+        registered first is taken.
+        """
+        return math.inf
 
     @classmethod
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -66,7 +67,7 @@ class Options:
         self._refuse_options_of_others(found)
         if self.method != "auto":
             return found, ""
-        return found, f"; method 'auto' took {found.name!r}: {found.merit}"
+        return found, f"; method 'auto' took {found.name!r}: {found.merit}{_beside(found, problem)}"
 
     def make(self, solver: type[Solver], problem: Problem, start: Codes | None) -> Solver:
         """Return the solver at its start."""
@@ -177,9 +178,9 @@ def solve(
         each map, or an array that broadcasts to the group's codes (N, K, H, W); see `Problem`.
         Nothing is rescaled.
     method : {"auto", "working-set", "admm", "fista", "alternating", "ista"}
-        All reach the same optimum. "auto" takes the working set for NumPy arrays and ADMM for
-        CuPy arrays (see Notes); the result says which. `mcsc.solvers.SOLVERS` holds them, and
-        those that others have registered.
+        All reach the same optimum. "auto" takes the working set for NumPy arrays, and for
+        CuPy arrays ADMM or, of small images, FISTA (see Notes); the result says which and why.
+        `mcsc.solvers.SOLVERS` holds them, and those that others have registered.
     boundary : {"zero", "periodic"}
         Codes are zero outside the image ("same" convolution), or circular.
     tol : float
@@ -240,7 +241,10 @@ def solve(
     "auto" takes the working set on a CPU because it was the first to a gap of 1e-3 at every lam
     from 10 % to 0.01 % of lambda_max at which any method arrived, and with dense solutions too;
     there is no crossover to FFT methods (``benchmarks/exact/crossover.py``,
-    ``docs/benchmarks.md``).
+    ``docs/benchmarks.md``). On a GPU, which has not been measured yet, it compares what is counted,
+    bytes and launches of an iteration (`mcsc.solvers.gpu_cost`), times the iterations that a method
+    is expected to take: ADMM is taken but for small images with masks or at the zero boundary,
+    where an iteration of it has a hundred launches more.
 
     Examples
     --------
@@ -259,6 +263,22 @@ def solve(
     result = solve_problem(problem, options, init, started=started)
     warn_unless_converged(result)
     return bring_home(result) if moved else result
+
+
+def _beside(chosen: type[Solver], problem: Problem) -> str:
+    """How many times as much the next best would cost, where costs are known."""
+    least = chosen.expense(problem)
+    if not math.isfinite(least):
+        return ""
+    costs = {
+        solver.name: solver.expense(problem)
+        for solver in SOLVERS.values()
+        if solver is not chosen and solver.supports(problem)
+    }
+    name = min(costs, key=costs.__getitem__, default="")
+    if not name or not math.isfinite(costs[name]):
+        return ""
+    return f" ({name!r}: {costs[name] / least:.1f} times it)"
 
 
 def _start(problem: Problem, init: Result | Codes | None) -> Codes | None:

@@ -51,6 +51,17 @@ def _pool(count: int) -> ThreadPoolExecutor:
     return pool
 
 
+def _as_here(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The function in the calling thread's inference mode, which other threads do not have."""
+    mode = torch.is_inference_mode_enabled()
+
+    def run(item: Any) -> Any:
+        with torch.inference_mode(mode):
+            return function(item)
+
+    return run
+
+
 @contextmanager
 def torch_threads() -> Iterator[Map]:
     """As many threads as PyTorch has, in each of which PyTorch and BLAS work alone."""
@@ -60,4 +71,4 @@ def torch_threads() -> Iterator[Map]:
             yield lambda function, items: [function(item) for item in items]
             return
         pool = _pools.get(count) or _pools.setdefault(count, _pool(count))
-        yield lambda function, items: list(pool.map(function, items))
+        yield lambda function, items: list(pool.map(_as_here(function), items))

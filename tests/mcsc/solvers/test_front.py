@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 import mcsc
 from mcsc.solvers import SOLVERS
+from mcsc.solvers.front import Options
 from tests.helpers import make_problem, solve
 
 
@@ -82,3 +85,34 @@ def test_auto_says_what_it_took_and_why(boundary, masks, library):
     assert result.method in SOLVERS
     assert f"; method 'auto' took '{result.method}': " in result.message
     assert "auto" not in solve(problem, method=result.method, tol=1e-2).message
+
+
+class OnGpu:
+    """As much of CuPy's backend as the choice of a method looks at."""
+
+    name, xp = "CuPy", np
+
+
+@pytest.mark.parametrize(
+    ("side", "boundary", "masked", "wanted"),
+    [
+        (48, "periodic", False, "admm"),
+        (48, "zero", False, "fista"),
+        (48, "periodic", True, "fista"),
+        (256, "zero", False, "admm"),
+        (256, "periodic", False, "admm"),
+    ],
+)
+def test_on_a_gpu_auto_takes_the_least_of_what_is_counted(side, boundary, masked, wanted):
+    """Small images are bound by launches, of which ADMM has a hundred more where it has weights."""
+    bank = np.random.default_rng(0).standard_normal((64, 1, 8, 8))
+    d = mcsc.Dictionary(common=(bank, bank), unique=(bank, bank))
+    signals = (np.ones((side, side), np.float32),) * 2
+    masks = (np.eye(side, dtype=np.float32), None) if masked else None
+    problem = mcsc.Problem(signals, d, 1.0, masks, boundary)
+    problem.__dict__["backend"] = OnGpu()
+    chosen, note = Options().solver(problem)
+    assert chosen.name == wanted
+    other = {"admm": "fista", "fista": "admm"}[wanted]
+    assert f"'auto' took '{wanted}': on a GPU the least bytes and launches, by count, " in note
+    assert re.search(rf" \('{other}': [1-9]\.\d times it\)$", note)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import subprocess
 import sys
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -179,3 +181,35 @@ def test_the_working_set_holds_pixels_and_nonzeros_whatever_the_filter_size(size
     assert found["lambda_max"] < 0.5 * found["maps"]
     assert found["peak"] < 0.7 * found["maps"]
     assert 0.7 * found["peak"] <= found["estimate"] <= 1.3 * found["peak"]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("method", ["fista", "admm", "alternating"])
+@pytest.mark.parametrize("boundary", ["periodic", "zero"])
+def test_no_solver_takes_more_than_its_estimate_on_a_gpu(method, boundary):
+    """With all that plans keep: they are made anew. An emulator's ask for EMULATOR_WORK=1."""
+    import cupy
+
+    from mcsc.backend import cupy_transforms
+
+    pool = cupy.get_default_memory_pool()
+
+    class Peak(cupy.cuda.MemoryHook):
+        name, bytes = "Peak", 0
+
+        def malloc_postprocess(self, **_):
+            self.bytes = max(self.bytes, pool.used_bytes())
+
+    problem = make_problem(
+        shape=(64, 60), size=8, common=12, unique=12, dtype="float32", lam=0.5, boundary=boundary
+    )
+    signals = tuple(cupy.asarray(x) for x in problem.signals)
+    given = (signals, problem.dictionary, problem.lam)
+    estimate = mcsc.Problem(*given, boundary=boundary).memory_estimate(method)
+    cupy_transforms._plan.cache_clear()
+    gc.collect()
+    before = pool.used_bytes()
+    with Peak() as peak, warnings.catch_warnings():
+        warnings.simplefilter("ignore", mcsc.ConvergenceWarning)
+        mcsc.solve(*given, method=method, boundary=boundary, tol=1e-12, max_iter=2)
+    assert peak.bytes - before <= 1.05 * estimate

@@ -73,3 +73,11 @@ def test_an_error_in_a_task_is_the_caller_s(keep_torch_threads):
 
     with pytest.raises(KeyError), torch_threads() as run:
         run(work, list(range(5)))
+
+
+@pytest.mark.parametrize("mode", [False, True])
+def test_threads_are_in_the_inference_mode_of_who_calls(mode, keep_torch_threads):
+    """Else tensors of inference, which a network keeps, could not be written to in them."""
+    torch.set_num_threads(2)
+    with torch.inference_mode(mode), torch_threads() as run:
+        assert run(lambda _: torch.is_inference_mode_enabled(), [0, 1, 2]) == [mode] * 3
