@@ -217,10 +217,9 @@ class Certificate:
             dual = self._dual(r, look)
         shrink = self._envelope.of(cells)
         if shrink.any() or not np.isfinite(dual).all():
-            rows = xp.asarray(self._envelope.rows)
-            columns = xp.asarray(self._envelope.columns)
-            factor = 1.0 + rows @ xp.asarray(shrink) @ columns.T
-            theta = r / factor[:, None, ...]
+            # On the host: a matrix product would be all that needs cuBLAS.
+            factor = 1.0 + self._envelope.rows @ shrink @ self._envelope.columns.T
+            theta = r / xp.asarray(factor)[:, None, ...]
             dual = np.maximum(dual, self._dual(theta, self._peaks.look(self._weighted(theta))))
         return Bounds(objective, float(dual.sum()))
 
