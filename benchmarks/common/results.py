@@ -127,6 +127,20 @@ def load(name: str, out: Path = RESULTS) -> list[Data]:
     ]
 
 
+def committed(name: str) -> Data | None:
+    """The last committed run of a benchmark: this machine's if there is one, else any other's."""
+    folder = RESULTS.relative_to(ROOT).as_posix()
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+        return done.stdout if done.returncode == 0 else ""
+
+    paths = git("ls-tree", "-r", "--name-only", "HEAD", f"{folder}/").splitlines()
+    found = [path for path in paths if path.endswith(f"/{name}.json")]
+    found.sort(key=lambda path: f"/{machine_slug()}/" not in path)
+    return json.loads(git("show", f"HEAD:{found[0]}")) if found else None
+
+
 # ----------------------------------------------------------------------------------- tables
 def table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A Markdown table with aligned columns, readable in a terminal too."""

@@ -7,6 +7,9 @@ evaluated in float64 with the clock stopped, after every step of ours and at ite
 that lie 10 % apart, between which their time is interpolated. SPORCO stops at a cap; where it has
 not arrived by then, the ratio is a lower bound and has a ">".
 
+The last committed results stand beside these, so that a regression shows: seconds of the same
+problem on the same kind of machine, and ratios to SPORCO whatever the machine.
+
 Also: seconds of `mcsc.solve` to a certified gap of 1e-4 against those of 20 iterations of SPORCO's
 ADMM. With --plot `benchmarks.exact.convergence` follows: gap against seconds of all methods.
 """
@@ -29,7 +32,7 @@ from ..common.problems import (
     pair_names,
     setting,
 )
-from ..common.results import Data, command, number, table
+from ..common.results import Data, command, committed, machine_slug, number, table
 from ..common.timing import Judge, Stop, Trace
 from . import convergence
 
@@ -67,7 +70,7 @@ def measure(arguments: argparse.Namespace) -> Data:
         names, fractions = BUNDLED_PAIRS[2:3], (0.03, CERTIFIED_AT)
     data: Data = {
         "size": size, "filters": filters, "threads": arguments.threads, "cap": cap, "cases": [],
-        "certified": [],
+        "certified": [], "earlier": _earlier(size, filters, arguments.threads),
     }  # fmt: skip
     data["compile_seconds"] = None if arguments.quick else timing.compile_seconds()
     with peers.equal_threads(arguments.threads):
@@ -87,6 +90,23 @@ def measure(arguments: argparse.Namespace) -> Data:
         except KeyboardInterrupt:
             print("Interrupted: what was measured is kept.")
     return data
+
+
+def _earlier(size: int, filters: int, threads: int) -> Data | None:
+    """What is compared of the last committed run; None without one of these problems."""
+    run = committed("sparse_coding")
+    if run is None or (run["data"]["size"], run["data"]["filters"]) != (size, filters):
+        return None
+    same = run["machine"]["slug"] == machine_slug() and run["data"]["threads"] == threads
+    return {
+        "commit": run["commit"],
+        "machine": run["machine"]["slug"],
+        "same_machine": same,
+        "cases": [
+            {key: c[key] for key in ("pair", "fraction", "own_seconds", "ratio")}
+            for c in run["data"]["cases"]
+        ],
+    }
 
 
 def _compare(s: Setting, fraction: float, repeats: int, cap: float, longest: float) -> Data:
@@ -227,6 +247,8 @@ def summary(data: Data) -> str:
             f"float32, periodic, {data['threads']} threads.\n\n" + table(headers, rows)
         )
         text.append(_detail(cases))
+        if data.get("earlier"):
+            text.append(_against(data["earlier"], cases))
     certified = data["certified"]
     if certified:
         rows = [
@@ -247,6 +269,34 @@ def summary(data: Data) -> str:
             f"{number(first['full cache'], 2)} s later."
         )
     return "\n\n".join(text)
+
+
+def _against(earlier: Data, cases: list[Data]) -> str:
+    """Then and now, of the cases that both runs have."""
+    before = {(c["pair"], c["fraction"]): c for c in earlier["cases"]}
+    rows = []
+    for case in cases:
+        old = before.get((case["pair"], case["fraction"]))
+        if old is None:
+            continue
+        row = [case["pair"], f"{100 * case['fraction']:g} %"]
+        for accuracy in map(str, ACCURACIES):
+            then, now = old["own_seconds"].get(accuracy), case["own_seconds"][accuracy]
+            if earlier["same_machine"]:
+                row += [number(then), number(now)]
+                row += [number(then / now, 2) if then and now else "–"]
+            row += [_show(old["ratio"].get(accuracy)), _show(case["ratio"][accuracy])]
+        rows.append(row)
+    if not rows:
+        return ""
+    headers = ["pair", "lam"]
+    for level in ACCURACIES:
+        to = f"{100 * level:g} %"
+        if earlier["same_machine"]:
+            headers += [f"{to}: s then", "s now", "times faster"]
+        headers += [f"{to}: SPORCO's time over ours, then", "now"]
+    where = "" if earlier["same_machine"] else f" on {earlier['machine']}, where seconds differ"
+    return f"Against commit {earlier['commit']}{where}:\n\n" + table(headers, rows)
 
 
 def _detail(cases: list[Data]) -> str:

@@ -63,7 +63,7 @@ class WorkingSet(Solver):
     sweeps = 4  # of coordinate descent in a visit to a tile
     rounds = 4  # of descent and conjugate gradients in one step
     cg_steps = 25
-    target = 0.1  # leave the active set at this share of the violation outside it
+    target = 0.3  # leave the active set at this share of the violation outside it
     early = 0.2  # no conjugate gradients while more than this share of the set is new
     share = 0.005  # tiles below this share of the worst violation are left alone
 
