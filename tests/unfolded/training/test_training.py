@@ -131,6 +131,32 @@ def test_a_training_that_is_stopped_after_its_last_round_is_complete():
     assert trained.completed
 
 
+def test_ctrl_c_ends_the_step_and_keeps_all_of_it(tmp_path, monkeypatch):
+    from unfolded.training.callbacks import Recorder  # which imports Lightning
+
+    whole, net = small(), small()
+    train(whole, make_scenes(), recipe=RECIPE)
+    record = Recorder.on_train_batch_end
+
+    def pressed(self, trainer, *given):
+        record(self, trainer, *given)
+        if trainer.global_step == 27:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "on_train_batch_end", pressed)
+        stopped = train(net, make_scenes(), recipe=RECIPE, folder=tmp_path / "run")
+    assert not stopped.completed
+    assert stopped.steps == 27
+    assert stopped.seconds > 0
+    assert stopped.history.step == [20]
+    assert (tmp_path / "run" / "last.ckpt").exists()
+    again = train(net, make_scenes(), recipe=RECIPE, folder=tmp_path / "run", resume=True)
+    assert again.completed
+    assert again.steps == 60
+    assert torch.equal(weights(net), weights(whole))
+
+
 def test_an_error_in_a_callback_is_raised_and_the_network_can_be_used():
     def fails(_):
         raise KeyError("mine")
