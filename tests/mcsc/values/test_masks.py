@@ -123,9 +123,7 @@ def test_words_that_do_not_fit_are_refused(tmp_path):
         mask_of_words(["nodata"], image)
     with pytest.raises(ValueError, match=r"--mask zeros: no pixel of .*x.tif is known"):
         mask_of_words(["zeros"], image)
-    with pytest.raises(
-        ValueError, match=r"zero: no such file; want .*; did you mean zeros\?"
-    ):
+    with pytest.raises(ValueError, match=r"zero: no such file; want .*; did you mean zeros\?"):
         mask_of_words(["zero"], image)
     half = np.zeros((6, 7), "u2")
     half[:, :3] = 7
