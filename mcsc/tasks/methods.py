@@ -259,7 +259,9 @@ def run_method(
     seconds = time.perf_counter() - started
     if not isinstance(found, MethodResult):
         found = MethodResult(found)
-    _check_made(found.image, images[0].shape, name)
+    # Sources of a fusion come in one sequence.
+    first = images[0] if isinstance(images[0], np.ndarray) else images[0][0]
+    _check_made(found.image, first.shape, name)
     if not found.converged:
         gap = "" if found.gap is None else f": the certified gap is {found.gap:.1e}"
         why = _WHY.get(found.stopped, "")
