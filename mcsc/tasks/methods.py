@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from os import PathLike, fspath
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from ..baselines.table import BASELINES, Baseline
 from ..checks import check_callback, check_choice, check_tol, check_whole
 from ..errors import InvalidTypeError, InvalidValueError
@@ -228,6 +230,20 @@ def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
             raise InvalidValueError(f"the method {name} has no option {option}; it has {has}")
 
 
+def _check_made(image: Any, shape: tuple[int, ...], name: str) -> None:
+    """Refuse what a method of somebody else made, if it is no image of this size."""
+    if not isinstance(image, np.ndarray) or image.dtype.kind != "f" or image.ndim != 3:
+        found = f"shape {image.shape} and {image.dtype}" if hasattr(image, "shape") else repr(image)
+        raise InvalidValueError(f"the method {name} must return floats (C, H, W); found {found}")
+    if image.shape[1:] != shape[1:]:
+        raise InvalidValueError(
+            f"the method {name} returned an image of shape {image.shape}; want {shape[1]} x "
+            f"{shape[2]} pixels"
+        )
+    if not np.isfinite(image).all():
+        raise InvalidValueError(f"the method {name} returned an image with NaN or Inf")
+
+
 def run_method(
     method: Method, name: str, images: Sequence[Any], options: dict[str, Any]
 ) -> tuple[MethodResult, float]:
@@ -243,6 +259,9 @@ def run_method(
     seconds = time.perf_counter() - started
     if not isinstance(found, MethodResult):
         found = MethodResult(found)
+    # Sources of a fusion come in one sequence.
+    first = images[0] if isinstance(images[0], np.ndarray) else images[0][0]
+    _check_made(found.image, first.shape, name)
     if not found.converged:
         gap = "" if found.gap is None else f": the certified gap is {found.gap:.1e}"
         why = _WHY.get(found.stopped, "")

@@ -134,3 +134,23 @@ def test_a_function_with_options_is_a_method():
     np.testing.assert_allclose(found.image, (scene.x + 1) / 2 - 1, atol=1e-6)
     np.testing.assert_allclose(found.common, scene.x + 1, atol=1e-6)
     assert (found.gap, found.unique, found.method) == (0.5, None, "function")
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda x: x[0], r"must return floats \(C, H, W\); found shape \(64, 64\) and float32"),
+        (lambda x: None, r"must return floats \(C, H, W\); found None"),
+        (lambda x: x[:, :32], r"returned an image of shape \(3, 32, 64\); want 64 x 64 pixels"),
+        (lambda x: x * np.nan, "returned an image with NaN or Inf"),
+    ],
+)
+def test_what_a_method_makes_is_looked_at(made, message):
+    scene = pair("flash-denoise")
+
+    def method(x, y):
+        return made(x)
+
+    method.options = frozenset()
+    with pytest.raises(ValueError, match=message):
+        restore(scene.x, scene.y, "flash-denoise", method=method)
