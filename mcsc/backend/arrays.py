@@ -14,6 +14,8 @@ from ..types import Array
 
 def is_array(value: Any) -> bool:
     """True for an array of any library that follows the array API standard."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return False  # at once, also where CuPy is there but cannot be loaded
     return bool(array_api_compat.is_array_api_obj(value))
 
 

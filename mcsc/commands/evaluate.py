@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -191,6 +192,7 @@ def evaluate(
     result = run(
         found, task, chosen, sigma=sigma, tol=tol, device=device, seed=seed, each=each, skip=skip,
     )  # fmt: skip
+    table = replace(table, stopped=result.stopped)
     click.echo()
     for method in table.methods():
         line("mean", method, table.mean(method), table.seconds(method))

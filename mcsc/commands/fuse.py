@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from ..fusion.one_by_one import JOINTLY
+from ..fusion import JOINTLY
 from ..types import Device, Floats, Lam
 from ..values.ranges import ValueRange
 from . import options
@@ -108,7 +108,7 @@ def fuse(
     \b
     mcsc fuse near.png far.png --task multi-focus -o sharp.png
     mcsc fuse over.png under.png --task multi-exposure -o fused.png
-    mcsc fuse stack/*.jpg --task multi-focus --align --crop --depth depth.png -o sharp.jpg
+    mcsc fuse *.jpg --task multi-focus --align --crop --depth z.png -o sharp.jpg
     mcsc fuse t1.nii.gz t2.nii.gz --task medical -o fused.nii.gz
     mcsc fuse a.tif b.tif --task multi-focus --mask alpha --mask 2=alpha -o z.tif
 

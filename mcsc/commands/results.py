@@ -185,7 +185,7 @@ def check_registered(frames: Sequence[Floats], names: Sequence[str]) -> None:
     ValueError
         The message says which, and what registers them.
     """
-    from ..fusion.one_by_one import JOINTLY
+    from ..fusion import JOINTLY
     from ..images.registration import displacement
 
     few = len(frames) <= JOINTLY

@@ -21,11 +21,7 @@ from ..types import Floats
 from .bases import lumas_of, on_base
 from .rules import Selection
 
-__all__ = ["JOINTLY", "Chosen", "blend_chosen", "fuse_one_by_one"]
-
-JOINTLY = 8
-"""Sources that are coded as one problem. More of them are coded each alone, if the rule chooses
-between them: memory for all of the codes would grow with their number."""
+__all__ = ["Chosen", "blend_chosen", "fuse_one_by_one"]
 
 
 @dataclass(frozen=True, eq=False)

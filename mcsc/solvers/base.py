@@ -43,6 +43,9 @@ class Solver(ABC):
         Names of the backends whose arrays it takes; None: all.
     options : frozenset of str
         Arguments of `mcsc.solve` that are for this solver.
+    uncertified : bool
+        True if the last `evaluate` left it at the bound that zero codes give, since better ones
+        were not expected; the next does the work. So is the last one of a run that is stopped.
     """
 
     name: ClassVar[str]
@@ -50,6 +53,7 @@ class Solver(ABC):
     merit: ClassVar[str] = "the first that takes these arrays"
     libraries: ClassVar[tuple[str, ...] | None] = None
     options: ClassVar[frozenset[str]] = frozenset()
+    uncertified: bool = False
 
     @abstractmethod
     def __init__(self, problem: Problem, start: Codes | None) -> None: ...

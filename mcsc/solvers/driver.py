@@ -152,6 +152,9 @@ def run(
             stopped = "interrupted"
             if not evaluated:
                 evaluate()
+        if gap > tol and solver.uncertified:
+            history.drop_last()
+            evaluate()
     converged = gap <= tol
     reasons = {
         "interrupted": "interrupted",

@@ -26,6 +26,11 @@ class History:
     gap: list[float] = field(default_factory=list)
     """Relative duality gap, with the best dual bound so far."""
 
+    def drop_last(self) -> None:
+        """Take the last entry back."""
+        for column in (self.iteration, self.seconds, self.objective, self.gap):
+            column.pop()
+
 
 @dataclass(frozen=True)
 class Progress:

@@ -154,6 +154,7 @@ class WorkingSet(Solver):
     def step(self) -> None:
         """Work on the tiles that violate optimality most; scan them and their neighbours."""
         active, grid, scan = self._active, self._grid, self._scan
+        self.uncertified = False
         with single_threaded_blas():
             violation = scan.violation
             tiles = np.flatnonzero(violation >= self.share * violation.max())
@@ -266,7 +267,9 @@ class WorkingSet(Solver):
         active = self._active
         value = active.value.astype(self._problem.dtype).astype(np.float64)  # what `codes` returns
         image = active.exact_image(value)
-        if self.estimate > 0.5:  # the bound of theta = 0 is nearly as good, and costs nothing
+        # The bound of theta = 0 is nearly as good, and costs nothing.
+        self.uncertified = self.estimate > 0.5 and not self.uncertified
+        if self.uncertified:
             return Bounds(certificate.objective(image, active.penalty(value)), 0.0)
         evaluation = certificate.evaluate_image(image, active.penalty(value), self._cells)
         self._certified = evaluation.gap

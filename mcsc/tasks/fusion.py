@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..backend import Array, is_array, namespace
 from ..errors import InvalidTypeError, InvalidValueError
-from ..fusion.one_by_one import JOINTLY
+from ..fusion import JOINTLY
 from ..fusion.rules import RULES
 from ..model.dictionary import Dictionary
 from ..solvers.driver import Callback

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ..backend import Array, to_numpy
 from ..errors import InvalidValueError
+from ..fusion import JOINTLY
 from ..fusion.chroma import Chroma
-from ..fusion.one_by_one import JOINTLY
 from ..images.colour import luma_full
 from ..images.split import fill_holes
 from ..types import Floats

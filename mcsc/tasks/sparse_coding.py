@@ -10,8 +10,9 @@ import numpy as np
 from ..coding.images import CodingOptions, SolverFunction, code
 from ..coding.shared import shared_filters
 from ..errors import InvalidValueError
+from ..fusion import JOINTLY
 from ..fusion.bases import lumas_of
-from ..fusion.one_by_one import JOINTLY, fuse_one_by_one
+from ..fusion.one_by_one import fuse_one_by_one
 from ..fusion.rules import RULES, CodedSources
 from ..images.enlarging import back_project
 from ..images.split import lowpass_split

@@ -47,7 +47,7 @@ def raising(error):
 )
 @pytest.mark.parametrize(
     "place",
-    ["tasks.decomposition.solve", "commands.inputs.read_image", "commands.outputs.show_table"],
+    ["tasks.decomposition.solve", "commands.inputs.known_image", "commands.outputs.show_table"],
 )
 def test_a_mistake_keeps_its_traceback_and_asks_for_a_report(
     folder, tmp_path, monkeypatch, kind, place
@@ -90,7 +90,7 @@ def test_a_mistake_while_an_image_is_read_is_not_taken_for_a_damaged_image(
     ],
 )
 def test_a_refusal_is_one_line_and_status_2(folder, tmp_path, monkeypatch, error, line):
-    monkeypatch.setattr("mcsc.commands.inputs.read_image", raising(error))
+    monkeypatch.setattr("mcsc.commands.inputs.known_image", raising(error))
     done = solve(folder, tmp_path)
     assert done.exit_code == 2
     assert done.stderr.startswith(f"mcsc: error: {line}")

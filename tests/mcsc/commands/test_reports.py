@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from mcsc.commands.inputs import read_given
 from mcsc.commands.report import report_of_fusion
+from mcsc.images import write_image
 from mcsc.tasks.task import get_task
 
 
@@ -25,6 +27,12 @@ def fused(count):
     )  # fmt: skip
 
 
+def given(folder):
+    """What the command knows of its first image."""
+    write_image(folder / "first.png", image(0))
+    return read_given(folder / "first.png")
+
+
 def captions(path):
     return re.findall(r"<figcaption>([^<]*)</figcaption>", path.read_text(encoding="utf-8"))[1:]
 
@@ -32,7 +40,9 @@ def captions(path):
 def test_sources_of_one_name_are_all_shown(tmp_path):
     path = tmp_path / "a.html"
     sources = [image(0, 3), image(1, 3)]
-    report_of_fusion(path, get_task("multi-focus"), ["img", "img"], sources, fused(2))
+    report_of_fusion(
+        path, get_task("multi-focus"), ["img", "img"], sources, fused(2), given(tmp_path)
+    )
     assert captions(path) == [
         "img (1)", "img (2)", "base", "share of img (1)", "share of img (2)", "common part",
         "unique part of img (1)", "unique part of img (2)",
@@ -44,6 +54,7 @@ def test_sources_of_one_name_are_all_shown(tmp_path):
 @pytest.mark.parametrize("names", [["a", "b", "c"], ["a", "a", "b"]])
 def test_three_sources(tmp_path, names):
     path = tmp_path / "a.html"
-    report_of_fusion(path, get_task("multi-focus"), names, [image(k) for k in range(3)], fused(3))
+    sources = [image(k) for k in range(3)]
+    report_of_fusion(path, get_task("multi-focus"), names, sources, fused(3), given(tmp_path))
     assert len(set(captions(path))) == len(captions(path)) == 3 + 1 + 3 + 4
     assert captions(path)[-1] == f"unique part of {names[-1]}"
