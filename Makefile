@@ -74,10 +74,13 @@ dictionaries: $(CORE) ## learn dictionaries for all tasks in place of those that
 
 # One thread each, so that the same weights come again on a machine of another number of cores.
 TRAIN := OMP_NUM_THREADS=1 $(VENV)/bin/mcsc train --batch-size 8 --schedule cosine --patches 1600
+# Of photographs under free licences (their names and licences are in the cards):
+# make weights PHOTOGRAPHS='--photographs DIR'. What ships was trained in stages, as its cards tell.
+PHOTOGRAPHS ?=
 W := unfolded/weights_data
 weights: $(TEST) ## train networks for all tasks in place of those that come along (2.5 hours)
 	$(TRAIN) --task depth-sr --synthetic 160 --learning-rate 2e-4 --clip-norm 0.1 --epochs 9 -o $(W)/depth-sr.safetensors
-	$(TRAIN) --task flash-denoise --synthetic 320 --learning-rate 3e-4 --epochs 15 -o $(W)/flash-denoise.safetensors
+	$(TRAIN) --task flash-denoise --synthetic 800 $(PHOTOGRAPHS) --levels 10 90 --learning-rate 3e-4 --clip-norm 0.05 --average 0.998 --precision bf16-mixed --epochs 55 -o $(W)/flash-denoise.safetensors
 	$(TRAIN) --task multi-focus --synthetic 320 --learning-rate 3e-4 --clip-norm 0.02 --soften 1.5 --epochs 12 -o $(W)/multi-focus.safetensors
 	$(TRAIN) --task multi-exposure --synthetic 320 --learning-rate 3e-4 --clip-norm 0.1 --soften 1.5 --noise 3 --epochs 12 -o $(W)/multi-exposure.safetensors
 	$(TRAIN) --task multispectral-sr --synthetic 320 --learning-rate 3e-4 --clip-norm 0.1 --epochs 12 -o $(W)/multispectral-sr.safetensors
