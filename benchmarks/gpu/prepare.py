@@ -65,14 +65,22 @@ def _scenes(name: str, count: int | None, room: float) -> dict[str, np.ndarray]:
     task = get_task(name)
     shipped = Path(mcsc.__file__).parents[1] / "unfolded" / "weights_data" / f"{name}.safetensors"
     settings = start(task, shipped).settings
-    channels = sum(pretrained(name).configuration.channels) + 1
+    net = pretrained(name)
+    channels = sum(net.configuration.channels) + 1
+    # A network for noise of any strength sees every scene at one of its own.
+    levels = tuple(net.metadata["noise_levels"]) if net.configuration.noise_aware else None
     if count is None:  # of noisy images hardly anything can be compressed away
         count = min(160, int(room / (2 * channels * SIDE * SIDE)))
-    triples = TaskTriples(task, synthetic_scenes(task, count, (SIDE, SIDE), seed=7), settings)
+    triples = TaskTriples(
+        task, synthetic_scenes(task, count, (SIDE, SIDE), seed=7), settings, levels, spread=True
+    )
     found: dict[str, np.ndarray] = {}
     for number in range(count):
         ranges = []
-        for word, image in zip("xyz", triples[number], strict=True):
+        *made, sigma = triples[number] if levels else (*triples[number], None)
+        if sigma is not None:
+            found[f"{number}_sigma"] = np.asarray(sigma)
+        for word, image in zip("xyz", made, strict=True):
             values = np.asarray(image, dtype=np.float64)
             low, high = float(values.min()), float(values.max())
             scaled = (values - low) / (high - low or 1.0) * 65535
@@ -104,19 +112,20 @@ def coded_pair(prepared: Path | None, *, quick: bool) -> Coded:
     return Coded((x, y), mcsc.Dictionary(common=(shared, shared), unique=(bank, bank)))
 
 
-def read_scenes(prepared: Path, name: str) -> list[tuple[Any, Any, Any]]:
-    """The scenes of a task as `unfolded.train` takes them."""
+def read_scenes(prepared: Path, name: str) -> list[tuple[Any, ...]]:
+    """The scenes of a task as `unfolded.train` takes them: x, y, z, perhaps the noise of x."""
     scenes = []
     with np.load(prepared / f"{name}.npz", allow_pickle=False) as file:
         for number in range(sum(key.endswith("_range") for key in file.files)):
             ranges = file[f"{number}_range"]
             images = (file[f"{number}_{word}"].astype(np.float32) / 65535 for word in "xyz")
-            scenes.append(
-                tuple(
-                    (low + (high - low) * image).astype(np.float32)
-                    for image, (low, high) in zip(images, ranges, strict=True)
-                )
-            )
+            scene = [
+                (low + (high - low) * image).astype(np.float32)
+                for image, (low, high) in zip(images, ranges, strict=True)
+            ]
+            key = f"{number}_sigma"
+            noise = [float(file[key])] if key in file.files else []
+            scenes.append((*scene, *noise))
     return scenes
 
 

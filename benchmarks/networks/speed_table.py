@@ -144,12 +144,12 @@ class Setup:
         return unfolded.accelerate(net, self.device, precision=self.precision, kernels=self.kernels)
 
     def error(
-        self, net: unfolded.CUNet, image: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+        self, net: unfolded.CUNet, image: torch.Tensor, *given: torch.Tensor | float
     ) -> float | None:
         """Largest difference, on a GPU, of an image from that of PyTorch's layers in float32."""
         if self.device == "cpu":
             return None
-        error = float((image - net(x, y)).abs().max())
+        error = float((image - net(*given)).abs().max())
         if not error <= LIMITS[self.precision]:  # NaN, too
             raise AssertionError(f"the network's image is off by {error:g}")
         return error
@@ -163,12 +163,17 @@ class Setup:
         """A pair of the task's size."""
         return [i.to(self.device) for i in images(net, self.shape(case))]
 
+    def given(self, net: unfolded.CUNet, case: Case) -> list[torch.Tensor | float]:
+        """A pair and, if its thresholds follow the noise, the level of it."""
+        level = [50 / 255] if net.configuration.noise_aware else []
+        return [*self.images(net, case), *level]
+
     def exact(self) -> Setting:
         """A problem for the exact solver, on the CPU."""
         size = 40 if self.quick else EXACT_SIZE
         return setting(pair_names(1)[0], size, filters=self.filters, boundary="zero")
 
-    def warm(self, run: Callable[..., object], *images: torch.Tensor) -> int | None:
+    def warm(self, run: Callable[..., object], *images: torch.Tensor | float) -> int | None:
         """Run it for the first time; bytes at the peak. On a GPU again: that records a graph."""
         extra = self.peak(lambda: run(*images))
         if self.device == "cuda":

@@ -53,14 +53,15 @@ def test_plain_convolutions(task, setup, benchmark, record):
 def test_shipped_network(task, setup, benchmark, record):
     case = BY_TASK[task]
     net = pretrained(task).to(setup.device)
-    x, y = setup.images(net, case)
+    given = setup.given(net, case)
     run = setup.fast(net)
-    extra = setup.warm(run, x, y)
-    image = benchmark.pedantic(run, (x, y), rounds=setup.repeats)
-    error = setup.error(net, image, x, y)
+    extra = setup.warm(run, *given)
+    image = benchmark.pedantic(run, tuple(given), rounds=setup.repeats)
+    error = setup.error(net, image, *given)
     shape = net.configuration
     record(
-        kind="shipped", task=task, width=x.shape[3], height=x.shape[2], published=case.published,
+        kind="shipped", task=task, width=image.shape[3], height=image.shape[2],
+        published=case.published,
         network=f"{shape.channels[0]}+{shape.channels[1]} channels, filters "
         f"{'/'.join(map(str, dict.fromkeys(shape.filters)))} of {shape.kernel_size}x"
         f"{shape.kernel_size}, {shape.blocks} blocks",

@@ -97,7 +97,7 @@ def test_networks_are_the_papers():
         shape = setup.network(case)[0].configuration
         assert shape.channels == (case.channels, case.channels)
         assert (shape.filters, shape.kernel_size, shape.blocks) == ((64, 64, 64), 8, 4)
-        assert shape.task == case.kind
+        assert shape.kind == case.kind
         assert setup.shape(case) == (case.height, case.width)
 
 

@@ -56,7 +56,7 @@ def test_large_images_have_no_seam_and_need_no_more_memory():
 
 
 def test_bands_are_coded_in_groups_that_fit(monkeypatch):
-    from mcsc.tasks import coding
+    from mcsc.coding import images as coding
 
     rng = np.random.default_rng(0)
     d = mcsc.dct_dictionary((1, 1), filter_size=4)
@@ -71,7 +71,7 @@ def test_bands_are_coded_in_groups_that_fit(monkeypatch):
 
 @pytest.mark.parametrize("samples", [1, 3])
 def test_masks_go_with_their_tiles_and_samples(samples, monkeypatch):
-    from mcsc.tasks import coding
+    from mcsc.coding import images as coding
 
     rng = np.random.default_rng(0)
     d = mcsc.dct_dictionary((1, 1), filter_size=4)

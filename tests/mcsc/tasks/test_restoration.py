@@ -270,7 +270,7 @@ def test_a_gap_that_was_not_reached_is_one_warning():
     with pytest.warns(mcsc.ConvergenceWarning) as caught:
         found = restore(small, guide, task, method=SparseCoding(task, solver=hasty))
     assert len(caught) == 1
-    assert str(caught[0].message).startswith("mcsc did not converge to tol = 0.01: the certified g")
+    assert str(caught[0].message).startswith("mcsc did not converge to tol = 0.01, at its")
     assert not found.converged
     assert found.gap > 0.01
 
@@ -335,7 +335,6 @@ def test_a_sharp_image_of_the_size_of_its_guide_is_suspected(depth):
             {"sigma": -1},
             "sigma must be a finite number >",
         ),
-        ((1, 8, 8), (2, 32, 32), "depth-sr", {}, "codes 1 channel of the guide, which has 2"),
         ((1, 8, 8), (3, 32, 32), "depth-sr", {"tol": 0}, "tol must be a finite number > 0"),
         (
             (1, 8, 8),

@@ -118,10 +118,6 @@ def test_targets_must_have_the_size_of_their_scene(folder, tmp_path):
             np.zeros((1, 64, 30), np.float32),
             "scene0_rgb.png is 64 x 64, scene0_depth.png is 64 x 30",
         ),
-        (
-            np.zeros((5, 64, 64), np.float32),
-            "scene0: the model codes 1 channel of the guide, which",
-        ),
         (None, "scene0_depth.png: truncated or damaged PNG"),
     ],
 )

@@ -32,7 +32,7 @@ def test_every_task_has_weights_and_a_card(name):
     card = (FOLDER / f"{name}.md").read_text()
     for words in (
         f"# {name}\n",
-        f"- Data: {net.metadata['data']}.",
+        f"- Data: {net.metadata['data']}",
         " s on ",
         "mcsc train",
         "after it",
@@ -85,7 +85,8 @@ def test_codes_are_sparse_and_not_silent(name):
     x = scene.x if task.kind == "fusion" else task.degrade(scene.target)
     made = prepare_for_network(net, task, x, scene.y)
     with torch.no_grad():
-        c, uv = net.codes(*(torch.from_numpy(np.array(s[:1])) for s in made.signals))
+        level = {"sigma": task.sigma / 255} if net.configuration.noise_aware else {}
+        c, uv = net.codes(*(torch.from_numpy(np.array(s[:1])) for s in made.signals), **level)
     shares = [float((maps != 0).float().mean()) for maps in (c, *uv)]
     assert max(shares) > 1e-3
     assert min(shares) < 0.9
