@@ -83,7 +83,7 @@ weights: $(TEST) ## train networks for all tasks in place of those that come alo
 	$(TRAIN) --task flash-denoise --synthetic 800 $(PHOTOGRAPHS) --levels 10 90 --learning-rate 3e-4 --clip-norm 0.05 --average 0.998 --precision bf16-mixed --epochs 55 -o $(W)/flash-denoise.safetensors
 	$(TRAIN) --task multi-focus --synthetic 320 --learning-rate 3e-4 --clip-norm 0.02 --soften 1.5 --epochs 12 -o $(W)/multi-focus.safetensors
 	$(TRAIN) --task multi-exposure --synthetic 320 --learning-rate 3e-4 --clip-norm 0.1 --soften 1.5 --noise 3 --epochs 12 -o $(W)/multi-exposure.safetensors
-	$(TRAIN) --task multispectral-sr --synthetic 320 --learning-rate 3e-4 --clip-norm 0.1 --epochs 12 -o $(W)/multispectral-sr.safetensors
+	$(TRAIN) --task multispectral-sr --synthetic 300 $(PHOTOGRAPHS) --learning-rate 3e-4 --clip-norm 0.1 --average 0.998 --precision bf16-mixed --epochs 27 -o $(W)/multispectral-sr.safetensors
 	$(TRAIN) --task medical --synthetic 320 --learning-rate 3e-4 --clip-norm 0.1 --epochs 12 -o $(W)/medical.safetensors
 
 clean: ## remove .venv, pictures, builds and caches

@@ -56,6 +56,7 @@ def lam_of(shape):
     return np.broadcast_to(np.linspace(0.02, 0.08, shape[1], dtype="float32"), shape)
 
 
+@pytest.mark.slow
 def test_agrees_with_fista_on_a_photograph(picture):
     """Several tiles, of which every one has its own lam."""
     signals, d = picture
