@@ -50,6 +50,7 @@ def images(problem):
 
 
 # ------------------------------------------------------------------------------ the optimum
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(
     seed=st.integers(0, 10_000),
