@@ -74,7 +74,8 @@ def test_the_demo_in_an_empty_environment(built, which, tmp_path):
     assert "converged" in said
     assert (tmp_path / "out" / "report.html").is_file()
     missing = subprocess.run(
-        [str(python), "-m", "mcsc", "train", "--task", "depth-sr", "-o", "w.safetensors"],
+        [str(python), "-m", "mcsc", "train", "--task", "depth-sr", "--synthetic", "1", "-o",
+         "w.safetensors"],
         capture_output=True, text=True, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert missing.returncode == 2

@@ -90,7 +90,7 @@ COMPILE = """
 
     from unfolded.engines import gpu, triton_kernels as k
 
-    LIFT = {"image": "*fp32", "offsets": "*i32", "threshold": "fp32"}
+    LIFT = {"image": "*fp32", "offsets": "*i32", "thresholds": "*fp32"}
     tools = Path(triton.backends.nvidia.__file__).parent / "bin"
 
     def compiled(kernel, types, constants, warps=gpu.WARPS):
