@@ -34,6 +34,7 @@ def natural():
     return photograph((83, 101)), dictionary
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("boundary", ["zero", "periodic"])
 @pytest.mark.parametrize("masked", [False, True])
 def test_agrees_with_fista_on_a_photograph(natural, boundary, masked):
@@ -237,6 +238,7 @@ def test_estimate_is_close_to_the_certificate(natural):
     assert solver.estimate == pytest.approx(gap, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_kernels_come_from_the_disk_the_second_time(tmp_path):
     """A closure that Numba cannot recognise again would be compiled anew by every process."""
     script = (
