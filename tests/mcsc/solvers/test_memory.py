@@ -64,7 +64,7 @@ def test_no_solver_takes_more_than_its_estimate(method, size, boundary, dtype):
     problem = make_problem(shape=(120, 110), **options)
     estimate = problem.memory_estimate(method)
     peaks = []
-    for _ in range(2):  # of a pool's threads, what the first holds may not be given back yet
+    for _ in range(2):  # beside other tests one was at times a quarter above; why is not known
         gc.collect()
         tracemalloc.start()
         try:
