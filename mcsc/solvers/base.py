@@ -41,6 +41,8 @@ class Solver(ABC):
         or else the first registered.
     libraries : tuple of str, or None
         Names of the backends whose arrays it takes; None: all.
+    joint : bool
+        Whether it takes problems with joint groups; otherwise they are refused.
     options : frozenset of str
         Arguments of `mcsc.solve` that are for this solver.
     uncertified : bool
@@ -52,6 +54,7 @@ class Solver(ABC):
     max_iter: ClassVar[int]
     merit: ClassVar[str] = "the first that takes these arrays"
     libraries: ClassVar[tuple[str, ...] | None] = None
+    joint: ClassVar[bool] = False
     options: ClassVar[frozenset[str]] = frozenset()
     uncertified: bool = False
 
@@ -60,7 +63,9 @@ class Solver(ABC):
 
     @classmethod
     def supports(cls, problem: Problem) -> bool:
-        """True if it takes the problem's arrays."""
+        """True if it takes the problem's arrays, and its joint groups if there are any."""
+        if problem.penalty.joined and not cls.joint:
+            return False
         return cls.libraries is None or problem.backend.name in cls.libraries
 
     @classmethod
@@ -149,11 +154,14 @@ class DenseSolver(Solver):
         backend, channels = problem.backend, sum(problem.dictionary.channels)
         h, w = grid if boundary == "periodic" else padded_grid(grid, problem.dictionary.filter_size)
         codes = cls.code_arrays * n * problem.dictionary.n_maps * grid[0] * grid[1] * item
-        held, sweep = operator_memory(groups, n, grid, boundary, backend, item)
+        whole = bool(problem.penalty.joined)
+        held, sweep = operator_memory(groups, n, grid, boundary, backend, item, whole=whole)
         if backend.name == "NumPy":
             exact = DirectOperator.memory(groups, n, problem.shape, 8)
         else:
-            also, exact = operator_memory(groups, n, problem.shape, problem.boundary, backend, 8)
+            also, exact = operator_memory(
+                groups, n, problem.shape, problem.boundary, backend, 8, whole=whole
+            )
             held += also if item == 4 else 0
         # Signals in both precisions, residuals and images, about four each.
         images = (4 * 8 + 4 * item) * n * channels * h * w
