@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -70,7 +70,16 @@ at once.
         ],
         "Signals": ["strength", "guide_weight", "joint", "colour_guide"],
         "Filters": ["common", "unique", "filter_size", "init"],
-        "Learning": ["lam", "passes", "windows", "target_windows", "seed", "device"],
+        "Learning": [
+            "lam",
+            "mu",
+            "nonnegative",
+            "passes",
+            "windows",
+            "target_windows",
+            "seed",
+            "device",
+        ],
         "Files": ["out", "checkpoint", "figure"],
     },
 )
@@ -175,6 +184,7 @@ at once.
     show_default=True,
     help="First filters: patches of the images, or cosines.",
 )
+@options.term_options
 @options.seed("Seed of every random choice.")
 @options.device
 @click.option(
@@ -212,6 +222,8 @@ def learn(
     windows: int,
     target_windows: int | None,
     init: str,
+    mu: Any,
+    nonnegative: str | None,
     seed: int,
     device: Device,
     checkpoint: Path | None,
@@ -238,6 +250,10 @@ def learn(
     sources = read_sources(
         task, folder, scenes, synthetic, seed, photographs=photographs, masks=masks, ranges=ranges
     )
+    signs: Any = False
+    if nonnegative is not None:
+        names = {name: name for name, k in (("common", common), ("x", unique), ("y", unique)) if k}
+        signs = options.chosen_groups("--nonnegative", nonnegative, names)
     click.echo(f"Learning from {sources.words}.")
     learned = learn_task(
         task,
@@ -265,6 +281,8 @@ def learn(
             max_windows=windows,
             target_windows=target_windows or _TARGET_WINDOWS,
             device=device,
+            mu=0.0 if mu is None else mu,
+            nonnegative=signs,
         ),
         description=sources.words,
     )

@@ -156,7 +156,7 @@ class Penalty:
         self, value: np.ndarray, n: np.ndarray, k: np.ndarray, i: np.ndarray, j: np.ndarray
     ) -> np.ndarray:
         """``|value|``; of joined coefficients their norm at one, and zero at the others."""
-        sizes = np.abs(value)
+        sizes: np.ndarray = np.abs(value)
         member = np.full(len(k), -1)
         for maps in self.joined:
             mine = (k >= maps.start) & (k < maps.stop)

@@ -98,9 +98,9 @@ class SolverTable(Table[Any]):
         found = self.find(method)
         if not found.supports(problem):
             if problem.penalty.joined and not found.joint:
-                able = [repr(s.name) for s in self.values() if s.joint and s.supports(problem)]
+                others = [repr(s.name) for s in self.values() if s.joint and s.supports(problem)]
                 raise InvalidValueError(
-                    f"method={method!r} does not take joint groups: take {' or '.join(able)}"
+                    f"method={method!r} does not take joint groups: take {' or '.join(others)}"
                 )
             raise InvalidValueError(
                 f"method={method!r} works on {' and '.join(found.libraries)} arrays, and these are "
