@@ -77,9 +77,9 @@ def reweighted(
 
     so that zeros pay lam as before, and large coefficients hardly anything: they are shrunk less,
     and fewer of them explain as much. Of joint groups :math:`|a|` is the length of a vector. This
-    is the majorisation of :math:`\lambda \varepsilon \sum \log(|a| + \varepsilon)`, whose value never
-    rises from round to round (but for the gap that is left). That function is not convex: what a
-    round certifies is the optimum of its own convex problem.
+    is the majorisation of :math:`\lambda \varepsilon \sum \log(|a| + \varepsilon)`, whose value
+    never rises from round to round (but for the gap that is left). That function is not convex:
+    what a round certifies is the optimum of its own convex problem.
 
     Parameters
     ----------
