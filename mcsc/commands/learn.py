@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -230,7 +229,8 @@ def learn(
     figure: Path | None,
 ) -> None:
     """Learn the filters of a task, and write them as a dictionary."""
-    from ..tasks.learning import TASK_OPTIONS, TaskSettings, learn_task
+    from ..learning.options import LearnOptions
+    from ..tasks.learning import TaskSettings, learn_task
     from ..tasks.task import TASKS, get_task
 
     task = get_task(task_name)
@@ -275,8 +275,7 @@ def learn(
         seed=seed,
         checkpoint=checkpoint,
         progress=sys.stderr.isatty(),
-        options=replace(
-            TASK_OPTIONS,
+        options=LearnOptions(
             init=init,  # type: ignore[arg-type]  # click has seen to it
             max_windows=windows,
             target_windows=target_windows or _TARGET_WINDOWS,

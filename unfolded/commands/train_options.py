@@ -176,7 +176,8 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--base",
         type=click.Choice(get_args(Base)),
         help="What the network's answer is added to: nothing (it sees the images as they are), x, "
-        "the low-pass part, or the mean of both images.  [default: the task's]",
+        "its low-pass part, x as the guided filter smooths it, or the mean of both images.  "
+        "[default: the task's]",
     ),
     options.sigma,
     click.option(
