@@ -45,20 +45,10 @@ def _method_names() -> str:
 @options.range_option("all images, or, given twice, of the first and of the second image")
 @options.sigma
 @options.seed("Of the noise.")
-@click.option(
-    "--dictionary",
-    metavar="FILE.npz",
-    type=click.Path(path_type=Path),
-    help="Of mcsc.  [default: the task's]",
-)
-@click.option(
-    "--weights",
-    "weights_file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Of a method of another package.  [default: those that come with it]",
-)
+@options.task_dictionary
+@options.weights_file
 @options.tol_of_images
+@options.max_iter(", for every scene, or tile of a large one")
 @options.device
 @click.option(
     "--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write the table."
@@ -93,6 +83,7 @@ def evaluate(
     dictionary: Path | None,
     weights_file: Path | None,
     tol: float,
+    max_iter: int | None,
     device: Device,
     csv_path: Path | None,
     json_path: Path | None,
@@ -171,7 +162,13 @@ def evaluate(
 
             level = task.sigma if sigma is None else sigma
             table.write_json(
-                json_path, sigma=level, seed=seed, tol=tol, versions=versions(), left_out=faults
+                json_path,
+                sigma=level,
+                seed=seed,
+                tol=tol,
+                max_iter=max_iter,
+                versions=versions(),
+                left_out=faults,
             )
 
     def each(row: Any, x: Any, y: Any, image: Any, truth: Any) -> None:
@@ -190,7 +187,8 @@ def evaluate(
         _left_out(name, faults[name])
 
     result = run(
-        found, task, chosen, sigma=sigma, tol=tol, device=device, seed=seed, each=each, skip=skip,
+        found, task, chosen, sigma=sigma, tol=tol, max_iter=max_iter, device=device, seed=seed,
+        each=each, skip=skip,
     )  # fmt: skip
     table = replace(table, stopped=result.stopped)
     click.echo()
@@ -216,7 +214,8 @@ def _left_out(name: str, reason: str) -> None:
 
 def _refuse_idle(ctx: click.Context, methods: Mapping[str, Method]) -> None:
     """Refuse options that none of the methods has."""
-    for option in ("tol", "device"):
+    for option in ("tol", "max_iter", "device"):
         given = ctx.get_parameter_source(option) is ParameterSource.COMMANDLINE
         if given and not any(option in method.options for method in methods.values()):
-            raise click.UsageError(f"--{option} is for none of these methods: {', '.join(methods)}")
+            name = option.replace("_", "-")
+            raise click.UsageError(f"--{name} is for none of these methods: {', '.join(methods)}")

@@ -70,7 +70,7 @@ at once.
         ],
         "Signals": ["strength", "guide_weight", "joint", "colour_guide"],
         "Filters": ["common", "unique", "filter_size", "init"],
-        "Learning": ["lam", "passes", "windows", "target_windows", "seed", "device"],
+        "Learning": ["lam", "passes", "windows", "target_windows", "max_iter", "seed", "device"],
         "Files": ["out", "checkpoint", "figure"],
     },
 )
@@ -175,6 +175,7 @@ at once.
     show_default=True,
     help="First filters: patches of the images, or cosines.",
 )
+@options.max_iter(", for every batch of windows")
 @options.seed("Seed of every random choice.")
 @options.device
 @click.option(
@@ -212,6 +213,7 @@ def learn(
     windows: int,
     target_windows: int | None,
     init: str,
+    max_iter: int | None,
     seed: int,
     device: Device,
     checkpoint: Path | None,
@@ -264,6 +266,7 @@ def learn(
             init=init,  # type: ignore[arg-type]  # click has seen to it
             max_windows=windows,
             target_windows=target_windows or _TARGET_WINDOWS,
+            max_iter=max_iter,
             device=device,
         ),
         description=sources.words,

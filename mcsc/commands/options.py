@@ -178,12 +178,35 @@ device = click.option(
     help="Where to compute: 'cuda' is the GPU; images of files are on the CPU, where 'auto' leaves "
     "them.",
 )
+task_dictionary = click.option(
+    "--dictionary",
+    metavar="FILE.npz",
+    type=click.Path(path_type=Path),
+    help="Of mcsc, as `mcsc learn` wrote it.  [default: the task's, which comes with mcsc]",
+)
+weights_file = click.option(
+    "--weights",
+    "weights_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Of a method of another package.  [default: those that come with it]",
+)
 sigma = click.option(
     "--sigma",
     metavar="NUMBER",
     type=click.FloatRange(min=0, min_open=True),
     help="Denoising: standard deviation of the noise, of 255.  [default: the task's]",
 )
+
+
+def max_iter(of: str = "") -> Callable[[F], F]:
+    """Return the option --max-iter; `of` says of which problem, where there are several."""
+    return click.option(
+        "--max-iter",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help=f"Iterations of the solver at most{of}.  [default: the solver's]",
+    )
 
 
 def seed(of: str) -> Callable[[F], F]:

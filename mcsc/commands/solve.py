@@ -36,12 +36,7 @@ from .options import check_counts, mask_option, range_option
 )
 @options.method
 @options.tol
-@click.option(
-    "--max-iter",
-    metavar="N",
-    type=click.IntRange(min=1),
-    help="Iterations at most.  [default: the method's]",
-)
+@options.max_iter()
 @click.option(
     "--boundary",
     type=click.Choice(["zero", "periodic"]),
