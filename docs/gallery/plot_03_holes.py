@@ -46,5 +46,5 @@ print(
 )
 
 # %%
-# On the command line: ``mcsc restore depth.png photo.png --task depth-sr --mask zeros``. Pixels of the depth map that are
+# On the command line: ``mcsc restore depth.png photo.png --task depth-sr --mask zeros -o large.png``. Pixels of the depth map that are
 # 0 are unknown; NaN and Inf always are.
