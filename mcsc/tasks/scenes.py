@@ -323,8 +323,8 @@ def require_targets(scenes: Sequence[SceneFiles], task: Task) -> None:
         if scene.target_path is None:
             raise InvalidValueError(
                 f"{scene.x_path.parent}: {scene.name} has no target: {task.name} is learned from "
-                "scenes whose result is known; want a file SCENE_target.png with each pair, or "
-                "synthetic scenes"
+                "scenes whose result is known; want a file SCENE_target.png with each pair, "
+                "synthetic scenes, or --teacher METHOD to make the result"
             )
 
 

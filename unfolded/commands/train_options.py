@@ -20,8 +20,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 SECTIONS = {
     "Data": [
-        "task_name", "scenes", "masks", "ranges", "synthetic", "photographs", "sigma", "soften",
-        "noise", "validation",
+        "task_name", "scenes", "masks", "ranges", "synthetic", "photographs", "sigma",
+        "teacher", "soften", "noise", "validation",
     ],
     "Network": [
         "start_from", "filters", "kernel_size", "blocks", "sweeps", "thresholds", "noise_levels",
@@ -49,6 +49,7 @@ class TrainOptions:
     synthetic: int
     photographs: Path | None
     sigma: float | None
+    teacher: str | None
     soften: float
     noise: float
     validation: float
@@ -266,6 +267,12 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         metavar="NUMBER",
         type=click.FloatRange(min=0, min_open=True),
         help="Shorten gradients of a larger norm than this.  [default: none]",
+    ),
+    click.option(
+        "--teacher",
+        metavar="METHOD",
+        help="Fusion: learn to make what this method makes of each scene, such as mcsc; "
+        "SCENE_target.png is not needed then.",
     ),
     click.option(
         "--soften",
