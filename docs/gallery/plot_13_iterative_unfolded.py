@@ -2,8 +2,8 @@
 Iterative against unfolded, on one axis
 =======================================
 
-How good is an image after how many seconds? Exact coding can be stopped at any gap; an unfolded network takes
-its few iterations and no more. Both on one synthetic scene, on the machine that built this page.
+How good is an image after how many seconds? Exact coding can be stopped at any duality gap; an unfolded network takes its
+few iterations and no more. This page runs both on one synthetic scene, on the machine that built the page.
 """
 
 # %%

@@ -29,7 +29,7 @@ def _method_names() -> str:
 @click.command()
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--data", metavar="DIR", type=click.Path(path_type=Path), help="The same as DIR.")
-@options.task()
+@options.task("Task: one of {names}.")
 @click.option(
     "--method",
     "methods",
@@ -37,12 +37,16 @@ def _method_names() -> str:
     multiple=True,
     cls=options.ListedOption,
     names=_method_names,
-    help="{names}; a task has some of them. Repeat it, or separate names by commas.  [default: the "
-    "baselines and mcsc]",
+    help="Method to measure: {names}; each task has some of them. Repeat the option, or separate "
+    "names by commas.  [default: the baselines and mcsc]",
 )
-@click.option("--scenes", metavar="NAMES", help="These scenes only, separated by commas.")
+@click.option(
+    "--scenes",
+    metavar="NAMES",
+    help="Names of the scenes of DIR to measure, separated by commas.  [default: all]",
+)
 @options.mask_option("the first image of every scene, or with '2=' of the second", "2=")
-@options.range_option("all images, or, given twice, of the first and of the second image")
+@options.range_option("all images or, given twice, in the first and in the second image")
 @options.sigma
 @options.seed("Of the noise.")
 @options.task_dictionary
@@ -51,22 +55,30 @@ def _method_names() -> str:
 @options.max_iter(", for every scene, or tile of a large one")
 @options.device
 @click.option(
-    "--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write the table."
+    "--csv",
+    "csv_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="CSV file to write the table to.",
 )
 @click.option(
-    "--json", "json_path", metavar="FILE", type=click.Path(path_type=Path), help="Write everything."
+    "--json",
+    "json_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="JSON file to write all measures, settings and versions to.",
 )
 @click.option(
     "--images",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Write every image that a method makes.",
+    help="Folder to write every image to that a method makes.",
 )
 @click.option(
     "--report",
     metavar="FILE.html",
     type=click.Path(path_type=Path),
-    help="A page with the pictures, to be opened in a browser.",
+    help="HTML page to write, which shows the images in a browser.",
 )
 @click.pass_context
 def evaluate(
@@ -92,16 +104,18 @@ def evaluate(
 ) -> None:
     """Measure methods on the scenes in DIR.
 
-    Restoration: the first image of a scene is the truth, the input is made from it; RMSE is of 255,
-    over the range of values, over all known pixels. Fusion: no truth is needed.
+    For a restoration, the first image of a scene is the true image, and the input is made from it;
+    the root mean square error (RMSE) is in grey levels of 255 and taken over all known pixels. For
+    a fusion, no true image is needed.
 
-    All files are looked at first. A scene that cannot be read or measured is named and left out;
-    rows are written as they come, and kept after Ctrl-C.
+    All files are checked before any work. A scene that cannot be read or measured is named and left
+    out. Rows are written as they are computed, and those that are there are kept after Ctrl-C.
 
     \b
     mcsc evaluate --task depth-sr photos/ --mask zeros --csv table.csv
 
-    Exit status: 0 done, 1 a scene was left out, 2 refused, 130 interrupted (rows are kept).
+    Exit status: 0 if all scenes were measured, 1 if a scene was left out, 2 if the input was
+    refused, 130 if it was interrupted.
     """  # noqa: D301  (click wants the backspace itself)
     if (folder is None) == (data is None):
         raise click.UsageError("want one folder of scenes")

@@ -76,7 +76,8 @@ def fuse(
 ) -> None:
     """Fuse two or more registered images of one scene into one.
 
-    Any number of them, in any order: more than eight are read and coded one at a time.
+    Any number of images may be given, in any order; more than eight are read and coded one at a
+    time.
 
     \b
     mcsc fuse near.png far.png --task multi-focus -o sharp.png
@@ -85,9 +86,10 @@ def fuse(
     mcsc fuse t1.nii.gz t2.nii.gz --task medical -o fused.nii.gz
     mcsc fuse a.tif b.tif --task multi-focus --mask alpha --mask 2=alpha -o z.tif
 
-    Instead of images: a folder of scenes, with files as for `mcsc evaluate`, or a CSV file with a
-    column for each image and a column out; --out is a folder then. Workers fuse the scenes; those
-    that are there already are skipped, and those that fail are listed at the end.
+    Instead of images, the argument may be a folder of scenes, with files named as for `mcsc
+    evaluate`, or a CSV file with a column for each image and a column out; --out is then a folder.
+    Worker processes fuse the scenes. Scenes whose result exists already are skipped, and those that
+    fail are listed at the end.
 
     \b
     mcsc fuse scenes/ --task multi-focus -o fused/ --workers 2

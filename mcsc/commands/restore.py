@@ -44,9 +44,9 @@ def restore(
 ) -> None:
     """Restore image X with the help of a registered GUIDE.
 
-    Super-resolution takes X at its own, small size and enlarges it to that of the guide; if both
-    have one size, X is taken as enlarged already. Depth may be in any unit, as millimetres in 16
-    bits or metres as floats, and comes back in it.
+    Super-resolution takes X at its own, smaller size and enlarges it to that of the guide; if both
+    are of one size, X counts as enlarged already. Depth may be in any unit, such as millimetres in
+    16-bit integers or metres in floating point; the result is in the same unit.
 
     \b
     mcsc restore mm.png photo.png --task depth-sr --mask zeros -o depth.png
@@ -54,9 +54,9 @@ def restore(
     mcsc restore raw.png rgb.png --task depth-sr --calibration rig.json -o z.png
     mcsc restore dark.png flash.png --task flash-denoise --sigma 25 -o clean.png
 
-    X may be a folder of scenes, with files as for `mcsc evaluate`, or a CSV file with the columns
-    x, guide, out; --out is a folder then. Workers restore the scenes; those that are there already
-    are skipped, and those that fail are listed at the end.
+    X may also be a folder of scenes, with files named as for `mcsc evaluate`, or a CSV file with
+    the columns x, guide and out; --out is then a folder. Worker processes restore the scenes. Scenes
+    whose result exists already are skipped, and those that fail are listed at the end.
 
     \b
     mcsc restore scenes/ --task depth-sr -o restored/ --workers 2

@@ -46,13 +46,13 @@ def cluster_options(command: F) -> F:
     for option in (
         click.option(
             "--scheduler", metavar="ADDRESS",
-            help="Of a Dask cluster that works on a folder or a table, as tcp://HOST:8786.  "
-            "[default: this machine]",
+            help="Address of a Dask scheduler, such as tcp://HOST:8786, whose workers are to "
+            "process a folder or a table of scenes.  [default: workers on this machine]",
         ),
         click.option(
             "--workers", metavar="N", type=click.IntRange(min=1),
-            help="Processes on this machine that work on a folder or a table.  [default: one a "
-            "core]",
+            help="Number of processes on this machine that work on a folder or a table of "
+            "scenes.  [default: one for each core]",
         ),
     ):  # fmt: skip
         command = option(command)
