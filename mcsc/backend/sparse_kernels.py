@@ -102,7 +102,7 @@ def descend(  # type: ignore[no-untyped-def]
 ):
     """Cyclic coordinate descent on the coefficients of each tile.
 
-    `lam` is one number a coefficient, `mu` and `signed` (values must not be negative) are one a
+    `lam` is one number per coefficient, `mu` and `signed` (values must not be negative) are one per
     map. Returns the largest change of a correlation relative to lam in the last sweep.
     """
     zero = filters.dtype.type(0)

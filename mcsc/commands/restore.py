@@ -55,8 +55,8 @@ def restore(
     mcsc restore dark.png flash.png --task flash-denoise --sigma 25 -o clean.png
 
     X may also be a folder of scenes, with files named as for `mcsc evaluate`, or a CSV file with
-    the columns x, guide and out; --out is then a folder. Worker processes restore the scenes. Scenes
-    whose result exists already are skipped, and those that fail are listed at the end.
+    the columns x, guide and out; --out is then a folder. Worker processes restore the scenes.
+    Scenes whose result exists already are skipped, and those that fail are listed at the end.
 
     \b
     mcsc restore scenes/ --task depth-sr -o restored/ --workers 2

@@ -261,7 +261,7 @@ def learn_task(
         As in `mcsc.learn`, but for `kind` and `signal_weights`, which are the task's. Default: what
         the dictionaries of the package were learned with.
     description : str
-        Of the data; kept in the metadata.
+        Description of the data; kept in the metadata.
 
     Returns
     -------

@@ -61,12 +61,12 @@ def prepare_restoration(
     x, y : arrays of floats, shape (C, H, W), (C', H, W)
         The image to restore and its guide.
     channels : (int, int)
-        Of the signals. As many as x has: they are taken jointly; otherwise its bands are taken one
-        by one, each with the guide, and repeated where three channels are wanted. Three
-        channels of guide become luma where one is wanted, any other number their mean, which is
-        repeated where three are.
+        Numbers of channels of the signals. If x has as many, its bands are taken jointly; otherwise
+        they are taken one by one, each with the guide, and repeated where three channels are
+        wanted. Three channels of guide become luma where one is wanted, any other number their
+        mean, which is repeated where three are.
     strength : float
-        Of the low-pass split.
+        Strength of the low-pass split, in squared pixels.
     base : {"none", "input", "low"}
         What the answer is added to: nothing, x, or x's low-pass part. With "none" the signals are
         the images themselves.
@@ -134,7 +134,7 @@ def prepare_fusion(
         (1, 1): lumas, a grey source beside a colour one being its own; (3, 3): all channels, grey
         sources repeated.
     strength : float
-        Of the low-pass split.
+        Strength of the low-pass split, in squared pixels.
     base : {"none", "low", "mean"}
         What the answer is added to: nothing; the low-pass part of what the sources look like
         together (`mcsc.fusion.bases`); or the mean of the sources. With "none" the signals are the

@@ -157,8 +157,8 @@ def look_at_scenes(
     masks : (sequence of str, sequence of str)
         What is unknown in the images of both roles.
     ranges : sequence of ValueRange
-        Of both roles, or of each; none: found by `mcsc.values.ranges.find_range`, for all images of
-        one role and dtype together, so that measures of scenes can be compared.
+        Range of values of both roles, or of each. None: found by `mcsc.values.ranges.find_range`,
+        for all images of one role and dtype together, so that measures of scenes can be compared.
     doubtful : bool
         Warn of values in the images of the first role that may stand for unknown.
 
@@ -253,13 +253,13 @@ def find_scenes(
     Parameters
     ----------
     folder : path
-        With files ``scene_ROLE.png`` (or .tif, .jpg, .bmp), the roles being those of the task. In
-        a fusion, ``scene_target.png`` is what is to be made, if anybody knows. Names that begin
-        with a dot are no scenes.
+        Folder with files ``scene_ROLE.png`` (or .tif, .jpg, .bmp) of the roles of the task. In a
+        fusion, ``scene_target.png`` is the wanted image, if there is one. Files whose names begin
+        with a dot are ignored.
     task : Task
-        What to look for.
+        The task whose scenes to look for.
     names : sequence of str, optional
-        These scenes only.
+        Names of the scenes to find. Default: all.
     faults : dict, optional
         Filled with what is wrong with scenes that lack a file or have two of one role, by their
         names; they are left out. Without it they are refused.
@@ -338,7 +338,7 @@ def hold_out(scenes: Sequence[S], share: float, seed: int = 0) -> tuple[list[S],
     share : float
         In [0, 1): at least one scene is kept apart, unless it is 0.
     seed : int
-        Of the draw.
+        Seed of the random choice.
 
     Returns
     -------
@@ -353,7 +353,7 @@ def hold_out(scenes: Sequence[S], share: float, seed: int = 0) -> tuple[list[S],
     count = max(1, round(share * len(scenes))) if share else 0
     if count >= len(scenes):
         raise InvalidValueError(
-            f"of {len(scenes)} scene{'s' * (len(scenes) > 1)} {count} would be kept apart, and "
+            f"of {len(scenes)} scene{'s' * (len(scenes) > 1)}, {count} would be held out, and "
             "none left to learn from: want more scenes, or a smaller share"
         )
     order = np.random.default_rng(seed).permutation(len(scenes))
@@ -446,7 +446,7 @@ def synthetic_scenes(
     seed: int = 0,
     photographs: Photographs | None = None,
 ) -> list[Reader]:
-    """Readers of synthetic scenes, which are made when they are asked for, and kept for a while.
+    """Return readers of synthetic scenes, each of which makes its scene when it is called.
 
     `photographs` are those of `Task.synthetic_pair`.
     """

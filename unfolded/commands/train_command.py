@@ -65,7 +65,9 @@ def _refuse(asked: TrainOptions, task: Task) -> None:
         if not low < high:
             raise click.UsageError(f"--levels: want the lower first, found {low:g} {high:g}")
         if asked.sigma is not None:
-            raise click.UsageError("--sigma is noise of one strength: leave it, or --levels")
+            raise click.UsageError(
+                "--sigma and --levels exclude each other: --sigma is for noise of one strength"
+            )
     for name, value in (("soften", asked.soften), ("noise", asked.noise)):
         if value and task.kind != "fusion":
             raise click.UsageError(f"--{name} is for fusions; {task.name} makes its own input")

@@ -23,7 +23,7 @@ def write_card(
     Parameters
     ----------
     path : path
-        Of the card.
+        File of the card.
     trained : Trained
         What `unfolded.train` returned.
     task : Task

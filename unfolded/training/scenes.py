@@ -34,9 +34,9 @@ class TaskTriples(Sequence[Triple]):
     task : Task
         Degradation and preparation.
     readers : sequence of callables
-        Of the scenes; see `mcsc.tasks.scenes`.
+        One reader for each scene; see `mcsc.tasks.scenes`.
     settings : TaskSettings
-        Of the preparation, complete.
+        Complete settings of the preparation.
     levels : (float, float), optional
         Of 255: give each scene with the same noise of both strengths, as a network that is
         `noise_aware` is trained on.

@@ -89,15 +89,15 @@ def run_batch(
     Parameters
     ----------
     path : Path
-        A folder of files ``SCENE_ROLE.png``, or a CSV file with a line a scene.
+        A folder of files ``SCENE_ROLE.png``, or a CSV file with one line per scene.
     out : Path
         Folder of the results; ``settings.json`` in it says how they were made.
     task : Task or None
         Whose roles the files of a folder have. None: any, the same for all scenes, in the order of
         their names.
     suffix : str or None
-        Of the results of a folder's scenes; None: that of their first image, if it can be written
-        without loss; empty: each is a folder.
+        Suffix of the results of a folder's scenes; None: that of their first image, if it can be
+        written without loss; empty: each is a folder.
     refused : sequence of str
         Parameters that are for one scene alone.
 
@@ -227,7 +227,8 @@ def _of_table(path: Path, out: Path, suffix: str | None) -> list[Row]:
     inputs = [n for n in names if n != "out"]
     if "out" not in names or not inputs or not lines:
         raise InvalidValueError(
-            f"{path}: want a line of column names first, as x,guide,out, and then a line a scene"
+            f"{path}: want a line of column names first, such as x,guide,out, and then one line "
+            "per scene"
         )
     rows = []
     for number, line in enumerate(lines, 2):

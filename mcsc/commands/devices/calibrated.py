@@ -46,9 +46,13 @@ def check_calibration(
     if task.factor is None:
         raise click.UsageError(f"--calibration is for super-resolution of depth, not {task.name}")
     if align:
-        raise click.UsageError("--align and --calibration exclude each other: the file says how")
+        raise click.UsageError(
+            "--align and --calibration exclude each other: the calibration says how the images lie"
+        )
     if factor is not None:
-        raise click.UsageError("--factor and --calibration exclude each other: it tells the factor")
+        raise click.UsageError(
+            "--factor and --calibration exclude each other: the calibration determines the factor"
+        )
 
 
 def brought_into(first: Given, second: Given, calibration: Path) -> tuple[Given, int]:

@@ -101,7 +101,7 @@ def test_scenes_are_held_out_in_their_order_and_the_same_again():
     assert any(hold_out(names, 0.3, seed=s) != (kept, apart) for s in range(3))
     assert hold_out(names, 0.0) == (names, [])
     assert len(hold_out(names[:2], 0.01)[1]) == 1
-    with pytest.raises(ValueError, match="of 1 scene 1 would be kept apart, and none left"):
+    with pytest.raises(ValueError, match="of 1 scene, 1 would be held out, and none left"):
         hold_out(names[:1], 0.1)
 
 
