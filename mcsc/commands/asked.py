@@ -175,18 +175,20 @@ def shared_options(
         *own,
         click.option(
             "--out", "-o", metavar="FILE", required=True, type=click.Path(path_type=Path),
-            help="Image to write: .png, .tif, .jpg or, of floats, .npy, .pfm, .exr.",
+            help="Image to write: .png, .tif, .jpg or, for floating-point values, .npy, .pfm, "
+            ".exr.",
         ),
         click.option(
             "--bit-depth", type=click.Choice(["8", "16", "32"]), default=None,
-            help="Of the image that is written, if not that of X: then the range of values becomes "
-            "black to white. 32 are floats.  [default: that of X, in its unit]",
+            help="Bits of a value in the image that is written; 32 means floating point. If they "
+            "are not those of X, the range of values is scaled to black to white.  [default: as "
+            "X, in its unit]",
         ),
         overwrite_option,
         click.option(
             "--method", metavar="NAME", default="mcsc", show_default=True,
             cls=options.ListedOption, names=lambda: _methods(kind),
-            help="mcsc, the model of this package, or another one: {names}.",
+            help="Method: mcsc is the model of this package; it can be any of {names}.",
         ),
         options.weights_file,
         options.task_dictionary,
@@ -200,17 +202,17 @@ def shared_options(
         options.device,
         click.option(
             "--parts", metavar="DIR", type=click.Path(path_type=Path),
-            help="Folder for the parts that the image is the sum of (Points 1 to 3), as float "
-            "TIFF.",
+            help="Folder to write the parts to whose sum the image is (base, common, unique), as "
+            "floating-point TIFF.",
         ),
         click.option("--align", is_flag=True, help=align),
         click.option(
             "--registered", is_flag=True,
-            help="Take the images as registered: do not look for a shift.",
+            help="The images are registered: do not check for a shift.",
         ),
         click.option(
             "--report", metavar="FILE.html", type=click.Path(path_type=Path),
-            help="A page with the pictures, to be opened in a browser.",
+            help="HTML page to write, which shows the images in a browser.",
         ),
         cluster_options,
     )  # fmt: skip

@@ -48,7 +48,7 @@ def _method_names() -> str:
 @options.mask_option("the first image of every scene, or with '2=' of the second", "2=")
 @options.range_option("all images or, given twice, in the first and in the second image")
 @options.sigma
-@options.seed("Of the noise.")
+@options.seed("Seed of the noise that is added to the images.")
 @options.task_dictionary
 @options.weights_file
 @options.tol_of_images

@@ -41,11 +41,12 @@ def _rule_words() -> str:
 )
 @shared_options(
     "fusion",
-    what="What the images are: one of {names}.",
-    masked="source N (1 is X, and may be left out)",
-    ranged="all sources, or, repeated, of each",
-    align="Register sources, the hand's shift, rotation and tilt and the lens's change of scale: "
-    "two to the first, more to the one in the middle.",
+    what="Task, by the kind of the images: one of {names}.",
+    masked="source N (X if N is left out)",
+    ranged="all sources or, repeated, in each of them",
+    align="Register the sources first, for the shift, rotation and tilt of a hand-held camera "
+    "and the change of scale of its lens. Two are registered to the first, more to the one in "
+    "the middle.",
     own=[
         click.option(
             "--rule",
@@ -53,21 +54,22 @@ def _rule_words() -> str:
             cls=options.ListedOption,
             type=options.Listed(_rule_names),
             names=_rule_words,
-            help="Of mcsc: how the parts become one image: {names}.  [default: the dictionary's]",
+            help="Fusion rule of the method mcsc, by which the parts become one image: {names}.  "
+            "[default: the dictionary's]",
         ),
         click.option(
             "--depth",
             metavar="FILE",
             type=click.Path(path_type=Path),
-            help="Where a rule chooses between sources: image of the number of the one that was "
-            "chosen in each pixel, from 0 in the order they are given; of a focus stack, the "
-            "sharpest frame. .png or .tif.",
+            help="Image to write of the number of the source that the rule chose at each pixel, "
+            "counted from 0 in the order of the sources: for a focus stack, the frame that is "
+            "sharpest there. For rules that choose a source. .png or .tif.",
         ),
         click.option(
             "--crop",
             is_flag=True,
-            help="With --align: keep only what all sources show. Otherwise borders that some do "
-            "not show are taken from the others.",
+            help="With --align: keep only the part that all sources show. Otherwise, borders "
+            "that some sources do not show are taken from the others.",
         ),
     ],
 )

@@ -182,14 +182,16 @@ task_dictionary = click.option(
     "--dictionary",
     metavar="FILE.npz",
     type=click.Path(path_type=Path),
-    help="Of mcsc, as `mcsc learn` wrote it.  [default: the task's, which comes with mcsc]",
+    help="Filters for the method mcsc, as `mcsc learn` wrote them.  [default: the task's, which "
+    "come with mcsc]",
 )
 weights_file = click.option(
     "--weights",
     "weights_file",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Of a method of another package.  [default: those that come with it]",
+    help="File of weights for a method of another package, such as cunet.  [default: the weights "
+    "that come with it]",
 )
 sigma = click.option(
     "--sigma",
@@ -206,7 +208,7 @@ def max_iter(of: str = "") -> Callable[[F], F]:
         "--max-iter",
         metavar="N",
         type=click.IntRange(min=1),
-        help=f"Iterations of the solver at most{of}.  [default: the solver's]",
+        help=f"Largest number of iterations of the solver{of}.  [default: that of the solver]",
     )
 
 

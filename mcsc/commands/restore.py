@@ -18,10 +18,10 @@ from .results import Sink, registered_to, tell, write_parts
 @click.argument("guide", metavar="[GUIDE]", required=False, type=click.Path(path_type=Path))
 @shared_options(
     "restoration",
-    what="What is wrong with X: one of {names}.",
+    what="Task, by what X lacks: one of {names}.",
     masked="X, or with '2=' of GUIDE",
     ranged="X",
-    align="Register the guide to X: by phase correlation, then optical flow.",
+    align="Register the guide to X first, by phase correlation and then optical flow.",
     own=[
         options.sigma,
         calibration_option,
@@ -29,8 +29,8 @@ from .results import Sink, registered_to, tell, write_parts
             "--factor",
             metavar="N",
             type=click.IntRange(min=2),
-            help="Super-resolution: how many times smaller X is, or was before it was enlarged.  "
-            "[default: what the sizes tell]",
+            help="Super-resolution: how many times smaller than the guide X is, or was before it "
+            "was enlarged.  [default: found from the sizes]",
         ),
     ],
 )
