@@ -40,6 +40,9 @@ left.semilogx(shares, errors, "o-")
 left.set(xlabel="lam / lambda_max", ylabel="error, grey levels of 255")
 right.loglog(shares, counts, "o-", color="C1")
 right.set(xlabel="lam / lambda_max", ylabel="nonzero coefficients")
+for axis in (left, right):
+    axis.set_xticks([0.03, 0.1, 0.3, 0.6], ["0.03", "0.1", "0.3", "0.6"])
+    axis.minorticks_off()
 
 # %%
 # With a small lam the codes follow the noise; with a large one detail is lost. Where the true image is unknown, the noise

@@ -23,9 +23,9 @@ print(subprocess.run([sys.executable, "-m", "mcsc", "info"], capture_output=True
 # ``device="auto"`` computes where the images are, so this page runs with and without a GPU. On a GPU, ``method="auto"`` takes
 # a solver that works in the frequency domain; on a CPU, it takes the working set.
 rng = np.random.default_rng(0)
-dictionary = mcsc.dct_dictionary((1, 1)).astype("float32")
-a = rng.standard_normal((1, 1, 96, 96), dtype=np.float32)
-b = a + rng.standard_normal((1, 1, 96, 96), dtype=np.float32)
+dictionary = mcsc.dct_dictionary((1, 1), filter_size=6).astype("float32")
+a = rng.standard_normal((1, 1, 64, 64), dtype=np.float32)
+b = a + rng.standard_normal((1, 1, 64, 64), dtype=np.float32)
 signals = (a, b)
 try:
     import cupy
