@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 def train(**given: Any) -> None:
     """Train CU-Net for a task on the scenes in DIR, on synthetic ones, or both.
 
-    DIR holds files as for `mcsc learn`; scenes of a fusion also SCENE_target.png, or a --teacher
-    makes what they are to become. The recipe is the paper's: 200 rounds are for a GPU. On a CPU,
-    for half an hour:
+    DIR holds files as for `mcsc learn`. Scenes of a fusion also need SCENE_target.png, the wanted
+    image, unless a --teacher makes it. The defaults are those of the paper, whose 200 epochs are
+    meant for a GPU. A training for half an hour on a CPU:
 
     \b
     mcsc train --task depth-sr --synthetic 200 --epochs 10 --patches 1600 --batch-size 8 \\

@@ -277,8 +277,8 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--teacher",
         metavar="METHOD",
-        help="Fusion: learn to make what this method makes of each scene, such as mcsc; "
-        "SCENE_target.png is not needed then.",
+        help="Fusion: train the network to make what this method makes of each scene, such as "
+        "mcsc, instead of SCENE_target.png, which is then not needed.",
     ),
     click.option(
         "--soften",

@@ -41,4 +41,4 @@ class TrainingProgress:
 
 
 Callback = Callable[[TrainingProgress], Any]
-"""Called after every round; a true value or StopIteration stops the training."""
+"""Called after every epoch; a true value or StopIteration stops the training."""

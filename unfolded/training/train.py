@@ -91,7 +91,7 @@ def train(
         scene with the same noise in two strengths: each patch is drawn between them (what is linear
         in the noise is exact).
     validation : sequence of (x, y, z), or (x, y, z, sigma)
-        Whole scenes that the network is measured on after each round, and not trained on.
+        Whole scenes on which the error is measured after each epoch; they are not trained on.
     recipe : Recipe, optional
         Numbers of steps, learning rate, sizes. Default: those of the paper.
     folder : path, optional
@@ -100,13 +100,13 @@ def train(
     resume : bool
         Continue from the checkpoint in the folder, if there is one.
     checkpoint_every : int
-        Steps between checkpoints; there is one after every round, too.
+        Number of steps between checkpoints; one is also written after every epoch.
     identity : mapping of str to plain values, optional
         Further facts that identify a run, such as its data: a checkpoint with other ones is
         refused.
     patience : int, optional
         Stop after this number of epochs in which the validation error did not fall, and take the
-        weights of the best round.
+        weights of the best epoch.
     device : {"auto", "cpu", "cuda"}
         Where to train; "auto": on a GPU, if PyTorch finds one.
     devices : int or "auto"
@@ -116,7 +116,7 @@ def train(
     workers : int
         Number of processes that prepare patches.
     callback : callable, optional
-        Called with a `TrainingProgress` after every round; a true value or StopIteration stops. A
+        Called with a `TrainingProgress` after every epoch; a true value or StopIteration stops. A
         later run with `resume` goes on from there.
     progress : bool
         Show a progress bar on standard error.
