@@ -63,7 +63,7 @@ numpydoc_xref_param_type = False
 templates_path = ["_templates"]
 
 html_theme = "pydata_sphinx_theme"
-html_title = "mcsc"
+html_title = f"mcsc {version}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
@@ -94,6 +94,9 @@ sphinx_gallery_conf = {
     "reset_modules": ("matplotlib",),
     "plot_gallery": "True",
     "notebook_images": False,
+    # What a block prints and draws, not the value of its last line.
+    "capture_repr": (),
+    "image_srcset": ["2x"],
 }
 warnings.filterwarnings("ignore", message="Matplotlib is currently using agg")
 

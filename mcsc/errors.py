@@ -1,4 +1,4 @@
-"""Refusals: bad input, a missing device or extra, too little memory, said in one line.
+"""Errors that a user can cause: bad input, a missing device or package, too little memory.
 
 Everything that mcsc and unfolded refuse is a `Refusal` besides what Python's users expect (a
 ValueError, a TypeError, ...). The command line shows refusals as one line and leaves with status
@@ -18,7 +18,7 @@ __all__ = [
 
 
 class Refusal(Exception):
-    """What the caller asked for cannot be done; the message says why, and what is wanted."""
+    """Base class: what the caller asked for cannot be done; the message says why."""
 
 
 class InvalidValueError(Refusal, ValueError):
@@ -30,7 +30,7 @@ class InvalidTypeError(Refusal, TypeError):
 
 
 class OutOfMemoryError(Refusal, MemoryError):
-    """What is asked for needs more memory than is free."""
+    """The computation needs more memory than is free."""
 
 
 class UnavailableError(Refusal, RuntimeError):

@@ -173,7 +173,7 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
     ----------
     path : path
     content : mapping
-        Of mappings, sequences, strings, numbers, paths, arrays, True, False and None.
+        Consists of mappings, sequences, strings, numbers, paths, arrays, True, False and None.
     """
     text = json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False)
     with atomic_write(path) as file:

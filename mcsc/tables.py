@@ -1,4 +1,4 @@
-"""Tables of what there is to choose from; other packages and scripts can add entries."""
+"""Tables of named choices (tasks, methods, rules, ...), to which others can add entries."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ E = TypeVar("E")
 
 
 class Table(Mapping[str, E], Generic[E]):
-    """Named entries, in the order in which they were added.
+    """A table of named entries, in the order in which they were added.
 
     Parameters
     ----------
     what : str
-        What an entry is, for messages: "task".
+        Word for an entry in messages, such as "task".
     group : str, optional
         Entry-point group by which installed packages add entries. It is looked up when the table
         is first read, and an entry is loaded when it is first asked for. They come last, by name;

@@ -45,7 +45,7 @@ plt.title("Every evaluation of the certificate")
 
 # %%
 # What the images share, and what each has alone. The common part holds the outlines of objects, which
-# both images show; the unique part of the photograph holds its texture, of which depth knows nothing.
+# both images show; the unique part of the photograph holds its texture, which the disparity map does not show.
 depth, photograph = mcsc.signal_parts(result.codes, dictionary)
 panels = {
     "disparity": pair.x,
@@ -55,6 +55,7 @@ panels = {
     "its common part ": photograph.common,
     "its unique part ": photograph.unique[1],
 }
+# sphinx_gallery_thumbnail_number = 2
 figure, axes = plt.subplots(2, 3, figsize=(9, 5), layout="constrained")
 for axis, (title, image) in zip(axes.flat, panels.items(), strict=True):
     image = np.asarray(image).squeeze()

@@ -24,8 +24,8 @@ largest = mcsc.lambda_max((x.high, y.high), dictionary)
 print(f"lambda_max = {largest:.3f}: from there on, all codes are zero")
 
 # %%
-# A path: each problem starts from the solution of the one before, which makes all together hardly
-# dearer than the last one alone.
+# A path: each problem starts from the solution of the problem before it, so that all of them together take little longer
+# than the last one alone.
 shares = np.geomspace(0.6, 0.03, 8)
 path = mcsc.solve_path((x.high, y.high), dictionary, largest * shares, tol=1e-3)
 errors = []
@@ -40,11 +40,14 @@ left.semilogx(shares, errors, "o-")
 left.set(xlabel="lam / lambda_max", ylabel="error, grey levels of 255")
 right.loglog(shares, counts, "o-", color="C1")
 right.set(xlabel="lam / lambda_max", ylabel="nonzero coefficients")
+for axis in (left, right):
+    axis.set_xticks([0.03, 0.1, 0.3, 0.6], ["0.03", "0.1", "0.3", "0.6"])
+    axis.minorticks_off()
 
 # %%
-# With small lam the noise is coded, with a large one the detail is lost. Where the truth is unknown, the
-# noise level can choose: the discrepancy principle takes the lam whose residual is as large as the noise.
-# Luma mixes three channels of independent noise, so its noise is smaller than theirs.
+# With a small lam the codes follow the noise; with a large one detail is lost. Where the true image is unknown, the noise
+# level can choose: the discrepancy principle takes the lam whose residual is as large as the noise. (Luma is a mean of
+# three channels with independent noise, so its noise is smaller than theirs.)
 noise = float(np.std(ambient - clean))
 found = mcsc.solve_discrepancy((x.high, y.high), dictionary, (noise, 0.02))
 image = x.low + mcsc.reconstruct(found.result.codes, dictionary).image

@@ -36,7 +36,9 @@ for axis, (title, image) in zip(axes, shown.items(), strict=True):
     axis.set(title=title, xticks=[], yticks=[])
 
 # %%
-# ``restore`` takes a mask too: holes of a small map stay holes of the problem while it is enlarged.
+# ``restore`` takes a mask too: the holes of a small map are left out of the problem while it is enlarged. On the command
+# line: ``mcsc restore depth.png photo.png --task depth-sr --mask zeros -o large.png``. There, pixels of the depth map that are
+# 0 are unknown; those that are NaN or infinite always are.
 small, small_known = pair.x[:, 2::4, 2::4], pair.mask[:, 2::4, 2::4]
 restored = restore(small, pair.guide_rgb, "depth-sr", mask=small_known)
 where = pair.mask > 0
@@ -44,7 +46,3 @@ error = 255 * np.median(np.abs(restored.image - pair.x)[where])
 print(
     f"{100 * (1 - small_known.mean()):.0f} % hidden, four times larger: median error {error:.2f} of 255"
 )
-
-# %%
-# On the command line: ``mcsc restore depth.png photo.png --task depth-sr --mask zeros``. Pixels of the depth map that are
-# 0 are unknown; NaN and Inf always are.

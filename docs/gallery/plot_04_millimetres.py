@@ -22,6 +22,9 @@ print(
 )
 
 # %%
+# The result has the type and the unit of the sensor's image. On the command line:
+# ``mcsc restore depth.png photo.png --task depth-sr --mask zeros -o depth_large.png``; with ``--range 500 4500``, the range is
+# given instead of found.
 r = restore(sensor, pair.guide_rgb, "depth-sr", mask=sensor > 0)
 print(r.image.dtype, r.image.shape, f"{r.image.min()} to {r.image.max()} mm, gap {r.gap:.1e}")
 known = pair.mask > 0
@@ -39,7 +42,3 @@ for axis, (title, image) in zip(axes, shown.items(), strict=True):
     drawn = axis.imshow(image.squeeze(), cmap="viridis", vmin=limits[0], vmax=limits[1])
     axis.set(title=title, xticks=[], yticks=[])
 figure.colorbar(drawn, ax=axes, label="mm")
-
-# %%
-# On the command line: ``mcsc restore depth.png photo.png --task depth-sr --mask zeros -o depth_large.png``. With
-# ``--range 500 4500`` the range is given instead of found.

@@ -29,7 +29,8 @@ for axis, (title, image) in zip(axes.flat, shown.items(), strict=True):
     axis.set(title=title + quality, xticks=[], yticks=[])
 
 # %%
-# Compare the places where the two lights disagree: the error there is what a guide costs.
+# A guide has its price where the two lights disagree. The error over the whole image, and over the tenth of the pixels
+# in which the flash photograph differs most from the true ambient image:
 disagree = np.abs(pair.y - pair.target).mean(axis=0)
 where = disagree > np.quantile(disagree, 0.9)
 for name, image in results.items():

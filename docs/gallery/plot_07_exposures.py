@@ -25,13 +25,14 @@ shown = {
     "exposure fusion": plain.image,
     "mcsc": fused.image,
 }
-figure, axes = plt.subplots(1, 4, figsize=(11, 2.9), layout="constrained")
-for axis, (title, image) in zip(axes, shown.items(), strict=True):
+figure, axes = plt.subplots(2, 2, figsize=(8, 6.8), layout="constrained")
+for axis, (title, image) in zip(axes.flat, shown.items(), strict=True):
     axis.imshow(np.clip(image, 0, 1).transpose(1, 2, 0))
     axis.set(title=title, xticks=[], yticks=[])
 
 # %%
-# How much of the sources' edges the fused images keep (Xydeas and Petrovic's measure, on luma; 1 is all):
+# How much of the edges of the sources the fused images keep: the measure :math:`Q^{AB/F}` of Xydeas and Petrovic, here of
+# the luma; 1 means all of them.
 from mcsc.images import luma_full
 
 sources = [luma_full(image)[0] for image in (pair.x, pair.y)]

@@ -28,14 +28,15 @@ shown = {
     "unique to T2": fused.unique[1],
     "fused": fused.image,
 }
-figure, axes = plt.subplots(1, 6, figsize=(12, 2.7), layout="constrained")
-for axis, (title, image) in zip(axes, shown.items(), strict=True):
+figure, axes = plt.subplots(2, 3, figsize=(8, 6.4), layout="constrained")
+for axis, (title, image) in zip(axes.flat, shown.items(), strict=True):
     limits = (-0.3, 0.3) if "part" in title or "unique" in title else (0, 1)
     axis.imshow(image.squeeze(), cmap="gray", vmin=limits[0], vmax=limits[1])
     axis.set(title=title, xticks=[], yticks=[])
 
 # %%
-# Measures of fusion need no true image. Higher is better for both.
+# Measures of fusion need no true image. For both of these, higher is better. The mean of the images shares more
+# information with them, pixel by pixel, but it halves the contrast of an edge that only one of them shows.
 mean = fuse([pair.x, pair.y], "medical", method="mean")
 sources = [pair.x[0], pair.y[0]]
 for name, image in {"mean": mean.image[0], "mcsc": fused.image[0].clip(0, 1)}.items():

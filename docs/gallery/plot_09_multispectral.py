@@ -7,7 +7,8 @@ the photograph as guide. Any number of bands goes in, as one array.
 """
 
 # %%
-# Five bands of a synthetic scene, mixed from its linear light as broad filters would, and reduced by 4.
+# Five bands of a synthetic scene, mixed from its linear light as broad filters would mix it, and reduced to a quarter of
+# the size.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -33,10 +34,10 @@ for number in range(len(target)):
     )
     print(f"band {number}: bicubic {before:.2f} dB, mcsc {after:.2f} dB")
 
-figure, axes = plt.subplots(1, 4, figsize=(11, 3), layout="constrained")
+figure, axes = plt.subplots(2, 2, figsize=(7, 7.2), layout="constrained")
 shown = {"band 2, bicubic": bicubic[2], "restored": result.image[2], "true": target[2]}
-for axis, (title, image) in zip(axes, shown.items(), strict=False):
+for axis, (title, image) in zip(axes.flat, shown.items(), strict=False):
     axis.imshow(np.clip(image, 0, 1), cmap="gray", vmin=0, vmax=1)
     axis.set(title=title, xticks=[], yticks=[])
-axes[3].imshow(scene.colour.transpose(1, 2, 0))
-axes[3].set(title="guide", xticks=[], yticks=[])
+axes[1, 1].imshow(scene.colour.transpose(1, 2, 0))
+axes[1, 1].set(title="guide", xticks=[], yticks=[])

@@ -30,20 +30,23 @@ print(learned.dictionary)
 print(f"objective {learned.history.objective[0]:.2f} -> {learned.history.objective[-1]:.2f}")
 
 # %%
-# The common atoms, most used first: above as they act on depth, below on the photograph. Most are edges in
-# both, in the same place and direction - with their own contrast, and sometimes of opposite sign.
+# The common atoms, most used first. Each is a pair of filters: above, how it looks in depth, and below, how it looks in
+# the photograph. Most are edges in both, at the same place and in the same direction, but each with its own contrast, and
+# sometimes of opposite sign.
 common = learned.dictionary.common
 order = np.argsort(-learned.use[: len(common[0])])
-figure, axes = plt.subplots(2, 12, figsize=(12, 2.2), layout="constrained")
+figure, axes = plt.subplots(4, 6, figsize=(7, 4.9), layout="constrained")
 for row, (bank, name) in enumerate(zip(common, ("depth", "photo"), strict=True)):
     limit = np.abs(bank).max()
-    for axis, atom in zip(axes[row], order, strict=True):
+    for place, atom in enumerate(order):
+        axis = axes[2 * (place // 6) + row, place % 6]
         axis.imshow(bank[atom, 0], cmap="RdBu_r", vmin=-limit, vmax=limit)
         axis.set(xticks=[], yticks=[])
     axes[row, 0].set_ylabel(name)
+    axes[row + 2, 0].set_ylabel(name)
 
 # %%
-# Does learning pay? On a pair that was not learned from, at the same lam:
+# Is the learned dictionary better than cosines? On a pair that it was not learned from, with the same lam:
 new = next(iter(scenes("depth", 1, shape=(96, 96), seed=99)))
 signals = (lowpass_split(new.target, 5.0).high, lowpass_split(luma_studio(new.y), 5.0).high)
 for name, dictionary in {

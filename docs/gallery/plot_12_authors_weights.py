@@ -4,8 +4,8 @@ The authors' released weights
 
 The authors of CU-Net publish weights as PyTorch files. ``unfolded.load_official`` reads them without running what is
 in them (a ``.pth`` file is a pickle, which could do anything) and finds channels, filters, blocks and kind from the
-tensors alone. The files may not be passed on, so this page writes one of the same format, with random numbers, and
-reads that. With a file of theirs, only the name changes.
+tensors alone. The authors' files may not be redistributed, so this page writes a file of the same format with random
+numbers, and reads that one. With a file of the authors, only the name changes.
 """
 
 # %%
@@ -42,12 +42,12 @@ with tempfile.TemporaryDirectory() as folder:
     net.save(Path(folder) / "theirs.safetensors")  # from here on a file like any other
     again = unfolded.load(Path(folder) / "theirs.safetensors")
 print(net.configuration)
-print(f"{sum(p.numel() for p in again.parameters())} numbers")
+print(f"{sum(p.numel() for p in again.parameters())} parameters")
 
 # %%
-# Their first filters, as images. In files of theirs these are edges; here, noise. On the command line, a file of
-# theirs is used by ``mcsc restore depth.png photo.png --task depth-sr --method cunet --weights depth_ks9.pth -o out.png``.
-figure, axes = plt.subplots(1, 8, figsize=(8, 1.3), layout="constrained")
-for axis, atom in zip(axes, net.unique[0].first.weight.detach(), strict=False):
+# The first filters of the network, as images. In the authors' files these are edges; in this one, they are noise. On the
+# command line, a file of the authors is used by ``mcsc restore depth.png photo.png --task depth-sr --method cunet --weights depth_ks9.pth -o out.png``.
+figure, axes = plt.subplots(2, 8, figsize=(8, 2.1), layout="constrained")
+for axis, atom in zip(axes.flat, net.unique[0].first.weight.detach(), strict=True):
     axis.imshow(atom[0], cmap="RdBu_r")
     axis.set(xticks=[], yticks=[])

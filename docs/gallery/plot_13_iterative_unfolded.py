@@ -2,8 +2,8 @@
 Iterative against unfolded, on one axis
 =======================================
 
-How good is an image after how many seconds? Exact coding can be stopped at any gap; an unfolded network takes
-its few iterations and no more. Both on one synthetic scene, on the machine that built this page.
+How good is an image after how many seconds? Exact coding can be stopped at any duality gap; an unfolded network takes its
+few iterations and no more. This page runs both on one synthetic scene, on the machine that built the page.
 """
 
 # %%
@@ -40,6 +40,8 @@ for name, marker in {"cunet": "s", "guided filter": "^"}.items():
     axis.semilogx(*points[name], marker, markersize=9, label=name)
 axis.axhline(rmse(pair.x, pair.target), color="0.5", linestyle=":", label="bicubic")
 axis.set(xlabel="seconds", ylabel="error, grey levels of 255")
+axis.xaxis.set_major_formatter("{x:g}")
+axis.xaxis.set_minor_formatter("")
 axis.legend()
 for name, (seconds, error) in points.items():
     print(f"{name:15} {seconds:6.2f} s  {error:5.2f} of 255")

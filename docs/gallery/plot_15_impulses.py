@@ -2,9 +2,9 @@
 Salt and pepper: impulses as a group of their own
 =================================================
 
-A pixel that a sensor or a transmission replaced is not noise of small size: one is better off saying
-*this pixel is arbitrary* than averaging it in. In the model that is one more filter, a single pixel, as
-the unique group of the damaged image. Where an impulse is cheaper than cosines, it takes the pixel up.
+A pixel that a sensor or a transmission has replaced is not noise of small size: it should be left out rather than averaged
+in. In the model this takes one more filter, a single pixel, as the unique group of the damaged image. Where one impulse
+costs less than several cosines, the impulse explains the pixel.
 """
 
 # %%
@@ -31,11 +31,11 @@ dictionary = mcsc.Dictionary(common=cosines.common, unique=(point, cosines.uniqu
 result = mcsc.solve((noisy, y), dictionary, lam=0.1, tol=1e-3)
 impulses = result.codes.unique[0][0, 0]
 print(f"{np.mean((impulses != 0)[hit]):.0%} of the impulses found")
-print(f"{np.mean((impulses != 0)[~hit]):.2%} of the other pixels taken for one")
+print(f"{np.mean((impulses != 0)[~hit]):.2%} of the other pixels taken for an impulse")
 
 # %%
-# What the red channel shares with the blue one is what is left without them. Large impulses are shrunk by
-# the l1 norm; :func:`mcsc.reweighted` solves again with less weight on what was large.
+# The red channel without the impulses is the part that it shares with the blue one. The l1 norm makes large impulses
+# smaller than they are; :func:`mcsc.reweighted` solves again with less weight on coefficients that were large.
 again = mcsc.reweighted((noisy, y), dictionary, lam=0.1, rounds=3, tol=1e-3)
 parts = [mcsc.signal_parts(codes, dictionary)[0] for codes in (result.codes, again.codes)]
 for name, picture in (("noisy", noisy), ("once", parts[0].common), ("reweighted", parts[1].common)):

@@ -7,7 +7,8 @@ cluster - by default, one process for each core of this machine. This page does 
 """
 
 # %%
-# A client of threads, so that the page needs no cluster; ``Client("tcp://host:8786")`` would take one that is there.
+# This client works with threads, so that the page needs no cluster; ``Client("tcp://host:8786")`` would use one that is
+# running already.
 import matplotlib.pyplot as plt
 from distributed import Client
 
@@ -30,7 +31,7 @@ work = [
 work.append(Scene("broken", (work[0].inputs[0][:, :30], *work[0].inputs[1:])))
 
 # %%
-# One future for each scene. The broken one fails alone, with its reason, and keeps nobody else from finishing.
+# Each scene is one Dask future. The broken one fails alone, its reason is listed, and all others are finished.
 with Client(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as client:
     table = map_scenes(improved, work, client=client)
 for outcome in table.outcomes:

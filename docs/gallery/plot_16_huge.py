@@ -7,7 +7,7 @@ the certificate of the *whole* image says that the optimum is there. :doc:`/dist
 """
 
 # %%
-# Small here, so that both ways can be compared: a pair of 160 x 192 pixels in chunks of 96.
+# The pair is small here, 160 x 192 pixels in chunks of 96 x 96, so that it can also be solved as a whole for comparison.
 import dask.array as da
 import matplotlib.pyplot as plt
 import numpy as np

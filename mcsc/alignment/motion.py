@@ -119,7 +119,7 @@ def estimate_motion(
     Parameters
     ----------
     moving, reference : arrays of floats, shape (H, W) or (C, H, W)
-        Of one height and width, at least 32 x 32 pixels; of any numbers of channels.
+        Two images of one height and width, at least 32 x 32 pixels, with any numbers of channels.
     start : Motion, optional
         Where to look first, as the motion of the frame before; besides, no motion and the shift of
         `mcsc.images.registration.estimate_shift` are tried.
@@ -188,8 +188,8 @@ def moved(image: Floats, motion: Motion) -> tuple[Floats, NDArray[np.bool_]]:
     Returns
     -------
     image : array
-        Of the shape and dtype of `image`, and within the range of its channels: cubic convolution,
-        clipped. Where the reference shows more, the edge is repeated.
+        The warped image, with the shape and dtype of `image`, and within the range of its channels:
+        cubic convolution, clipped. Where the reference shows more, the edge is repeated.
     inside : array of bool, (H, W)
         Where it has data.
     """

@@ -158,7 +158,7 @@ def align_stack(
             if not start.is_plausible:
                 raise InvalidValueError(
                     f"{labels[m]} would have to be {start.words} to lie on {labels[middle]}, which "
-                    "is not believable of frames of one stack: do they show the same?"
+                    "is implausible for frames of one stack: do they show the same scene?"
                 )
             motions[m] = start
             _warn_of_misfit(frame, still, start, (labels[m], labels[middle]))
@@ -177,8 +177,8 @@ def check_aspect(shape: Sequence[int], wanted: Sequence[int], names: tuple[str, 
     (h, w), (tall, wide) = shape[-2:], wanted[-2:]
     if abs((h / w) / (tall / wide) - 1) > _ASPECT:
         raise InvalidValueError(
-            f"{names[0]} is {h} x {w}, {names[1]} is {tall} x {wide}, which is another aspect: "
-            "stretched it would not lie on the other; cut both to what they have in common"
+            f"{names[0]} is {h} x {w}, {names[1]} is {tall} x {wide}, which is another aspect "
+            "ratio: want images of one; crop both to the part that they have in common"
         )
 
 
@@ -215,7 +215,7 @@ def _warn_of_misfit(frame: Floats, still: Floats, motion: Motion, names: tuple[s
     if share >= _UNFIT:
         warnings.warn(
             f"{names[0]} does not fit on {names[1]} in {100 * share:.0f} % of the places where "
-            "that can be judged: things moved, or lie at very different distances",
+            "that can be judged: objects have moved, or lie at very different distances",
             stacklevel=3,
         )
 
@@ -246,4 +246,6 @@ def _common_window(motions: Sequence[Motion]) -> tuple[slice, slice]:
             break
         top, bottom = top + (worst == 0), bottom - (worst == 1)
         left, right = left + (worst == 2), right - (worst == 3)
-    raise InvalidValueError("nothing is common to all frames: they cannot be cropped to it")
+    raise InvalidValueError(
+        "no part of the scene is in all frames, so they cannot be cropped to it"
+    )

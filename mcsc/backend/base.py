@@ -84,14 +84,14 @@ def joint_norm(parts: Sequence[Array]) -> Array:
 class Shrinkage:
     """A proximal map of more than the l1 norm with one lam a map.
 
-    The generic backend takes one wherever it takes `thresholds`, an array (K,) of one number a map,
-    which are all that the fused kernels know.
+    The generic backend takes one wherever it takes `thresholds`, an array (K,) of one number per
+    map, which are all that the fused kernels know.
     """
 
     levels: Callable[[Tile], Array]
     """Thresholds on a tile, as an array that broadcasts to it."""
     scale: Array
-    """What values are multiplied by afterwards, one number a map, (K,)."""
+    """What values are multiplied by afterwards, one number per map, (K,)."""
     nonnegative: Array
     """Maps whose codes must not be negative, (K,), bool."""
     joined: tuple[slice, ...] = ()
@@ -235,7 +235,7 @@ class Backend:
     ) -> Array:
         """``x <- S(x + step g)`` on the tile; returns the new x there (Eqs. 8, 10, 13).
 
-        `thresholds` are one number a map, (K,), or a `Shrinkage`; here and below.
+        `thresholds` are one number per map, (K,), or a `Shrinkage`; here and below.
         """
         new = self.shrink_codes(tile.of(x) + step * g, thresholds, tile)
         x[tile.samples, tile.maps, tile.rows, :] = new

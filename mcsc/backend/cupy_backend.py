@@ -30,7 +30,7 @@ class Partial:
     Parameters
     ----------
     *parts : array
-        Of one launch each.
+        Parts of the computation, one launch each.
     """
 
     def __init__(self, *parts: Array) -> None:

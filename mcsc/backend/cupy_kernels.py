@@ -86,7 +86,7 @@ class Maps:
     layout : numpy.void
         As ``struct Layout`` of the kernels.
     grid, block : tuple of int
-        Of the launch; a map has ``strips`` blocks.
+        Size of the launch; a map has ``strips`` blocks.
     pack : int
         Numbers that a thread moves at a time.
     whole : array (N, k, H', W')

@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import Any
 
 from .compiling import compiled
-from .vector_rows import row_add, row_dot, row_take, row_weighted_dot
+from .vector_rows import row_add, row_dot, row_take, row_weighted_dot, start
 
 WEIGHTED, EDGE = 1, 2
 
@@ -102,10 +102,11 @@ def descend(  # type: ignore[no-untyped-def]
 ):
     """Cyclic coordinate descent on the coefficients of each tile.
 
-    `lam` is one number a coefficient, `mu` and `signed` (values must not be negative) are one a
+    `lam` is one number per coefficient, `mu` and `signed` (values must not be negative) are one per
     map. Returns the largest change of a correlation relative to lam in the last sweep.
     """
     zero = filters.dtype.type(0)
+    residual, weights, filters = start(residual), start(weights), start(filters)
     worst = 0.0
     for tile in tiles:
         for sweep in range(sweeps):
@@ -160,6 +161,7 @@ def add(  # type: ignore[no-untyped-def]
     rows, tiles, bounds, image, shape, filters, first, channel, channels, n, k, i, j, kind, value
 ):
     """``image += D value`` for the coefficients of the tiles."""
+    image, filters = start(image), start(filters)
     for tile in tiles:
         for t in range(bounds[tile], bounds[tile + 1]):
             if value[t] != 0:
@@ -200,6 +202,7 @@ def correlate(  # type: ignore[no-untyped-def]
     out,
 ):
     """``out[t] = (D^T w^2 image)[t]`` for coefficients begin .. end."""
+    image, weights, filters = start(image), start(weights), start(filters)
     for t in range(begin, end):
         m = k[t]
         out[t] = dot(
@@ -226,6 +229,7 @@ def take(rows, begin, end, image, shape, first, channel, channels, n, k, i, j, v
     """
     s = len(rows)
     all_channels, h, w, _, _ = shape
+    image, out = start(image), start(out)
     for t in range(begin, end):
         m = k[t]
         place = ((n[t] * all_channels + channel[m]) * h + i[t]) * w + j[t]

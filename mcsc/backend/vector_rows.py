@@ -23,8 +23,22 @@ _intrinsic: Any = extending.intrinsic
 _FAST = ("reassoc", "contract", "nsz")
 
 
-def _row(context: Any, builder: Any, kind: Any, array: Any, offset: Any, vector: Any) -> Any:
-    data = context.make_array(kind)(context, builder, value=array).data
+@_intrinsic
+def start(typing, array):  # type: ignore[no-untyped-def]
+    """Return where a contiguous array begins, as a pointer to its elements.
+
+    Numba counts references to an array that is handed on, also to an inlined function; the counter
+    is atomic, and costs more than a patch, the more so when several threads count. Pointers are
+    not counted: they are valid while the kernel's caller holds the array.
+    """
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return context.make_array(signature.args[0])(context, builder, value=args[0]).data
+
+    return types.CPointer(array.dtype)(array), generate
+
+
+def _row(builder: Any, data: Any, offset: Any, vector: Any) -> Any:
     return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
 
 
@@ -49,15 +63,14 @@ def _products(
     element = context.get_value_type(signature.return_type)
     size = signature.args[0].count
     vector = ir.VectorType(element, size)
-    kinds = signature.args[1:]
     total = None
     for _ in range(size):
-        a = builder.load(_row(context, builder, kinds[0], image, offset, vector))
+        a = builder.load(_row(builder, image, offset, vector))
         term = _aligned(a, element)
         if weights is not None:
-            w = builder.load(_row(context, builder, kinds[1], weights, offset, vector))
+            w = builder.load(_row(builder, weights, offset, vector))
             term = builder.fmul(term, _aligned(w, element), flags=_FAST)
-        f = builder.load(_row(context, builder, kinds[-2], filters, first, vector))
+        f = builder.load(_row(builder, filters, first, vector))
         term = builder.fmul(term, _aligned(f, element), flags=_FAST)
         total = term if total is None else builder.fadd(total, term, flags=_FAST)
         offset = builder.add(offset, stride)
@@ -101,10 +114,9 @@ def _accumulate(
     spread = ir.Constant(vector, ir.Undefined)
     for q in range(size):
         spread = builder.insert_element(spread, value, ir.Constant(ir.IntType(32), q))
-    kinds = signature.args
     for _ in range(size):
-        patch = _row(context, builder, kinds[1], image, offset, vector)
-        weights = _row(context, builder, kinds[4], filters, first, vector)
+        patch = _row(builder, image, offset, vector)
+        weights = _row(builder, filters, first, vector)
         target, source = (patch, weights) if into_image else (weights, patch)
         old = _aligned(builder.load(target), element)
         change = builder.fmul(spread, _aligned(builder.load(source), element), flags=_FAST)

@@ -22,20 +22,21 @@ __all__ = ["BASELINES", "Baseline"]
 
 @dataclass(frozen=True)
 class Baseline:
-    """A method without a model of its own.
+    """A well-known method to compare with: a function of the images alone.
 
     Attributes
     ----------
     kind : {"restoration", "fusion"}
-        What it does.
+        Kind of the tasks that it is for.
     function : callable
-        Restoration: called with the image and its guide, arrays (C, H, W) of one size in [0, 1].
-        Fusion: with a list of sources of one shape. Besides, with the task's settings for it as
-        keywords; it must do without any. It returns the image, (C, H, W).
+        In a restoration it is called with the image and its guide, arrays (C, H, W) of one size in
+        [0, 1]; in a fusion, with a list of sources of one shape. The settings that a task has for
+        it come as keywords, each of which must have a default. It returns the image, (C, H, W).
     takes_sigma : bool
-        In denoising it is also called with ``sigma=``, the noise's standard deviation, of 255.
+        Whether, in denoising, it is also called with ``sigma=``, the standard deviation of the
+        noise in grey levels of 255.
     super_resolution : bool or None
-        True: for tasks with a factor only; False: for those without; None: for all.
+        True: for super-resolution only; False: for all other tasks; None: for all tasks.
     """
 
     kind: Kind

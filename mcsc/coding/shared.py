@@ -52,10 +52,10 @@ def shared_filters(
     Returns
     -------
     shared : Dictionary
-        Of M signals, of unit signal weights, without target filters: these belong to the roles that
-        signals had.
+        A dictionary for M signals with unit signal weights and no target filters: these belong to
+        the roles that signals had.
     lam : array
-        One number a map of `shared`.
+        One number per map of `shared`.
 
     Raises
     ------

@@ -18,8 +18,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 overwrite_option = click.option(
     "--overwrite",
     is_flag=True,
-    help="Let a file that is written replace one that was read. (Other files of that name are "
-    "replaced anyway.)",
+    help="Let the output replace a file that is also an input. (Other files with the name of the "
+    "output are replaced anyway.)",
 )
 
 

@@ -29,7 +29,7 @@ def _method_names() -> str:
 @click.command()
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--data", metavar="DIR", type=click.Path(path_type=Path), help="The same as DIR.")
-@options.task()
+@options.task("Task: one of {names}.")
 @click.option(
     "--method",
     "methods",
@@ -37,46 +37,48 @@ def _method_names() -> str:
     multiple=True,
     cls=options.ListedOption,
     names=_method_names,
-    help="{names}; a task has some of them. Repeat it, or separate names by commas.  [default: the "
-    "baselines and mcsc]",
+    help="Method to measure: {names}; each task has some of them. Repeat the option, or separate "
+    "names by commas.  [default: the baselines and mcsc]",
 )
-@click.option("--scenes", metavar="NAMES", help="These scenes only, separated by commas.")
+@click.option(
+    "--scenes",
+    metavar="NAMES",
+    help="Names of the scenes of DIR to measure, separated by commas.  [default: all]",
+)
 @options.mask_option("the first image of every scene, or with '2=' of the second", "2=")
-@options.range_option("all images, or, given twice, of the first and of the second image")
+@options.range_option("all images or, given twice, in the first and in the second image")
 @options.sigma
-@options.seed("Of the noise.")
-@click.option(
-    "--dictionary",
-    metavar="FILE.npz",
-    type=click.Path(path_type=Path),
-    help="Of mcsc.  [default: the task's]",
-)
-@click.option(
-    "--weights",
-    "weights_file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Of a method of another package.  [default: those that come with it]",
-)
+@options.seed("Seed of the noise that is added to the images.")
+@options.task_dictionary
+@options.weights_file
 @options.tol_of_images
+@options.max_iter(", for every scene, or tile of a large one")
 @options.device
 @click.option(
-    "--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write the table."
+    "--csv",
+    "csv_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="CSV file to write the table to.",
 )
 @click.option(
-    "--json", "json_path", metavar="FILE", type=click.Path(path_type=Path), help="Write everything."
+    "--json",
+    "json_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="JSON file to write all measures, settings and versions to.",
 )
 @click.option(
     "--images",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Write every image that a method makes.",
+    help="Folder to write every image to that a method makes.",
 )
 @click.option(
     "--report",
     metavar="FILE.html",
     type=click.Path(path_type=Path),
-    help="A page with the pictures, to be opened in a browser.",
+    help="HTML page to write, which shows the images in a browser.",
 )
 @click.pass_context
 def evaluate(
@@ -93,6 +95,7 @@ def evaluate(
     dictionary: Path | None,
     weights_file: Path | None,
     tol: float,
+    max_iter: int | None,
     device: Device,
     csv_path: Path | None,
     json_path: Path | None,
@@ -101,16 +104,18 @@ def evaluate(
 ) -> None:
     """Measure methods on the scenes in DIR.
 
-    Restoration: the first image of a scene is the truth, the input is made from it; RMSE is of 255,
-    over the range of values, over all known pixels. Fusion: no truth is needed.
+    For a restoration, the first image of a scene is the true image, and the input is made from it;
+    the root mean square error (RMSE) is in grey levels of 255 and taken over all known pixels. For
+    a fusion, no true image is needed.
 
-    All files are looked at first. A scene that cannot be read or measured is named and left out;
-    rows are written as they come, and kept after Ctrl-C.
+    All files are checked before any work. A scene that cannot be read or measured is named and left
+    out. Rows are written as they are computed, and those that are there are kept after Ctrl-C.
 
     \b
     mcsc evaluate --task depth-sr photos/ --mask zeros --csv table.csv
 
-    Exit status: 0 done, 1 a scene was left out, 2 refused, 130 interrupted (rows are kept).
+    Exit status: 0 if all scenes were measured, 1 if a scene was left out, 2 if the input was
+    refused, 130 if it was interrupted.
     """  # noqa: D301  (click wants the backspace itself)
     if (folder is None) == (data is None):
         raise click.UsageError("want one folder of scenes")
@@ -171,7 +176,13 @@ def evaluate(
 
             level = task.sigma if sigma is None else sigma
             table.write_json(
-                json_path, sigma=level, seed=seed, tol=tol, versions=versions(), left_out=faults
+                json_path,
+                sigma=level,
+                seed=seed,
+                tol=tol,
+                max_iter=max_iter,
+                versions=versions(),
+                left_out=faults,
             )
 
     def each(row: Any, x: Any, y: Any, image: Any, truth: Any) -> None:
@@ -190,7 +201,8 @@ def evaluate(
         _left_out(name, faults[name])
 
     result = run(
-        found, task, chosen, sigma=sigma, tol=tol, device=device, seed=seed, each=each, skip=skip,
+        found, task, chosen, sigma=sigma, tol=tol, max_iter=max_iter, device=device, seed=seed,
+        each=each, skip=skip,
     )  # fmt: skip
     table = replace(table, stopped=result.stopped)
     click.echo()
@@ -216,7 +228,8 @@ def _left_out(name: str, reason: str) -> None:
 
 def _refuse_idle(ctx: click.Context, methods: Mapping[str, Method]) -> None:
     """Refuse options that none of the methods has."""
-    for option in ("tol", "device"):
+    for option in ("tol", "max_iter", "device"):
         given = ctx.get_parameter_source(option) is ParameterSource.COMMANDLINE
         if given and not any(option in method.options for method in methods.values()):
-            raise click.UsageError(f"--{option} is for none of these methods: {', '.join(methods)}")
+            name = option.replace("_", "-")
+            raise click.UsageError(f"--{name} is for none of these methods: {', '.join(methods)}")

@@ -11,20 +11,12 @@ import click
 import numpy as np
 
 from ..fusion import JOINTLY
-from ..types import Device, Floats, Lam
+from ..types import Floats
 from ..values.ranges import ValueRange
 from . import options
-from .batch import SceneCommand, cluster_options, is_batch, run_batch
-from .options import check_counts, mask_option, range_option
-from .results import (
-    Sink,
-    check_outputs,
-    check_registered,
-    result_options,
-    show_progress,
-    tell,
-    write_parts,
-)
+from .asked import Asked, shared_options
+from .batch import SceneCommand
+from .results import Sink, check_registered, tell, write_parts
 
 if TYPE_CHECKING:
     from ..tasks import Fusion
@@ -47,63 +39,47 @@ def _rule_words() -> str:
 @click.argument(
     "sources", metavar="X Y [Z ...]", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
-@options.task("What the images are: one of {names}.", kind="fusion")
-@click.option(
-    "--rule",
-    metavar="RULE",
-    cls=options.ListedOption,
-    type=options.Listed(_rule_names),
-    names=_rule_words,
-    help="Of mcsc: how the parts become one image: {names}.  [default: the dictionary's]",
-)
-@mask_option("source N (1 is X, and may be left out)")
-@range_option("all sources, or, repeated, of each")
-@options.part_options
-@result_options("fusion")
-@cluster_options
-@click.option(
-    "--depth",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Where a rule chooses between sources: image of the number of the one that was chosen in "
-    "each pixel, from 0 in the order they are given; of a focus stack, the sharpest frame. .png or "
-    ".tif.",
-)
-@click.option(
-    "--crop",
-    is_flag=True,
-    help="With --align: keep only what all sources show. Otherwise borders that some do not show "
-    "are taken from the others.",
+@shared_options(
+    "fusion",
+    what="Task, by the kind of the images: one of {names}.",
+    masked="source N (X if N is left out)",
+    ranged="all sources or, repeated, in each of them",
+    align="Register the sources first, for the shift, rotation and tilt of a hand-held camera "
+    "and the change of scale of its lens. Two are registered to the first, more to the one in "
+    "the middle.",
+    own=[
+        click.option(
+            "--rule",
+            metavar="RULE",
+            cls=options.ListedOption,
+            type=options.Listed(_rule_names),
+            names=_rule_words,
+            help="Fusion rule of the method mcsc, by which the parts become one image: {names}.  "
+            "[default: the dictionary's]",
+        ),
+        click.option(
+            "--depth",
+            metavar="FILE",
+            type=click.Path(path_type=Path),
+            help="Image to write of the number of the source that the rule chose at each pixel, "
+            "counted from 0 in the order of the sources: for a focus stack, the frame that is "
+            "sharpest there. For rules that choose a source. .png or .tif.",
+        ),
+        click.option(
+            "--crop",
+            is_flag=True,
+            help="With --align: keep only the part that all sources show. Otherwise, borders "
+            "that some sources do not show are taken from the others.",
+        ),
+    ],
 )
 def fuse(
-    sources: tuple[Path, ...],
-    task_name: str,
-    rule: str | None,
-    masks: dict[int, tuple[str, ...]],
-    ranges: tuple[ValueRange, ...],
-    pages: dict[int, int],
-    variables: dict[int, str],
-    out: Path,
-    bit_depth: str | None,
-    method: str,
-    weights_file: Path | None,
-    dictionary: Path | None,
-    lam: Lam | None,
-    tol: float,
-    device: Device,
-    parts: Path | None,
-    depth: Path | None,
-    align: bool,
-    crop: bool,
-    registered: bool,
-    report: Path | None,
-    overwrite: bool,
-    scheduler: str | None,
-    workers: int | None,
+    asked: Asked, sources: tuple[Path, ...], rule: str | None, depth: Path | None, crop: bool
 ) -> None:
     """Fuse two or more registered images of one scene into one.
 
-    Any number of them, in any order: more than eight are read and coded one at a time.
+    Any number of images may be given, in any order; more than eight are read and coded one at a
+    time.
 
     \b
     mcsc fuse near.png far.png --task multi-focus -o sharp.png
@@ -112,9 +88,10 @@ def fuse(
     mcsc fuse t1.nii.gz t2.nii.gz --task medical -o fused.nii.gz
     mcsc fuse a.tif b.tif --task multi-focus --mask alpha --mask 2=alpha -o z.tif
 
-    Instead of images: a folder of scenes, with files as for `mcsc evaluate`, or a CSV file with a
-    column for each image and a column out; --out is a folder then. Workers fuse the scenes; those
-    that are there already are skipped, and those that fail are listed at the end.
+    Instead of images, the argument may be a folder of scenes, with files named as for `mcsc
+    evaluate`, or a CSV file with a column for each image and a column out; --out is then a folder.
+    Worker processes fuse the scenes. Scenes whose result exists already are skipped, and those that
+    fail are listed at the end.
 
     \b
     mcsc fuse scenes/ --task multi-focus -o fused/ --workers 2
@@ -122,63 +99,48 @@ def fuse(
     from ..alignment.stacks import align_stack
     from ..images.carried import warn_of_profiles
     from ..images.files import write_samples
-    from ..tasks import SparseCoding, find_method, get_task
+    from ..tasks import SparseCoding
     from ..tasks import fuse as run
     from .devices.volumes import fuse_volumes, has_volumes
-    from .inputs import SourceFile, tell_ranges
+    from .inputs import tell_ranges
 
-    volumes = len(sources) > 1 and not pages and has_volumes(sources)
-    if not volumes and is_batch(sources[0], sources[1:], scheduler, workers):
-        run_batch(
-            sources[0], out, task=get_task(task_name), suffix=None,
-            refused=("parts", "report", "overwrite", "depth", "crop"), scheduler=scheduler,
-            workers=workers,
-        )  # fmt: skip
+    volumes = len(sources) > 1 and not asked.pages and has_volumes(sources)
+    if not volumes and asked.run_scenes(sources[0], sources[1:], single=("depth", "crop")):
         return
     if len(sources) < 2:
         raise click.UsageError("want two images or more, or a folder or a table of scenes")
-    if crop and not align:
+    if crop and not asked.align:
         raise click.UsageError("--crop goes with --align: it cuts off the borders that this leaves")
-    inputs = (*sources, dictionary, weights_file)
-    check_counts(masks, ranges, len(sources), {"--page": pages, "--variable": variables})
+    asked.check_counts(len(sources))
     if volumes:
         refused = {
-            "--parts": parts, "--report": report, "--align": align, "--bit-depth": bit_depth,
-            "--depth": depth, "--mask": masks, "--variable": variables, "--scheduler": scheduler,
-            "--workers": workers,
+            "--parts": asked.parts, "--report": asked.report, "--align": asked.align,
+            "--bit-depth": asked.bit_depth, "--depth": depth, "--mask": asked.masks,
+            "--variable": asked.variables, "--scheduler": asked.scheduler,
+            "--workers": asked.workers,
         }  # fmt: skip
         fuse_volumes(
-            sources, out, ranges, overwrite=overwrite, refused=refused, task=task_name,
-            method=find_method(
-                method, get_task(task_name), dictionary=dictionary, weights_file=weights_file
-            ),
-            rule=rule, lam=lam, tol=tol, device=device, progress=show_progress(),
+            sources, asked.out, asked.ranges, overwrite=asked.overwrite, refused=refused,
+            task=asked.task_name, rule=rule, **asked.how,
         )  # fmt: skip
         return
-    check_outputs(
-        out, parts, report, inputs, depth=depth, align=align, registered=registered,
-        overwrite=overwrite,
-    )  # fmt: skip
-    task = get_task(task_name)
-    chosen = find_method(method, task, dictionary=dictionary, weights_file=weights_file)
-    if depth is not None and not (isinstance(chosen, SparseCoding) and chosen.chooses(rule)):
+    asked.check(sources, depth)
+    task, method = asked.task, asked.chosen
+    if depth is not None and not (isinstance(method, SparseCoding) and method.chooses(rule)):
         raise click.UsageError(
-            f"--depth: {method} does not choose between sources as it is asked to; want --method "
-            "mcsc with a rule that does, as --rule choose"
+            f"--depth: {asked.method} does not choose between sources as it is asked to; want "
+            "--method mcsc with a rule that does, as --rule choose"
         )
-    if align and masks:
+    if asked.align and asked.masks:
         raise click.UsageError("--mask with --align: register images and their masks before")
-    files = [
-        SourceFile(path, masks.get(m, ()), f"--mask {m + 1}=nan", pages.get(m), variables.get(m))
-        for m, path in enumerate(sources)
-    ]
-    given, frames, known = _opened(files, ranges, together=task.one_unit)
+    files = [asked.file(m, path) for m, path in enumerate(sources)]
+    given, frames, known = _opened(files, asked.ranges, together=task.one_unit)
     images = [g.image for g in given]
     warn_of_profiles(images)
-    sink = Sink.of(out, given[0], bit_depth)
+    sink = Sink.of(asked.out, given[0], asked.bit_depth)
     tell_ranges(given)
     names = [str(path) for path in sources]
-    if align:
+    if asked.align:
         # The result of two lies on the first; of more, errors are smallest from the middle.
         aligned = align_stack(
             frames, reference=0 if len(frames) == 2 else None, crop=crop, names=names
@@ -186,12 +148,9 @@ def fuse(
         for m in range(len(frames)):
             click.echo(aligned.describe(m))
         frames, known = aligned, aligned.masks
-    elif not registered:
+    elif not asked.registered:
         check_registered(frames, names)
-    found = run(
-        frames, task, method=chosen, rule=rule, lam=lam, tol=tol, masks=known, value_range=(0, 1),
-        device=device, progress=show_progress(), names=names,
-    )  # fmt: skip
+    found = run(frames, task, rule=rule, masks=known, value_range=(0, 1), names=names, **asked.how)
     found = _in_unit(found, given[0].value_range)
     if depth is not None:
         assert found.index is not None
@@ -200,12 +159,12 @@ def fuse(
     said = sink.write(found.image, images)
     made = {"1_common": found.common, "base": found.base, "weights": found.weights}
     made |= {f"{m + 2}_unique_{m + 1}": part for m, part in enumerate(found.unique)}
-    write_parts(parts, made, method)
-    if report is not None:
+    write_parts(asked.parts, made, asked.method)
+    if asked.report is not None:
         from .report import report_of_fusion
 
-        report_of_fusion(report, task, [p.stem for p in sources], frames, found, given[0])
-    tell(out, found, said)
+        report_of_fusion(asked.report, task, [p.stem for p in sources], frames, found, given[0])
+    tell(asked.out, found, said)
 
 
 def _opened(

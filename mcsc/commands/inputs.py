@@ -96,7 +96,7 @@ def read_given(
     ----------
     path : Path
     words : sequence of str
-        Of the option --mask.
+        Values of the option --mask.
     option : str
         What says on the command line that NaN and Inf are unknown.
     page, variable : optional
@@ -137,7 +137,7 @@ def with_ranges(
     together : bool
         The images are of one unit: those of one dtype have one range.
     sigma : float, optional
-        Of the noise, of 255.
+        Standard deviation of the noise, in grey levels of 255.
     """
     if ranges:
         each = ranges if len(ranges) > 1 else [ranges[0]] * len(given)
@@ -408,7 +408,7 @@ def open_frames(
     ----------
     files : sequence of SourceFile
     ranges : sequence of ValueRange
-        Of the option --range.
+        Values of the option --range.
     together : bool
         Files of one type have one range.
 

@@ -40,14 +40,14 @@ _HELP = """Learn the filters of a task from the scenes in DIR, from synthetic on
 mcsc learn --task depth-sr photos/ --filter-size 12 -o depth.npz
 mcsc learn --task multi-focus --synthetic 40 -o focus.npz
 
-DIR holds two images of each scene, named SCENE_ROLE.EXT by these roles. What is called clean is
-what a restoration is to find; the image to restore is made from it:
+DIR holds two images of each scene, called SCENE_ROLE.EXT with the roles below. An image marked as
+clean is the one that a restoration is to find; the image to restore is made from it.
 
 \b
 {listed}
 
-Ctrl-C ends learning after the current step and writes the filters as they are; a second one leaves
-at once.
+Ctrl-C ends learning after the current step and writes the filters learned so far; a second Ctrl-C
+stops at once.
 """
 
 
@@ -76,6 +76,7 @@ at once.
             "passes",
             "windows",
             "target_windows",
+            "max_iter",
             "seed",
             "device",
         ],
@@ -113,7 +114,8 @@ at once.
     callback=_sizes,
     default="8",
     show_default=True,
-    help="Side of the filters in pixels; several sides are dealt out over them evenly.",
+    help="Side of the filters in pixels; with several sides, an equal number of filters gets "
+    "each of them.",
 )
 @click.option(
     "--lam",
@@ -126,32 +128,34 @@ at once.
     "--guide-weight",
     metavar="NUMBER",
     type=click.FloatRange(min=0, min_open=True),
-    help="Weight of the second image's error beside the first's.  [default: the task's]",
+    help="Weight of the error in the second image, relative to that in the first.  [default: the "
+    "task's]",
 )
 @click.option(
     "--strength",
     metavar="NUMBER",
     type=click.FloatRange(min=0, min_open=True),
-    help="Strength of the low-pass filter, which takes away what is not learned.  "
-    "[default: the task's]",
+    help="Smoothness, in squared pixels, of the low-pass part that is taken off before filters "
+    "are learned.  [default: the task's]",
 )
 @options.sigma
 @click.option(
     "--joint/--no-joint",
     default=None,
-    help="Filters for all channels of the first image together, or for single channels.  "
-    "[default: the task's]",
+    help="Learn filters that cover all channels of the first image together, or filters for "
+    "single channels.  [default: the task's]",
 )
 @click.option(
     "--colour-guide/--grey-guide",
     default=None,
-    help="The guide in its three colours, or its luma.  [default: the task's]",
+    help="Use the guide in its three colours, or only its luma.  [default: the task's]",
 )
 @click.option(
     "--flips/--no-flips",
     default=True,
     show_default=True,
-    help="Every scene as it is, upside down, mirrored, and both; or only as it is.",
+    help="Use every scene four times (as it is, upside down, mirrored, and both), or only as it "
+    "is.",
 )
 @click.option(
     "--passes",
@@ -181,22 +185,24 @@ at once.
     type=click.Choice(get_args(Init)),
     default="patches",
     show_default=True,
-    help="First filters: patches of the images, or cosines.",
+    help="Filters to start from: patches of the images, or cosines.",
 )
 @options.term_options
+@options.max_iter(", for every batch of windows")
 @options.seed("Seed of every random choice.")
 @options.device
 @click.option(
     "--checkpoint",
     metavar="FILE.npz",
     type=click.Path(path_type=Path),
-    help="File of the state, written on the way; if it is there, learning goes on from it.",
+    help="File to which the state of learning is written again and again; if it exists, learning "
+    "continues from it.",
 )
 @click.option(
     "--figure",
     metavar="FILE.png",
     type=click.Path(path_type=Path),
-    help="Picture of the filters to draw, ordered by use.",
+    help="Picture to write of the filters, ordered by how much they are used.",
 )
 def learn(
     folder: Path | None,
@@ -223,6 +229,7 @@ def learn(
     init: str,
     mu: Any,
     nonnegative: str | None,
+    max_iter: int | None,
     seed: int,
     device: Device,
     checkpoint: Path | None,
@@ -279,6 +286,7 @@ def learn(
             init=init,  # type: ignore[arg-type]  # click has seen to it
             max_windows=windows,
             target_windows=target_windows or _TARGET_WINDOWS,
+            max_iter=max_iter,
             device=device,
             mu=0.0 if mu is None else mu,
             nonnegative=signs,

@@ -75,7 +75,7 @@ class ListedOption(click.Option):
         return record[0], record[1].replace("{names}", self.listed())
 
 
-def task(help: str = "One of {names}.", kind: Kind | None = None) -> Callable[[F], F]:
+def task(help: str, kind: Kind | None = None) -> Callable[[F], F]:
     """Return the option --task; `kind` limits what it takes."""
 
     def names() -> list[str]:
@@ -175,15 +175,41 @@ device = click.option(
     type=click.Choice(get_args(Device)),
     default="auto",
     show_default=True,
-    help="Where to compute: 'cuda' is the GPU; images of files are on the CPU, where 'auto' leaves "
-    "them.",
+    help="Where to compute: 'cuda' is the GPU. 'auto' computes where the images are, and images "
+    "that are read from files are on the CPU.",
+)
+task_dictionary = click.option(
+    "--dictionary",
+    metavar="FILE.npz",
+    type=click.Path(path_type=Path),
+    help="Filters for the method mcsc, as `mcsc learn` wrote them.  [default: the task's, which "
+    "come with mcsc]",
+)
+weights_file = click.option(
+    "--weights",
+    "weights_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="File of weights for a method of another package, such as cunet.  [default: the weights "
+    "that come with it]",
 )
 sigma = click.option(
     "--sigma",
     metavar="NUMBER",
     type=click.FloatRange(min=0, min_open=True),
-    help="Denoising: standard deviation of the noise, of 255.  [default: the task's]",
+    help="Denoising: standard deviation of the noise, in grey levels of 255.  [default: the "
+    "task's]",
 )
+
+
+def max_iter(of: str = "") -> Callable[[F], F]:
+    """Return the option --max-iter; `of` says of which problem, where there are several."""
+    return click.option(
+        "--max-iter",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help=f"Largest number of iterations of the solver{of}.  [default: that of the solver]",
+    )
 
 
 def seed(of: str) -> Callable[[F], F]:
@@ -206,7 +232,7 @@ def out(default: str) -> Callable[[F], F]:
         type=click.Path(path_type=Path),
         default=Path(default),
         show_default=True,
-        help="Folder for what is written; made if it is missing. Files in it are replaced.",
+        help="Folder to write to. It is made if it does not exist; files in it are replaced.",
     )
 
 
@@ -374,8 +400,8 @@ def part_options(command: F) -> F:
         metavar="[N=]PAGE",
         callback=_pages,
         multiple=True,
-        help="Page of image N (1 is X, and may be left out), counted from 1: of a TIFF of several "
-        "pictures, a slice of NIfTI, a channel of .npy.",
+        help="Page of image N (X if N is left out), counted from 1: one picture of a TIFF file "
+        "with several, one slice of a NIfTI volume, one channel of a .npy array.",
     )
     variable = click.option(
         "--variable",
@@ -383,7 +409,8 @@ def part_options(command: F) -> F:
         metavar="[N=]NAME",
         callback=_once_each,
         multiple=True,
-        help="Variable of a MATLAB file, channel of OpenEXR, in image N.  [default: the only one]",
+        help="Name of the variable of a MATLAB file, or of the channel of an OpenEXR file, that "
+        "is image N.  [default: the only one]",
     )
     return page(variable(command))
 
@@ -396,10 +423,11 @@ def mask_option(of: str, numbered: str = "N=") -> Callable[[F], F]:
         metavar=f"[{numbered}]WHAT",
         callback=masks,
         multiple=True,
-        help=f"Unknown pixels of {of}: 'zeros' (a depth camera's 0), 'nan' (NaN and Inf), 'nodata' "
-        "(the value that a GeoTIFF calls so), 'alpha' (transparent), a number (pixels of that "
-        "value), or a mask file, black where unknown. Repeat it for several kinds. Holes weigh "
-        "nothing and are filled.",
+        help=f"Unknown pixels of {of}: 'zeros' (0, as a depth camera writes), 'nan' (NaN and "
+        "infinite values), 'nodata' (the value that a GeoTIFF file declares), 'alpha' "
+        "(transparent pixels), a number (pixels of that value), or a mask file, black where "
+        "unknown. Repeat the option for several kinds. Unknown pixels have weight 0 and are "
+        "filled.",
     )
 
 
@@ -413,9 +441,9 @@ def range_option(of: str) -> Callable[[F], F]:
         type=float,
         multiple=True,
         callback=_ranges,
-        help=f"Values of {of} that stand for black and white, in the file's own unit: metres, "
-        "millimetres, counts. The result is in that unit.  [default: 0 to 255 for 8 bits; else "
-        "what the values use]",
+        help=f"The two values that stand for black and white in {of}, in the unit of the file: "
+        "metres, millimetres, counts. The result is in the same unit.  [default: 0 255 for 8 "
+        "bits; otherwise found from the values]",
     )
 
 

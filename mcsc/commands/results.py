@@ -1,23 +1,19 @@
-"""What `mcsc restore` and `mcsc fuse` share: options, reading, registering, writing, telling."""
+"""What `mcsc restore` and `mcsc fuse` do alike: registering, writing, telling."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
 from ..errors import InvalidValueError
 from ..images.suffixes import DTYPES, MANY_BANDS, WRITABLE
-from ..tasks.task import TASKS
-from ..types import Kind
 from ..values.ranges import quantised
 from . import options
-from .destinations import check_destinations, overwrite_option
 
 if TYPE_CHECKING:
     from ..images.files import Image
@@ -26,109 +22,10 @@ if TYPE_CHECKING:
     from ..types import Floats
     from .inputs import Given
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 _STILL = 0.7
 """Pixels of a shift, and half those of a flow on average, that registered images have, too."""
 _MUCH = 0.01
 """Share of the values that were cut off, from which on a warning is due."""
-
-
-def _methods(kind: Kind) -> str:
-    """Names of all methods for tasks of a kind."""
-    from ..tasks.methods import method_names
-
-    tasks = [t for t in TASKS.available().values() if t.kind == kind]
-    return ", ".join(dict.fromkeys(name for t in tasks for name in method_names(t)))
-
-
-def result_options(kind: Kind) -> Callable[[F], F]:
-    """Return a decorator that adds the options of both commands."""
-    found = (
-        click.option(
-            "--out", "-o", metavar="FILE", required=True, type=click.Path(path_type=Path),
-            help="Image to write: .png, .tif, .jpg or, of floats, .npy, .pfm, .exr.",
-        ),
-        click.option(
-            "--bit-depth", type=click.Choice(["8", "16", "32"]), default=None,
-            help="Of the image that is written, if not that of X: then the range of values becomes "
-            "black to white. 32 are floats.  [default: that of X, in its unit]",
-        ),
-        overwrite_option,
-        click.option(
-            "--method", metavar="NAME", default="mcsc", show_default=True,
-            cls=options.ListedOption, names=lambda: _methods(kind),
-            help="mcsc, the model of this package, or another one: {names}.",
-        ),
-        click.option(
-            "--weights", "weights_file", metavar="FILE", type=click.Path(path_type=Path),
-            help="Of a method of another package.  [default: those that come with it]",
-        ),
-        click.option(
-            "--dictionary", metavar="FILE.npz", type=click.Path(path_type=Path),
-            help="Of mcsc, as `mcsc learn` wrote it.  [default: the task's, which comes with mcsc]",
-        ),
-        click.option(
-            "--lam", metavar="NUMBERS", callback=options.numbers,
-            help="Weight of the l1 norm, or one for each group of codes, separated by commas.  "
-            "[default: what the dictionary was learned with]",
-        ),
-        options.tol_of_images,
-        options.device,
-        click.option(
-            "--parts", metavar="DIR", type=click.Path(path_type=Path),
-            help="Folder for the parts that the image is the sum of (Points 1 to 3), as float "
-            "TIFF.",
-        ),
-        click.option(
-            "--align", is_flag=True,
-            help="Register the guide to X: by phase correlation, then optical flow."
-            if kind == "restoration"
-            else "Register sources, the hand's shift, rotation and tilt and the lens's change of "
-            "scale: two to the first, more to the one in the middle.",
-        ),
-        click.option(
-            "--registered", is_flag=True,
-            help="Take the images as registered: do not look for a shift.",
-        ),
-        click.option(
-            "--report", metavar="FILE.html", type=click.Path(path_type=Path),
-            help="A page with the pictures, to be opened in a browser.",
-        ),
-    )  # fmt: skip
-
-    def decorate(command: F) -> F:
-        for option in reversed(found):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-def check_outputs(
-    out: Path,
-    parts: Path | None,
-    report: Path | None,
-    inputs: Sequence[Path | None],
-    *,
-    align: bool,
-    registered: bool,
-    overwrite: bool,
-    depth: Path | None = None,
-) -> None:
-    """Refuse before the work what could not be written after it."""
-    if align and registered:
-        raise click.UsageError("--align and --registered exclude each other")
-    if out.suffix.lower() not in WRITABLE:
-        raise InvalidValueError(f"--out {out}: want a name that ends in {', '.join(WRITABLE)}")
-    if report is not None and report.suffix.lower() not in (".html", ".htm"):
-        raise InvalidValueError(f"--report {report}: pages are HTML; want a name ending in .html")
-    if depth is not None and depth.suffix.lower() not in (".png", ".tif", ".tiff"):
-        raise InvalidValueError(f"--depth {depth}: want a name that ends in .png or .tif")
-    check_destinations(
-        {"--out": out, "--report": report, "--depth": depth}, folders={"--parts": parts},
-        inputs=inputs, overwrite=overwrite,
-    )  # fmt: skip
 
 
 def registered_to(
@@ -325,8 +222,3 @@ def tell(out: Path, found: Restoration | Fusion, said: Sequence[str] = ()) -> No
     click.echo(f"{out}: {', '.join([*words, *said, f'{found.seconds:.1f} s'])}")
     if not found.converged:
         click.get_current_context().exit(130 if found.stopped == "interrupted" else 1)
-
-
-def show_progress() -> bool:
-    """Whether somebody is looking at a screen."""
-    return sys.stderr.isatty()

@@ -25,8 +25,8 @@ from .options import check_counts, mask_option, range_option
     "--lam",
     metavar="NUMBERS",
     callback=options.numbers,
-    help="The lambda of the objective: one number, or one for each group, separated by commas, in "
-    "the order common, unique of X, unique of Y, ...",
+    help="The lambda of the objective: one number, or one for each group of codes, separated by "
+    "commas, in the order common, unique to X, unique to Y, ...",
 )
 @click.option(
     "--lam-relative",
@@ -61,28 +61,25 @@ from .options import check_counts, mask_option, range_option
 )
 @options.method
 @options.tol
-@click.option(
-    "--max-iter",
-    metavar="N",
-    type=click.IntRange(min=1),
-    help="Iterations at most.  [default: the method's]",
-)
+@options.max_iter()
 @click.option(
     "--boundary",
     type=click.Choice(["zero", "periodic"]),
     default="zero",
     show_default=True,
-    help="Codes are zero outside the image, or circular.",
+    help="The codes outside the image: zero, or a periodic continuation.",
 )
-@mask_option("image N (1 is X, and may be left out)")
-@range_option("all images, or, repeated, of each")
+@mask_option("image N (X if N is left out)")
+@range_option("all images or, repeated, in each of them")
 @options.part_options
-@click.option("--grey", is_flag=True, help="Take the luma of colour images: much less work.")
+@click.option(
+    "--grey", is_flag=True, help="Use only the luma of colour images, which takes much less time."
+)
 @click.option(
     "--low-pass/--no-low-pass",
     default=True,
     show_default=True,
-    help="Code only the detail, after taking off a smooth low-pass part.",
+    help="Split off a smooth low-pass part first, and code only the detail that remains.",
 )
 @click.option(
     "--strength",
@@ -95,7 +92,8 @@ from .options import check_counts, mask_option, range_option
     "--dictionary",
     metavar="FILE.npz",
     type=click.Path(path_type=Path),
-    help="Filters, as Dictionary.save wrote them.  [default: cosines of 8 x 8]",
+    help="File of filters, as Dictionary.save or `mcsc learn` wrote it.  [default: cosines of 8 "
+    "x 8 pixels]",
 )
 @click.option(
     "--precision",
@@ -109,13 +107,13 @@ from .options import check_counts, mask_option, range_option
     "--threads",
     metavar="N",
     type=click.IntRange(min=1),
-    help="Threads of the CPU.  [default: one a core]",
+    help="Number of CPU threads.  [default: one for each core]",
 )
 @click.option(
     "--codes/--no-codes",
     default=True,
     show_default=True,
-    help="Write codes.npz and dictionary.npz.",
+    help="Write codes.npz and dictionary.npz, or leave them out.",
 )
 @cluster_options
 @click.pass_context
@@ -151,31 +149,33 @@ def solve(
 ) -> None:
     """Decompose registered images of one scene.
 
-    PNG, JPEG, BMP or TIFF files of one size. Finds the optimum of Eq. 5 of Deng and Dragotti
-    (doi:10.1109/TPAMI.2020.2984244): one sparse code that the images share and one for each of
-    them. A single image has its own only.
+    The images are files of one size: PNG, JPEG, TIFF and many other kinds. The command finds the
+    optimum of Eq. 5 of Deng and Dragotti (doi:10.1109/TPAMI.2020.2984244): sparse codes that all
+    images share, and sparse codes of each image alone. A single image has only codes of its own.
 
     \b
-    Written to DIR, for every image (x and y; x1, x2, ... of more than two):
-      x_low.tif x_common.tif x_unique.tif   the parts, float TIFF
-      x_sum.tif                             their sum, holes filled
-    in the values of the file, or, where these are integers, in shares of its
-    full scale (255, 65535);
-    and of all together:
-      panel.png convergence.png             pictures
-      result.json                           every number, versions, arguments
-      codes.npz dictionary.npz              to go on with in Python
+    Files in DIR for every image (called x and y, or x1, x2, ... if there are
+    more than two), in the values of the image file or, where these are
+    integers, as shares of their full scale (255, 65535):
+      x_low.tif x_common.tif x_unique.tif   the parts, floating-point TIFF
+      x_sum.tif                             their sum, with unknown pixels filled
+    Files in DIR for all images together:
+      panel.png convergence.png             pictures of parts and convergence
+      result.json                           all numbers, versions, arguments
+      codes.npz dictionary.npz              for further use in Python
 
     \b
     mcsc solve depth.png photo.png --grey --mask zeros --out depth
     mcsc solve near.tif far.tif --lam-relative 0.05
     mcsc solve scenes/ --out solved --workers 2
 
-    Instead of images: a folder of scenes, files SCENE_NAME.png with the same names for all, or a
-    CSV file with a column for each image and a column out. Each has a folder in DIR; those that are
-    there already are skipped, and those that fail are listed at the end.
+    Instead of images, the argument may be a folder of scenes, with files SCENE_NAME.png of the same
+    NAMEs for every scene, or a CSV file with a column for each image and a column out. Each scene
+    gets a folder of its own in DIR. Scenes whose result exists already are skipped, and those that
+    fail are listed at the end.
 
-    Exit status: 0 converged, 1 not, 2 refused, 130 interrupted (what was computed is written).
+    Exit status: 0 if the solver converged, 1 if it did not, 2 if the input was refused, 130 if it
+    was interrupted (what was computed is written).
     """  # noqa: D301  (click wants the backspace itself)
     if lam is not None and lam_relative is not None:
         raise click.UsageError("--lam and --lam-relative exclude each other", ctx)

@@ -58,18 +58,18 @@ def source_options(command: F) -> F:
             ),
             options.mask_option("the first image of every scene, or with '2=' of the second", "2="),
             options.range_option(
-                "all images, or, given twice, of the first and of the second image"
+                "all images or, given twice, in the first and in the second image"
             ),
             click.option(
                 "--synthetic", metavar="N", type=click.IntRange(min=0), default=0,
                 show_default=True,
-                help="Number of synthetic scenes to add; without DIR there are no others.",
+                help="Number of synthetic scenes to use besides those of DIR.",
             ),
             click.option(
                 "--photographs", metavar="DIR", type=click.Path(path_type=Path),
                 help="Folder of photographs (JPEG, PNG, TIFF, BMP) and panoramas (Radiance .hdr) "
-                "for the synthetic scenes to show; its file SOURCES says what they are.  [default: "
-                "those that come with scikit-image]",
+                "as textures of the synthetic scenes; its file SOURCES names their origins and "
+                "licences.  [default: photographs that come with scikit-image]",
             ),
         )
     ):  # fmt: skip

@@ -1,4 +1,4 @@
-"""Beyond one machine, on Dask: many scenes, one huge image."""
+"""Computations on the workers of Dask: many scenes, or one image larger than memory."""
 
 from __future__ import annotations
 

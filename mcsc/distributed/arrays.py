@@ -65,11 +65,11 @@ def open_image(path: str | PathLike[str], *, page: int = 0, chunk: int = 1024) -
     Parameters
     ----------
     path : path
-        Of a ``.zarr`` folder that holds one array, or of a TIFF or BigTIFF file; all workers must
-        see it.
+        Path of a ``.zarr`` folder that holds one array, or of a TIFF or BigTIFF file; all workers
+        must see it.
     page : int
-        Of a TIFF file, counted from 0. Colours that are stored pixel by pixel come first here, as
-        everywhere in this package.
+        Page of a TIFF file, counted from 0. Colours that are stored pixel by pixel come first here,
+        as everywhere in this package.
     chunk : int
         About the side of the chunks that a TIFF file is read in: whole tiles or strips of it.
 
@@ -133,7 +133,7 @@ def as_blocks(name: str, given: Any, chunk: int) -> DaskArray:
     name : str
         For messages.
     given : array (H, W) or (C, H, W)
-        Of Dask, NumPy (in memory or mapped) or zarr.
+        An array of Dask, NumPy (in memory or mapped) or zarr.
     chunk : int
         Side of the chunks where it has none.
 

@@ -138,7 +138,7 @@ class Workers:
     Parameters
     ----------
     client : distributed.Client
-        Of the cluster.
+        Client of the cluster.
     """
 
     def __init__(self, client: Client) -> None:

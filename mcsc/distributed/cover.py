@@ -45,7 +45,7 @@ class Cover:
     filter_size : int
         Side s of the filters.
     boundary : {"zero", "periodic"}
-        Of the image.
+        Boundary of the image.
 
     Raises
     ------

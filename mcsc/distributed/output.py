@@ -39,8 +39,8 @@ def write_blocks(
     Parameters
     ----------
     path : path
-        Of a ``.zarr`` folder, which the workers write to and must see, or of a ``.tif`` file, which
-        this process writes: a BigTIFF of tiles of 256 x 256 pixels. It must not exist.
+        Path of a ``.zarr`` folder, which the workers write to and must see, or of a ``.tif`` file,
+        which this process writes: a BigTIFF of tiles of 256 x 256 pixels. It must not exist.
     image : Dask array (H, W) or (C, H, W)
         As `BlockResult.reconstruct` returns; its numbers are written as they are.
     client, scheduler, workers

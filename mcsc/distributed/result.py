@@ -26,7 +26,7 @@ __all__ = ["BlockHistory", "BlockResult"]
 
 @dataclass(frozen=True)
 class BlockHistory:
-    """One entry for every sweep, as Python numbers."""
+    """How `solve_blocks` converged: one entry for every sweep, as Python numbers."""
 
     seconds: list[float] = field(default_factory=list)
     """Wall time since the call."""
@@ -34,16 +34,16 @@ class BlockHistory:
     gap: list[float] = field(default_factory=list)
     """Certified relative duality gap, with the best dual bound so far."""
     visits: list[int] = field(default_factory=list)
-    """Regions in which codes changed."""
+    """Number of regions in which codes changed."""
     bytes_read: list[int] = field(default_factory=list)
-    """Of signals and codes, by all workers, to code."""
+    """Bytes of signals and codes that all workers read for coding."""
     bytes_written: list[int] = field(default_factory=list)
-    """Of codes."""
+    """Bytes of codes that all workers wrote."""
 
 
 @dataclass(frozen=True, eq=False)
 class BlockResult:
-    """Codes of a large image with their certificate; fields of `mcsc.Result` mean the same."""
+    """Result of `solve_blocks`: codes of a large image, with certificate, as in `mcsc.Result`."""
 
     objective: float
     """Value of Eq. 5 at the codes, float64, summed over blocks."""
@@ -87,7 +87,7 @@ class BlockResult:
 
     @cached_property
     def codes(self) -> Codes:
-        """All codes, sparse, in this process's memory: 16 bytes a nonzero, or 20 in float64."""
+        """All codes, sparse, in this process's memory: 16 bytes per nonzero, or 20 in float64."""
         height, width = self._store.problem().cover.shape
         return self.codes_of((slice(0, height), slice(0, width)))
 

@@ -31,21 +31,21 @@ Status: TypeAlias = Literal["done", "skipped", "failed", "interrupted"]
 
 @dataclass(frozen=True)
 class Scene:
-    """What one task works on."""
+    """A scene for `map_scenes`: inputs of the function, and the file that it writes."""
 
     name: str
-    """For the table; no two are the same."""
+    """Name in the table; no two scenes may have the same."""
     inputs: tuple[Any, ...]
-    """What the function is called with: names of files, which all workers see."""
+    """Arguments of the function: arrays, or names of files that all workers see."""
     out: Path | None = None
     """File or folder that is written; None: the result is what the function returns."""
     memory: int = 0
-    """Bytes that it is estimated to take; 0: not known."""
+    """Estimate of the bytes of memory that it takes; 0: not known."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a scene."""
+    """Result of one scene: done, skipped, failed or interrupted, and why."""
 
     name: str
     status: Status
@@ -58,7 +58,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class SceneTable:
-    """What became of all scenes, in their order."""
+    """Result of `map_scenes`: the results of all scenes, in their order."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     seconds: float = 0.0
@@ -69,7 +69,7 @@ class SceneTable:
 
     @property
     def failed(self) -> list[Outcome]:
-        """Those that failed."""
+        """Results of the scenes that failed."""
         return [o for o in self.outcomes if o.status == "failed"]
 
     @property
@@ -112,22 +112,23 @@ def map_scenes(
         Called on a worker with the inputs of a scene and then, if the scene has an output, the path
         to write it to. What it raises is the reason in the table.
     scenes : sequence of Scene
-        Their names and outputs differ from each other.
+        The scenes; their names must differ, and so must their outputs.
     client : distributed.Client, optional
-        Of the cluster. Default: the active client, or a local cluster for this call.
+        Client of the cluster to use. Default: the active client, or a local cluster for this call.
     scheduler : str, optional
         Address of a cluster's scheduler instead.
     workers : int, optional
-        Processes of a local cluster for this call. Default: one a core.
+        Processes of a local cluster for this call. Default: one per core.
     threads : int
-        Of the solvers in each task. The environment's ``MCSC_NUM_THREADS`` on a worker goes before.
+        Number of threads of the solvers in each task. ``MCSC_NUM_THREADS`` in the environment of a
+        worker has precedence.
     progress : bool
         Show Dask's bar on standard output.
 
     Returns
     -------
     SceneTable
-        One outcome a scene, in their order. After Ctrl-C, scenes that were not done are
+        One outcome per scene, in their order. After Ctrl-C, scenes that were not done are
         "interrupted"; what is done is kept.
 
     Raises

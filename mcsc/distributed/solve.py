@@ -72,8 +72,8 @@ def solve_blocks(
     Parameters
     ----------
     signals : tuple of M arrays, each (H, W) or (C, H, W)
-        Of Dask, zarr or NumPy (mapped into memory, too), float32 or float64, on one grid and in the
-        same chunks. They are read again whenever a block is coded.
+        Images as arrays of Dask, zarr or NumPy (mapped into memory, too), float32 or float64, on
+        one grid and in the same chunks. They are read again whenever a block is coded.
     dictionary, lam, boundary, tol
         As in `mcsc.solve`.
     masks : tuple of M (array or None), optional
@@ -83,19 +83,20 @@ def solve_blocks(
         if they have a sensible size, else 1024. The result does not depend on it, memory and the
         number of sweeps do.
     max_sweeps : int
-        Sweeps at most.
+        Largest number of sweeps.
     client : distributed.Client, optional
-        Of the cluster. Default: the active client, or a local cluster for this call.
+        Client of the cluster to use. Default: the active client, or a local cluster for this call.
     scheduler : str, optional
         Address of a cluster's scheduler instead.
     workers : int, optional
-        Processes of a local cluster for this call. Default: one a core.
+        Processes of a local cluster for this call. Default: one per core.
     threads : int
-        Of the solver in each task. The environment's ``MCSC_NUM_THREADS`` on a worker goes before.
+        Number of threads of the solver in each task. ``MCSC_NUM_THREADS`` in the environment of a
+        worker has precedence.
     folder : path, optional
         Where the codes are kept, on a file system that all workers see. If it holds codes of the
-        same problem, they are gone on with. Default: a temporary folder of this machine, removed
-        with the result.
+        same problem, the solver continues from them. Default: a temporary folder of this machine,
+        removed with the result.
     callback : callable, optional
         Called with a `Progress` after every sweep; a true value or StopIteration stops.
     progress : bool
@@ -105,7 +106,7 @@ def solve_blocks(
     -------
     BlockResult
         Numbers as in `mcsc.Result`; codes stay in files, block by block, until they are asked for.
-        Ctrl-C returns what there is, certified; a second one raises KeyboardInterrupt.
+        After Ctrl-C, the codes found so far, certified; a second Ctrl-C raises KeyboardInterrupt.
 
     Warns
     -----
@@ -127,10 +128,11 @@ def solve_blocks(
 
     Notes
     -----
-    A sweep costs one look at all correlations for blocks, and about ``20 s / block`` of one for the
-    seams, the certificate another one in float64. Of a worker's memory, each of its tasks takes
-    what a block does; what the workers send each other is nothing, what they read and write is in
-    the result's history. A worker that dies costs the blocks that it was working on.
+    A sweep computes all correlations once for the blocks, a share of about ``20 s / block`` of them
+    again for the seams between blocks, and all of them once more in float64 for the certificate. A
+    task takes the memory that a block needs. Workers send each other nothing; the bytes that they
+    read and write are in the result's history. If a worker dies, only the blocks that it was
+    working on are coded again.
 
     The result does not depend on the number of workers: within a colour no region sees another,
     and sums go through the blocks in their order.

@@ -61,7 +61,7 @@ def sums_of_region(problem: Problem, image: np.ndarray, penalty: float, region: 
     Parameters
     ----------
     problem : Problem
-        Of one sample, on a grid that holds all that the codes in the region touch.
+        A problem of one sample, on a grid that holds all that the codes in the region touch.
     image : array (1, C, H, W)
         ``D a`` everywhere, float64.
     penalty : float

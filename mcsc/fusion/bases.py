@@ -28,7 +28,7 @@ def on_base(
     added : array (1, H, W)
         Detail of the luma.
     strength : float
-        Of the low-pass split.
+        Strength of the low-pass split, in squared pixels.
     brightest : bool
         The base is pixel by pixel the brightest low-pass part, as of medical images, in which dark
         is where there is nothing; otherwise that of the exposure fusion of the sources.

@@ -73,11 +73,12 @@ def fuse_one_by_one(
         All of 1 or of 3 channels. It is gone through three times, with the base of an exposure
         fusion five times, and may make an image whenever it is asked for.
     dictionary : Dictionary
-        Of signals of one channel; each source is coded with the filters that any signal has alone.
+        A dictionary for signals of one channel; each source is coded with the filters that any
+        signal has alone.
     lam
         Of `dictionary`.
     selection : Selection
-        Of the rule.
+        How the rule chooses between sources.
     strength, brightest
         As in `mcsc.fusion.bases`.
     solver, **how

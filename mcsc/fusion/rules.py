@@ -40,25 +40,25 @@ _FINEST = 0.5
 
 @dataclass(frozen=True, eq=False)
 class CodedSources:
-    """What a rule makes an image of."""
+    """Input of a fusion rule: the sources and their codes."""
 
     sources: tuple[Floats, ...]
     """M images (C, H, W) in [0, 1], all of 1 or of 3 channels."""
     lumas: tuple[Floats, ...]
-    """(1, H, W); a grey source's is the source."""
+    """Lumas of the sources, (1, H, W); the luma of a grey source is the source itself."""
     splits: tuple[LowpassSplit, ...]
-    """Of the lumas: smooth part and the detail that was coded."""
+    """Low-pass splits of the lumas: the smooth part, and the detail that was coded."""
     coded: Coded
     """Images of the codes; its sample 0 is the only one. See `Rule.targets`."""
     strength: float
-    """Of the low-pass split."""
+    """Strength of the low-pass split, in squared pixels."""
     brightest: bool = False
     """The base is the brightest low-pass part, not that of an exposure fusion."""
 
 
 @dataclass(frozen=True, eq=False)
 class Blend:
-    """What a rule makes."""
+    """Output of a fusion rule: the fused image, and how it came about."""
 
     image: Floats
     """The fused image, (C, H, W)."""
@@ -79,7 +79,7 @@ class Selection:
     """
 
     evidence: Callable[[Planes, Planes, Planes], Planes]
-    """Of luma, mean luma of the other sources, and image of the codes, (H, W) each."""
+    """Function of three images (H, W): luma, mean luma of the other sources, image of the codes."""
     unique: bool
     """Codes are the unique ones; otherwise all of the source."""
     softened: float
@@ -94,7 +94,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Rule:
-    """A function of `CodedSources` that returns a `Blend`, and when to take it."""
+    """A fusion rule: a function of `CodedSources` that returns a `Blend`."""
 
     function: Callable[[CodedSources], Blend]
     words: str

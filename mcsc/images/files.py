@@ -49,7 +49,7 @@ _NAMED = ("OpenEXR", "MATLAB", "MATLAB 7.3")
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """An image and what its file says of it."""
+    """An image that was read from a file, with what the file says about it."""
 
     pixels: NDArray[np.float32]
     """Shape (C, H, W); in [0, 1] where the samples are unsigned, of up to 16 bits, else in the unit
@@ -65,7 +65,7 @@ class Image:
     significant_bits: int | None = None
     """How many of `bit_depth` are used, where the file says so (sBIT of PNG, MaxSampleValue)."""
     dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.float32))
-    """Of the samples in the file; those of fewer than 8 bits are uint8."""
+    """Type of the samples in the file; those of fewer than 8 bits are uint8."""
     metadata: Metadata = field(default_factory=Metadata)
     """Colour profile, EXIF and resolution."""
     note: str = ""
@@ -111,8 +111,8 @@ def read_image(
         extras of the package OpenEXR ``[exr]``, .mat of format 7.3 ``[matlab]``, slices of NIfTI
         and DICOM ``[medical]``, raw photographs ``[raw]``. The content counts, not the suffix.
     page : int, optional
-        Of a TIFF with several pages, counted from 1, reduced ones left out; a slice of a volume, a
-        channel of an array, a part of OpenEXR. Default: all pages of a TIFF, as channels.
+        Page of a TIFF file with several, counted from 1, reduced copies left out; a slice of a
+        volume, a channel of an array, a part of OpenEXR. Default: all pages of a TIFF, as channels.
     variable : str, optional
         Name of a variable of a .mat file, or of a channel of OpenEXR. Default: the only one.
     keep_alpha : bool

@@ -90,8 +90,8 @@ def estimate_shift(x: Floats, y: Floats) -> Shift:
     Parameters
     ----------
     x, y : array of floats, shape (H, W) or (C, H, W)
-        Of one height and width, at least 32 x 32 pixels; they may be of different modality, and
-        of different numbers of channels.
+        Two images of one height and width, at least 32 x 32 pixels; they may be of different
+        modality, and of different numbers of channels.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def displacement(x: Floats, y: Floats, *, names: tuple[str, str] = ("x", "y")) -
     Parameters
     ----------
     x, y : array of floats, shape (H, W) or (C, H, W)
-        Of one scene; where the sizes differ, the smaller one is enlarged to the larger.
+        Two images of one scene; where the sizes differ, the smaller one is enlarged to the larger.
     names : (str, str)
         What messages call the two images.
 

@@ -22,7 +22,7 @@ _MAX_ITER = 2000
 
 
 class LowpassSplit(NamedTuple):
-    """What :func:`lowpass_split` returns; it unpacks as ``low, high``."""
+    """Result of :func:`lowpass_split`; it unpacks as ``low, high``."""
 
     low: Floats
     """Smooth part, shape of the image."""

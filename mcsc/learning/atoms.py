@@ -25,7 +25,7 @@ class Layout:
     Parameters
     ----------
     channels : tuple of M ints
-        Of the signals.
+        Number of channels of each signal.
     n_common : int
         Common filters; 0: no such group.
     n_unique : tuple of M ints
@@ -86,7 +86,7 @@ class Layout:
         return out
 
     def per_filter(self, values: np.ndarray) -> np.ndarray:
-        """Spread one number a map (in the order of the groups) over its filter."""
+        """Spread one number per map (in the order of the groups) over its filter."""
         starts = np.cumsum([0, *(shape[0] for shape in self.shapes)])
         parts = [
             np.repeat(values[a:b], int(np.prod(shape[1:])))

@@ -13,28 +13,28 @@ Stop: TypeAlias = Literal["completed", "callback", "interrupted"]
 
 @dataclass(frozen=True)
 class LearningHistory:
-    """One entry for every complete pass, and one for the last coding; Python numbers."""
+    """How learning converged: an entry for each complete pass and one for the last coding."""
 
     seconds: list[float] = field(default_factory=list)
-    """Since the call (of all runs, where a checkpoint was resumed)."""
+    """Seconds since the call (of all runs, where a checkpoint was resumed)."""
     objective: list[float] = field(default_factory=list)
     """Eq. 5 summed over the windows, each as it was when it was coded."""
     nonzero: list[float] = field(default_factory=list)
     """Share of coefficients that are not zero."""
     replaced: list[int] = field(default_factory=list)
-    """Dead atoms replaced after the pass."""
+    """Number of unused atoms that were replaced after the pass."""
 
 
 @dataclass(frozen=True)
 class LearningProgress:
-    """What a callback sees after every step of `learn` and `learn_targets`."""
+    """State of `learn` or `learn_targets`, which a callback gets after every step."""
 
     stage: Stage
     step: int
-    """Steps of the stage so far: batches that were coded, and in "targets" fits, too."""
+    """Number of steps of the stage so far: coded batches and, in "targets", fits."""
     steps: int
-    """Of so many."""
+    """Number of steps of the stage in all."""
     seconds: float
-    """Since the call (of all runs, where a checkpoint was resumed)."""
+    """Seconds since the call (of all runs, where a checkpoint was resumed)."""
     objective: float
     """Eq. 5 summed over the windows in the last complete pass; NaN before there is one."""

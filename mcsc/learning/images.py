@@ -65,7 +65,7 @@ class Images:
     sizes : list of (int, int, int)
         Samples, height and width of each scene.
     channels : tuple of M ints
-        Of the signals.
+        Number of channels of each signal.
     target_channels : int or None
         None where there are no targets.
     fingerprint : int
@@ -80,7 +80,7 @@ class Images:
     def __init__(self, signals: Any, masks: Any = None, targets: Any = None) -> None:
         if is_array(signals) or not _is_sequence(signals) or len(signals) == 0:
             raise InvalidTypeError(
-                "signals must be a tuple of M arrays, or a sequence of such tuples, one a scene; "
+                "signals must be a tuple of M arrays, or a sequence of such tuples, one per scene; "
                 f"found {type(signals).__name__}"
                 + (" without entries" if _is_sequence(signals) and not is_array(signals) else "")
             )

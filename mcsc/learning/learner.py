@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """What `learn` returns."""
+    """Result of `learn`: the dictionary, and how it was learned."""
 
     dictionary: Dictionary
     """Its metadata keep lam and the settings; `Dictionary.lam` returns lam as `solve` takes it."""
@@ -78,8 +78,8 @@ def learn(
 
     Windows of the images are coded by the working-set solver, or on a GPU (`LearnOptions.device`),
     warm-started from the last pass, and after every batch the filters are updated by accelerated
-    projected gradients on the nonzero coefficients. Atoms without use are replaced by patches of
-    the worst residual.
+    projected gradients on the nonzero coefficients. Atoms that are not used are replaced by patches
+    where the residual is largest.
 
     Parameters
     ----------
@@ -90,9 +90,9 @@ def learn(
     targets : array, or sequence of arrays, optional
         The target z of each scene, on its grid. Target filters are fitted by ridge regression on
         the codes of the signals alone (see `learn_targets`).
-    lam : float, or one entry a code group, or one number a map
+    lam : float, or one entry per code group, or one number per map
         Weight of the l1 norm, > 0, as in `mcsc.solve`.
-    n_common, n_unique : int, int or one a signal
+    n_common, n_unique : int, int or one per signal
         Numbers K of filters; 0: no such group.
     filter_size : int or sequence of int
         Side s of the filters, in pixels. Several sizes are dealt out evenly over the maps of each
@@ -100,29 +100,31 @@ def learn(
     masks : like `signals`, optional
         Weights of pixels, 0 where unknown; an entry may be None.
     passes : int
-        Times that every window is coded while filters change.
+        Number of passes over all windows; in each, every window is coded and the filters are
+        updated.
     window : int
         Side of the windows that images are cut into, in pixels. They cover the images, and overlap
         where the side does not divide an image's.
     tol : float
         Relative duality gap to which windows are coded, as in `mcsc.solve`.
     seed : int
-        Of every random choice. Same seed, same machine: same result.
+        Seed of all random choices. The same seed gives the same result on the same machine.
     checkpoint : path, optional
-        File of the state, written before the first step, after every pass and every minute, and
-        when learning is stopped, in one piece; ``.npz`` is appended if it is missing. If it exists,
-        learning goes on from it and ends with the same bits as an uninterrupted run.
+        File to which the state is written before the first step, after every pass, every minute,
+        and when learning is stopped; a file is replaced only by a complete one. ``.npz`` is
+        appended if it is missing. If the file exists, learning continues from it and ends with the
+        same bits as an uninterrupted run.
     callback : callable, optional
         Called with a `LearningProgress` after every step: a batch that was coded, a fit of target
         filters. A true value or StopIteration stops.
     progress : bool
         Show a progress bar on standard error.
     options : LearnOptions, optional
-        What is rarely set: weights of signals, first filters, number of windows, the update of the
-        filters, the regularisation of target filters, ...
+        Options that are rarely changed: weights of signals, first filters, number of windows, the
+        update of the filters, the regularisation of target filters, ...
     client : distributed.Client, optional
-        Of a Dask cluster whose workers code the windows, each for itself to `tol`; filters are
-        updated here. The result is the same for any number of workers, and differs from that
+        Client of a Dask cluster whose workers code the windows, each for itself to `tol`; filters
+        are updated here. The result is the same for any number of workers, and differs from that
         without a client within `tol`. Of a batch, `LearnOptions.batch_size` windows are coded at a
         time: take at least as many as there are workers.
 
@@ -147,7 +149,7 @@ def learn(
 
     Notes
     -----
-    Memory: the codes of all windows (16 bytes a nonzero), and the images of one batch or of
+    Memory: the codes of all windows (16 bytes per nonzero), and the images of one batch or of
     `LearnOptions.update_pixels`. A filter update costs about ``update_steps`` times three passes
     over their nonzeros, C s s multiplications each.
 

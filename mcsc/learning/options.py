@@ -27,9 +27,9 @@ RIDGES = (1e-2, 1e-1, 1.0, 10.0)
 
 @dataclass(frozen=True)
 class LearnOptions:
-    """What is rarely set in `mcsc.learn`.
+    """Options of `mcsc.learn` that are rarely changed.
 
-    Numbers of any real type are taken, and kept as Python's.
+    Numbers may be of any real type; they are kept as Python numbers.
 
     Attributes
     ----------
@@ -40,37 +40,39 @@ class LearnOptions:
     zero_mean : bool
         Constrain every filter to zero mean in every channel.
     boundary : {"zero", "periodic"}
-        Of the windows, as in `mcsc.solve`.
-    mu : float, or one a code group
+        Boundary of the windows, as in `mcsc.solve`.
+    mu : float, or one per code group
         Weight of half the squares of the codes, as in `mcsc.solve`.
-    nonnegative : bool, or one a code group
+    nonnegative : bool, or one per code group
         Whether codes must not be negative, as in `mcsc.solve`.
     init : {"patches", "dct"} or Dictionary
         First filters: patches of the images, cosines, or those of a dictionary with as many filters
         a group.
     batch_size : int
-        Windows that are coded between two updates of the filters.
+        Number of windows that are coded between two updates of the filters.
     max_windows : int, optional
-        Take only so many windows, drawn at random.
+        Largest number of windows that are used; they are drawn at random.
     max_iter : int, optional
-        Iterations of the solver at most, a batch, as in `mcsc.solve`.
+        Largest number of iterations of the solver for each batch, as in `mcsc.solve`.
     update_steps : int
-        Accelerated gradient steps of an update.
+        Number of accelerated gradient steps in an update of the filters.
     update_pixels : int
-        Pixels of the windows that an update fits: the last batch, and earlier ones while they fit
-        in. Codes of earlier batches hold filters back to what they were.
+        Largest number of pixels that an update of the filters is fitted to: the windows of the
+        last batch, and those of earlier batches as long as they fit in. The codes of earlier
+        batches keep the filters close to what they were.
     relaxation : float
-        Filters go so many times as far as an update says: codes follow filters only slowly, and
-        the next update would say the same again. 1: as far as it says.
+        Over-relaxation: factor by which each update of the filters is lengthened, since codes
+        follow the filters only slowly and the next update would go the same way again. 1: no
+        over-relaxation.
     target_windows : int, optional
-        Fit target filters on only so many windows, drawn at random. Default: `max_windows`.
+        Largest number of windows that target filters are fitted to. Default: `max_windows`.
     ridge : float or sequence of float, optional
         Regularisation of the target filters, relative to the mean energy of a map's codes. Several
         are compared on windows held out from the fit; see `learn_targets`. Default: 0.01, 0.1, 1
         and 10.
     device : {"auto", "cpu", "cuda"}
         Where windows are coded: "cuda" moves a batch there and its nonzeros back, the rest stays on
-        the CPU. A checkpoint goes on with any.
+        the CPU. Learning can be continued from a checkpoint on either.
 
     Raises
     ------
@@ -187,7 +189,7 @@ class Settings:
         Raises
         ------
         ValueError
-            They do not fit as many signals.
+            The numbers of signals do not fit.
         """
         count, weights = len(channels), self.options.signal_weights
         unique = self.n_unique if is_many(self.n_unique) else (self.n_unique,) * count

@@ -33,7 +33,7 @@ class TargetRegression:
     kind : {"restoration", "fusion"}
         Which codes the target is made of.
     channels : int
-        Of the target.
+        Number of channels of the target.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class TargetRegression:
         ridge : float
             Relative to the mean energy of a map's codes in these batches.
         which : array of bool
-            Of each batch, whether it counts.
+            For each batch, whether it counts.
         go_on : callable
             Called before every iteration; raises what ends the fit.
         """

@@ -7,7 +7,7 @@ r"""Target filters: ridge regression of the target on the codes of the signals a
 
 with the mean energy :math:`\bar e` of a map's codes, so that the ridge :math:`\rho` has no unit.
 Solved by conjugate gradients on the normal equations, which are never formed: an iteration costs
-2 C s s multiplications a nonzero coefficient.
+2 C s s multiplications per nonzero coefficient.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def learn_targets(
         As in `learn`.
     dictionary : Dictionary
         Analysis filters; target filters that it has are replaced.
-    lam : float, or one a code group or a map, optional
+    lam : float, or one per code group or a map, optional
         As in `mcsc.solve`, and as when the dictionary will be used: its metadata keep it. Default:
         what the dictionary was learned with. Its `terms` are those of the codes in any case.
     kind : {"restoration", "fusion"}
@@ -114,20 +114,20 @@ def learn_targets(
         neighbours). With one window in all nothing can be held out, and the first ridge is taken.
         Default: 0.01, 0.1, 1 and 10.
     boundary : {"zero", "periodic"}
-        Of the windows, as in `mcsc.solve`.
+        Boundary of the windows, as in `mcsc.solve`.
     tol : float
         Relative duality gap of the codes, as in `mcsc.solve`.
     max_iter : int, optional
-        Iterations of the solver at most, a batch, as in `mcsc.solve`. Codes that do not reach `tol`
-        are used as they are.
+        Largest number of iterations of the solver for each batch, as in `mcsc.solve`. Codes that do
+        not reach `tol` are used as they are.
     window : int
         Side of the windows that images are cut into, in pixels.
     max_windows : int, optional
-        Take only so many windows, drawn by `seed`.
+        Largest number of windows that are used; they are drawn at random by `seed`.
     batch_size : int
         Windows that are coded together.
     seed : int
-        Of every random choice.
+        Seed of all random choices.
     callback : callable, optional
         Called with `LearningProgress` after every batch that is coded, and every fit; a true value
         or StopIteration stops.
@@ -147,7 +147,7 @@ def learn_targets(
 
     Notes
     -----
-    The codes of all windows are held, with two images of each: about 50 bytes a nonzero and 8 a
+    The codes of all windows are held, with two images of each: about 50 bytes per nonzero and 8 a
     pixel and channel in float32.
 
     Examples
@@ -190,7 +190,7 @@ def learn_targets(
     lam = plain_lam(lam, {g.name: len(g.bank) for g in dictionary.groups})
     images = Images(signals, masks, targets)
     if images.target_channels is None:
-        raise InvalidValueError("targets is None: give one target a scene")
+        raise InvalidValueError("targets is None: give one target for each scene")
     if images.channels != dictionary.channels:
         raise InvalidValueError(
             f"the signals have {images.channels} channels, the dictionary is for "

@@ -8,7 +8,7 @@ r"""The dictionary update: filters that fit the signals best at fixed codes.
 by accelerated projected gradients (Beck and Teboulle, doi:10.1137/080716542) that start over when
 the objective rises (O'Donoghue and Candes, doi:10.1007/s10208-013-9150-3). Each filter has a step
 of its own, in proportion to the energy of its codes: rare atoms would otherwise hardly move. A
-gradient costs C s s multiplications a nonzero coefficient.
+gradient costs C s s multiplications per nonzero coefficient.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def update_filters(
     project : callable
         Onto the constraint set, which is a ball and a subspace for each filter.
     per_filter : callable
-        Spreads a number a map over its filter.
+        Spreads a number per map over its filter.
     steps : int
         Iterations.
     """

@@ -66,7 +66,7 @@ class Envelope:
     Parameters
     ----------
     shape : (H, W)
-        Of the images.
+        Height and width of the images.
     filter_size : int
     boundary : {"zero", "periodic"}
     """
@@ -203,7 +203,7 @@ class Certificate:
         image : array (N, C, H, W)
             ``D a``.
         penalty : float
-            Of a.
+            Value of the penalty at a.
         cells : array (N, H', W'), optional
             Largest ratio of a correlation to lam in every cell (`mcsc.model.peaks.CELL`), at the
             residual of a; to few digits, since they only say where to shrink. None: to be found.

@@ -110,13 +110,15 @@ class Codes:
         Raises
         ------
         ValueError
-            They are not as many maps as it has filters.
+            The numbers of maps and of filters differ.
         """
         unique = self.sparse_unique or (None,) * dictionary.n_signals
         found = [0 if maps is None else maps.shape[1] for maps in (self.sparse_common, *unique)]
         wanted = [dictionary.n_common, *dictionary.n_unique]
         if found != wanted:
-            raise InvalidValueError(f"codes have {found} maps a group, the dictionary has {wanted}")
+            raise InvalidValueError(
+                f"codes have {found} maps per group, the dictionary has {wanted}"
+            )
         return self.sparse_common, unique
 
     def to(self, like: Array) -> Codes:

@@ -51,7 +51,7 @@ class Dictionary:
     Parameters
     ----------
     common : sequence of M arrays, or None
-        Common filters ``(dc, hc, ...)``, one bank a signal, shape (K, C_m, s, s) with one K.
+        Common filters ``(dc, hc, ...)``, one bank per signal, shape (K, C_m, s, s) with one K.
         None: the signals share nothing.
     unique : sequence of M arrays, or None
         Unique filters ``(du, hv, ...)``, shape (K_m, C_m, s, s). An entry may be None.
@@ -64,7 +64,8 @@ class Dictionary:
         Weight w_m > 0 of each signal in the data term, ``1/2 ||w_m (x_m - ...)||^2``, wherever the
         dictionary is used. None: all one.
     metadata : mapping, optional
-        What is to be kept with the filters (how they were learned), of JSON's types.
+        Information that is kept with the filters, such as how they were learned; of types that
+        JSON has.
 
     Raises
     ------
@@ -153,12 +154,12 @@ class Dictionary:
 
     @property
     def lam(self) -> float | np.ndarray | None:
-        """What the filters were learned with, as `mcsc.solve` takes it; None if nobody said."""
+        """The lam that the filters were learned with, as `mcsc.solve` takes it; None if unknown."""
         return stored_lam(self.metadata, {g.name: len(g.bank) for g in self.groups})
 
     @property
     def terms(self) -> dict[str, Any]:
-        """What beyond lam the codes were learned with: ``mu`` and ``nonnegative`` of `solve`.
+        """Penalty terms besides lam that the filters were learned with: ``mu``, ``nonnegative``.
 
         Those that the metadata have, unless they are zero or False.
         """

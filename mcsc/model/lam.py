@@ -1,4 +1,4 @@
-"""The lambda of Eq. 5: a number, one a code group, one a map, or one a coefficient."""
+"""The lambda of Eq. 5: a number, one per code group, one per map, or one per coefficient."""
 
 from __future__ import annotations
 
@@ -130,11 +130,11 @@ def _spread(
 
 
 def lam_per_map(lam: Any, maps: Mapping[str, int]) -> np.ndarray:
-    """Return lam, however it is given, as one number a map.
+    """Return lam, however it is given, as one number per map.
 
     Parameters
     ----------
-    lam : float, or one entry a code group, or one number a map
+    lam : float, or one entry per code group, or one number per map
         As `mcsc.Problem` takes it, of any real number type.
     maps : mapping of str to int
         Names of the code groups that exist, in their order, and how many maps each has.
@@ -188,7 +188,7 @@ def lam_per_map(lam: Any, maps: Mapping[str, int]) -> np.ndarray:
 
 
 def plain_lam(lam: Any, maps: Mapping[str, int]) -> float | list[float]:
-    """Return lam in JSON's types, as metadata keep it: a number, one a group, or one a map.
+    """Return lam in JSON's types, as metadata keep it: a number, one per group, or one per map.
 
     Parameters and errors are those of `lam_per_map`.
     """
@@ -204,8 +204,8 @@ def plain_lam(lam: Any, maps: Mapping[str, int]) -> float | list[float]:
 def stored_lam(metadata: Mapping[str, Any], maps: Mapping[str, int]) -> float | np.ndarray | None:
     """Return the lam that metadata keep, as `mcsc.solve` takes it; None if they keep none.
 
-    An array, of one a group or one a map, where it is more than one number: whichever it is, it can
-    be multiplied.
+    An array, of one per group or one per map, where it is more than one number: whichever it is, it
+    can be multiplied.
 
     Raises
     ------
@@ -231,4 +231,4 @@ def _numbers(entry: Any) -> np.ndarray:
 
 def _message(found: Any, maps: Mapping[str, int]) -> str:
     names = ", ".join(f"{name} ({n} maps)" for name, n in maps.items())
-    return f"lam has {found} entries: give one number, one for each group [{names}], or one a map"
+    return f"lam has {found} entries: give one number, one for each group [{names}], or one per map"

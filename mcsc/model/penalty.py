@@ -193,7 +193,7 @@ class Penalty:
         ----------
         step : float
         dtype : dtype
-            Of the codes, in their library.
+            Type of the codes, in their library.
         """
         xp = namespace(*self.lam)
         if self.plain:
@@ -270,7 +270,7 @@ def _mean_of_maps(arrays: Sequence[Array], maps: Mapping[str, int]) -> np.ndarra
 
 
 def _per_group(name: str, given: Any, maps: Mapping[str, int]) -> list[Any]:
-    """Spread one entry over all groups, or take one a group."""
+    """Spread one entry over all groups, or take one per group."""
     if is_array(given):
         given = to_numpy(given).tolist()
     if isinstance(given, str) or not isinstance(given, Sequence):

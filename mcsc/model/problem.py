@@ -50,7 +50,7 @@ class Problem:
     dictionary : Dictionary
         Filters; converted to the signals' library and precision. Its `signal_weights` multiply
         the data terms.
-    lam : float, or one entry a code group, one number a map, or one a coefficient
+    lam : float, or one entry per code group, one number per map, or one per coefficient
         The lambda of the objective, > 0. A sequence holds an entry for each group in the order
         common, unique of x, unique of y, ... (absent groups left out); an entry is a number, a
         1-D array with a number for each map, or an array of 2 to 4 axes that broadcasts to the
@@ -61,9 +61,9 @@ class Problem:
         after its own axes. Signals may hold NaN or Inf where the weight is zero.
     boundary : {"zero", "periodic"}
         Codes are zero outside the image grid, or circular.
-    mu : float, or one a code group
+    mu : float, or one per code group
         Weight of half the squares of the codes, >= 0: the elastic net.
-    nonnegative : bool, or one a code group
+    nonnegative : bool, or one per code group
         Whether codes must not be negative.
     joint : bool, or one a code group
         Groups that are joined: lam weighs the l2 norm over them of the coefficients of one number k
@@ -176,7 +176,7 @@ class Problem:
 
     @property
     def itemsize(self) -> int:
-        """Bytes of a number in the working precision."""
+        """Size of a number in the working precision, in bytes."""
         return int(self.backend.xp.finfo(self.dtype).bits) // 8
 
     @cached_property
@@ -254,7 +254,7 @@ class Problem:
 
     # -------------------------------------------------------------- evaluation
     def certificate(self) -> Certificate:
-        """Return what evaluates objective and dual value in float64; it copies the signals."""
+        """Return an evaluator of objective and dual value in float64; it copies the signals."""
         return self._certificate(self.penalty)
 
     def _certificate(self, penalty: Penalty) -> Certificate:

@@ -23,7 +23,7 @@ class Parts:
     Attributes
     ----------
     image : array (N, C, H, W)
-        The target z (Point 4), Eq. 3 or Eq. 4.
+        The target z (Point 4 of Fig. 2 of the paper), Eq. 3 or Eq. 4.
     common : array (N, C, H, W) or None
         Common part ``gc * c`` (Point 1).
     unique : tuple of M (array (N, C, H, W) or None)

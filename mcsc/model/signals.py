@@ -181,7 +181,7 @@ def stack_signals(
     factors : sequence of M floats, optional
         What each signal is multiplied by.
     dtype : dtype
-        Of both results.
+        Type of both results.
 
     Returns
     -------

@@ -110,7 +110,8 @@ def dct_dictionary(
     Returns
     -------
     Dictionary
-        Atoms of unit norm, the common ones jointly over the signals. M = 1 has none of these.
+        Atoms of unit norm; the norm of a common atom is taken over all signals. For M = 1 there are
+        no common atoms.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The table of measures: what restored and fused images are judged by."""
+"""The table of measures of the quality of restored and fused images."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["MEASURES", "Measure"]
 
 @dataclass(frozen=True)
 class Measure:
-    """A number that says how good an image is."""
+    """A measure of the quality of a restored or fused image."""
 
     name: str
     kind: Kind
-    """Of the tasks that it is for."""
+    """Kind of the tasks that it is for."""
     function: Callable[..., float]
-    """Of the image and of the target (restoration) or the sources (fusion)."""
+    """Function of the image and of the target (restoration) or the sources (fusion)."""
     larger_is_better: bool = True
     digits: int = 3
-    """After the decimal point, in tables."""
+    """Number of digits after the decimal point, in tables."""
     takes_mask: bool = False
     """The function has a keyword `mask`, 0 where pixels do not count. Images are filled alike in
     holes before another function sees them."""

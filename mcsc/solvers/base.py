@@ -1,4 +1,4 @@
-"""What a solver is: a small state machine, and what its class says about it."""
+"""Base classes of solvers: a small state machine, and what its class says about it."""
 
 from __future__ import annotations
 
@@ -17,37 +17,38 @@ __all__ = ["DenseSolver", "Solver"]
 
 
 class Solver(ABC):
-    """A state machine: `step` iterates, the rest looks at the state.
+    """Base class of solvers: a state, and a `step` that changes it.
 
-    `SOLVERS.register` makes `mcsc.solve` and the command line know a class.
+    `SOLVERS.register` makes a class known to `mcsc.solve` and to the command line.
 
     Parameters
     ----------
     problem : Problem
-        What to solve; `supports` has said yes to it.
+        The problem to solve; `supports` is true for it.
     start : Codes or None
-        First codes, of this problem and in its array library; None: zero.
+        Codes to start from, for this problem and in its array library; None: zero.
     **options
-        Those of the arguments of `mcsc.solve` that `options` names, where they were given.
+        Arguments of `mcsc.solve` that are named in `options`, where the caller gave them.
 
     Attributes
     ----------
     name : str
-        What `method` calls it.
+        Name of the solver, as the argument `method` takes it.
     max_iter : int
-        Iterations at most, unless the caller says otherwise.
+        Largest number of iterations, unless the caller gives another one.
     merit : str
-        Why "auto" takes it: of the solvers that support a problem the one of the least `expense`,
-        or else the first registered.
+        Why "auto" takes it, for messages. Of the solvers that support a problem, "auto" takes the
+        one of the least `expense`, and of equals the one registered first.
     libraries : tuple of str, or None
-        Names of the backends whose arrays it takes; None: all.
+        Names of the backends whose arrays the solver takes; None: all of them.
     joint : bool
-        Whether it takes problems with joint groups; otherwise they are refused.
+        Whether the solver takes problems with joint groups; otherwise they are refused.
     options : frozenset of str
-        Arguments of `mcsc.solve` that are for this solver.
+        Names of the arguments of `mcsc.solve` that are for this solver.
     uncertified : bool
-        True if the last `evaluate` left it at the bound that zero codes give, since better ones
-        were not expected; the next does the work. So is the last one of a run that is stopped.
+        True if the last `evaluate` returned only the bound that zero codes give, because a better
+        one was not expected yet. Then the next evaluation is a full one, and so is the last one of
+        a run that is stopped.
     """
 
     name: ClassVar[str]
@@ -63,17 +64,17 @@ class Solver(ABC):
 
     @classmethod
     def supports(cls, problem: Problem) -> bool:
-        """True if it takes the problem's arrays, and its joint groups if there are any."""
+        """Whether the solver takes the problem's arrays, and its joint groups if it has any."""
         if problem.penalty.joined and not cls.joint:
             return False
         return cls.libraries is None or problem.backend.name in cls.libraries
 
     @classmethod
     def expense(cls, problem: Problem) -> float:
-        """What a solution costs, in any unit that solvers share; "auto" takes the least.
+        """Estimated cost of a solution, in a unit that the solvers share; "auto" takes the least.
 
-        Where two cost the same, as those do that do not know theirs (infinite), the one that was
-        registered first is taken.
+        Where two cost the same, the one that was registered first is taken. The default is
+        infinite: unknown.
         """
         return math.inf
 
@@ -88,7 +89,7 @@ class Solver(ABC):
 
     @abstractmethod
     def due(self, iteration: int, tol: float) -> bool:
-        """True if a certificate is worth its cost now; all of them stay under 10 % of the run."""
+        """Whether to evaluate the certificate now; all should take under 10 % of the run."""
 
     @abstractmethod
     def evaluate(self, certificate: Certificate) -> Bounds:
@@ -100,15 +101,15 @@ class Solver(ABC):
 
 
 class DenseSolver(Solver):
-    """What the solvers share that hold all maps, (N, K, H, W), as dense arrays.
+    """Base class of solvers that hold all maps, (N, K, H, W), as dense arrays.
 
     Attributes
     ----------
     check_every : int
-        Iterations from one certificate to the next.
+        Number of iterations from one certificate to the next.
     code_arrays : float
-        Arrays of all maps that are held at the peak, which is the evaluation or the making of the
-        result: the state, and its thresholded or sparse copy.
+        Number of arrays of all maps that are held at the peak of memory: the state, and the
+        thresholded or sparse copy that an evaluation or the result takes.
     """
 
     check_every: int = 25
@@ -149,7 +150,7 @@ class DenseSolver(Solver):
 
     @classmethod
     def memory_on(cls, problem: Problem, grid: tuple[int, int], boundary: Boundary) -> int:
-        """The same for maps on a grid of their own."""
+        """Peak bytes as in `memory`, for maps on another grid."""
         groups, n, item = problem.dictionary.groups, problem.n_samples, problem.itemsize
         backend, channels = problem.backend, sum(problem.dictionary.channels)
         h, w = grid if boundary == "periodic" else padded_grid(grid, problem.dictionary.filter_size)

@@ -175,7 +175,7 @@ def solve(
         or CuPy. Their precision is the working precision.
     dictionary : Dictionary
         Filters for M signals of those channels.
-    lam : float, or one entry a code group, one number a map, or one a coefficient
+    lam : float, or one entry per code group, one number per map, or one per coefficient
         Weight of the l1 norm, > 0. An entry of a group is a number, a 1-D array with a number for
         each map, or an array that broadcasts to the group's codes (N, K, H, W); see `Problem`.
         Nothing is rescaled.
@@ -191,9 +191,9 @@ def solve(
         where it must, and reaches 1e-6.
     masks : tuple of M (array or None), optional
         Weights w >= 0 in ``1/2 ||w (x - ...)||^2``; 0 marks unknown pixels.
-    mu : float, or one a code group
+    mu : float, or one per code group
         Weight of half the squares of the codes, >= 0: the elastic net. Zero leaves it out.
-    nonnegative : bool, or one a code group
+    nonnegative : bool, or one per code group
         Whether codes must not be negative.
     joint : bool, or one a code group
         Groups whose codes vanish together: of each place and number of a map, lam weighs the l2
@@ -205,7 +205,7 @@ def solve(
         Warm start on the same grid and dictionary. Of another array library, its nonzeros are
         moved. What is negative where codes must not be is left out.
     max_iter : int, optional
-        Iterations at most (sweeps over all blocks for "alternating").
+        Largest number of iterations (for "alternating", of sweeps over all blocks).
     inner_steps : int, optional
         "alternating" only: ISTA steps on a block before the next (10, unless `inner_tol` is given).
     inner_tol : float, optional
@@ -218,7 +218,7 @@ def solve(
     Returns
     -------
     Result
-        Codes, objective, certified gap, history. Ctrl-C returns what there is.
+        Codes, objective, certified gap, history. After Ctrl-C, the codes found so far.
 
     Warns
     -----
@@ -237,7 +237,7 @@ def solve(
     Notes
     -----
     An iteration of an FFT method computes ``D^T`` and ``D`` of all maps once: ``4 s^2`` flops for
-    each pixel and pair (map, channel) on a CPU, two FFTs a map on a GPU. The certificate costs
+    each pixel and pair (map, channel) on a CPU, two FFTs per map on a GPU. The certificate costs
     about two iterations and is evaluated every 25. One of the working set computes ``D^T``
     where the residual changed, and descends on the few coefficients that are not zero.
 

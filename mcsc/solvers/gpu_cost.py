@@ -26,7 +26,7 @@ def bytes_of_an_iteration(problem: Problem, method: str) -> int:
     Parameters
     ----------
     problem : Problem
-        Of any library.
+        A problem with arrays of any library.
     method : {"fista", "admm"}
         What iterates: both have one sweep of the operator an iteration.
     """

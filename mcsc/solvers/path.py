@@ -53,22 +53,22 @@ def solve_path(
     signals, dictionary
         As in `mcsc.solve`.
     lams : sequence of lam
-        Each as `mcsc.solve` takes it: a number, one entry a code group, or one number a map; or the
-        rows of an array. They decrease: from one to the next no map's grows, and some fall.
+        Each as `mcsc.solve` takes it: a number, one entry per code group, or one number per map; or
+        the rows of an array. They decrease: from one to the next no map's grows, and some fall.
     method, boundary, tol, masks, mu, nonnegative, device, progress
         As in `mcsc.solve`.
     init : Result or Codes, optional
         Warm start of the first.
     max_iter : int, optional
-        Iterations at most, for each lam.
+        Largest number of iterations for each lam.
     callback : callable, optional
         As in `mcsc.solve`; to stop means to stop the whole path.
 
     Returns
     -------
     list of Result
-        In the order of `lams`, each certified on its own. Ctrl-C or the callback end the list with
-        the lam that was in work.
+        In the order of `lams`, each certified on its own. Ctrl-C or the callback ends the list with
+        the lam that was being solved.
 
     Warns
     -----
@@ -117,14 +117,14 @@ def solve_path(
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """A lam that leaves a residual of the noise's size."""
+    """Result of `solve_discrepancy`: the lam whose residual is as large as the noise."""
 
     lam: float
     result: Result
     residual: float
     """Root mean square of the weighted residual over all known pixels."""
     target: float
-    """What the noise standard deviation asks for."""
+    """Root mean square of the residual that the noise's standard deviation asks for."""
     reached: bool
     """True if the residual is within `rtol` of the target."""
 
@@ -167,15 +167,15 @@ def solve_discrepancy(
     init : Result or Codes, optional
         Warm start of the first lam that is tried.
     max_iter : int, optional
-        Iterations at most, for each lam.
+        Largest number of iterations for each lam.
     callback : callable, optional
         As in `mcsc.solve`; to stop means to stop the search.
 
     Returns
     -------
     Discrepancy
-        lam, the solution there, residual and target, and whether it is within `rtol`. Ctrl-C
-        returns what there is.
+        lam, its solution, residual and target, and whether the residual is within `rtol` of the
+        target. After Ctrl-C, what was found so far.
 
     Warns
     -----
@@ -194,7 +194,8 @@ def solve_discrepancy(
     Notes
     -----
     A solution of relative gap g leaves a residual that is right to about :math:`\sqrt g`. Where
-    that turns out too vague for `rtol`, the search goes on with a tenth and a hundredth of `tol`.
+    that is not accurate enough for `rtol`, the search continues with a tenth and a hundredth of
+    `tol`.
 
     References
     ----------
@@ -296,7 +297,7 @@ def _several(name: str, given: Any) -> list[Any]:
 
 
 def _lam_maps(problem: Problem, index: int, lam: Any) -> NDArray[np.float64]:
-    """Return one lam of several as one number a map, or refuse it by its place."""
+    """Return one lam of several as one number per map, or refuse it by its place."""
     try:
         return problem.with_lam(lam).lam_maps
     except (InvalidTypeError, InvalidValueError) as error:

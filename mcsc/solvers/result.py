@@ -27,14 +27,14 @@ class History:
     """Relative duality gap, with the best dual bound so far."""
 
     def drop_last(self) -> None:
-        """Take the last entry back."""
+        """Remove the last entry."""
         for column in (self.iteration, self.seconds, self.objective, self.gap):
             column.pop()
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a callback sees."""
+    """State of a solver, which a callback gets at every evaluation of the certificate."""
 
     method: str
     iteration: int
@@ -45,7 +45,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Result:
-    """Codes with their certificate."""
+    """Result of `solve`: codes with their certificate."""
 
     codes: Codes
     objective: float

@@ -38,7 +38,7 @@ class Reweighted:
 
     @property
     def result(self) -> Result:
-        """That of the last round."""
+        """Result of the last round."""
         return self.results[-1]
 
     @property
@@ -67,7 +67,7 @@ def reweighted(
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Reweighted:
-    r"""Solve Eq. 5 again and again, with less weight on what was large the last time.
+    r"""Solve Eq. 5 repeatedly, with a smaller weight on coefficients that were large before.
 
     The lam of a coefficient a of the last round is, in the next,
 
@@ -75,11 +75,12 @@ def reweighted(
 
         \lambda \frac{\varepsilon}{|a| + \varepsilon} ,
 
-    so that zeros pay lam as before, and large coefficients hardly anything: they are shrunk less,
-    and fewer of them explain as much. Of joint groups :math:`|a|` is the length of a vector. This
-    is the majorisation of :math:`\lambda \varepsilon \sum \log(|a| + \varepsilon)`, whose value
-    never rises from round to round (but for the gap that is left). That function is not convex:
-    what a round certifies is the optimum of its own convex problem.
+    so that the penalty of small coefficients stays lam and that of large ones nearly vanishes: they
+    are shrunk less, and fewer of them explain as much. In joint groups :math:`|a|` is the l2 norm
+    over the groups. This is the majorisation of
+    :math:`\lambda \varepsilon \sum \log(|a| + \varepsilon)`, whose value never rises from round to
+    round (but for the gap that is left). That function is not convex: what a round certifies is
+    the optimum of its own convex problem.
 
     Parameters
     ----------
@@ -95,15 +96,15 @@ def reweighted(
     init : Result or Codes, optional
         Warm start of the first round; every other one starts from the last.
     max_iter : int, optional
-        Iterations at most, in each round.
+        Largest number of iterations in each round.
     callback : callable, optional
         As in `mcsc.solve`; to stop means to stop all rounds.
 
     Returns
     -------
     Reweighted
-        The results of the rounds. Ctrl-C or the callback end them with the one that was in work; a
-        first round without any nonzero coefficient is the only one.
+        The results of the rounds. Ctrl-C or the callback ends them with the round that was being
+        solved; if the first round has no nonzero coefficient, there is no other one.
 
     Warns
     -----

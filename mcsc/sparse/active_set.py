@@ -22,7 +22,7 @@ class ActiveSet:
 
     Images of this class, (N, C, H', W'), are padded: with zero weights at the zero boundary, with
     copies of the other side on the periodic one. Patches that leave the image so need no special
-    case when they are read. Holds 41 bytes a coefficient in float32. Results are independent of
+    case when they are read. Holds 41 bytes per coefficient in float32. Results are independent of
     the number of threads: tiles of one colour share nothing, and colours follow each other.
     """
 

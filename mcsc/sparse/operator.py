@@ -19,7 +19,7 @@ _PARTS = 16
 class CodesOperator:
     """``filters -> sum_k filter_k * a_k`` on one batch, and its transpose.
 
-    Costs C s s multiplications a nonzero coefficient, either way.
+    Costs C s s multiplications per nonzero coefficient, either way.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class CodesOperator:
     layout : FilterLayout
         What the vectors of filters look like.
     channels : int
-        Of the images.
+        Number of channels of the images.
     """
 
     def __init__(self, active: ActiveSet, layout: FilterLayout, channels: int) -> None:

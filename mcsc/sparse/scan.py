@@ -30,12 +30,12 @@ class CorrelationScan:
     cell : int
         Side of the cells of pixels, of which `most` may bring a candidate each.
     most : int
-        Candidates of a cell at most, one a pixel.
+        Candidates of a cell at most, one per pixel.
 
     Attributes
     ----------
     candidates : list of (sample, map, row, column)
-        Of each tile, the worst violators outside of the active set.
+        The worst violators outside of the active set.
     ratio : array (N, H, W)
         Largest ratio at every pixel; of active coefficients after the pull of their square.
     outside : array (tiles,)
@@ -76,7 +76,7 @@ class CorrelationScan:
         Parameters
         ----------
         active : ActiveSet
-            Of the same problem and grid; its precision may have changed.
+            Active set of the same problem and grid; its precision may have changed.
         residual : array
             ``s - D a`` in the active set's layout.
         tiles : array of int

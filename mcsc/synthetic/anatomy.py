@@ -36,10 +36,10 @@ _T2 = ((0.02, 0.01), (0.55, 0.12), (0.06, 0.04), (0.92, 0.05), (0.6, 0.06), (0.4
 
 @dataclass(frozen=True, eq=False)
 class Anatomy:
-    """A slice through something like a head: nested, folded and scattered regions."""
+    """A synthetic slice like one through a head: nested, folded and scattered regions."""
 
     seed: int
-    """What it was made from, with its shape."""
+    """Seed that it was made from (together with its shape)."""
     tissue: NDArray[np.int32]
     """Number of the tissue, (H, W); see `TISSUES`."""
 
@@ -50,7 +50,7 @@ class Anatomy:
 
 
 def make_anatomy(shape: tuple[int, int], seed: int = 0) -> Anatomy:
-    """Make a slice.
+    """Make a synthetic slice of a head.
 
     Parameters
     ----------

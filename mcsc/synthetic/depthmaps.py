@@ -8,10 +8,11 @@ import numpy as np
 import scipy.ndimage
 
 from ..types import Floats
+from .camera import Camera
 from .scene import Scene
 from .textures import power_noise
 
-__all__ = ["depth_pair"]
+__all__ = ["depth_pair", "ideal_camera", "measured_depth", "rendered_depth"]
 
 _LEVELS = np.float32(255)
 # Share of maps that are rendered, not measured: exact, with few near things and much far away.
@@ -37,18 +38,34 @@ def depth_pair(scene: Scene) -> tuple[Floats, Floats]:
     rng = scene.rng(6)
     true = scene.depth[0]
     if rng.random() < _RENDERED:
-        depth = true ** np.float32(rng.uniform(0.8, 3.0))
-        low, high = rng.uniform(0.0, 0.1), rng.uniform(0.85, 1.0)
-        # No lens, no sensor: edges are as sharp as samples of many rays make them.
-        ideal = replace(
-            scene.camera, softness=float(rng.uniform(0.1, 0.5)), noise=float(rng.uniform(0, 0.6))
-        )
-        return _rounded(low + (high - low) * depth, 1), ideal.photograph(rng, scene.light)
+        depth = rendered_depth(rng, true)
+        return depth, ideal_camera(rng, scene.camera).photograph(rng, scene.light)
+    return measured_depth(rng, true, scene.unit), scene.colour
+
+
+def rendered_depth(rng: np.random.Generator, true: Floats) -> Floats:
+    """Encode nearness (H, W), 0 to 1, as a film's depth maps are: exact, over most of the range."""
+    depth = true ** np.float32(rng.uniform(0.8, 3.0))
+    low, high = rng.uniform(0.0, 0.1), rng.uniform(0.85, 1.0)
+    return _rounded(low + (high - low) * depth, 1)
+
+
+def ideal_camera(rng: np.random.Generator, camera: Camera) -> Camera:
+    """A camera like this, but without lens or sensor, as renderers have it."""
+    # Edges are as sharp as samples of many rays make them.
+    return replace(camera, softness=float(rng.uniform(0.1, 0.5)), noise=float(rng.uniform(0, 0.6)))
+
+
+def measured_depth(rng: np.random.Generator, true: Floats, unit: float) -> Floats:
+    """Measure nearness (H, W), 0 to 1, as a pair of cameras does: displaced, with filled holes.
+
+    `unit` is the shorter side of the photograph, pixels.
+    """
     # Stereo cameras give disparities from a far wall to the nearest thing.
     low, high = rng.uniform(0.02, 0.4), rng.uniform(0.55, 0.95)
     depth = np.float32(low) + np.float32(high - low) * true
     if rng.random() < 0.4:
-        depth = _filled(depth, float(rng.uniform(0.02, 0.08)) * scene.unit)
+        depth = _filled(depth, float(rng.uniform(0.02, 0.08)) * unit)
     depth = _displaced(rng, depth)
     kind = rng.random()
     if kind < 0.35:
@@ -58,7 +75,7 @@ def depth_pair(scene: Scene) -> tuple[Floats, Floats]:
     if rng.random() < 0.5:
         bumps = power_noise(rng, true.shape, rng.uniform(0.5, 1.2))
         depth = depth + bumps * np.float32(rng.uniform(0.1, 0.6) / 255)
-    return _rounded(depth, int(rng.choice([1, 1, 1, 2, 4]))), scene.colour
+    return _rounded(depth, int(rng.choice([1, 1, 1, 2, 4])))
 
 
 def _rounded(depth: Floats, step: int) -> Floats:

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from ..types import Floats
-from .camera import exposure
+from .camera import Camera, exposure
 from .lighting import Lamp, random_lamp, smooth_field
 from .scene import Scene
 
-__all__ = ["flash_pair"]
+__all__ = ["developed", "flash_pair"]
 
 
 def flash_pair(scene: Scene) -> tuple[Floats, Floats]:
@@ -55,9 +55,16 @@ def flash_pair(scene: Scene) -> tuple[Floats, Floats]:
     flash = lit + np.float32(rng.uniform(0.02, 0.25)) * ambient * np.float32(lit.mean()) / max(
         float(ambient.mean()), 1e-6
     )
+    return developed(rng, ambient, flash, scene.camera)
+
+
+def developed(
+    rng: np.random.Generator, ambient: Floats, flash: Floats, camera: Camera
+) -> tuple[Floats, Floats]:
+    """Photograph linear light (3, H, W) of a room and of a flash, each exposed for itself."""
     quality = int(rng.integers(85, 99)) if rng.random() < 0.5 else 0
-    softness = scene.camera.softness * np.exp(rng.normal(0, 0.15, 2))
-    cameras = [replace(scene.camera, softness=float(s), quality=quality) for s in softness]
+    softness = camera.softness * np.exp(rng.normal(0, 0.15, 2))
+    cameras = [replace(camera, softness=float(s), quality=quality) for s in softness]
     gains = np.exp(rng.normal((0.15, 0.2), 0.4)).astype(np.float32)
     return (
         cameras[0].photograph(rng, ambient * exposure(ambient) * gains[0]),

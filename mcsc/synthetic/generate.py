@@ -1,4 +1,4 @@
-"""Pairs by task, as many as wanted."""
+"""Synthetic pairs for each task, any number of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PHOTOGRAPHED = PAIR_NAMES[:-1]
 
 @dataclass(frozen=True, eq=False)
 class SyntheticPair:
-    """Two registered images and what is to be made of them."""
+    """A synthetic pair of registered images, with the image that is to be made of them."""
 
     x: Floats
     """First image, (C_x, H, W), in [0, 1]; to be restored, or one of two to be fused."""
@@ -45,7 +45,7 @@ class SyntheticPair:
     name: str
     """One of `PAIR_NAMES`."""
     seed: int
-    """Of all choices that were made for it."""
+    """Seed of all random choices that were made for it."""
 
 
 def scenes(
@@ -76,15 +76,16 @@ def scenes(
     name : str
         One of `PAIR_NAMES`.
     count : int
-        How many pairs; more of them begin with the same ones.
+        Number of pairs. A larger number begins with the same pairs.
     shape : (height, width)
         In pixels, at least 32 each: a part of a scene as large as a photograph.
     seed : int
         Not negative; the same pairs at every call with the same shape and photographs.
     factor : int
-        Of depth and multispectral: :func:`mcsc.images.degrade`. Must divide height and width.
+        For "depth" and "multispectral": the factor of :func:`mcsc.images.degrade`. It must divide
+        height and width.
     sigma : float
-        Of flash: standard deviation of the Gaussian noise; x is not clipped to [0, 1] then.
+        For "flash": standard deviation of the Gaussian noise; x is not clipped to [0, 1] then.
     photographs : bool or path
         As in `make_scene`. Of a folder's panoramas exposures are taken from true radiance; the
         other tasks but medical see views of them among the photographs.
@@ -98,7 +99,7 @@ def scenes(
     Raises
     ------
     ValueError, TypeError
-        An argument is not of the kind above. At once, not at the first pair.
+        An argument is not of the kind above. Raised by the call, not at the first pair.
 
     Notes
     -----

@@ -62,7 +62,7 @@ def light_field(
     slopes : array (2, H, W)
         Derivatives of the height along rows and columns within each surface: they give the shading.
     gloss : array (H, W)
-        Of the material.
+        Gloss of the material.
     lamp : Lamp
     unit : float
         Pixels of the shorter side of the photograph of which this is a part.

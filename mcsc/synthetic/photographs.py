@@ -152,9 +152,10 @@ def photograph_sources(
     photographs : bool or path
         As in `library`.
     licences : mapping of pattern to (licence, origin), optional
-        Of the files of the folder; the first pattern (``*`` and ``?``, as in a shell) that a file's
-        name matches counts. Default: the folder's file ``SOURCES``, if there is one: UTF-8, a line
-        for each pattern: ``pattern | licence | origin``; lines that begin with ``#`` are remarks.
+        Licences and origins of the files of the folder; the first pattern (``*`` and ``?``, as in a
+        shell) that a file's name matches counts. Default: the folder's file ``SOURCES``, if there
+        is one: UTF-8, a line for each pattern: ``pattern | licence | origin``; lines that begin
+        with ``#`` are remarks.
 
     Returns
     -------
@@ -228,7 +229,7 @@ def _read(picture: Picture) -> NDArray[np.uint8]:
         raise InvalidValueError(
             f"{picture.path or picture.name} has {len(pixels)} channels of {pixels.shape[1]} x "
             f"{pixels.shape[2]}: want a photograph, grey or colour, of at least {_SMALLEST} pixels "
-            "a side"
+            "on each side"
         )
     return np.ascontiguousarray(np.broadcast_to(pixels, (3, *pixels.shape[1:])), np.uint8)
 
@@ -259,7 +260,7 @@ def panorama_view(
     picture : Picture
         Equirectangular, of true radiance.
     shape : (height, width)
-        Of the view, pixels.
+        Height and width of the view, in pixels.
 
     Returns
     -------

@@ -30,10 +30,10 @@ _PANORAMAS, _VIEW = 0.3, 400
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A synthetic scene: what the cameras, lamps and sensors of a pair are pointed at."""
+    """A synthetic scene, of which cameras and sensors take the images of a pair."""
 
     seed: int
-    """What it was made from, with its shape."""
+    """Seed that it was made from (together with its shape)."""
     colour: Floats
     """Well exposed photograph, everything in focus, (3, H, W), in [0, 1], gamma-encoded: as soft as
     the camera makes it, with its noise, rounded to 8 bits."""
@@ -50,17 +50,17 @@ class Scene:
     object: NDArray[np.int32]
     """Number of the object that is seen, (H, W): painted ones from back to front."""
     gloss: Floats
-    """Of the material that is seen, (H, W)."""
+    """Gloss of the material that is seen, (H, W)."""
     lamp: Lamp
-    """That lights `colour`."""
+    """Lamp that lights `colour`."""
     camera: Camera
-    """That took it."""
+    """Camera that took `colour`."""
     unit: float
     """Pixels of the shorter side of the photograph of which the scene is a part."""
     shade: Floats
     """Light on the layers: what their reflectance is multiplied by to give `light`, (3, H, W)."""
     layers: tuple[Layer, ...] = field(repr=False)
-    """From back to front; none unless they were asked for."""
+    """Layers of depth from back to front; empty unless they were asked for."""
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -37,7 +37,7 @@ _FAINT = 0.01
 
 @dataclass(frozen=True, eq=False)
 class SignalParts:
-    """One signal and what it was taken apart into, all (C, H, W)."""
+    """One signal and its parts, all of shape (C, H, W)."""
 
     label: str
     """Title, for example ``"x, disparity"``."""
@@ -88,22 +88,22 @@ class SignalParts:
 
 @dataclass(frozen=True, eq=False)
 class Decomposition:
-    """What `decompose` returns."""
+    """Result of `decompose`: the parts of each image, and the certified codes."""
 
     parts: tuple[SignalParts, ...]
-    """Of each image."""
+    """The parts of each image."""
     result: Result
     """Codes with their certificate."""
     lam: Lam
-    """Weight of the l1 norm that was taken."""
+    """Weight of the l1 norm that was used."""
     lambda_max: float
-    """That above which all codes are zero."""
+    """The lam above which all codes are zero."""
     value_ranges: tuple[ValueRange, ...]
     """Values of each image that stood for 0 and 1 when it was coded."""
 
     @property
     def interrupted(self) -> bool:
-        """True after Ctrl-C."""
+        """Whether Ctrl-C ended the computation early."""
         return self.result.stopped == "interrupted"
 
 
@@ -144,7 +144,7 @@ def decompose(
     dictionary : Dictionary, optional
         Default: cosines of 8 x 8 for the channels of the images (`mcsc.dct_dictionary`).
     lam : float or sequence of floats, optional
-        Weight of the l1 norm, or one a group of codes; on the scale of values brought to [0, 1].
+        Weight of the l1 norm, or one per group of codes; on the scale of values brought to [0, 1].
     lam_relative : float
         If `lam` is not given: its share of lambda_max, above which all codes are zero.
     lam_weights : array, sequence or mapping of arrays, optional
@@ -164,7 +164,7 @@ def decompose(
         Values of each image that stand for 0 and 1; None: found by
         `mcsc.values.ranges.find_range`. Parts are in the unit of their image.
     strength : float or None
-        Of the low-pass split, in squared pixels; None: no split.
+        Strength of the low-pass split, in squared pixels. None: the images are not split.
     labels : sequence of str, optional
         What titles and messages call the images. Default: x, y; x1, x2, ... of more than two.
     method, boundary, tol, max_iter, device, callback, progress

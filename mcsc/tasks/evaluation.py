@@ -39,7 +39,7 @@ Ending: TypeAlias = Literal["completed", "callback", "interrupted"]
 
 @dataclass(frozen=True)
 class Row:
-    """One method on one scene."""
+    """Measures of one method on one scene."""
 
     scene: str
     method: str
@@ -49,7 +49,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All rows; `mean` over scenes."""
+    """Table of measures: one row for each scene and method."""
 
     task: str
     measures: tuple[str, ...]
@@ -64,8 +64,8 @@ class Evaluation:
     def mean(self, method: str) -> dict[str, float]:
         """Mean of every measure over the scenes where it is finite.
 
-        The PSNR of an image without error is infinite, and says nothing about the others; infinite
-        is the mean of such scenes alone.
+        The PSNR of an image without error is infinite; such scenes are left out of the mean, unless
+        there are no others.
         """
         mine = [r.measures for r in self.rows if r.method == method]
         means = {}
@@ -76,11 +76,11 @@ class Evaluation:
         return means
 
     def seconds(self, method: str) -> float:
-        """Mean of the seconds over the scenes."""
+        """Mean time of a scene, in seconds."""
         return float(np.mean([r.seconds for r in self.rows if r.method == method]))
 
     def write_csv(self, path: str | Path) -> None:
-        """Write one line a scene and method, and the means."""
+        """Write one line per scene and method, and the means."""
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerow(["scene", "method", *self.measures, "seconds"])
@@ -94,7 +94,7 @@ class Evaluation:
         write_text(path, text.getvalue())
 
     def write_json(self, path: str | Path, **extra: Any) -> None:
-        """Write everything; what JSON has no number for, as the PSNR of equal images, is null."""
+        """Write all rows and means as JSON; values that are not finite become null."""
         content = {
             "task": self.task,
             "stopped": self.stopped,
@@ -122,10 +122,10 @@ def evaluate(
     each: Callable[[Row, Floats, Floats, Floats, Floats | None], None] | None = None,
     skip: Callable[[str, Exception], None] | None = None,
 ) -> Evaluation:
-    """Run methods on scenes and measure what comes out.
+    """Run methods on scenes and measure the results.
 
-    In restoration the first image of a scene is the truth, from which the input is made; in fusion
-    both images are inputs and measures need no truth.
+    In a restoration, the first image of a scene is the true image, from which the input is made; in
+    a fusion both images are inputs, and the measures need no true image.
 
     Parameters
     ----------
@@ -135,19 +135,19 @@ def evaluate(
         (C, H, W) in [0, 1], NaN where one is unknown: such pixels weigh nothing and are not
         measured.
     task : str or Task
-        Degradation and measures.
+        The task, which has the degradation and the measures.
     methods : sequence of str, or mapping of str to Method, optional
-        Names as in `restore`; or methods, by what to call them. Default: the baselines and "mcsc".
+        Names as in `restore`, or a mapping of names to methods. Default: the baselines and "mcsc".
     dictionary : Dictionary or path, optional
-        Of "mcsc".
+        Filters for the method "mcsc", as in `restore` and `fuse`.
     weights_file : path, optional
-        Of a method of another package.
+        File of weights for a method of another package, such as "cunet".
     sigma : float, optional
-        Denoising: standard deviation of the noise, of 255. Default: the task's.
+        Denoising: standard deviation of the noise, in grey levels of 255. Default: the task's.
     tol, max_iter, device
         As in `restore`, for the methods that have such an option.
     seed : int
-        Of the noise; scene number n has the seed plus n.
+        Seed of the noise that is added; scene number n takes ``seed + n``.
     callback : callable, optional
         As in `restore`, for the methods that have such an option; to stop means to stop all.
     progress : bool

@@ -34,9 +34,8 @@ _ROLES = 2
 class Fusion:
     """A fused image and what it is made of (Fig. 2).
 
-    Images are of the unit, the dtype and the array library of the first source; parts of integers
-    are floats.
-    Where a method has no such part or number, it is None.
+    Images have the unit, the dtype and the array library of the first source; parts of an image of
+    integers are floats. A part or number that the method does not have is None.
     """
 
     image: Array
@@ -66,7 +65,7 @@ class Fusion:
     stopped: Stop | None
     """Why the solver stopped, as `mcsc.Result` says; None where there is none."""
     seconds: float
-    """Of the method."""
+    """Time that the method took."""
     value_ranges: tuple[ValueRange, ...]
     """Values of each source that stood for 0 and 1."""
     cut: float
@@ -108,13 +107,13 @@ def fuse(
         One of `mcsc.tasks.TASKS` that is a fusion: "multi-exposure", "multi-focus", "medical", or
         what was added.
     dictionary : Dictionary or path, optional
-        Of the method "mcsc": filters for signals of one channel. Those of two signals serve any
+        For the method "mcsc": filters for signals of one channel. Those of two signals serve any
         number of sources (`mcsc.coding.shared.shared_filters`). Default: those that come with the
         package.
     method, weights_file, lam, tol, max_iter, device, tile, callback, progress
         As in `restore`.
     rule : str, optional
-        Of the method "mcsc": one of `mcsc.tasks.RULES`. Default: what the dictionary's metadata
+        For the method "mcsc": one of `mcsc.tasks.RULES`. Default: what the dictionary's metadata
         say, or the task's.
     masks : sequence of (array or None), optional
         Weights of each source, (H, W), (1, H, W) or (C, H, W); where one is 0 the source is
@@ -129,8 +128,8 @@ def fuse(
     Returns
     -------
     Fusion
-        Ctrl-C returns what there is, and ``stopped`` says so: sources that were not reached have no
-        share in the image.
+        After Ctrl-C it is what was computed so far, and ``stopped`` says so: sources that were not
+        reached yet have no share in the image.
 
     Raises
     ------
@@ -152,13 +151,13 @@ def fuse(
 
     Notes
     -----
-    Two sources are what a task says: near and far, T1 and T2; over- and under-exposed in any order.
-    Of more than two none is the first, and the result does not depend on their order.
+    Two sources have the roles that the task names: near and far, T1 and T2; over- and under-exposed
+    in any order. Among more than two none comes first: the result does not depend on their order.
 
     Up to eight sources are coded as **one** problem, with one base and a set of weights for each.
-    Of more, a rule that chooses between sources codes each alone and keeps `index` instead of
-    weights and parts, as 300 of them would not fit into memory: then `sources` is gone through
-    several times, and one source is in memory at a time.
+    Of more sources, a rule that chooses between them codes each alone and keeps `index` instead of
+    weights and parts, which would not fit into memory for hundreds: then `sources` is read several
+    times, and one source is in memory at a time.
 
     Where some sources show colours and others are grey, as a PET image beside an MR image, all are
     fused by their lumas, and the result gets the chroma of those that have one. It is kept as it
@@ -257,7 +256,9 @@ def _order(looks: Sequence[Look], task: Task, *, roles: int) -> list[int]:
 
 def _labels(names: Sequence[str] | None, count: int) -> list[str]:
     if isinstance(names, str):
-        raise InvalidTypeError(f"names must be a sequence of names, one a source; found {names!r}")
+        raise InvalidTypeError(
+            f"names must be a sequence of names, one per source; found {names!r}"
+        )
     labels = [f"sources[{m}]" for m in range(count)] if names is None else list(names)
     if len(labels) != count:
         raise InvalidValueError(f"names holds {len(labels)} names for {count} sources")

@@ -259,7 +259,7 @@ def learn_task(
     options : LearnOptions, optional
         As in `mcsc.learn`, but for `kind` and `signal_weights`, which are the task's.
     description : str
-        Of the data; kept in the metadata.
+        Description of the data; kept in the metadata.
 
     Returns
     -------

@@ -92,12 +92,12 @@ class _BaselineMethod:
 
 
 def method_names(task: Task) -> list[str]:
-    """Names of the methods for a task: its baselines, this package's, those of others."""
+    """Return the names of the methods for a task: baselines, "mcsc", those of other packages."""
     return [*baseline_names(task), *METHODS]
 
 
 def baseline_names(task: Task) -> list[str]:
-    """Names of the baselines for a task."""
+    """Return the names of the baselines for a task."""
     served = BASELINES.available().items()
     return [name for name, b in served if b.serves(task.kind, task.factor)]
 
@@ -116,11 +116,11 @@ def find_method(
     name : str or Method
         One of `method_names`; a method is returned as it is.
     task : Task
-        For which.
+        The task that the method is for.
     dictionary : Dictionary or path, optional
-        "mcsc": filters. Default: those that come with the package.
+        Filters for the method "mcsc". Default: those that come with the package.
     weights_file : path, optional
-        A method of another package: its file. Default: what comes with that package.
+        File of weights for a method of another package. Default: those that come with it.
 
     Raises
     ------

@@ -79,16 +79,16 @@ def prepare_restoration(
     x, y : arrays of floats, shape (C, H, W), (C', H, W)
         The image to restore and its guide.
     channels : (int, int)
-        Of the signals. As many as x has: they are taken jointly; otherwise its bands are taken one
-        by one, each with the guide, and repeated where three channels are wanted. Three
-        channels of guide become luma where one is wanted, any other number their mean, which is
-        repeated where three are.
+        Numbers of channels of the signals. If x has as many, its bands are taken jointly; otherwise
+        they are taken one by one, each with the guide, and repeated where three channels are
+        wanted. Three channels of guide become luma where one is wanted, any other number their
+        mean, which is repeated where three are.
     strength : float
-        Of the low-pass split.
+        Strength of the low-pass split, in squared pixels.
     base : {"none", "input", "low", "guided"}
         What the answer is added to: nothing, x, x's low-pass part, or x smoothed by the guided
         filter (`mcsc.baselines.guided`). With "none" the signals are the images themselves. With
-        "guided" that of a noisy x is what the filter takes from it.
+        "guided" the signal of a noisy x is what the filter takes away from it.
     mask : array, shape (C, H, W) or (1, H, W), optional
         Weights w of x in [0, 1]; 0 where it is unknown. The base "input" is ``low + w * high``.
     guide_mask : array, shape (C', H, W) or (1, H, W), optional
@@ -170,7 +170,7 @@ def prepare_fusion(
         (1, 1): lumas, a grey source beside a colour one being its own; (3, 3): all channels, grey
         sources repeated.
     strength : float
-        Of the low-pass split.
+        Strength of the low-pass split, in squared pixels.
     base : {"none", "low", "mean"}
         What the answer is added to: nothing; the low-pass part of what the sources look like
         together (`mcsc.fusion.bases`); or the mean of the sources. With "none" the signals are the

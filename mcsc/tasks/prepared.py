@@ -106,7 +106,8 @@ def in_range(looks: Sequence[Look], given: Any, *, one_unit: bool) -> list[Look]
     ----------
     looks : sequence of Look
     given : (low, high), a sequence of them, or None
-        Of all sources, or of each; None: what `mcsc.values.ranges.find_range` finds.
+        Range of values of all sources, or of each. None: what `mcsc.values.ranges.find_range`
+        finds.
     one_unit : bool
         Sources of one dtype have one range.
 

@@ -26,14 +26,14 @@ METHOD_OPTIONS = (
 
 @dataclass(frozen=True, eq=False)
 class MethodResult:
-    """An image that a method made, and what it knows besides.
+    """The image that a method makes, with its parts and numbers.
 
     Arrays are NumPy, (C, H, W), on the scale of the images that came in.
     """
 
     image: Floats
     base: Floats | None = None
-    """What the parts are added to."""
+    """Image that the parts are added to."""
     common: Floats | None = None
     """What the images share."""
     unique: tuple[Floats | None, ...] = ()
@@ -43,24 +43,25 @@ class MethodResult:
     index: NDArray[np.int32] | None = None
     """Which source was chosen in each pixel, (H, W), counted from 0 in the order they came in."""
     rule: str | None = None
-    """By which sources were fused."""
+    """Rule by which sources were fused."""
     lam: Lam | None = None
     gap: float | None = None
     """Certified relative duality gap of the codes; None without codes."""
     nonzero: float | None = None
     """Share of coefficients that are not zero; None without codes."""
     converged: bool = True
-    """False if it stopped before it was done."""
+    """False if the method stopped before it had finished."""
     stopped: Stop | None = None
     """Why it stopped, as `mcsc.Result` says; None without codes."""
 
 
 class Method(Protocol):
-    """What makes one image of two or more; a class or a function with an attribute `options`.
+    """Protocol of a method that makes one image of two or more.
 
-    A method is called with prepared images, and with those of the options below whose names are in
-    `options`, as keywords: always with all of them. An option that a caller sets and that a method
-    does not have is refused before the method is called, so nothing is ever ignored.
+    It is a class with ``__call__``, or a function, with an attribute `options`: the names of the
+    options below that it has. It is called with prepared images and with all of these options as
+    keywords. An option that the caller sets and the method does not have is refused before the
+    method is called, so that none is ignored.
 
     Parameters
     ----------
@@ -70,25 +71,26 @@ class Method(Protocol):
 
         Restoration: x, already enlarged to the size of its guide, and y, the guide, each of any
         number of channels. Fusion: one sequence of two or more sources, all of 1 or all of 3
-        channels. Of a long stack it makes each source whenever that is asked for, so a method that
-        asks for one at a time, as often as it likes, fuses hundreds.
+        channels. The sequence may make or read a source whenever it is indexed, so that a method
+        that takes one source at a time can fuse hundreds of them.
     mask : array (1, H, W) or (C, H, W), or None
         Weights of x in [0, 1]; 0 where x is unknown, and its value there means nothing. A method
         that has this option fills the holes; another one gets x filled by the model.
     guide_mask : array (1, H, W) or (C, H, W), or None
-        The same of y. A method without this option gets y filled smoothly.
+        Weights of y, likewise. A method without this option gets y filled smoothly.
     known_shape : (height, width) or None
         Super-resolution: size at which x was known before it was enlarged.
     factor : int or None
         Super-resolution: how many times x was enlarged.
     sigma : float or None
-        Denoising: standard deviation of the noise, of 255; None: what the method is made for.
+        Denoising: standard deviation of the noise, in grey levels of 255; None: the strength that
+        the method is made for.
     lam : float, sequence of floats, or None
         Weight of the l1 norm; None: the method's own.
     tol : float
         Certified relative gap to stop at.
     max_iter : int or None
-        Iterations of the solver at most, a tile; None: the solver's own.
+        Largest number of iterations of the solver for each tile; None: the solver's own.
     rule : str or None
         Fusion rule; None: the method's own.
     device : {"auto", "cpu", "cuda"}
@@ -108,9 +110,9 @@ class Method(Protocol):
 
     Notes
     -----
-    A fusion's method may have an attribute ``roles``: how many sources have a role of their own (2
-    if it does not say). As many are passed in the order in which they were given, others in one
-    that does not depend on it.
+    A method for fusion may have an attribute ``roles``: the number of sources that have a role of
+    their own, 2 by default. If there are no more sources than roles, they are passed in the order
+    in which they were given, and otherwise in an order that does not depend on it.
 
     Another package adds a method by an entry point of group ``mcsc.methods``: a callable of the
     `Task` and of a file of weights (or None: its own), which returns the method or raises a
@@ -131,7 +133,7 @@ class Method(Protocol):
 
     @property
     def options(self) -> Set[str]:
-        """Names of the options that it has, out of `METHOD_OPTIONS`."""
+        """Names of the options that the method has, out of `METHOD_OPTIONS`."""
         ...
 
     def __call__(self, *images: Any, **options: Any) -> Floats | MethodResult:

@@ -35,14 +35,14 @@ Shape: TypeAlias = tuple[int, int]
 class Restoration:
     """A restored image and what it is made of (Fig. 2).
 
-    Images are of the caller's axes, dtype, array library and unit; parts of integers are floats.
-    Where a method has no such part or number, it is None.
+    Images have the axes, dtype, array library and unit of the caller; parts of an image of integers
+    are floats. A part or number that the method does not have is None.
     """
 
     image: Array
     """Point 4: base + common + unique."""
     base: Array | None
-    """What the parts are added to."""
+    """Image that the parts are added to."""
     common: Array | None
     """Point 1: what both images share."""
     unique: Array | None
@@ -60,7 +60,7 @@ class Restoration:
     stopped: Stop | None
     """Why the solver stopped, as `mcsc.Result` says; None where there is none."""
     seconds: float
-    """Of the method."""
+    """Time that the method took."""
     value_range: ValueRange
     """Values of x that stood for 0 and 1."""
     cut: float
@@ -108,32 +108,33 @@ def restore(
         One of `mcsc.tasks.TASKS` that is a restoration: "depth-sr", "multispectral-sr",
         "flash-denoise", or what was added.
     dictionary : Dictionary or path, optional
-        Of the method "mcsc": filters with target filters, as `mcsc.learn` or ``mcsc learn`` made
+        For the method "mcsc": filters with target filters, as `mcsc.learn` or ``mcsc learn`` made
         them for the task. Default: those that come with the package.
     method : str or Method
-        "mcsc", the model; a baseline, as "guided-filter"; or one that another package adds, as
-        "cunet". `mcsc.tasks.method_names` lists them.
+        "mcsc", the model; a baseline, such as "guided-filter"; or a method that another package
+        adds, such as "cunet". `mcsc.tasks.method_names` lists them.
     weights_file : path, optional
-        Of a method of another package. Default: those that come with it.
+        File of weights for a method of another package, such as "cunet". Default: the weights that
+        come with it.
     mask : array, shape (H, W), (1, H, W) or (C, H, W), optional
         Weights of x on its own grid: booleans, or floats in [0, 1]. Where it is 0 x is unknown and
         may hold anything, NaN included; it is filled by the model and never averaged into its
         neighbours. A method without masks gets x filled by the model, with a warning.
     guide_mask : array, optional
-        The same of y.
+        Weights of y, likewise.
     factor : int, optional
         Super-resolution: how many times smaller x is, or was before it was enlarged. Default: what
         the sizes tell, or the task's.
     sigma : float, optional
-        Denoising: standard deviation of the noise, of 255 grey levels over the range of values.
+        Denoising: standard deviation of the noise, in grey levels of 255 over the range of values.
     lam : float or sequence of floats, optional
-        Weight of the l1 norm, or one a group of codes; on the scale of values in [0, 1]. Default:
+        Weight of the l1 norm, or one per group of codes; on the scale of values in [0, 1]. Default:
         the dictionary's.
     tol : float
         Certified relative duality gap of the codes. From the default down, measures of real scenes
         change by less than 0.1 %.
     max_iter : int, optional
-        Iterations of the solver at most, a tile.
+        Largest number of iterations of the solver for each tile.
     value_range : (low, high), optional
         Values of x that stand for 0 and 1: depth in metres or millimetres, counts of a camera. The
         result is in the unit of x. Default: found by `mcsc.values.ranges.find_range`: [0, 1] for
@@ -153,9 +154,9 @@ def restore(
     Returns
     -------
     Restoration
-        ``image`` has the size of y and the channels, axes, dtype and array library of x. Ctrl-C
-        returns what there is, and ``stopped`` says so: where nothing was coded yet, the image is
-        its base.
+        ``image`` has the size of y and the channels, axes, dtype and array library of x. After
+        Ctrl-C it is what was computed so far, and ``stopped`` says so: where nothing was coded yet,
+        the image is its base.
 
     Raises
     ------

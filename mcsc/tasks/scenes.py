@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidValueError, Refusal
+from ..images.files import read_image
 from ..images.suffixes import READABLE
 from ..synthetic.photographs import Photographs
 from ..types import Floats
@@ -84,12 +85,29 @@ class SceneFiles:
         ValueError
             They differ in size.
         """
-        pair = self.read()
+        x, y = self.read()
         if self.target_path is None:
-            return pair
-        target = self._image(self.target_path, (), self.ranges[0])
-        self._check_sizes(target, pair[0], self.target_path)
-        return *pair, target
+            return x, y
+        target = self._target()
+        self._check_sizes(target, x, self.target_path)
+        return x, y, target
+
+    def _target(self) -> Floats:
+        """Read the target, whose values are those of x."""
+        assert self.target_path is not None
+        values = self.ranges[0]
+        if values is None:
+            return self._image(self.target_path, (), None)[0]
+        full = full_scale(read_image(self.x_path))
+        plain = (values.low, values.high) == (0.0, full)
+        target, own = self._image(self.target_path, (), None if plain else values)
+        if not plain and own != full:
+            raise InvalidValueError(
+                f"{self.target_path.name}: another kind of file than {self.x_path.name}, so that "
+                f"the range {values.low:g} to {values.high:g} cannot be that of both; want both as "
+                "integers of as many bits, or both as floats"
+            )
+        return target
 
     def read(self) -> tuple[Floats, Floats]:
         """Return the images of both roles, (C, H, W) float32 in [0, 1]; NaN where unknown.
@@ -99,8 +117,8 @@ class SceneFiles:
         ValueError
             They differ in size, or hold NaN or Inf that no mask calls unknown.
         """
-        x = self._image(self.x_path, self.masks[0], self.ranges[0])
-        y = self._image(self.y_path, self.masks[1], self.ranges[1])
+        x, _ = self._image(self.x_path, self.masks[0], self.ranges[0])
+        y, _ = self._image(self.y_path, self.masks[1], self.ranges[1])
         self._check_sizes(y, x, self.y_path)
         return x, y
 
@@ -111,13 +129,17 @@ class SceneFiles:
                 f"{x.shape[1]} x {x.shape[2]}: images of a scene must have one size"
             )
 
-    def _image(self, path: Path, words: Sequence[str], values: ValueRange | None) -> Floats:
+    def _image(
+        self, path: Path, words: Sequence[str], values: ValueRange | None
+    ) -> tuple[Floats, float]:
+        """Values in [0, 1], and white in the file's own unit."""
         image, mask = known_image(path, words)
         pixels: Floats = image.pixels
+        full = full_scale(image)
         if values is not None:
-            full = full_scale(image)
             pixels = ValueRange(values.low / full, values.high / full).scaled(pixels)
-        return (pixels if mask is None else np.where(mask > 0, pixels, np.nan)).astype(np.float32)
+        known = pixels if mask is None else np.where(mask > 0, pixels, np.nan)
+        return known.astype(np.float32), full
 
 
 def look_at_scenes(
@@ -135,8 +157,8 @@ def look_at_scenes(
     masks : (sequence of str, sequence of str)
         What is unknown in the images of both roles.
     ranges : sequence of ValueRange
-        Of both roles, or of each; none: found by `mcsc.values.ranges.find_range`, for all images of
-        one role and dtype together, so that measures of scenes can be compared.
+        Range of values of both roles, or of each. None: found by `mcsc.values.ranges.find_range`,
+        for all images of one role and dtype together, so that measures of scenes can be compared.
     doubtful : bool
         Warn of values in the images of the first role that may stand for unknown.
 
@@ -153,6 +175,8 @@ def look_at_scenes(
     given = (tuple(masks[0]), tuple(masks[1]))
     for scene in scenes:
         asked = replace(scene, masks=given)
+        if ranges:
+            asked = replace(asked, ranges=(ranges[0], ranges[-1]))
         try:
             asked()
             samples = [
@@ -165,8 +189,7 @@ def look_at_scenes(
         kept.append(asked)
         found.append((samples[0], samples[1]))
     if ranges:
-        both = (ranges[0], ranges[-1])
-        return [replace(scene, ranges=both) for scene in kept], faults
+        return kept, faults
     each: list[dict[str, ValueRange]] = []
     for role in (0, 1):
         groups: dict[str, list[_Sample]] = {}
@@ -230,13 +253,13 @@ def find_scenes(
     Parameters
     ----------
     folder : path
-        With files ``scene_ROLE.png`` (or .tif, .jpg, .bmp), the roles being those of the task. In
-        a fusion, ``scene_target.png`` is what is to be made, if anybody knows. Names that begin
-        with a dot are no scenes.
+        Folder with files ``scene_ROLE.png`` (or .tif, .jpg, .bmp) of the roles of the task. In a
+        fusion, ``scene_target.png`` is the wanted image, if there is one. Files whose names begin
+        with a dot are ignored.
     task : Task
-        What to look for.
+        The task whose scenes to look for.
     names : sequence of str, optional
-        These scenes only.
+        Names of the scenes to find. Default: all.
     faults : dict, optional
         Filled with what is wrong with scenes that lack a file or have two of one role, by their
         names; they are left out. Without it they are refused.
@@ -300,8 +323,8 @@ def require_targets(scenes: Sequence[SceneFiles], task: Task) -> None:
         if scene.target_path is None:
             raise InvalidValueError(
                 f"{scene.x_path.parent}: {scene.name} has no target: {task.name} is learned from "
-                "scenes whose result is known; want a file SCENE_target.png with each pair, or "
-                "synthetic scenes"
+                "scenes whose result is known; want a file SCENE_target.png with each pair, "
+                "synthetic scenes, or --teacher METHOD to make the result"
             )
 
 
@@ -315,7 +338,7 @@ def hold_out(scenes: Sequence[S], share: float, seed: int = 0) -> tuple[list[S],
     share : float
         In [0, 1): at least one scene is kept apart, unless it is 0.
     seed : int
-        Of the draw.
+        Seed of the random choice.
 
     Returns
     -------
@@ -330,7 +353,7 @@ def hold_out(scenes: Sequence[S], share: float, seed: int = 0) -> tuple[list[S],
     count = max(1, round(share * len(scenes))) if share else 0
     if count >= len(scenes):
         raise InvalidValueError(
-            f"of {len(scenes)} scene{'s' * (len(scenes) > 1)} {count} would be kept apart, and "
+            f"of {len(scenes)} scene{'s' * (len(scenes) > 1)}, {count} would be held out, and "
             "none left to learn from: want more scenes, or a smaller share"
         )
     order = np.random.default_rng(seed).permutation(len(scenes))
@@ -423,7 +446,7 @@ def synthetic_scenes(
     seed: int = 0,
     photographs: Photographs | None = None,
 ) -> list[Reader]:
-    """Readers of synthetic scenes, which are made when they are asked for, and kept for a while.
+    """Return readers of synthetic scenes, each of which makes its scene when it is called.
 
     `photographs` are those of `Task.synthetic_pair`.
     """

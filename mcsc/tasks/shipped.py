@@ -13,7 +13,7 @@ _FOLDER = "dictionaries"
 
 
 def shipped_dictionaries() -> list[str]:
-    """Names of the dictionaries there are: those of tasks."""
+    """Return the names of the dictionaries that come with the package: those of tasks."""
     folder = files("mcsc").joinpath(_FOLDER)
     return sorted(p.name.removesuffix(".npz") for p in folder.iterdir() if p.name.endswith(".npz"))
 
@@ -24,7 +24,7 @@ def shipped_dictionary(name: str) -> Dictionary:
     Parameters
     ----------
     name : str
-        Of a task, as ``"depth-sr"``.
+        Name of a task, such as ``"depth-sr"``.
 
     Returns
     -------

@@ -36,12 +36,13 @@ class SparseCoding:
     Parameters
     ----------
     task : Task
-        Preprocessing; what the dictionary's metadata say has precedence.
+        The task, which has the preprocessing; the dictionary's metadata have precedence.
     dictionary : Dictionary, optional
         As `mcsc.learn` or ``mcsc learn`` made it for the task. Default: the one that comes with
         the package. For a fusion, of two signals of one channel.
     solver : callable
-        What makes the codes, called as `mcsc.solve` is: another method, or an approximation.
+        Function that computes the codes, with the arguments of `mcsc.solve`: another solver, or an
+        approximation.
 
     Raises
     ------
@@ -265,7 +266,7 @@ def lam_of(dictionary: Dictionary, task: Task, sigma: float | None = None) -> La
     Parameters
     ----------
     dictionary : Dictionary
-        Its metadata may hold ``lam``, a number or one a group, and ``sigma``.
+        Its metadata may hold ``lam``, a number or one per group, and ``sigma``.
     task : Task
     sigma : float, optional
         Denoising: standard deviation of the noise, of 255; lam goes with it.

@@ -80,43 +80,45 @@ class Task:
     Attributes
     ----------
     name : str
-        In Python, on the command line, and of the files that go with it.
+        Name of the task in Python, on the command line, and of its dictionary and weights.
     title : str
-        For people.
+        Name for people, in tables and reports.
     kind : {"restoration", "fusion"}
-        Eq. 3 or Eq. 4.
+        Whether the target is made by Eq. 3 or by Eq. 4.
     roles : (tuple of str, tuple of str)
         Endings of the file names of x and of y, ``scene_ROLE.png``, the first that exists. In
         restoration the file of x is the clean one: x is made from it by `degrade`.
     synthetic : str, callable, or None
         Synthetic pairs that go with the task: their name in `mcsc.synthetic`, or a `PairMaker`.
     factor : int or None
-        Super-resolution: how much smaller the known image is along each axis.
+        Super-resolution: how many times smaller the known image is along each axis.
     sigma : float or None
-        Denoising: the noise's standard deviation that is taken if none is given, of 255.
+        Denoising: default standard deviation of the noise, in grey levels of 255.
     strength : float
-        Of the low-pass split of the signals that are coded.
+        Strength of the low-pass split of the signals that are coded, in squared pixels.
     base : {"none", "input", "low", "guided", "mean"}
         What the coded part is added to: nothing, x itself (restoration), a low-pass part (noise is
-        not kept), x as the guided filter smooths it, or the mean of the sources (fusion); see
+        not kept), x smoothed by the guided filter, or the mean of the sources (fusion); see
         `mcsc.tasks.preparation`.
     smoothing : (float, float)
-        Radius in pixels and edge, the square root of eps, of the guided filter of the base
-        "guided"; in denoising both are for noise of one grey level.
+        Radius in pixels, and edge, which is the square root of eps, of the guided filter of the
+        base "guided"; in denoising both are for noise of one grey level.
     network_base : {"none", "input", "low", "guided", "mean"} or None
-        What a new network's answer is added to; None: `base`, or what the dictionary says that it
-        is made from.
+        What the output of a new network is added to; None: as `base`, or as the dictionary says
+        that the network is made from.
     lam : float
-        Weight of the l1 norm in coding; times sigma / `sigma` in denoising.
+        Weight of the l1 norm in coding; in denoising it is multiplied by the ratio of the noise to
+        `sigma`.
     guide_weight : float
         Weight of y in learning.
     rule : str
         Fusion: how parts become an image, one of `mcsc.tasks.RULES`.
     joint, colour_guide : bool
-        Learning: filters of all channels of x together, of the guide's three channels.
+        Learning: whether filters cover all channels of x together, and whether those of the guide
+        cover its three colours or only its luma.
     display : bool
-        Values end at black and white, 0 and 1: what is beyond is cut off before it is measured.
-        Depth has no white: its range of values is that of what is known.
+        Whether values end at black and white, 0 and 1, so that what is beyond is cut off before it
+        is measured. Depth does not: its range is that of the known values.
     brightest_base : bool
         Fusion: detail is added to the brightest low-pass part of the sources, as of medical images,
         which are dark where they show nothing; otherwise to that of their exposure fusion.
@@ -221,7 +223,7 @@ class Task:
     def check_names(self) -> None:
         """Refuse names of rules, measures, baselines and pairs that are in no table.
 
-        `get_task` does this, so that a slip of the pen is found before any work. Tables may get
+        `get_task` does this, so that a misspelt name is found before any work. Tables may get
         entries after the task was made.
 
         Raises
@@ -257,7 +259,7 @@ class Task:
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """What images of this task are measured by."""
+        """Measures of images of this task."""
         from ..quality.measures import MEASURES
 
         if self.measured_by:
@@ -326,7 +328,7 @@ class Task:
 
     @property
     def photographed(self) -> bool:
-        """Whether photographs show in its synthetic pairs."""
+        """Whether its synthetic pairs are made with photographs."""
         from ..synthetic.generate import PHOTOGRAPHED
 
         return self.synthetic in PHOTOGRAPHED
@@ -404,7 +406,7 @@ def get_task(task: str | Task, kind: Kind | None = None) -> Task:
     task : str or Task
         A name in `TASKS`; a task is returned as it is.
     kind : {"restoration", "fusion"}, optional
-        What it must be.
+        The kind that the task must be of.
 
     Raises
     ------

@@ -20,18 +20,18 @@ __all__ = ["VolumeFusion", "fuse_volumes"]
 
 @dataclass(frozen=True, eq=False)
 class VolumeFusion:
-    """A fused volume."""
+    """Result of `fuse_volumes`: the fused volume and its certificate."""
 
     image: Floats
     """Shape (slices, H, W), in the unit of the first volume."""
     value_ranges: tuple[ValueRange, ...]
-    """Of each volume: what stood for 0 and 1."""
+    """Values of each volume that stood for 0 and 1."""
     gap: float | None
     """Certified relative duality gap: the worst of all slices."""
     converged: bool
     """False if the gap of a slice stayed above what was asked for."""
     seconds: float
-    """Of all slices."""
+    """Time that all slices took."""
 
 
 def fuse_volumes(
@@ -55,13 +55,13 @@ def fuse_volumes(
     task : str or Task
         A fusion.
     value_ranges : sequence of (low, high), optional
-        One a volume: values that stand for 0 and 1. Default: what all its slices use.
+        Values of each volume that stand for 0 and 1. Default: the range of all of its slices.
     names : sequence of str, optional
         What messages call the volumes.
     progress : bool
         Show a progress bar on standard error.
     **options
-        Of `fuse`: `dictionary`, `method`, `rule`, `lam`, `tol`, `device`.
+        Options of `fuse`: `dictionary`, `method`, `rule`, `lam`, `tol`, `device`.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def fuse_volumes(
         ranges = [ValueRange.of(given) for given in value_ranges]
     if len(ranges) != len(arrays):
         raise InvalidValueError(
-            f"value_ranges holds {len(ranges)} ranges for {len(arrays)} volumes; want one each"
+            f"value_ranges holds {len(ranges)} ranges for {len(arrays)} volumes; want one for each"
         )
     made, gaps, seconds, converged = [], [], 0.0, True
     with ProgressBar("slices", len(arrays[0]), shown=progress) as bar:

@@ -26,7 +26,7 @@ def fill_from_others(images: Sequence[Floats], masks: Sequence[Floats | None]) -
     Parameters
     ----------
     images : sequence of arrays, shape (C, H, W)
-        Of one shape.
+        Images of one shape.
     masks : sequence of (array (1, H, W) or (C, H, W), or None)
         Weights, 0 where an image is unknown.
 

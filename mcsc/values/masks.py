@@ -44,7 +44,7 @@ def check_mask(name: str, mask: Array, shape: Sequence[int]) -> Floats:
     mask : array
         (H, W), (1, H, W) or (C, H, W): booleans, floats in [0, 1], or integers 0 and 1.
     shape : (C, H, W)
-        Of the image.
+        Shape of the image.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def check_mask(name: str, mask: Array, shape: Sequence[int]) -> Floats:
     if weights.shape[1:] != tuple(shape[1:]) or weights.shape[0] not in (1, shape[0]):
         raise InvalidValueError(
             f"the mask of {name} has shape {found}, {name} {tuple(shape)}: want the same height "
-            "and width, and one channel or as many"
+            "and width, and one channel or the same number"
         )
     weights = weights.astype(np.float32)
     if not ((weights >= 0) & (weights <= 1)).all():
@@ -202,7 +202,7 @@ def mask_of_words(words: Sequence[str], image: Image) -> tuple[Floats | None, li
             raise InvalidValueError(f"--mask {word}: no pixel of {path} is known")
         mask = mask * part
     if not (mask > 0).any(axis=(1, 2)).all():
-        raise InvalidValueError(f"--mask: of {path} no pixel is known to {' and '.join(words)}")
+        raise InvalidValueError(f"--mask: no pixel of {path} is known to {' and '.join(words)}")
     wrong = ~np.isfinite(samples) & (mask > 0)
     if wrong.any():
         given = f"--mask {words[0]} says" if len(words) == 1 else "the masks say"
@@ -224,11 +224,11 @@ def read_mask(
     Parameters
     ----------
     file : path
-        Of the mask.
+        File of the mask, for messages.
     samples : array, shape (C, H, W)
-        Of the image.
+        Values of the image.
     path : path
-        Of the image, for messages.
+        File of the image, for messages.
 
     Returns
     -------
@@ -252,7 +252,8 @@ def read_mask(
     mask, how = _weights(found, len(samples))
     if len(mask) not in (1, len(samples)):
         raise InvalidValueError(
-            f"--mask {file} has {len(mask)} channels, {path} {len(samples)}: want one, or as many"
+            f"--mask {file} has {len(mask)} channels, {path} {len(samples)}: want one, or "
+            "the same number"
         )
     blank = (~np.isfinite(samples) | (samples == 0)).all(axis=0)
     known = (mask > 0).all(axis=0)

@@ -39,7 +39,7 @@ a word for "unknown" rather than a measurement."""
 
 @dataclass(frozen=True)
 class ValueRange:
-    """Values that stand for 0 and 1, in the unit of the caller."""
+    """The two values that stand for 0 and 1, in the unit of the caller."""
 
     low: float = 0.0
     high: float = 1.0
@@ -106,7 +106,7 @@ def find_range(
     Parameters
     ----------
     images : sequence of arrays, shape (C, H, W)
-        Of one dtype: integers, or floats.
+        Images of one dtype: integers, or floats.
     masks : sequence of (array or None), optional
         Weights; where one is 0 the value is no measurement. NaN and Inf never are.
     name : str
@@ -120,7 +120,7 @@ def find_range(
     sigma : float, optional
         Standard deviation of noise, of 255, by which floats in [0, 1] may lie outside.
     bits : int, optional
-        Of an integer sample that are used, where a file says so.
+        Number of bits of an integer sample that are used, where a file says so.
 
     Returns
     -------

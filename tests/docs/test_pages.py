@@ -28,7 +28,7 @@ def listed():
         for line in page.read_text().splitlines():
             if new := re.match(r"\.\. currentmodule:: (\S+)", line):
                 module = new[1]
-            elif name := re.fullmatch(r"   (\w+)", line):
+            elif name := re.fullmatch(r"(?:   |\.\. py:data:: )(\w+)", line):
                 found.setdefault(module, set()).add(name[1])
     return found
 

@@ -20,7 +20,7 @@ from .extras import need
     metavar="FILE.onnx",
     required=True,
     type=click.Path(path_type=Path),
-    help="Model to write.",
+    help="ONNX file to write.",
 )
 def export(weights: str, out: Path) -> None:
     """Write a network as an ONNX model, for images of any size.

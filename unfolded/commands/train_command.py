@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 def train(**given: Any) -> None:
     """Train CU-Net for a task on the scenes in DIR, on synthetic ones, or both.
 
-    DIR holds files as for `mcsc learn`; scenes of a fusion also SCENE_target.png. The recipe is the
-    paper's: 200 rounds are for a GPU. On a CPU, for half an hour:
+    DIR holds files as for `mcsc learn`. Scenes of a fusion also need SCENE_target.png, the wanted
+    image, unless a --teacher makes it. The defaults are those of the paper, whose 200 epochs are
+    meant for a GPU. A training for half an hour on a CPU:
 
     \b
     mcsc train --task depth-sr --synthetic 200 --epochs 10 --patches 1600 --batch-size 8 \\
@@ -45,7 +46,7 @@ def train(**given: Any) -> None:
     sources = read_sources(
         task, asked.folder, asked.scenes, asked.synthetic, asked.seed,
         photographs=asked.photographs, masks=asked.masks, ranges=asked.ranges,
-        held_out=asked.validation, truth=True,
+        held_out=asked.validation, truth=asked.teacher is None,
     )  # fmt: skip
     _check_start(asked.start_from)
     need("torch", "safetensors", "lightning", extra="train")
@@ -64,10 +65,21 @@ def _refuse(asked: TrainOptions, task: Task) -> None:
         if not low < high:
             raise click.UsageError(f"--levels: want the lower first, found {low:g} {high:g}")
         if asked.sigma is not None:
-            raise click.UsageError("--sigma is noise of one strength: leave it, or --levels")
+            raise click.UsageError(
+                "--sigma and --levels exclude each other: --sigma is for noise of one strength"
+            )
     for name, value in (("soften", asked.soften), ("noise", asked.noise)):
         if value and task.kind != "fusion":
             raise click.UsageError(f"--{name} is for fusions; {task.name} makes its own input")
+    if asked.teacher is not None:
+        from mcsc.tasks.methods import method_names
+
+        if task.kind != "fusion":
+            raise click.UsageError(f"--teacher is for fusions; of {task.name} the truth is known")
+        if asked.teacher not in (names := method_names(task)):
+            raise click.UsageError(
+                f"--teacher: want one of {', '.join(names)}, found {asked.teacher!r}"
+            )
     if asked.patience is not None and asked.validation == 0:
         raise click.UsageError("--patience needs scenes to validate on")
     out = asked.out
@@ -111,6 +123,7 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
     from ..training.evaluation import rmse
     from ..training.scenes import TaskTriples
     from ..training.target_filters import refit_on_scenes
+    from ..training.taught import taught
     from ..training.train import train
 
     if asked.device == "cuda":
@@ -134,14 +147,19 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
         raise InvalidValueError(
             f"{asked.start_from}: its thresholds follow the noise, so --levels are needed"
         )
-    seen = TaskTriples(task, sources.readers, settings, levels)
+    words, readers, others = sources.words, sources.readers, sources.held_out
+    if asked.teacher is not None:
+        words += f", their targets made by {asked.teacher}"
+        readers = [*taught(readers, task, asked.teacher)]
+        others = [*taught(others, task, asked.teacher)]
+    seen = TaskTriples(task, readers, settings, levels)
     # Other noise than that of the scenes that are trained on.
     apart = replace(settings, seed=settings.seed + 1_000_003)
-    held_out = TaskTriples(task, sources.held_out, apart, levels, spread=True)
+    held_out = TaskTriples(task, others, apart, levels, spread=True)
     seen.check(asked.patch, net.configuration)
     held_out.check(1, net.configuration)
     noise: dict[str, Any] = {} if levels is None else {"noise_levels": list(levels)}
-    say(f"Training on {sources.words}, from {begin.words}.")
+    say(f"Training on {words}, from {begin.words}.")
     if asked.start_from != "xavier" and not asked.start_from.endswith(".safetensors"):
         refit_on_scenes(net, seen, asked.seed, min(asked.patch, 64))
     before = rmse(net, held_out) if len(held_out) else None
@@ -157,7 +175,7 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
         checkpoint_every=asked.checkpoint_every,
         identity={
             "task": task.name,
-            "data": sources.words,
+            "data": words,
             "start": begin.words,
             "validation": asked.validation,
             **asdict(settings),
@@ -172,10 +190,10 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
     )
     if getattr(rank_zero_only, "rank", 0):
         return True
-    describe(net, task, settings, data=sources.words, start=begin.words, **noise)
+    describe(net, task, settings, data=words, start=begin.words, **noise)
     net.save(out)
     write_card(
-        out.with_suffix(".md"), trained, task, data=sources.words, start=begin.words,
+        out.with_suffix(".md"), trained, task, data=words, start=begin.words,
         command=shlex.join(["mcsc", *sys.argv[1:]]), before=before,
         photographs=sources.photographs,
     )  # fmt: skip

@@ -20,8 +20,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 SECTIONS = {
     "Data": [
-        "task_name", "scenes", "masks", "ranges", "synthetic", "photographs", "sigma", "soften",
-        "noise", "validation",
+        "task_name", "scenes", "masks", "ranges", "synthetic", "photographs", "sigma",
+        "teacher", "soften", "noise", "validation",
     ],
     "Network": [
         "start_from", "filters", "kernel_size", "blocks", "sweeps", "thresholds", "noise_levels",
@@ -49,6 +49,7 @@ class TrainOptions:
     synthetic: int
     photographs: Path | None
     sigma: float | None
+    teacher: str | None
     soften: float
     noise: float
     validation: float
@@ -116,7 +117,8 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         metavar="FILE",
         required=True,
         type=click.Path(path_type=Path),
-        help="Weights to write, FILE.safetensors; a model card, FILE.md, goes with them.",
+        help="File of weights to write, FILE.safetensors; a model card, FILE.md, is written "
+        "beside it.",
     ),
     click.option(
         "--start",
@@ -133,7 +135,7 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.IntRange(min=1),
         default=64,
         show_default=True,
-        help="Number of filters of each module, if they are random.",
+        help="Number of filters of each module, where they start from random ones.",
     ),
     click.option(
         "--kernel-size",
@@ -141,7 +143,7 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.IntRange(min=1),
         default=8,
         show_default=True,
-        help="Side of the filters, if they are random.",
+        help="Side of the filters in pixels, where they start from random ones.",
     ),
     click.option(
         "--blocks",
@@ -149,19 +151,21 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.IntRange(min=0),
         default=4,
         show_default=True,
-        help="Number of blocks of each module; weights have their own.",
+        help="Number of unrolled blocks of each module. A network that starts from weights keeps "
+        "its own number.",
     ),
     click.option(
         "--sweeps",
         metavar="N",
         type=click.IntRange(min=1),
-        help="Passes over u, v and c; weights get those they lack.  [default: 1, or the weights']",
+        help="Number of passes over u, v and c. A network that starts from weights with fewer "
+        "passes gets those that it lacks.  [default: 1, or as in the weights]",
     ),
     click.option(
         "--thresholds",
         type=click.Choice(get_args(Thresholds)),
-        help="One threshold a block, or one for each of its maps.  [default: scalar, or the "
-        "weights']",
+        help="Thresholds: one for each block, or one for each of the maps of a block.  [default: "
+        "scalar, or as in the weights]",
     ),
     click.option(
         "--levels",
@@ -169,15 +173,15 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         metavar="LOW HIGH",
         nargs=2,
         type=click.FloatRange(min=0),
-        help="Denoising: train one network for noise of any standard deviation between, of 255; "
-        "its thresholds follow it.",
+        help="Denoising: train one network for noise of any standard deviation from LOW to HIGH, "
+        "in grey levels of 255; its thresholds follow the noise.",
     ),
     click.option(
         "--base",
         type=click.Choice(get_args(Base)),
-        help="What the network's answer is added to: nothing (it sees the images as they are), x, "
-        "its low-pass part, x as the guided filter smooths it, or the mean of both images.  "
-        "[default: the task's]",
+        help="What the output of the network is added to: nothing (the network then sees the "
+        "images themselves, not their detail), x, its low-pass part, x smoothed by the guided "
+        "filter, or the mean of both images.  [default: the task's]",
     ),
     options.sigma,
     click.option(
@@ -186,7 +190,7 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.IntRange(min=1),
         default=Recipe.epochs,
         show_default=True,
-        help="Number of rounds; after each the network is measured.",
+        help="Number of epochs; the network is validated after each of them.",
     ),
     click.option(
         "--patches",
@@ -194,7 +198,7 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.IntRange(min=1),
         default=Recipe.patches_per_epoch,
         show_default=True,
-        help="Number of patches drawn in a round.",
+        help="Number of patches that are drawn in an epoch.",
     ),
     click.option(
         "--patch",
@@ -202,7 +206,7 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.IntRange(min=1),
         default=Recipe.patch,
         show_default=True,
-        help="Side of a patch, pixels.",
+        help="Side of a patch in pixels.",
     ),
     click.option(
         "--batch-size",
@@ -210,7 +214,7 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.IntRange(min=1),
         default=Recipe.batch_size,
         show_default=True,
-        help="Number of patches in a step, on each device.",
+        help="Batch size: number of patches in a step, on each device.",
     ),
     click.option(
         "--learning-rate",
@@ -218,29 +222,30 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.FloatRange(min=0, min_open=True),
         default=Recipe.learning_rate,
         show_default=True,
-        help="Learning rate of Adam at the start.",
+        help="Learning rate of the optimiser, Adam, at the start.",
     ),
     click.option(
         "--schedule",
         type=click.Choice(get_args(Schedule)),
         default=Recipe.schedule,
         show_default=True,
-        help="Course of the learning rate: times 0.9 every 50 rounds, or a cosine down to nothing, "
-        "which is better for few rounds.",
+        help="Schedule of the learning rate: multiplied by 0.9 every 50 epochs, or a cosine down "
+        "to zero, which is better for few epochs.",
     ),
     click.option(
         "--warm-up",
         metavar="N",
         type=click.IntRange(min=0),
-        help="Steps in which the learning rate rises.  [default: a hundredth of all with the "
-        "cosine, else none]",
+        help="Number of steps in which the learning rate rises to its first value.  [default: a "
+        "hundredth of all steps with the cosine, otherwise none]",
     ),
     click.option(
         "--loss",
         type=click.Choice(get_args(Loss)),
         default=Recipe.loss,
         show_default=True,
-        help="What is minimised at first: mean squares, absolute values, or their smooth form.",
+        help="Loss that is minimised at first: mean squared error, mean absolute error, or the "
+        "Charbonnier loss, a smooth form of the latter.",
     ),
     click.option(
         "--squared-from",
@@ -248,25 +253,32 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.FloatRange(0, 1),
         default=Recipe.squared_from,
         show_default=True,
-        help="Share of the steps after which mean squares are minimised.",
+        help="Share of the steps after which the mean squared error is minimised instead.",
     ),
     click.option(
         "--average",
         metavar="SHARE",
         type=click.FloatRange(0, 1, max_open=True),
-        help="Keep a running average of the weights, this share of it at each step, such as "
-        "0.999.  [default: none, the last weights]",
+        help="Keep an exponential moving average of the weights with this decay, such as 0.999, "
+        "and write it.  [default: no average; the last weights are written]",
     ),
     click.option(
         "--unit-ball",
         is_flag=True,
-        help="Shorten filters of D to a norm of 1 at most after each step.",
+        help="After each step, scale filters of D whose norm is larger than 1 to a norm of 1.",
     ),
     click.option(
         "--clip-norm",
         metavar="NUMBER",
         type=click.FloatRange(min=0, min_open=True),
-        help="Shorten gradients of a larger norm than this.  [default: none]",
+        help="Largest norm of the gradient; gradients of a larger norm are scaled down to it.  "
+        "[default: no limit]",
+    ),
+    click.option(
+        "--teacher",
+        metavar="METHOD",
+        help="Fusion: train the network to make what this method makes of each scene, such as "
+        "mcsc, instead of SCENE_target.png, which is then not needed.",
     ),
     click.option(
         "--soften",
@@ -274,8 +286,8 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.FloatRange(min=0),
         default=0.0,
         show_default=True,
-        help="Fusion: blur sources and target of a patch alike, by a Gaussian of 0 to so many "
-        "pixels: photographs are softer than synthetic scenes.",
+        help="Fusion: blur the sources and the target of each patch by a Gaussian of a random "
+        "standard deviation of up to PIXELS, since photographs are softer than synthetic scenes.",
     ),
     click.option(
         "--noise",
@@ -283,8 +295,8 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.FloatRange(min=0),
         default=0.0,
         show_default=True,
-        help="Fusion: add noise of 0 to so many grey levels of 255 to the sources: photographs "
-        "were compressed.",
+        help="Fusion: add noise of a random standard deviation of up to LEVELS grey levels of "
+        "255 to the sources, since photographs have been compressed.",
     ),
     click.option(
         "--validation",
@@ -292,14 +304,15 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.FloatRange(0, 0.9),
         default=0.1,
         show_default=True,
-        help="Share of the scenes to hold out and measure on, at least one of a folder; 0: none.",
+        help="Share of the scenes to hold out for validation, at least one of a folder; 0 for no "
+        "validation.",
     ),
     click.option(
         "--patience",
         metavar="N",
         type=click.IntRange(min=1),
-        help="Stop when the validation error has not fallen for N rounds, and keep the weights of "
-        "the best.  [default: never]",
+        help="Stop when the validation error has not fallen for N epochs, and keep the weights "
+        "of the best epoch.  [default: never]",
     ),
     options.seed("Seed of scenes, random filters and patches."),
     click.option(
@@ -309,21 +322,23 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.Path(path_type=Path),
         help="Folder for checkpoints and logs (CSV, TensorBoard).  [default: FILE-training]",
     ),
-    click.option("--resume", is_flag=True, help="Go on from the folder's checkpoint."),
+    click.option(
+        "--resume", is_flag=True, help="Continue from the checkpoint in the folder of the training."
+    ),
     click.option(
         "--checkpoint-every",
         metavar="N",
         type=click.IntRange(min=1),
         default=200,
         show_default=True,
-        help="Number of steps between checkpoints; there is one after every round, too.",
+        help="Number of steps between checkpoints; one is also written after every epoch.",
     ),
     click.option(
         "--device",
         type=click.Choice(get_args(Device)),
         default="auto",
         show_default=True,
-        help="What to train on; auto: a GPU, if there is one.",
+        help="Where to train: 'auto' takes a GPU if there is one.",
     ),
     click.option(
         "--devices",
@@ -337,8 +352,8 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.Choice(get_args(Arithmetic)),
         default="32-true",
         show_default=True,
-        help="Precision of the arithmetic; bf16-mixed is faster on a GPU, and on a CPU that "
-        "multiplies in bfloat16.",
+        help="Floating-point precision. bf16-mixed is faster on a GPU, and on a CPU that has "
+        "bfloat16 instructions.",
     ),
     click.option(
         "--workers",
@@ -346,7 +361,7 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.IntRange(min=0),
         default=0,
         show_default=True,
-        help="Number of processes that cut patches; 0: none but the one that trains.",
+        help="Number of processes that prepare patches; 0 leaves this to the process that trains.",
     ),
 )
 

@@ -93,7 +93,7 @@ class TritonNetwork:
     steps : NetworkSteps
         Regular, float32 on the device; the tensors are copied.
     precision : {"float32", "tf32", "bfloat16"}
-        Of the products; with the last, maps are kept in bfloat16 too.
+        Precision of the products; with the last, maps are kept in bfloat16 too.
     """
 
     def __init__(self, steps: NetworkSteps, precision: Precision = "float32") -> None:

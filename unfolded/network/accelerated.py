@@ -45,9 +45,9 @@ class Accelerated(nn.Module):
         A copy, in evaluation mode. Triton kernels have weights of their own: they do not see what
         is done to it.
     precision : {"float32", "tf32", "bfloat16"}
-        Of the products.
+        Precision of the products.
     kernels : {"triton", "compiled", "layers"}
-        What computes.
+        Implementation that computes.
     """
 
     def __init__(self, net: CUNet, precision: Precision, kernels: Kernels, backend: str) -> None:
@@ -72,17 +72,17 @@ class Accelerated(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
+        """Device that the network runs on."""
         return self.net.target_common.weight.device
 
     @property
     def configuration(self) -> Configuration:
-        """That of the network."""
+        """As of the network."""
         return self.net.configuration
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """That of the network."""
+        """As of the network."""
         return self.net.metadata
 
     def tiled(
@@ -166,8 +166,8 @@ def accelerate(
     device : str or device
         ``"cuda"``, ``"cuda:1"``, ``"cpu"``.
     precision : {"float32", "tf32", "bfloat16"}
-        Of the products: all 24 bits; 11 bits, on the tensor cores of a GPU; or 8 bits. Maps,
-        thresholds and sums are in float32 with the first two.
+        Precision of the products: all 24 bits; 11 bits, on the tensor cores of a GPU; or 8 bits.
+        Maps, thresholds and sums are in float32 with the first two.
     kernels : {"auto", "triton", "compiled", "layers"}
         The project's own (`unfolded.engines.gpu`; they need Triton, which comes with PyTorch for
         CUDA); PyTorch's layers, compiled by `torch.compile`; or the layers as they are. "auto" is
@@ -176,7 +176,7 @@ def accelerate(
         has hooks or is a subclass; on a CPU the network itself, which
         `unfolded.engines.cpu_inference` may serve.
     backend : str
-        Of `torch.compile`.
+        Backend of `torch.compile`.
 
     Returns
     -------

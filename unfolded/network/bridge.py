@@ -1,6 +1,6 @@
 r"""Weights that a network starts from: the bridge from a dictionary of `mcsc` to `unfolded`.
 
-One sweep of the alternating solver from zero codes, with J + 1 ISTA steps a group in the order
+One sweep of the alternating solver from zero codes, with J + 1 ISTA steps per group in the order
 u, v, c, is CU-Net with
 
 .. math::
@@ -123,7 +123,7 @@ def balanced(state: Mapping[str, Tensor], dictionary: Dictionary) -> dict[str, T
     state : mapping of str to tensor
         As `weights_of` made it, with any target filters.
     dictionary : Dictionary
-        Of which it was made.
+        The dictionary that the network was made from.
     """
     out = dict(state)
     # What stands outside of a module and sees its codes.
@@ -180,8 +180,8 @@ def _lam_per_group(lam: Any, dictionary: Dictionary, thresholds: Thresholds) -> 
     for name, values in zip(counts, each, strict=True):
         if np.ptp(values) > 0:
             raise InvalidValueError(
-                f"lam differs among the maps of group {name}: a network with one threshold a group "
-                "needs one number, or one for each of (c, u, v); thresholds='map' takes them all"
+                f"lam differs among the maps of group {name}: a network with one threshold per "
+                "group needs one number, or one for each of (c, u, v); thresholds='map' takes all"
             )
     return [np.asarray(values[0], dtype=np.float64) for values in each]
 

@@ -30,7 +30,7 @@ class Configuration:
     kernel_size : int
         Side s of the filters.
     blocks : int
-        LCSC blocks J a module.
+        Number of LCSC blocks J in each module.
     residual : bool
         False: Table 5's ablation.
     tied : bool
@@ -38,7 +38,7 @@ class Configuration:
     sweeps : int
         Passes over u, v and c.
     thresholds : {"scalar", "map"}
-        One a block, or one a block for each map.
+        One threshold for each block, or one for each block and map.
     noise_aware : bool
         Thresholds are affine in the noise of x.
     """

@@ -46,14 +46,14 @@ class CUNet(nn.Module):
     out_channels : int
         Channels of z.
     task : {"restoration", "fusion"}
-        What the image is made of, Eq. 3 or Eq. 4: the kind of task, as `mcsc.reconstruct` takes it,
-        not the name of one.
+        Which codes the image is made of, Eq. 3 or Eq. 4: the kind of task, as `mcsc.reconstruct`
+        takes it, not the name of one.
     filters : int or (int, int, int)
-        Maps K of each module, or (K_c, K_u, K_v).
+        Number of maps K of each module, or (K_c, K_u, K_v).
     kernel_size : int
         Side s of all filters, odd or even.
     blocks : int
-        LCSC blocks J a module.
+        Number of LCSC blocks J in each module.
     residual : bool
         False removes the residual lines inside the three modules (Table 5's ablation).
     tied : bool
@@ -84,8 +84,8 @@ class CUNet(nn.Module):
     configuration : Configuration
         The arguments.
     metadata : dict
-        What else is to be kept with the weights, as JSON can hold it: after training, the task and
-        how images are prepared.
+        Information that is kept with the weights, of types that JSON has: after training, the task
+        and how images are prepared.
 
     Notes
     -----
@@ -256,7 +256,7 @@ class CUNet(nn.Module):
         return c, (u, v)
 
     def check(self, x: Tensor, y: Tensor, sigma: Sigma = None) -> Tensor | None:
-        """Refuse what does not fit the network; see `split` for the errors.
+        """Check that images fit the network; see `split` for the errors.
 
         Returns
         -------
@@ -270,7 +270,7 @@ class CUNet(nn.Module):
         return check_sigma(sigma, x, noise_aware=self.configuration.noise_aware)
 
     def steps(self, sigma: Tensor | None = None) -> NetworkSteps:
-        """Return what it computes with, for an engine; `sigma` as `check` returned it."""
+        """Return the filters and thresholds, for an engine; `sigma` is as `check` returned it."""
         targets: Any = self.target_unique
         return NetworkSteps(
             sweeps=tuple(sweep_steps(sweep, sigma) for sweep in (self, *self.again)),
@@ -303,8 +303,8 @@ class CUNet(nn.Module):
         dictionary : mcsc.Dictionary
             Common and unique filters of two signals. Without target filters the target is x itself
             (``gc = dc``, ``gu = du``), unless `pairs` say what it is.
-        lam : float, or one entry a code group, or one number a map
-            The lambda of Eq. 5, as `mcsc.solve` takes it. With one threshold a group, maps of a
+        lam : float, or one entry per code group, or one number per map
+            The lambda of Eq. 5, as `mcsc.solve` takes it. With one threshold per group, maps of a
             group must share theirs.
         blocks : int
             LCSC blocks J: J + 1 ISTA steps.
@@ -349,12 +349,12 @@ class CUNet(nn.Module):
 
     @classmethod
     def from_state(cls, configuration: Configuration, state: Mapping[str, Tensor]) -> CUNet:
-        """Make a network of its weights.
+        """Make a network from its weights.
 
         Parameters
         ----------
         configuration : Configuration
-            What it is.
+            Configuration of the network.
         state : mapping of str to tensor
             Names and weights, as ``net.state_dict()`` has them, all of one floating-point type.
             They become the network's own: they are not copied.

@@ -39,7 +39,7 @@ class LCSC(nn.Module):
     kernel_size : int
         Side s of the filters, odd or even.
     blocks : int
-        J; 0 leaves :math:`U_0`.
+        Number of blocks J; with 0 the output is :math:`U_0`.
     residual : bool
         False drops both residual lines of Fig. 3 (Table 5's ablation):
         :math:`U_{j+1} = S(E_{j+1} * D_{j+1} * U_j)`, a plain feed-forward network.
@@ -47,7 +47,7 @@ class LCSC(nn.Module):
         One E (also as :math:`E_0`), one D and one threshold for all blocks: Eq. 18 as it is
         written, without indices. False: each block has its own, as in the released code.
     thresholds : {"scalar", "map"}
-        One for all maps, as the authors have it, or one for each.
+        One threshold for all maps, as in the authors' code, or one for each map.
     noise_aware : bool
         Thresholds are affine in the standard deviation of the noise in x,
         :math:`\lambda + \sigma \mu`: the lambda of a sparse code that fits the noise is
@@ -70,7 +70,7 @@ class LCSC(nn.Module):
 
     Notes
     -----
-    (2 J + 1) C K s^2 filter weights; as many multiplications a pixel. 2 C K s^2 more of a module
+    (2 J + 1) C K s^2 filter weights; as many multiplications per pixel. 2 C K s^2 more of a module
     that goes on.
     """
 
@@ -113,7 +113,7 @@ class LCSC(nn.Module):
         return list(zip(self.down, self.up, strict=True))  # type: ignore[arg-type]
 
     def steps(self, sigma: Tensor | None = None) -> Steps:
-        """Return what it computes with, for an engine.
+        """Return the filters and thresholds of the module, for an engine that computes it.
 
         Parameters
         ----------

@@ -56,7 +56,7 @@ class Sweep(nn.Module):
     Parameters
     ----------
     configuration : Configuration
-        Of the network.
+        Configuration of the network.
 
     Attributes
     ----------

@@ -65,7 +65,7 @@ def start(
     sigma : float, optional
         Denoising: standard deviation of the noise, of 255.
     seed : int
-        Of random filters. PyTorch's global random state is neither used nor changed.
+        Seed of random filters. PyTorch's global random state is neither used nor changed.
     sweeps : int, optional
         As of `CUNet`. Default: 1, or those of the weights. Weights get what they lack, see
         `unfolded.widened`.

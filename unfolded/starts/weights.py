@@ -24,8 +24,8 @@ def load(path: str | Path, configuration: Configuration | None = None) -> CUNet:
     path : str or Path
         File name; its ``.safetensors`` may be left out.
     configuration : Configuration, optional
-        What the caller needs (`CUNet.configuration` of another network): a file with another one
-        is refused.
+        Configuration that the caller needs (`CUNet.configuration` of another network): a file with
+        another one is refused.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def pretrained(name: str) -> CUNet:
     Parameters
     ----------
     name : str
-        Such as ``"depth-sr"``.
+        Name of a task, such as ``"depth-sr"``.
 
     Raises
     ------

@@ -20,7 +20,7 @@ def widened(
     thresholds: Thresholds | None = None,
     noise_aware: bool | None = None,
 ) -> CUNet:
-    r"""Return a network of more sweeps or other thresholds that gives what a network gives.
+    r"""Return a network with more sweeps or other thresholds and the same output.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ def widened(
     TypeError
         `net` is no CUNet.
     ValueError
-        There would be less than there is: fewer sweeps, one threshold in place of many; or a second
-        sweep of a network without residuals.
+        The network would lose something: fewer sweeps, or one threshold in place of many; or a
+        second sweep is asked for of a network without residual lines.
 
     Notes
     -----

@@ -23,7 +23,7 @@ def write_card(
     Parameters
     ----------
     path : path
-        Of the card.
+        File of the card.
     trained : Trained
         What `unfolded.train` returned.
     task : Task
@@ -54,9 +54,9 @@ def write_card(
         "",
         f"{task.title}: a CU-Net of {configuration.channels[0]} + {configuration.channels[1]} "
         f"channels, {configuration.filters[0]} filters of {configuration.kernel_size} x "
-        f"{configuration.kernel_size} a module, {configuration.blocks} blocks"
+        f"{configuration.kernel_size} per module, {configuration.blocks} blocks"
         + "".join(f", {kind}" for kind in kinds)
-        + f"; {count:,} numbers.",
+        + f"; {count:,} parameters.",
         "",
         f"- Signals: {_signals(metadata)}",
         f"- Data: {data}"

@@ -37,7 +37,7 @@ def check_checkpoint(path: Path, wanted: Mapping[str, Any]) -> None:
     Parameters
     ----------
     path : Path
-        Of the checkpoint.
+        File of the checkpoint.
     wanted : mapping
         What the run is known by: recipe, identity, configuration.
 

@@ -9,34 +9,36 @@ from typing import Any
 
 @dataclass
 class TrainingHistory:
-    """What was seen on the way: one entry a round."""
+    """How training converged: one entry for each epoch."""
 
     step: list[int] = field(default_factory=list)
-    """Steps of the optimiser so far."""
+    """Number of steps of the optimiser so far."""
     seconds: list[float] = field(default_factory=list)
-    """Of training so far, with the cutting of patches, without validation; a resumed run adds to
-    those before it."""
+    """Seconds of training so far, with the preparation of patches and without validation; a
+    resumed run adds to those before it."""
     loss: list[float] = field(default_factory=list)
-    """Mean of what is minimised, on the patches of the round."""
+    """Mean of the loss over the patches of the epoch."""
     validation: list[float] = field(default_factory=list)
-    """Root mean square error on the validation scenes, of 255; empty without such scenes."""
+    """Root mean square error on the validation scenes, in grey levels of 255; empty without such
+    scenes."""
 
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """What a callback sees after every round."""
+    """State of a training, which a callback gets after every epoch."""
 
     epoch: int
-    """Rounds so far."""
+    """Number of epochs so far."""
     step: int
-    """Steps of the optimiser so far."""
+    """Number of steps of the optimiser so far."""
     seconds: float
-    """Of training so far, as in `TrainingHistory`."""
+    """Seconds of training so far, as in `TrainingHistory`."""
     loss: float
-    """Mean of what is minimised, on the patches of the round."""
+    """Mean of the loss over the patches of the epoch."""
     validation: float | None
-    """Root mean square error on the validation scenes, of 255; None without such scenes."""
+    """Root mean square error on the validation scenes, in grey levels of 255; None without such
+    scenes."""
 
 
 Callback = Callable[[TrainingProgress], Any]
-"""Called after every round; a true value or StopIteration stops the training."""
+"""Called after every epoch; a true value or StopIteration stops the training."""

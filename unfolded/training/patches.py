@@ -38,9 +38,9 @@ class Patches(Dataset[tuple[Tensor, ...]]):
         Arrays (N, C, H, W) or (C, H, W); for a network that is `noise_aware` as `unfolded.train`
         says: its patches have their noise, drawn between that of two, as a fourth tensor.
     side : int
-        Of the patches, pixels.
+        Side of the patches, in pixels.
     seed : int
-        Of every choice.
+        Seed of all random choices.
     configuration : Configuration, optional
         Scenes must have the channels of such a network.
     cache_bytes : int

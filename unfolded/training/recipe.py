@@ -19,49 +19,50 @@ Arithmetic = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained; the defaults are the paper's.
+    """Settings of a training; the defaults are those of the paper.
 
     Attributes
     ----------
     epochs : int
-        Rounds; after each the network is measured on the validation scenes.
+        Number of epochs; after each, the error on the validation scenes is measured.
     patches_per_epoch : int
-        Patches drawn in a round.
+        Number of patches that are drawn in an epoch.
     patch : int
-        Side of the patches, pixels.
+        Side of the patches, in pixels.
     batch_size : int
-        Patches a step, on each device.
+        Number of patches in a step, on each device.
     learning_rate : float
-        Of Adam, at the start.
+        Learning rate of the optimiser, Adam, at the start.
     schedule : {"paper", "cosine"}
-        Times 0.9 every 50 epochs; or half a cosine down to nothing at the last step, after a
-        hundredth of all steps of rising: better where epochs are few.
+        How the learning rate changes: it is multiplied by 0.9 every 50 epochs; or it rises in the
+        first hundredth of all steps and then falls to zero along half a cosine, which is better for
+        few epochs.
     seed : int
-        Of the patches.
+        Seed of the choice of patches.
     clip_norm : float, optional
-        Shorten gradients of a larger norm: for large rates.
+        Largest norm of the gradient, to which larger ones are scaled down; for large learning
+        rates.
     soften : float
-        Blur the images of a patch and what is to be made of them alike, by a Gaussian whose
-        standard deviation is drawn from 0 to so many pixels. For fusion: a network that has only
-        seen sharp targets sharpens photographs that are soft.
+        Blur the images and the target of a patch by a Gaussian whose standard deviation, in pixels,
+        is drawn from 0 to this number. For fusion: a network that has only seen sharp targets
+        sharpens photographs that are soft.
     noise : float
-        Add white Gaussian noise to both images of a patch, of a standard deviation that is drawn
-        from 0 to so many grey levels of 255. For fusion: a network that has only seen clean images
-        takes what a photograph's compression leaves for detail.
+        Add white Gaussian noise to both images of a patch; its standard deviation, in grey levels
+        of 255, is drawn from 0 to this number. For fusion: a network that has only seen clean
+        images takes the artefacts of compressed photographs for detail.
     average : float, optional
-        What comes out, and is measured on the validation scenes, is a running average of the
-        weights: after each step this share of it and the rest of the new weights. Less at first:
-        (1 + t) / (10 + t) in step t.
+        Decay of an exponential moving average of the weights, which is then what is validated and
+        returned. It is smaller at first: (1 + t) / (10 + t) in step t.
     loss : {"mse", "l1", "charbonnier"}
-        What is minimised, at first.
+        Loss that is minimised at first.
     squared_from : float
         Share of the steps after which the mean squared error is minimised, whatever `loss` is.
     warm_up : int, optional
-        Steps in which the learning rate rises to what it begins with. Default: a hundredth of all
-        with the schedule "cosine", none with "paper".
+        Number of steps in which the learning rate rises to `learning_rate`. Default: a hundredth of
+        all with the schedule "cosine", none with "paper".
     unit_ball : bool
-        After each step, shorten each filter of D, over all channels, to a norm of 1 at most, as
-        dictionary learning does.
+        After each step, scale each filter of D whose norm, over all channels, is larger than 1 to
+        a norm of 1, as dictionary learning does.
     """
 
     epochs: int = 200
@@ -109,7 +110,7 @@ class Recipe:
                 )
 
     def steps_per_epoch(self, devices: int = 1) -> int:
-        """Return the optimiser's steps in a round."""
+        """Return the number of steps of the optimiser in an epoch."""
         return max(1, round(self.patches_per_epoch / (self.batch_size * devices)))
 
     def factor(self, step: int, per_epoch: int) -> float:

@@ -18,6 +18,7 @@ from mcsc.tasks.task import Task
 from mcsc.types import Floats
 
 from ..network.configuration import Configuration
+from .taught import Taught
 
 Triple = tuple[Floats, Floats, Floats]
 """x, y and what is to be made of them, (N, C, H, W) each."""
@@ -33,9 +34,9 @@ class TaskTriples(Sequence[Triple]):
     task : Task
         Degradation and preparation.
     readers : sequence of callables
-        Of the scenes; see `mcsc.tasks.scenes`.
+        One reader for each scene; see `mcsc.tasks.scenes`.
     settings : TaskSettings
-        Of the preparation, complete.
+        Complete settings of the preparation.
     levels : (float, float), optional
         Of 255: give each scene with the same noise of both strengths, as a network that is
         `noise_aware` is trained on.
@@ -102,9 +103,12 @@ class TaskTriples(Sequence[Triple]):
             their channels are not the network's. The message names the scene.
         """
         for index, reader in enumerate(self._readers):
-            if not isinstance(reader, SceneFiles):
+            source = reader.reader if isinstance(reader, Taught) else reader
+            if not isinstance(source, SceneFiles):
                 continue
-            images = reader()
+            images = source()
+            if isinstance(reader, Taught):  # whatever is made is as large
+                images = (*images[:2], images[0])
             height, width = self._task.cropped(images[0])[0].shape[1:]
             check_size(reader.name, height, width, side)
             # A small part is prepared as the whole would be, in no time.

@@ -23,9 +23,9 @@ def refit_on_scenes(net: CUNet, scenes: TaskTriples, seed: int = 0, side: int = 
     scenes : TaskTriples
         Where patches are drawn.
     seed : int
-        Of the patches.
+        Seed of the choice of patches.
     side : int
-        Of the patches, pixels.
+        Side of the patches, in pixels.
 
     Returns
     -------

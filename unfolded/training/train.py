@@ -39,24 +39,25 @@ from .scenes import as_scene, scene_name
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A trained network and how it came to be."""
+    """Result of `train`: the trained network, and how it was trained."""
 
     net: CUNet
-    """In evaluation mode."""
+    """The network, in evaluation mode."""
     recipe: Recipe
     history: TrainingHistory
     device: str
     """What it was trained on: "cpu", or the name of a GPU."""
     devices: int
-    """How many of them."""
+    """Number of devices."""
     steps: int
-    """Of the optimiser, those before a resumption too."""
+    """Number of steps of the optimiser, with those before a resumption."""
     seconds: float
-    """Of these steps."""
+    """Time that these steps took."""
     completed: bool
-    """False: Ctrl-C or the callback stopped it."""
+    """False if Ctrl-C or the callback stopped the training."""
     error: float | None = None
-    """Of these weights on the validation scenes, of 255; None without such scenes."""
+    """Root mean square error of these weights on the validation scenes, in grey levels of 255; None
+    without such scenes."""
 
 
 def train(
@@ -90,31 +91,32 @@ def train(
         scene with the same noise in two strengths: each patch is drawn between them (what is linear
         in the noise is exact).
     validation : sequence of (x, y, z), or (x, y, z, sigma)
-        Whole scenes that the network is measured on after each round, and not trained on.
+        Whole scenes on which the error is measured after each epoch; they are not trained on.
     recipe : Recipe, optional
-        Numbers of steps, rates, sizes. Default: the paper's.
+        Numbers of steps, learning rate, sizes. Default: those of the paper.
     folder : path, optional
-        For checkpoints (``last.ckpt``), CSV and TensorBoard logs; made if it is missing. Without
-        one, nothing is written.
+        Folder for checkpoints (``last.ckpt``) and for CSV and TensorBoard logs; it is made if it
+        does not exist. Without one, nothing is written.
     resume : bool
-        Go on from the folder's checkpoint, if there is one.
+        Continue from the checkpoint in the folder, if there is one.
     checkpoint_every : int
-        Steps between checkpoints; there is one after every round, too.
+        Number of steps between checkpoints; one is also written after every epoch.
     identity : mapping of str to plain values, optional
-        What else a run is known by, such as its data: a checkpoint with others is refused.
+        Further facts that identify a run, such as its data: a checkpoint with other ones is
+        refused.
     patience : int, optional
-        Stop after so many rounds in which the validation error did not fall, and take the weights
-        of the best round.
+        Stop after this number of epochs in which the validation error did not fall, and take the
+        weights of the best epoch.
     device : {"auto", "cpu", "cuda"}
-        What to train on; "auto": a GPU, if PyTorch finds one.
+        Where to train; "auto": on a GPU, if PyTorch finds one.
     devices : int or "auto"
-        How many of them; several train together (DDP), each in a process of its own.
+        Number of devices; several train together (DDP), each in a process of its own.
     precision : {"32-true", "bf16-mixed", "16-mixed"}
-        Of the arithmetic, as Lightning's `Trainer` takes it.
+        Floating-point precision, as Lightning's `Trainer` takes it.
     workers : int
-        Processes that cut patches.
+        Number of processes that prepare patches.
     callback : callable, optional
-        Called with a `TrainingProgress` after every round; a true value or StopIteration stops. A
+        Called with a `TrainingProgress` after every epoch; a true value or StopIteration stops. A
         later run with `resume` goes on from there.
     progress : bool
         Show a progress bar on standard error.

@@ -46,13 +46,13 @@ def cluster_options(command: F) -> F:
     for option in (
         click.option(
             "--scheduler", metavar="ADDRESS",
-            help="Of a Dask cluster that works on a folder or a table, as tcp://HOST:8786.  "
-            "[default: this machine]",
+            help="Address of a Dask scheduler, such as tcp://HOST:8786, whose workers are to "
+            "process a folder or a table of scenes.  [default: workers on this machine]",
         ),
         click.option(
             "--workers", metavar="N", type=click.IntRange(min=1),
-            help="Processes on this machine that work on a folder or a table.  [default: one a "
-            "core]",
+            help="Number of processes on this machine that work on a folder or a table of "
+            "scenes.  [default: one for each core]",
         ),
     ):  # fmt: skip
         command = option(command)
@@ -89,15 +89,15 @@ def run_batch(
     Parameters
     ----------
     path : Path
-        A folder of files ``SCENE_ROLE.png``, or a CSV file with a line a scene.
+        A folder of files ``SCENE_ROLE.png``, or a CSV file with one line per scene.
     out : Path
         Folder of the results; ``settings.json`` in it says how they were made.
     task : Task or None
         Whose roles the files of a folder have. None: any, the same for all scenes, in the order of
         their names.
     suffix : str or None
-        Of the results of a folder's scenes; None: that of their first image, if it can be written
-        without loss; empty: each is a folder.
+        Suffix of the results of a folder's scenes; None: that of their first image, if it can be
+        written without loss; empty: each is a folder.
     refused : sequence of str
         Parameters that are for one scene alone.
 
@@ -227,7 +227,8 @@ def _of_table(path: Path, out: Path, suffix: str | None) -> list[Row]:
     inputs = [n for n in names if n != "out"]
     if "out" not in names or not inputs or not lines:
         raise InvalidValueError(
-            f"{path}: want a line of column names first, as x,guide,out, and then a line a scene"
+            f"{path}: want a line of column names first, such as x,guide,out, and then one line "
+            "per scene"
         )
     rows = []
     for number, line in enumerate(lines, 2):

@@ -30,9 +30,10 @@ calibration_option = click.option(
     type=click.Path(path_type=Path),
     cls=ListedOption,
     names=_example,
-    help="X is a raw depth map of a sensor beside the camera of GUIDE; the file says how both see. "
-    "Its points are brought into the photograph, hidden ones left out, and the map that they make "
-    "there is restored. Of a depth map in millimetres, with the other lengths in metres: {names}",
+    help="X is a raw depth map of a sensor beside the camera of GUIDE, and the file holds the "
+    "calibration of both. The points of the map are projected into the photograph, without those "
+    "that are hidden there, and the depth map that results is restored. For a depth map in "
+    "millimetres and other lengths in metres: {names}",
 )
 
 
@@ -45,9 +46,13 @@ def check_calibration(
     if task.factor is None:
         raise click.UsageError(f"--calibration is for super-resolution of depth, not {task.name}")
     if align:
-        raise click.UsageError("--align and --calibration exclude each other: the file says how")
+        raise click.UsageError(
+            "--align and --calibration exclude each other: the calibration says how the images lie"
+        )
     if factor is not None:
-        raise click.UsageError("--factor and --calibration exclude each other: it tells the factor")
+        raise click.UsageError(
+            "--factor and --calibration exclude each other: the calibration determines the factor"
+        )
 
 
 def brought_into(first: Given, second: Given, calibration: Path) -> tuple[Given, int]:

@@ -37,7 +37,7 @@ _TURNED = 1e-3  # by which a rotation that was written with few digits may miss
 
 
 def read_calibration(path: str | PathLike[str]) -> Rig:
-    """Read a calibration.
+    """Read the calibration of a depth sensor and a camera from a JSON file.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def read_calibration(path: str | PathLike[str]) -> Rig:
     except OSError as error:
         raise InvalidValueError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise InvalidValueError(f"{path}: is no JSON: it is not text in UTF-8") from error
+        raise InvalidValueError(f"{path}: is not JSON: it is not text in UTF-8") from error
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -88,12 +88,12 @@ def read_calibration(path: str | PathLike[str]) -> Rig:
         raise InvalidValueError(f"{path}: is nested too deeply to be a calibration") from error
     except json.JSONDecodeError as error:
         raise InvalidValueError(
-            f"{path}: is no JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+            f"{path}: is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
         ) from error
     except ValueError as error:
         if isinstance(error, InvalidValueError):
             raise
-        raise InvalidValueError(f"{path}: is no JSON: {error}") from error  # digits without end
+        raise InvalidValueError(f"{path}: is not JSON: {error}") from error  # digits without end
     top = _table(path, "", content, _RIG)
     return Rig(
         depth=_camera(path, "depth", top["depth"]),
@@ -134,11 +134,13 @@ def _rotation(path: Path, content: Any) -> NDArray[np.float64]:
     miss = float(np.abs(found @ found.T - np.eye(3)).max())
     if not miss <= _TURNED:
         raise InvalidValueError(
-            f"{path}: rotation is none: its rows times its columns differ from the unit matrix by "
-            f"{miss:.2g}"
+            f"{path}: rotation is no rotation matrix: its rows times its "
+            f"columns differ from the unit matrix by {miss:.2g}"
         )
     if np.linalg.det(found) < 0:
-        raise InvalidValueError(f"{path}: rotation is none: it mirrors (its determinant is -1)")
+        raise InvalidValueError(
+            f"{path}: rotation is no rotation matrix: it mirrors (its determinant is -1)"
+        )
     return found
 
 

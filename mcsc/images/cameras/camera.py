@@ -27,10 +27,10 @@ _ACCURACY = 1e-10
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera whose lens and sensor are known."""
+    """Intrinsic parameters of a camera: image size, focal lengths, centre, lens distortion."""
 
     width: int
-    """Of its images, in pixels."""
+    """Width of its images, in pixels."""
     height: int
     fx: float
     """Focal length, in pixels across."""
@@ -41,7 +41,7 @@ class Camera:
     cy: float
     """Row of the optical axis."""
     distortion: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
-    """k1, k2, p1, p2, k3."""
+    """Distortion coefficients k1, k2, p1, p2, k3, as OpenCV defines them."""
 
     def project(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Columns and rows (2, N) of points (3, N) before the camera.

@@ -37,7 +37,7 @@ _AT_ONCE = 200_000  # pixels
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
-    """A small depth map on the photograph's view."""
+    """Result of `gather`: a small depth map in the view of the photograph."""
 
     depth: Floats
     """Shape (1, h, w); 0 where it is unknown."""
@@ -48,7 +48,7 @@ class Gathered:
 
 
 def gather(found: Reprojection, photo: Floats) -> Gathered:
-    """Gather the points on a grid as dense as they are.
+    """Gather the projected points of a sensor into a depth map on a grid of their density.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def gather(found: Reprojection, photo: Floats) -> Gathered:
 
     Notes
     -----
-    Eight points a pixel from a k-d tree, some 2 microseconds and 200 bytes a pixel, by blocks.
+    Eight points per pixel from a k-d tree, some 2 microseconds and 200 bytes per pixel, by blocks.
 
     References
     ----------

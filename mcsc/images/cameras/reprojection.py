@@ -28,12 +28,12 @@ _BEHIND = 0.03
 
 @dataclass(frozen=True, eq=False)
 class Rig:
-    """A depth sensor and a camera that are fixed to each other."""
+    """Calibration of a depth sensor and a camera that are fixed to each other."""
 
     depth: Camera
-    """Of the sensor. Its depth is that along its optical axis, not along the ray."""
+    """The depth sensor. Its depth is measured along the optical axis, not along the ray."""
     photo: Camera
-    """Of the photograph."""
+    """The camera of the photograph."""
     rotation: NDArray[np.float64]
     """R, 3 x 3: from the axes of the sensor to those of the photograph's camera."""
     translation: NDArray[np.float64]
@@ -44,7 +44,7 @@ class Rig:
 
 @dataclass(frozen=True, eq=False)
 class Reprojection:
-    """A depth map as the photograph's camera sees it."""
+    """Result of `reproject`: a depth map in the view of the photograph."""
 
     depth: Floats
     """Shape (1, H, W), in the unit of the map that was given; 0 where it is unknown."""
@@ -53,21 +53,22 @@ class Reprojection:
     spacing: float
     """Pixels of the photograph from one point of the sensor to the next: the median."""
     measured: int
-    """Pixels of the sensor that have a depth."""
+    """Number of pixels of the sensor that have a depth."""
     outside: int
-    """Of them, those that the photograph does not show."""
+    """Number of them that lie outside of the photograph."""
     hidden: int
-    """Of them, those that lie behind something in the photograph, or with a nearer one in one
-    pixel."""
+    """Number of them that are hidden by a nearer surface in the photograph, or fall into one pixel
+    with a nearer point."""
 
 
 def reproject(depth: Floats, rig: Rig, mask: Floats | None = None) -> Reprojection:
-    """Bring a depth map into the photograph.
+    """Project a depth map of a sensor into the view of a photograph.
 
     Parameters
     ----------
     depth : array of floats, shape (H, W) or (1, H, W)
-        Of the sensor, as it measured. Values that are not finite or not above 0 are holes.
+        Depth map of the sensor, as it was measured. Values that are not finite or not above 0 are
+        holes.
     rig : Rig
     mask : array, shape (H, W) or (1, H, W), optional
         0 where the depth is unknown.

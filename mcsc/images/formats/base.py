@@ -86,7 +86,7 @@ def check_size(
     kind : str
         Name of the format.
     shape : sequence of int
-        Of all that will be read; height and width come last.
+        Shape of all that will be read; height and width come last.
     sample_bytes : float
         Bytes of a sample before it was packed.
     packing : float

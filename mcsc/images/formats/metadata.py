@@ -46,7 +46,7 @@ Tags: TypeAlias = Mapping[int, Any]
 
 @dataclass(frozen=True)
 class Metadata:
-    """What is carried from a file to what is made of it."""
+    """Metadata that are copied from an image file to the results: profile, EXIF, resolution."""
 
     icc: bytes | None = None
     """ICC profile: what the numbers mean as colours."""
@@ -54,7 +54,7 @@ class Metadata:
     """A block of EXIF as in a JPEG, from its byte order on; without orientation, size, thumbnail
     and maker's notes."""
     dpi: tuple[float, float] | None = None
-    """Pixels an inch, across and down."""
+    """Pixels per inch, across and down."""
 
     def turned(self, orientation: int) -> Metadata:
         """The same for the image turned upright."""

@@ -266,7 +266,7 @@ def _number(text: Any) -> float | None:
 
 
 def _whole(found: Any) -> int | None:
-    """The largest of what a tag holds, one number or one a channel."""
+    """The largest of what a tag holds, one number or one per channel."""
     values = found if isinstance(found, tuple) else (found,)
     return max(values) if values and all(isinstance(v, int) for v in values) else None
 

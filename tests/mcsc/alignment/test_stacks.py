@@ -85,7 +85,7 @@ def test_another_size_of_one_aspect_is_brought_to_it():
 
 def test_what_cannot_be_believed_is_refused():
     far = view(homography((0.0, 42.0)))
-    with pytest.raises(ValueError, match="is not believable of frames of one stack"):
+    with pytest.raises(ValueError, match="is implausible for frames of one stack"):
         align_stack([view(), far], reference=0)
 
 

@@ -327,7 +327,7 @@ def test_ctrl_c_outside_the_solver(folder, tmp_path, monkeypatch):
         ),
         (
             "x.png y.png --mask rgb.png",
-            "--mask rgb.png has 3 channels, x.png 1: want one, or as many",
+            "--mask rgb.png has 3 channels, x.png 1: want one, or the same number",
         ),
         ("x.png y.png --mask missing.png", "missing.png: no such file"),
         ("flat.png nothing.png", "no detail that the dictionary could code"),

@@ -153,3 +153,21 @@ def test_one_lam_a_group(tmp_path):
     )  # fmt: skip
     assert done.exit_code == 0, done.stderr
     assert list(mcsc.Dictionary.load(tmp_path / "d.npz").lam) == [0.2, 0.1, 0.3]
+
+
+@pytest.mark.parametrize("count", [None, 3])
+def test_the_iterations_of_a_batch_can_be_limited(tmp_path, monkeypatch, count):
+    original, seen = Coder.code, []
+
+    def code(coder, *arguments, **options):
+        seen.append(coder.max_iter)
+        return original(coder, *arguments, **options)
+
+    monkeypatch.setattr(Coder, "code", code)
+    done = run(
+        "learn", "--task", "multi-focus", "--synthetic", 1, "--filter-size", 4, "--common", 2,
+        "--unique", 2, "--passes", 1, "--windows", 2, "-o", tmp_path / "d.npz",
+        *(() if count is None else ("--max-iter", count)),
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    assert set(seen) == {count}

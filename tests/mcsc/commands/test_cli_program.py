@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import click
+import click.shell_completion
 import numpy as np
 import pytest
 
@@ -15,6 +16,8 @@ import mcsc
 from mcsc.cli import cli
 from tests.helpers import run
 from tests.paths import ROOT
+
+README = ROOT / "README.md"
 
 
 def test_version_and_help():
@@ -166,30 +169,73 @@ def test_help_loads_nothing_heavy():
 
 
 def test_python_of_the_readme_runs(capsys, tmp_path, monkeypatch):
-    pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
-    text = (ROOT / "README.md").read_text()
-    code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+    code = "\n".join(re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL))
     names = {"__name__": "readme"}
     exec(compile(code, "README.md", "exec"), names)
-    assert capsys.readouterr().out.startswith("True")
-    assert names["image"].shape == (1, 1, 96, 96)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.npz", "net.safetensors"]
+    assert len(code.splitlines()) <= 12
+    assert names["restored"].image.shape == (1, 96, 96)
+    assert names["result"].converged
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("(1, 96, 96) 0.00")
+    assert said[1].startswith("True")
+    assert not list(tmp_path.iterdir())
 
 
-def test_commands_of_the_readme_are_understood():
-    text = (ROOT / "README.md").read_text()
-    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    words = [line.split("#")[0].split() for block in blocks for line in block.splitlines()]
-    commands = [w[1:] for w in words if w[:1] == ["mcsc"]]
-    assert len(commands) >= 3
-    for name, *options in commands:
-        if "--help" not in options:
-            # Commands of plugins, too.
-            command = cli.get_command(None, name)
-            assert command is not None, name
-            command.make_context(name, options).close()
-    targets = {w[1] for w in words if w[:1] == ["make"]}
+def test_the_readme_is_one_screen():
+    lines = README.read_text().splitlines()
+    assert len(lines) <= 45
+    targets = re.findall(r"^make (\w+)", "\n".join(lines), re.MULTILINE)
+    assert targets == ["demo", "test"]
     makefile = (ROOT / "Makefile").read_text()
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for link in re.findall(r"\]\(([^):\s]+)\)", "\n".join(lines)):
+        assert (ROOT / link).is_file(), link
+
+
+def commands(page):
+    """The words after `mcsc` of the commands in the code blocks of a page, or in its prose."""
+    text = page.read_text()
+    if page.suffix == ".md":
+        lines = "\n".join(re.findall(r"```(?:sh|bash)\n(.*?)```", text, re.DOTALL))
+        lines = lines.replace("\\\n", " ").splitlines()
+    else:
+        lines = re.findall(r"``(mcsc .*?)``", text)
+    words = [line.split("#")[0].split() for line in lines]
+    return [w[1:] for w in words if w[:1] == ["mcsc"] and len(w) > 2 and "COMMAND" not in w]
+
+
+PAGES = [
+    page
+    for page in [*(ROOT / "docs").rglob("*.md"), *(ROOT / "docs" / "gallery").glob("*.py")]
+    if "_build" not in page.parts and page.name != "commands_help.md" and commands(page)
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_commands_of_the_pages_are_understood(page):
+    for name, *options in commands(page):
+        if "--help" not in options:
+            command = cli.get_command(None, name)  # those of plugins, too
+            assert command is not None, name
+            command.make_context(name, options).close()
+
+
+def test_pages_show_every_command():
+    shown = {words[0] for page in PAGES for words in commands(page)}
+    assert shown >= {"solve", "restore", "fuse", "learn", "evaluate", "train", "export", "demo"}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes(shell):
+    """What the page on the command line tells to put into the shell's file makes a script."""
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text()
+    assert f"_MCSC_COMPLETE={shell}_source mcsc" in page
+    source = click.shell_completion.get_completion_class(shell)
+    completion = source(cli, {}, "mcsc", "_MCSC_COMPLETE")
+    assert "_MCSC_COMPLETE" in completion.source()
+    assert "restore" in [i.value for i in completion.get_completions([], "re")]
+    assert [i.value for i in completion.get_completions(["restore"], "--mas")] == ["--mask"]
+    tasks = completion.get_completions(["restore", "--task"], "depth")
+    assert [i.value for i in tasks] == ["depth-sr"]

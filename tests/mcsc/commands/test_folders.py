@@ -181,6 +181,8 @@ def test_options_that_would_do_nothing_are_refused(folder):
     done = evaluate(folder, "--tol", "1e-3", method="bicubic,guided-filter")
     assert done.exit_code == 2
     assert "--tol is for none of these methods: bicubic, guided-filter" in done.stderr
+    done = evaluate(folder, "--max-iter", 5, method="bicubic,guided-filter")
+    assert "--max-iter is for none of these methods: bicubic, guided-filter" in done.stderr
     done = evaluate(folder, "--scenes", "s0, s1", method="bicubic, guided-filter")
     assert done.exit_code == 0, done.stderr
     assert "s2" not in done.stdout

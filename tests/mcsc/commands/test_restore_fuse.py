@@ -143,6 +143,11 @@ def test_small_images_are_not_refused_for_registration(folder, tmp_path, size):
             "restore small.png rgb.png --method bicubic --tol 0.5",
             "the method bicubic has no option tol",
         ),
+        (
+            "restore small.png rgb.png --method bicubic --max-iter 5",
+            "the method bicubic has no option max_iter",
+        ),
+        ("restore small.png rgb.png --max-iter 0", "0 is not in the range x>=1"),
         ("restore small.png rgb.png --method bicubic --weights w", "bicubic takes no weights"),
         ("restore small.png rgb.png --method bicubic --dictionary d.npz", "takes no dictionary"),
         ("restore small.png rgb.png --weights w", "the method mcsc takes no weights"),
@@ -237,6 +242,25 @@ def test_not_converged_is_a_warning_and_a_status(folder, tmp_path, stopped, said
 
 
 # ------------------------------------------------------------------------------------- fusion
+@pytest.mark.parametrize("command", ["restore", "fuse", "evaluate"])
+def test_the_iterations_can_be_limited(folder, tmp_path, command):
+    words = {
+        "restore": (folder / "small.png", folder / "rgb.png", "--task", "depth-sr"),
+        "fuse": (folder / "near.png", folder / "far.png", "--task", "multi-focus"),
+        "evaluate": (tmp_path, "--task", "multi-focus", "--method", "mcsc"),
+    }[command]
+    for role in ("near", "far"):
+        write_image(tmp_path / f"s_{role}.png", read_image(folder / f"{role}.png").pixels)
+    words += ("--dictionary", folder / "d.npz", "--tol", 1e-3)
+    words += () if command == "evaluate" else ("-o", tmp_path / "o.png", "--lam", 0.02)
+    done = run(command, *words)
+    assert done.exit_code == 0, done.stderr
+    assert "not converge" not in done.stderr
+    done = run(command, *words, "--max-iter", 1)
+    assert done.exit_code == (0 if command == "evaluate" else 1)
+    assert "mcsc did not converge to tol = 0.001, at its most iterations" in done.stderr
+
+
 def test_three_sources_and_their_parts(folder, tmp_path):
     done = run(
         "fuse", folder / "near.png", folder / "far.png", folder / "target.png", "--task",

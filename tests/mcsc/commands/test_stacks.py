@@ -91,7 +91,7 @@ def test_another_aspect_is_refused(tmp_path):
     words = ("fuse", tmp_path / "wide.png", tmp_path / "tall.png", "--task", "medical", "--align")
     result = run(*words, "-o", tmp_path / "o.png")
     assert result.exit_code == 2
-    assert "which is another aspect" in result.stderr
+    assert "which is another aspect ratio" in result.stderr
     assert not (tmp_path / "o.png").exists()
 
 

@@ -173,7 +173,7 @@ GROUPS = r"common \(3 maps\), unique\[0\] \(2 maps\), unique\[1\] \(2 maps\)"
 @pytest.mark.parametrize(
     ("lam", "message"),
     [
-        ((1, 2), rf"lam has 2 entries: .* one for each group \[{GROUPS}\], or one a map"),
+        ((1, 2), rf"lam has 2 entries: .* one for each group \[{GROUPS}\], or one per map"),
         ((), r"lam has 0 entries"),
         (np.ones(4), r"lam has \(4,\) entries"),
         (np.ones((3, 1)), r"lam has \(3, 1\) entries"),
@@ -246,10 +246,10 @@ def test_masks(given, masks, error, message):
     [
         ({"shape": (9, 7)}, r"codes lie on a grid \(N, H, W\) = \(1, 9, 7\), .* on \(1, 8, 7\)"),
         ({"samples": 2}, r"codes lie on a grid \(N, H, W\) = \(2, 8, 7\)"),
-        ({"common": 4}, r"codes have \[4, 2, 2\] maps a group, the dictionary has \[3, 2, 2\]"),
-        ({"unique": (2, 1)}, r"codes have \[3, 2, 1\] maps a group"),
-        ({"common": 0}, r"codes have \[0, 2, 2\] maps a group"),
-        ({"unique": 0}, r"codes have \[3, 0, 0\] maps a group"),
+        ({"common": 4}, r"codes have \[4, 2, 2\] maps per group, the dictionary has \[3, 2, 2\]"),
+        ({"unique": (2, 1)}, r"codes have \[3, 2, 1\] maps per group"),
+        ({"common": 0}, r"codes have \[0, 2, 2\] maps per group"),
+        ({"unique": 0}, r"codes have \[3, 0, 0\] maps per group"),
     ],
     ids=str,
 )
@@ -275,7 +275,7 @@ def test_codes_without_the_unique_maps(given):
     signals, d = given
     codes = mcsc.Codes.from_dense(np.zeros((1, 3, 8, 7)))
     refuses = pytest.raises(
-        ValueError, match=r"codes have \[3, 0, 0\] maps a group, .* \[3, 2, 2\]"
+        ValueError, match=r"codes have \[3, 0, 0\] maps per group, .* \[3, 2, 2\]"
     )
     with refuses:
         mcsc.Problem(signals, d, 1.0).objective(codes)

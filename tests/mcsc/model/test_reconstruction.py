@@ -156,7 +156,7 @@ def test_dictionary_without_a_filter_for_these_codes():
 def test_codes_of_another_dictionary(other):
     d, _ = fitted()
     codes = random_codes(make_dictionary(**other))
-    with pytest.raises(ValueError, match=r"codes have \[.*\] maps a group, .* \[3, 2, 2\]"):
+    with pytest.raises(ValueError, match=r"codes have \[.*\] maps per group, .* \[3, 2, 2\]"):
         mcsc.reconstruct(codes, d)
     with pytest.raises(ValueError, match="codes have"):
         mcsc.reconstruct(mcsc.Codes.from_dense(None, codes.unique), d)

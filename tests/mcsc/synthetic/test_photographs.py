@@ -96,7 +96,7 @@ def test_refused_folders(tmp_path):
         library(tmp_path)
     PIL.Image.new("RGB", (20, 300)).save(tmp_path / "slip.png")
     (slip,) = (p for p in library(tmp_path).pictures if p.path)
-    with pytest.raises(ValueError, match=r"slip\.png.*at least 64 pixels a side"):
+    with pytest.raises(ValueError, match=r"slip\.png.*at least 64 pixels on each side"):
         slip.levels()
 
 

@@ -15,10 +15,12 @@ from mcsc.tasks.scenes import (
     SceneFiles,
     flipped,
     hold_out,
+    look_at_scenes,
     name_of,
     require_targets,
     unseen_scenes,
 )
+from mcsc.values.ranges import ValueRange
 from tests.mcsc.tasks.pairs import pair
 
 
@@ -99,7 +101,7 @@ def test_scenes_are_held_out_in_their_order_and_the_same_again():
     assert any(hold_out(names, 0.3, seed=s) != (kept, apart) for s in range(3))
     assert hold_out(names, 0.0) == (names, [])
     assert len(hold_out(names[:2], 0.01)[1]) == 1
-    with pytest.raises(ValueError, match="of 1 scene 1 would be kept apart, and none left"):
+    with pytest.raises(ValueError, match="of 1 scene, 1 would be held out, and none left"):
         hold_out(names[:1], 0.1)
 
 
@@ -119,3 +121,22 @@ def test_fusions_are_learned_from_scenes_with_their_targets(tmp_path):
     require_targets([replace(lone, target_path=tmp_path / "t.png")], get_task("multi-focus"))
     with pytest.raises(ValueError, match="a has no target: multi-focus is learned from scenes"):
         require_targets([lone], get_task("multi-focus"))
+
+
+def test_a_target_of_another_kind_of_file_keeps_its_values(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (2, 32, 32)) / 255
+    target = rng.uniform(-0.2, 1.3, (32, 32)).astype(np.float32)
+    write_image(tmp_path / "a_near.png", x)
+    write_image(tmp_path / "a_far.png", y)
+    write_image(tmp_path / "a_target.tif", target, bit_depth=32)
+    task = get_task("multi-focus")
+    [scene] = find_scenes(tmp_path, task)
+    np.testing.assert_array_equal(scene()[2][0], target)
+    [known], faults = look_at_scenes([scene])
+    assert not faults
+    np.testing.assert_array_equal(known()[2][0], target)
+    np.testing.assert_allclose(known()[0][0], x, atol=1e-6)
+    asked, faults = look_at_scenes([scene], ranges=[ValueRange(0, 100)])
+    assert not asked
+    assert "a_target.tif: another kind of file than a_near.png" in faults["a"]

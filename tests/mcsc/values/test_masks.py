@@ -83,7 +83,7 @@ def test_grey_values_between_are_weights(tmp_path):
         ),
         (
             lambda p: png(p, RNG.integers(0, 255, (24, 30, 3), np.uint8)),
-            "has 3 channels, x.png 1: want one, or as many",
+            "has 3 channels, x.png 1: want one, or the same number",
         ),
     ],
 )
@@ -128,7 +128,7 @@ def test_words_that_do_not_fit_are_refused(tmp_path):
     half = np.zeros((6, 7), "u2")
     half[:, :3] = 7
     image = given(tmp_path, half)
-    with pytest.raises(ValueError, match=r"of .*x.tif no pixel is known to zeros and 7"):
+    with pytest.raises(ValueError, match=r"no pixel of .*x.tif is known to zeros and 7"):
         mask_of_words(["zeros", "7"], image)
 
 

@@ -100,6 +100,35 @@ def test_a_fusion_s_folder_without_targets_is_refused(folder, tmp_path):
     assert not (tmp_path / "net.safetensors").exists()
 
 
+def test_a_fusion_is_learned_from_what_a_teacher_makes(folder, tmp_path):
+    """The method `mean` is linear: filters that start as a dictionary's come near it."""
+    for path in (folder / "multi-focus").glob("*_[nf]*.png"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    out = tmp_path / "net.safetensors"
+    result = invoke(
+        train, tmp_path, "--task", "multi-focus", "-o", out, *SHORT, "--teacher", "mean"
+    )
+    assert result.exit_code == 0, result.output
+    assert "their targets made by mean" in result.output
+    assert "their targets made by mean" in out.with_suffix(".md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("task", "teacher", "words"),
+    [
+        ("depth-sr", "mcsc", "--teacher is for fusions"),
+        ("multi-focus", "nobody", "--teacher: want one of "),
+    ],
+)
+def test_only_a_method_teaches_and_only_fusions(folder, tmp_path, task, teacher, words):
+    result = invoke(
+        train, folder / task, "--task", task, "-o", tmp_path / "net.safetensors", *SHORT,
+        "--teacher", teacher,
+    )  # fmt: skip
+    assert result.exit_code == 2
+    assert words in said(result)
+
+
 def test_targets_must_have_the_size_of_their_scene(folder, tmp_path):
     for path in (folder / "multi-focus").glob("*.png"):
         (tmp_path / path.name).write_bytes(path.read_bytes())

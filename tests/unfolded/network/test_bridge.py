@@ -268,7 +268,7 @@ def test_refused_dictionaries(dictionary, says):
         ((0.1, -1.0, 0.1), "lam must be finite and > 0"),
         (float("nan"), "lam must be finite and > 0"),
         ((0.1, 0.1), "lam has 2 entries"),
-        (np.linspace(0.1, 0.2, 7), "lam differs among the maps of group .*one threshold a group"),
+        (np.linspace(0.1, 0.2, 7), "lam differs among the maps of group .*one threshold per group"),
         (((0.1, 0.2, 0.1), 0.1, 0.1), "lam differs among the maps of group "),
         (((0.1, 0.1), 0.1, 0.1), "lam of group .* has shape"),
         (np.full(6, 0.1), r"lam has \(6,\) entries: give one number"),

@@ -67,8 +67,8 @@ def changed(path, value):
         ("translation", [1, 2], "translation must be 3 numbers; found 2 of them"),
         ("rotation", [0.1, 0.2, 0.3], r"rotation\[0\] must be 3 numbers; found 0\.1"),
         ("rotation", 5, r"rotation must be 3 rows of 3 numbers \(cv2\.Rodrigues"),
-        ("rotation", [[1, 0, 0], [0, 1, 0], [0, 0, 2]], "rotation is none: its rows times its col"),
-        ("rotation", [[1, 0, 0], [0, 1, 0], [0, 0, -1]], "rotation is none: it mirrors"),
+        ("rotation", [[1, 0, 0], [0, 1, 0], [0, 0, 2]], "rotation is no rotation matrix: its rows"),
+        ("rotation", [[1, 0, 0], [0, 1, 0], [0, 0, -1]], "is no rotation matrix: it mirrors"),
         ("depth_unit", -1, "depth_unit must be above 0; found -1"),
     ],
 )  # fmt: skip
@@ -83,12 +83,12 @@ def test_errors_name_the_key(tmp_path, path, value, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "is no JSON: Expecting value in line 1, column 1"),
-        ("{'depth': 1}", "is no JSON: .* in line 1, column 2"),
+        ("", "is not JSON: Expecting value in line 1, column 1"),
+        ("{'depth': 1}", "is not JSON: .* in line 1, column 2"),
         ("[]", r"the file must be an object with the keys depth, photo.*; found \[\]"),
         ('{"depth": 1, "depth": 2}', "the key 'depth' is there twice"),
         ("[" * 100_000, "is nested too deeply"),
-        ('{"a": ' + "1" * 10_000 + "}", "is no JSON: Exceeds the limit"),
+        ('{"a": ' + "1" * 10_000 + "}", "is not JSON: Exceeds the limit"),
         (" " * 1_000_001, "is too large to be a calibration"),
     ],
 )

@@ -8,16 +8,16 @@ from typing import Any
 
 import click
 
-from ..figures.drawing import save_figure
-from ..figures.report import Report, SceneReport, write_report
-from ..figures.restorations import restoration_figure
-from ..images.files import write_image
-from ..images.resize import imresize
-from ..images.samples import Pair
-from ..images.split import fill_nearest
-from ..quality.measures import MEASURES
-from ..tasks import get_task, restore
-from .report import settings_of
+from ...figures.drawing import save_figure
+from ...figures.report import Report, SceneReport, write_report
+from ...figures.restorations import restoration_figure
+from ...images.files import write_image
+from ...images.resize import imresize
+from ...images.samples import Pair
+from ...images.split import fill_nearest
+from ...quality.measures import MEASURES
+from ...tasks import get_task, restore
+from ..report import settings_of
 
 
 def show_restoration(out: Path, pair: Pair, tol: float) -> bool:

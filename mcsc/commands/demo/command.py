@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from ..errors import InvalidValueError
-from . import options
+from ...errors import InvalidValueError
+from .. import options
 
 _CENTRE = (208, 568)
 _SIZE = (256, 256)
@@ -56,13 +56,13 @@ def demo(
     """
     if full and size is not None:
         raise click.UsageError("--full and --size exclude each other", ctx)
-    from ..images.files import write_image
-    from ..images.samples import motorcycle
-    from ..model.starter import dct_dictionary
-    from ..tasks import decompose
-    from .destinations import check_destinations
-    from .inputs import Signal
-    from .outputs import show_lam, show_table, write_all
+    from ...images.files import write_image
+    from ...images.samples import motorcycle
+    from ...model.starter import dct_dictionary
+    from ...tasks import decompose
+    from ..destinations import check_destinations
+    from ..inputs import Signal
+    from ..outputs import show_lam, show_table, write_all
 
     check_destinations({}, folders={"--out": out})
     whole = motorcycle()
@@ -99,7 +99,7 @@ def demo(
     write_all(out, signals, dictionary, found, arguments, inputs, codes=True)
     words = ["mcsc", "solve", *(str(out / name) for name in inputs), "--mask", "zeros"]
     click.echo(f"\nThe same can be computed from these files:\n  {shlex.join(words)}")
-    from .demo_restoration import show_restoration
+    from .restoration import show_restoration
 
     show_restoration(out, pair, tol)
     ctx.exit(0 if found.result.converged else 130 if found.interrupted else 1)
