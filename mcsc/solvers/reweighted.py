@@ -165,7 +165,7 @@ def _next_lam(base: Sequence[Array], codes: Codes, epsilon: float, penalty: Pena
     joined = [m for m, maps in enumerate(penalty.groups) if maps in penalty.joined]
     norm = joint_norm([codes.present[m].dense() for m in joined]) if joined else None
     for m, (lam, maps) in enumerate(zip(base, codes.present, strict=True)):
-        size = norm if m in joined else maps.dense()
+        size = maps.dense() if norm is None or m not in joined else norm
         xp = namespace(size)
         out = xp.astype(xp.broadcast_to(lam, maps.shape), size.dtype, copy=True)
         out *= epsilon / (xp.abs(size) + epsilon)
