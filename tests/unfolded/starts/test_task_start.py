@@ -103,3 +103,14 @@ def test_lam_of_a_dictionary_may_be_one_a_group(lam):
     wanted = CUNet.from_dictionary(dictionary, lam, blocks=1, balanced=True).float()
     for name, weight in net.state_dict().items():
         assert torch.equal(weight, wanted.state_dict()[name])
+
+
+def test_a_network_has_the_base_and_strength_of_its_task_not_those_of_its_dictionary():
+    """The dictionary is for what the guided filter leaves, and splits the guide alone."""
+    task = get_task("flash-denoise")
+    begin = start(task)
+    assert (begin.settings.base, begin.settings.strength) == (task.network_base, task.strength)
+    guided = start(task, base="guided")
+    strength = shipped_dictionary(task.name).metadata["strength"]
+    assert (guided.settings.base, guided.settings.strength) == ("guided", strength)
+    assert strength != task.strength
