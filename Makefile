@@ -62,15 +62,17 @@ GPU_RESULTS ?= gpu_results
 gpu: ## test, measure and train on the GPU of this machine (MINUTES=10, PREPARED=DIR)
 	@$(PYTHON) -m benchmarks.gpu --minutes $(MINUTES) --out $(GPU_RESULTS) $(if $(PREPARED),--prepared $(PREPARED))
 
-# Learned from synthetic scenes alone; settings were chosen on scenes that no table is measured on.
-LEARN := $(VENV)/bin/mcsc learn --passes 3 --seed 1
+# Learned from synthetic scenes; settings were chosen on scenes that no table is measured on. Those
+# of depth and flash show photographs under free licences: see mcsc/dictionaries/README.md and
+# make dictionaries PHOTOGRAPHS='--photographs DIR'.
+LEARN := $(VENV)/bin/mcsc learn --seed 1 --passes
 dictionaries: $(CORE) ## learn dictionaries for all tasks in place of those that come along (15 minutes)
-	$(LEARN) --task depth-sr --synthetic 40 --filter-size 12 --windows 120 --target-windows 400 -o mcsc/dictionaries/depth-sr.npz
-	$(LEARN) --task multispectral-sr --synthetic 40 --windows 120 --target-windows 400 -o mcsc/dictionaries/multispectral-sr.npz
-	$(LEARN) --task flash-denoise --synthetic 40 --no-flips --windows 80 --target-windows 240 -o mcsc/dictionaries/flash-denoise.npz
-	$(LEARN) --task multi-exposure --synthetic 24 --windows 60 -o mcsc/dictionaries/multi-exposure.npz
-	$(LEARN) --task multi-focus --synthetic 24 --windows 60 -o mcsc/dictionaries/multi-focus.npz
-	$(LEARN) --task medical --synthetic 24 --windows 60 -o mcsc/dictionaries/medical.npz
+	$(LEARN) 3 --task depth-sr --synthetic 40 $(PHOTOGRAPHS) --filter-size 12 --windows 120 --target-windows 240 -o mcsc/dictionaries/depth-sr.npz
+	$(LEARN) 3 --task multispectral-sr --synthetic 40 --windows 120 --target-windows 400 -o mcsc/dictionaries/multispectral-sr.npz
+	$(LEARN) 2 --task flash-denoise --synthetic 40 $(PHOTOGRAPHS) --no-flips --strength 20 --windows 60 --target-windows 160 -o mcsc/dictionaries/flash-denoise.npz
+	$(LEARN) 3 --task multi-exposure --synthetic 24 --windows 60 -o mcsc/dictionaries/multi-exposure.npz
+	$(LEARN) 3 --task multi-focus --synthetic 24 --windows 60 -o mcsc/dictionaries/multi-focus.npz
+	$(LEARN) 3 --task medical --synthetic 24 --windows 60 -o mcsc/dictionaries/medical.npz
 
 # One thread each, so that the same weights come again on a machine of another number of cores.
 TRAIN := OMP_NUM_THREADS=1 $(VENV)/bin/mcsc train --batch-size 8 --schedule cosine --patches 1600

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 Array: TypeAlias = Any
 Floats: TypeAlias = NDArray[np.floating[Any]]
 
-RestorationBase: TypeAlias = Literal["none", "input", "low"]
-"""What the answer of a model is added to: nothing, x, or x's low-pass part."""
+RestorationBase: TypeAlias = Literal["none", "input", "low", "guided"]
+"""What the answer of a model is added to: nothing, x, x's low-pass part, or x as the guided filter
+smooths it."""
 FusionBase: TypeAlias = Literal["none", "low", "mean"]
 """The same of a fusion: nothing, a low-pass part of the sources, or their mean."""
 Base: TypeAlias = Literal[RestorationBase, FusionBase]

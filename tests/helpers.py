@@ -90,6 +90,7 @@ def make_problem(
     boundary="zero",
     mu=0.0,
     nonnegative=False,
+    joint=False,
     **dictionary,
 ):
     """A random problem; `lam` (a number or what `mcsc.solve` takes) is relative to lambda_max."""
@@ -98,7 +99,7 @@ def make_problem(
     masks = make_masks(masks, signals, seed)
     largest = mcsc.lambda_max(signals, d, masks=masks, boundary=boundary)
     lam = [np.asarray(part) * largest for part in lam] if isinstance(lam, tuple) else lam * largest
-    return mcsc.Problem(signals, d, lam, masks, boundary, mu, nonnegative)
+    return mcsc.Problem(signals, d, lam, masks, boundary, mu, nonnegative, joint)
 
 
 def solve(problem, **options):
@@ -109,7 +110,7 @@ def solve(problem, **options):
         problem.lam,
         masks=problem.masks,
         boundary=problem.boundary,
-        **({"mu": problem.mu, "nonnegative": problem.nonnegative} | options),
+        **({n: getattr(problem, n) for n in ("mu", "nonnegative", "joint")} | options),
     )
 
 

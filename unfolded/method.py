@@ -128,16 +128,23 @@ class CUNetMethod:
         return self.net if device == "auto" else self.net.to(torch_device(device))
 
 
-def prepare_for_network(net: CUNet | Accelerated, task: Task, x: Floats, y: Floats) -> Prepared:
+def prepare_for_network(
+    net: CUNet | Accelerated, task: Task, x: Floats, y: Floats, sigma: float | None = None
+) -> Prepared:
     """Make the network's signals of two images (C, H, W), as its metadata say.
 
-    Weights without metadata, as the authors' are, take the images themselves.
+    Weights without metadata, as the authors' are, take the images themselves. `sigma` is the noise
+    of x, of 255; by default that of the network.
     """
     base = net.metadata.get("base", "none")
     strength = float(net.metadata.get("strength") or task.strength)
     channels = net.configuration.channels
     if task.kind == "restoration":
-        return prepare_restoration(x, y, channels, strength=strength, base=base)
+        return prepare_restoration(
+            x, y, channels, strength=strength, base=base,
+            smoothing=net.metadata.get("smoothing") or task.smoothing,
+            sigma=sigma or net.metadata.get("sigma") or task.sigma,
+        )  # fmt: skip
     return prepare_fusion(
         x, y, channels, strength=strength, base=base, brightest=task.brightest_base
     )
@@ -173,7 +180,7 @@ def restored(
     tile : int, optional
         Work on tiles of that side, one at a time: `CUNet.tiled`. Then there are no parts.
     """
-    made = prepare_for_network(net, task, x, y)
+    made = prepare_for_network(net, task, x, y, sigma)
     scale, level = _noise(net, task, sigma, made.copies)
     detail, common, unique = _answer(net, made, scale, tile, level)
     image: Floats = made.base + detail

@@ -93,6 +93,14 @@ def pictures(name: str) -> Signals:
     return luma_studio(images[0]), np.ascontiguousarray(images[0][:1])
 
 
+@functools.cache
+def colours(name: str) -> np.ndarray:
+    """The first picture of a pair in its colours, (3, H, W), float32, in [0, 1]."""
+    if name in (*BUNDLED_PAIRS, "retina"):
+        return _bundled(name)
+    return np.ascontiguousarray(read_image(_files(name)[0]).pixels[:3])
+
+
 def crop(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """The middle of an image (..., H, W), mirrored at its edges where it is smaller."""
     lack = [max(0, n - m) for n, m in zip(shape, image.shape[-2:], strict=True)]

@@ -16,7 +16,6 @@ import argparse
 import copy
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,10 @@ import numpy as np
 import torch
 
 import unfolded
+from mcsc.learning import LearnOptions
 from mcsc.quality import full_reference
 from mcsc.tasks import find_scenes, get_task, restore, synthetic_scenes
-from mcsc.tasks.learning import TASK_OPTIONS, TaskSettings, learn_task
+from mcsc.tasks.learning import TaskSettings, learn_task
 from unfolded.method import CUNetMethod
 from unfolded.starts.task_start import Start, describe, start
 from unfolded.training.scenes import TaskTriples
@@ -68,7 +68,7 @@ def measure(arguments: argparse.Namespace) -> Data:
         before = time.perf_counter()
         learned = learn_task(
             TASK, readers, n_common=filters, n_unique=filters, filter_size=size, passes=2,
-            window=min(96, *shape), seed=1, options=replace(TASK_OPTIONS, max_windows=windows),
+            window=min(96, *shape), seed=1, options=LearnOptions(max_windows=windows),
         )  # fmt: skip
         begin = start(TASK, learned.dictionary)
         scenes = TaskTriples(TASK, readers, begin.settings)

@@ -6,11 +6,12 @@ reference of their parity tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..types import Array
+from .arrays import namespace
 
 
 class Tile(NamedTuple):
@@ -59,6 +60,26 @@ class Pairs(NamedTuple):
         return int(self.pieces[-1].maps.stop)
 
 
+def parts_of(values: Array, joined: Sequence[slice], tile: Tile) -> list[Array]:
+    """Return the values (n, K, h, w) of every joined group; the tile must be of all maps."""
+    assert not tile.maps.start, f"joint groups want all maps in a tile, found {tile.maps}"
+    return [values[:, maps, ...] for maps in joined]
+
+
+def joint_norm(parts: Sequence[Array]) -> Array:
+    """Return the l2 norm over arrays of one shape, element by element; without overflow."""
+    xp = namespace(*parts)
+    largest = xp.abs(parts[0])
+    for part in parts[1:]:
+        largest = xp.maximum(largest, xp.abs(part))
+    usable = (largest > 0) & xp.isfinite(largest)
+    scale = xp.where(usable, largest, xp.ones((), dtype=largest.dtype))
+    total = (parts[0] / scale) ** 2
+    for part in parts[1:]:
+        total = total + (part / scale) ** 2
+    return scale * xp.sqrt(total)
+
+
 @dataclass(frozen=True, eq=False)
 class Shrinkage:
     """A proximal map of more than the l1 norm with one lam a map.
@@ -73,6 +94,9 @@ class Shrinkage:
     """What values are multiplied by afterwards, one number per map, (K,)."""
     nonnegative: Array
     """Maps whose codes must not be negative, (K,), bool."""
+    joined: tuple[slice, ...] = ()
+    """Maps of groups whose vectors, over the groups, are shrunk by their norm; tiles are of all
+    maps then."""
 
     def of(self, values: Array, tile: Tile, factor: Array | None, xp: Any) -> Array:
         """Shrink values (n, k, h, w) of a tile; `factor` multiplies the thresholds."""
@@ -83,11 +107,30 @@ class Shrinkage:
         above = xp.maximum(values - levels, zero)
         one_sided = xp.reshape(self.nonnegative[tile.maps], (1, -1, 1, 1))
         below = xp.where(one_sided, zero, xp.minimum(values + levels, zero))
-        return self._per_map(tile, xp) * (above + below)
+        shrunk = above + below
+        if self.joined:
+            free = xp.where(one_sided, xp.maximum(values, zero), values)
+            level = xp.broadcast_to(levels, values.shape)[:, self.joined[0], ...]
+            parts = parts_of(free, self.joined, tile)
+            norm = joint_norm(parts)
+            # Levels may be infinite, and norms zero.
+            inside = norm <= level
+            one = xp.ones((), dtype=values.dtype)
+            kept = xp.where(inside, zero, one - level / xp.where(inside, one, norm))
+            for maps, part in zip(self.joined, parts, strict=True):
+                shrunk[:, maps, ...] = kept * part
+        return self._per_map(tile, xp) * shrunk
 
     def undo(self, values: Array, tile: Tile, xp: Any) -> Array:
         """Return what is shrunk to these values."""
-        return values / self._per_map(tile, xp) + self.levels(tile) * xp.sign(values)
+        directions = xp.sign(values)
+        if self.joined:
+            parts = parts_of(values, self.joined, tile)
+            norm = joint_norm(parts)
+            length = xp.where(norm > 0, norm, xp.ones((), dtype=values.dtype))
+            for maps, part in zip(self.joined, parts, strict=True):
+                directions[:, maps, ...] = part / length
+        return values / self._per_map(tile, xp) + self.levels(tile) * directions
 
     def _per_map(self, tile: Tile, xp: Any) -> Array:
         return xp.reshape(self.scale[tile.maps], (1, -1, 1, 1))
@@ -282,18 +325,18 @@ class Backend:
         """Return ``S(v)``, cropped to `shape`."""
         h, w = shape
         out = self.xp.empty((*v.shape[:2], h, w), dtype=v.dtype)
-        for k in range(out.shape[1]):  # map by map: no temporary of the size of all
-            tile = Tile(slice(None), slice(k, k + 1), slice(None))
-            out[:, tile.maps, ...] = self.shrink_codes(tile.of(v), thresholds, tile)[..., :h, :w]
+        for tile in _small_tiles(out, thresholds):
+            found = self.shrink_codes(tile.of(v), thresholds, tile)
+            out[:, tile.maps, tile.rows, :] = found[..., :h, :w]
         return out
 
     def unshrink_maps(self, v: Array, thresholds: Array | Shrinkage) -> None:
         """Put in the place of v what ``S`` makes it of: ``v + threshold sign(v)``."""
-        for k in range(v.shape[1]):
-            tile = Tile(slice(None), slice(k, k + 1), slice(None))
+        for tile in _small_tiles(v, thresholds):
             if isinstance(thresholds, Shrinkage):
-                v[:, tile.maps, ...] = thresholds.undo(tile.of(v), tile, self.xp)
+                v[:, tile.maps, tile.rows, :] = thresholds.undo(tile.of(v), tile, self.xp)
             else:
+                k = tile.maps.start
                 v[:, k, ...] += self.xp.sign(v[:, k, ...]) * thresholds[k]
 
     # ------------------------------------------------------------------- images
@@ -363,3 +406,14 @@ class Backend:
     def available_memory(self) -> int | None:
         """Bytes that can still be allocated, None if unknown."""
         return None
+
+
+def _small_tiles(maps: Array, thresholds: Array | Shrinkage) -> Iterator[Tile]:
+    """One map at a time, or rows of all maps where groups are joined: no temporary of all."""
+    if isinstance(thresholds, Shrinkage) and thresholds.joined:
+        height = int(maps.shape[2])
+        for top in range(0, height, 16):
+            yield Tile(slice(None), slice(0, maps.shape[1]), slice(top, min(top + 16, height)))
+        return
+    for k in range(maps.shape[1]):
+        yield Tile(slice(None), slice(k, k + 1), slice(None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -287,6 +288,38 @@ def read_dictionary(path: Path | None, signals: Sequence[Signal]) -> Dictionary:
             f"{_channels(channels)}{hint}"
         )
     return dictionary
+
+
+def read_weights(path: Path, names: Mapping[str, str]) -> Any:
+    """Read what lam is multiplied by: an array, or several by the names of groups.
+
+    `names` are what the command line calls the groups, by their own names.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no file at {path}")
+    try:
+        found: Any = np.load(path, allow_pickle=False)
+        if not isinstance(found, np.ndarray):
+            with found:
+                found = {name: found[name] for name in found.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InvalidValueError(f"{path} is no array of NumPy (.npy, .npz) of numbers") from error
+    arrays = found if isinstance(found, dict) else {"": found}
+    for array in arrays.values():
+        if array.dtype.kind not in "iuf" or array.ndim < 2:
+            raise InvalidValueError(
+                f"{path} holds {array.dtype} of shape {array.shape}: want numbers > 0 for all "
+                "pixels, (height, width), or for all coefficients, (maps, height, width)"
+            )
+    if not isinstance(found, dict):
+        return found
+    unknown = [name for name in found if name not in names.values()]
+    if unknown or not found:
+        raise InvalidValueError(
+            f"{path} holds {', '.join(unknown) or 'nothing'}: want some of "
+            f"{', '.join(names.values())}"
+        )
+    return {name: found[spoken] for name, spoken in names.items() if spoken in found}
 
 
 def _channels(channels: tuple[int, ...]) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -70,7 +69,17 @@ stops at once.
         ],
         "Signals": ["strength", "guide_weight", "joint", "colour_guide"],
         "Filters": ["common", "unique", "filter_size", "init"],
-        "Learning": ["lam", "passes", "windows", "target_windows", "max_iter", "seed", "device"],
+        "Learning": [
+            "lam",
+            "mu",
+            "nonnegative",
+            "passes",
+            "windows",
+            "target_windows",
+            "max_iter",
+            "seed",
+            "device",
+        ],
         "Files": ["out", "checkpoint", "figure"],
     },
 )
@@ -178,6 +187,7 @@ stops at once.
     show_default=True,
     help="Filters to start from: patches of the images, or cosines.",
 )
+@options.term_options
 @options.max_iter(", for every batch of windows")
 @options.seed("Seed of every random choice.")
 @options.device
@@ -217,6 +227,8 @@ def learn(
     windows: int,
     target_windows: int | None,
     init: str,
+    mu: Any,
+    nonnegative: str | None,
     max_iter: int | None,
     seed: int,
     device: Device,
@@ -224,7 +236,8 @@ def learn(
     figure: Path | None,
 ) -> None:
     """Learn the filters of a task, and write them as a dictionary."""
-    from ..tasks.learning import TASK_OPTIONS, TaskSettings, learn_task
+    from ..learning.options import LearnOptions
+    from ..tasks.learning import TaskSettings, learn_task
     from ..tasks.task import TASKS, get_task
 
     task = get_task(task_name)
@@ -244,6 +257,10 @@ def learn(
     sources = read_sources(
         task, folder, scenes, synthetic, seed, photographs=photographs, masks=masks, ranges=ranges
     )
+    signs: Any = False
+    if nonnegative is not None:
+        names = {name: name for name, k in (("common", common), ("x", unique), ("y", unique)) if k}
+        signs = options.chosen_groups("--nonnegative", nonnegative, names)
     click.echo(f"Learning from {sources.words}.")
     learned = learn_task(
         task,
@@ -265,13 +282,14 @@ def learn(
         seed=seed,
         checkpoint=checkpoint,
         progress=sys.stderr.isatty(),
-        options=replace(
-            TASK_OPTIONS,
+        options=LearnOptions(
             init=init,  # type: ignore[arg-type]  # click has seen to it
             max_windows=windows,
             target_windows=target_windows or _TARGET_WINDOWS,
             max_iter=max_iter,
             device=device,
+            mu=0.0 if mu is None else mu,
+            nonnegative=signs,
         ),
         description=sources.words,
     )

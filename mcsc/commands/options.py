@@ -251,6 +251,69 @@ def numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> La
     return found[0] if len(found) == 1 else found
 
 
+def squares(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+    """Callback: a number >= 0, or several separated by commas."""
+    if value is None:
+        return None
+    try:
+        found = [float(word) for word in value.split(",")]
+    except ValueError:
+        found = []
+    if not found or not all(0 <= number < math.inf for number in found):
+        raise click.BadParameter(
+            f"{value!r} is not a number >= 0, or several separated by commas", ctx, param
+        )
+    return found[0] if len(found) == 1 else found
+
+
+def term_options(command: F) -> F:
+    """Add --mu and --nonnegative."""
+    mu = click.option(
+        "--mu",
+        metavar="NUMBERS",
+        callback=squares,
+        help="Weight of half the squares of the codes (the elastic net): one number, or one for "
+        "each group, as of --lam.",
+    )
+    nonnegative = click.option(
+        "--nonnegative",
+        metavar="GROUPS",
+        help="Groups whose codes must not be negative: 'all', or some of common, x, y (x1, x2, ... "
+        "of more images) separated by commas.",
+    )
+    return mu(nonnegative(command))
+
+
+def chosen_groups(option: str, words: str, names: Mapping[str, str]) -> list[bool]:
+    """Say of each group whether an option's words name it.
+
+    Parameters
+    ----------
+    option : str
+        As it is written on the command line.
+    words : str
+        "all", or names of groups separated by commas.
+    names : mapping of str to str
+        What the command line calls each group, in their order.
+    """
+    if words == "all":
+        return [True] * len(names)
+    wanted = [word.strip() for word in words.split(",")]
+    unknown = [word for word in wanted if word not in names.values()]
+    if unknown:
+        raise click.UsageError(
+            f"{option} {words}: there is no group {unknown[0]!r}; want 'all', or some of "
+            f"{', '.join(names.values())}"
+        )
+    return [name in wanted for name in names.values()]
+
+
+def names_of_groups(groups: Iterable[str], symbols: Sequence[str]) -> dict[str, str]:
+    """Return what the command line calls the code groups: unique[0] is x."""
+    spoken = {f"unique[{m}]": symbol for m, symbol in enumerate(symbols)}
+    return {name: spoken.get(name, name) for name in groups}
+
+
 PLAIN_RANGES = (None, ValueRange(), ValueRange(0, 255), ValueRange(0, 65535))
 """Those that nobody need be told of."""
 

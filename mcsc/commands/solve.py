@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -33,6 +34,30 @@ from .options import check_counts, mask_option, range_option
     type=click.FloatRange(min=0, max=1, min_open=True),
     help="lam as a share of lambda_max, above which all codes are zero.  "
     f"[default: {LAM_RELATIVE}]",
+)
+@click.option(
+    "--lam-weights",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="What lam is multiplied by in each pixel, or for each coefficient: an array of numbers "
+    "> 0 (.npy) of the images' height and width, or of (maps, height, width), an axis of one being "
+    "repeated; or one for each group, named common, x, y, ... (.npz; groups left out keep lam).",
+)
+@options.term_options
+@click.option(
+    "--joint",
+    metavar="GROUPS",
+    help="Groups whose codes vanish together, named as for --nonnegative, of equally many maps: "
+    "lam weighs the root of their sum of squares in every place.",
+)
+@click.option(
+    "--rounds",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Solve N times: in each further round the lam of a coefficient is the smaller, the larger "
+    "it was in the last.",
 )
 @options.method
 @options.tol
@@ -98,6 +123,11 @@ def solve(
     out: Path,
     lam: Lam | None,
     lam_relative: float | None,
+    lam_weights: Path | None,
+    mu: Any,
+    nonnegative: str | None,
+    joint: str | None,
+    rounds: int,
     method: str,
     tol: float,
     max_iter: int | None,
@@ -162,7 +192,7 @@ def solve(
     from ..backend import set_num_threads
     from ..tasks import decompose
     from .destinations import check_destinations
-    from .inputs import read_dictionary, read_signals
+    from .inputs import read_dictionary, read_signals, read_weights
     from .outputs import names_of_files, show_lam, show_signals, show_table, write_all
 
     if threads is not None:
@@ -172,9 +202,17 @@ def solve(
         variables=variables,
     )  # fmt: skip
     bank = read_dictionary(dictionary, signals)
+    names = options.names_of_groups(
+        (group.name for group in bank.groups), [signal.symbol for signal in signals]
+    )
+    signs = None
+    if nonnegative is not None:
+        signs = options.chosen_groups("--nonnegative", nonnegative, names)
+    joined = False if joint is None else options.chosen_groups("--joint", joint, names)
+    weights = None if lam_weights is None else read_weights(lam_weights, names)
     check_destinations(
         {}, folders={"--out": out}, inside={"--out": names_of_files(signals, codes=codes)},
-        inputs=(*images, dictionary),
+        inputs=(*images, dictionary, lam_weights),
     )  # fmt: skip
     show_signals(signals)
     if not low_pass and dictionary is None:
@@ -185,6 +223,11 @@ def solve(
         bank,
         lam=lam,
         lam_relative=LAM_RELATIVE if lam_relative is None else lam_relative,
+        lam_weights=weights,
+        mu=mu,
+        nonnegative=signs,
+        joint=joined,
+        rounds=rounds,
         masks=[signal.mask for signal in signals],
         value_ranges=[signal.value_range for signal in signals],
         strength=(STRENGTH if strength is None else strength) if low_pass else None,

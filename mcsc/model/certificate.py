@@ -8,7 +8,8 @@ With weighted residual :math:`r = w (s - D a)`, every :math:`\theta` gives the b
     - \sum_{\mu_k > 0} \sum_p \frac{(|D_k^T w \theta| - \lambda_k)_+^2}{2 \mu_k}
     \qquad \text{if } |D_k^T w \theta| \le \lambda_k \text{ for all } k \text{ with } \mu_k = 0
 
-(for non-negative codes without the absolute values). At the optimum :math:`\theta = r` makes it
+(for non-negative codes without the absolute values; of joint groups the length of the vector of
+their correlations counts). At the optimum :math:`\theta = r` makes it
 tight. Elsewhere r violates the constraint at some places; there it is shrunk by a smooth factor
 (`Envelope`), and what that leaves is scaled by the best feasible number, for each sample
 of a batch.

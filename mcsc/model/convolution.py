@@ -371,8 +371,12 @@ def make_operator(
     backend: Backend,
     dtype: Any,
     samples: int,
+    *,
+    whole: bool = False,
 ) -> Operator:
     """Return the faster implementation for this array library and filter size.
+
+    With `whole` every tile is of all maps.
 
     On NumPy a direct product costs ``4 s^2`` flops a pair and pixel, nearly all at the peak of the
     matrix units; two FFTs cost a nearly fixed time. Measured in ``benchmarks/exact/operators.py``.
@@ -381,7 +385,7 @@ def make_operator(
         return DirectOperator(groups, shape, boundary, backend, dtype)
     itemsize = int(backend.xp.finfo(dtype).bits) // 8
     size = groups[0].bank.shape[2]
-    slab = maps_at_a_time(backend, samples, shape, boundary, size, itemsize)
+    slab = None if whole else maps_at_a_time(backend, samples, shape, boundary, size, itemsize)
     return FourierOperator(groups, shape, boundary, backend, dtype, slab=slab)
 
 
@@ -392,11 +396,13 @@ def operator_memory(
     boundary: Boundary,
     backend: Backend,
     itemsize: int,
+    *,
+    whole: bool = False,
 ) -> tuple[int, int]:
     """Bytes that `make_operator` would hold, and what sweeps take on top; nothing is made."""
     if needs_spectra(backend, groups[0].bank.shape[2]):
         size = groups[0].bank.shape[2]
-        slab = maps_at_a_time(backend, samples, shape, boundary, size, itemsize)
+        slab = None if whole else maps_at_a_time(backend, samples, shape, boundary, size, itemsize)
         return FourierOperator.memory(groups, samples, shape, boundary, itemsize, backend, slab)
     return 0, DirectOperator.memory(groups, samples, shape, itemsize)
 

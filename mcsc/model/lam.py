@@ -12,7 +12,7 @@ import numpy as np
 from ..backend import Array, is_array, namespace, to_numpy
 from ..errors import InvalidTypeError, InvalidValueError
 
-__all__ = ["lam_arrays", "lam_per_map", "plain_lam", "stored_lam"]
+__all__ = ["lam_arrays", "lam_per_map", "plain_lam", "stored_lam", "weighted_lam"]
 
 
 def lam_arrays(
@@ -58,6 +58,45 @@ def lam_arrays(
         return (whole,) * len(counts)
     ends = np.cumsum([0, *counts])
     return tuple(whole[:, int(a) : int(b), ...] for a, b in pairwise(ends))
+
+
+def weighted_lam(
+    lam: Any, weights: Any, maps: Mapping[str, int], grid: Sequence[int]
+) -> list[np.ndarray]:
+    """Return lam times a weight for each coefficient, as NumPy arrays that `lam_arrays` takes.
+
+    Parameters
+    ----------
+    lam : number, sequence or array
+        As `lam_per_map` takes it.
+    weights : array, sequence of arrays, or mapping of str to array
+        One that broadcasts to (N, K, H, W) of all maps; one a group; or by the names of groups,
+        those left out weighing one.
+    maps, grid
+        As in `lam_arrays`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A weight is not > 0, there is no such group, or an array does not fit.
+    """
+    if isinstance(weights, Mapping):
+        unknown = [name for name in weights if name not in maps]
+        if unknown:
+            raise InvalidValueError(
+                f"weights of lam are for {', '.join(unknown)}: want some of {', '.join(maps)}"
+            )
+        weights = [weights.get(name, 1.0) for name in maps]
+    ends = np.cumsum(list(maps.values()))[:-1]
+    each = np.split(lam_per_map(lam, maps), ends)
+    try:
+        arrays = lam_arrays(weights, maps, grid, np)
+    except (InvalidTypeError, InvalidValueError) as error:
+        raise type(error)(f"weights of lam: {error}") from None
+    return [
+        np.asarray(values).reshape(1, -1, 1, 1) * weight
+        for values, weight in zip(each, arrays, strict=True)
+    ]
 
 
 def _spread(

@@ -68,10 +68,9 @@ class SweepPeaks:
         xp, penalty = self._xp, self._penalty
         n = int(image.shape[0])
         best = xp.zeros((n, *self._operator.shape), dtype=xp.float64)
-        excess = xp.zeros((n,), dtype=xp.float64)
 
-        def visit(tile: Tile, g: Array) -> tuple[None, None]:
-            nonlocal excess
+        def visit(tile: Tile, g: Array) -> tuple[None, tuple[Array]]:
+            excess = xp.zeros((n,), dtype=xp.float64)
             g = penalty.pull(g, tile)
             lam = penalty.on(tile)
             mu = penalty.mu[tile.maps]
@@ -79,13 +78,13 @@ class SweepPeaks:
                 # Maps of one group are alike, and a slab is of one group.
                 squares = xp.asarray(np.where(mu > 0, mu, np.inf).reshape(1, -1, 1, 1))
                 over = xp.maximum(g - lam, xp.zeros((), dtype=xp.float64))
-                excess = excess + xp.sum(over * over / (2 * squares), axis=(1, 2, 3))
+                excess[tile.samples] = xp.sum(over * over / (2 * squares), axis=(1, 2, 3))
             hard = xp.asarray((mu == 0).astype(np.float64).reshape(1, -1, 1, 1))
             ratio = xp.max(hard * (g / lam), axis=1)
             best[tile.samples, tile.rows, :] = xp.maximum(best[tile.samples, tile.rows, :], ratio)
-            return None, None
+            return None, (excess,)
 
-        self._operator.sweep(image, visit, samples=n, synthesise=False)
+        _, (excess,) = self._operator.sweep(image, visit, samples=n, synthesise=False)
         largest = xp.maximum(xp.max(best, axis=(1, 2)), xp.zeros((), dtype=xp.float64))
         return Look(to_numpy(largest), to_numpy(excess), in_cells(to_numpy(best)))
 

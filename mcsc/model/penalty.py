@@ -4,6 +4,11 @@ r"""The penalty of the codes: weighted l1, with a square and a sign where they a
 
     \sum_k \sum_p \lambda_k(p)\,|a_k(p)| + \tfrac{\mu_k}{2}\,a_k(p)^2,
     \qquad a_k \ge 0 \text{ where the group is non-negative.}
+
+Of groups that are joined, lam weighs the l2 norm over their coefficients of one number k and one
+place p instead, :math:`\lambda_k(p) \sqrt{\sum_g a_{gk}(p)^2}`. Its dual norm is the l2 norm again,
+so :math:`\sqrt{\sum_g |D_{gk}^T \theta|^2} \le \lambda_k` takes the place of
+:math:`|D_k^T \theta| \le \lambda_k`, and the proximal map shrinks whole vectors.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, is_array, namespace, to_numpy
-from ..backend.base import Shrinkage, Tile
+from ..backend.base import Shrinkage, Tile, joint_norm, parts_of
 from ..checks import check_number, is_number
 from ..errors import InvalidTypeError, InvalidValueError
 from .lam import lam_arrays
@@ -38,6 +43,8 @@ class Penalty:
     """Weight of the square of each map, (K,), float64."""
     nonnegative: np.ndarray
     """True for maps that must not be negative, (K,)."""
+    joined: tuple[slice, ...] = ()
+    """Maps of the groups that are joined, all equally many; none, or two and more."""
 
     @classmethod
     def make(
@@ -48,6 +55,7 @@ class Penalty:
         maps: Mapping[str, int],
         grid: Sequence[int],
         xp: Any,
+        joint: Any = False,
     ) -> Penalty:
         """Check what was given for groups of so many maps on a grid (N, H, W).
 
@@ -60,12 +68,17 @@ class Penalty:
         groups = tuple(slice(int(a), int(b)) for a, b in pairwise(ends))
         counts = list(maps.values())
         arrays = lam_arrays(lam, maps, grid, xp)
+        squares = _squares(mu, maps)
+        chosen = np.flatnonzero(_truths("joint", joint, maps))
+        if len(chosen):
+            _check_joined(chosen, arrays, squares, maps)
         return cls(
             groups,
             arrays,
             _mean_of_maps(arrays, maps),
-            np.repeat(_squares(mu, maps), counts),
-            np.repeat(_signs(nonnegative, maps), counts),
+            np.repeat(squares, counts),
+            np.repeat(_truths("nonnegative", nonnegative, maps), counts),
+            tuple(groups[g] for g in chosen),
         )
 
     # ------------------------------------------------------------------- shape
@@ -77,7 +90,7 @@ class Penalty:
     @property
     def plain(self) -> bool:
         """True for the l1 norm alone, with one lam a map."""
-        return self.per_map and not self.elastic and not self.signed
+        return self.per_map and not (self.elastic or self.signed or self.joined)
 
     @property
     def elastic(self) -> bool:
@@ -136,8 +149,26 @@ class Penalty:
         if np.any((value < 0) & self.nonnegative[k]):
             return np.inf
         lam = self.at(n, k, i, j)
-        total = float(np.dot(lam, np.abs(value)))
+        total = float(np.dot(lam, self._sizes(value, n, k, i, j)))
         return total + 0.5 * float(np.dot(self.mu[k], value * value)) if self.elastic else total
+
+    def _sizes(
+        self, value: np.ndarray, n: np.ndarray, k: np.ndarray, i: np.ndarray, j: np.ndarray
+    ) -> np.ndarray:
+        """``|value|``; of joined coefficients their norm at one, and zero at the others."""
+        sizes: np.ndarray = np.abs(value)
+        member = np.full(len(k), -1)
+        for maps in self.joined:
+            mine = (k >= maps.start) & (k < maps.stop)
+            member[mine] = k[mine] - maps.start
+        mine = np.flatnonzero(member >= 0)
+        if len(mine):
+            keys = np.stack([n[mine], member[mine], i[mine], j[mine]])
+            _, first, which = np.unique(keys, axis=1, return_index=True, return_inverse=True)
+            norms = np.sqrt(np.bincount(which.reshape(-1), weights=value[mine] ** 2))
+            sizes[mine] = 0
+            sizes[mine[first]] = norms
+        return sizes
 
     def squares(self, tile: Tile, xp: Any, dtype: Any) -> Array:
         """Return mu on a tile, (1, k, 1, 1)."""
@@ -146,7 +177,7 @@ class Penalty:
     def value(self, a: Array, tile: Tile) -> Array:
         """Return the penalty of codes on a tile, a number of their library."""
         xp = namespace(a)
-        total = xp.sum(self.on(tile) * xp.abs(a))
+        total = xp.sum(self.on(tile) * self._norms(xp.abs(a), tile))
         if self.elastic:
             total = total + 0.5 * xp.sum(self.squares(tile, xp, a.dtype) * a * a)
         if self.signed:
@@ -175,6 +206,7 @@ class Penalty:
             levels,
             xp.asarray(1.0 / (1.0 + step * self.mu), dtype=dtype),
             xp.asarray(self.nonnegative),
+            self.joined,
         )
 
     def extended(self, grid: tuple[int, int]) -> Penalty:
@@ -201,12 +233,29 @@ class Penalty:
         return xp.where(one_sided & (a < 0), xp.zeros((), dtype=a.dtype), a)
 
     def pull(self, g: Array, tile: Tile) -> Array:
-        """Return what of correlations counts against lam: ``|g|``, or g where codes are >= 0."""
+        """Return what of correlations counts against lam: ``|g|``, or g where codes are >= 0.
+
+        Of maps that are joined it is the norm over them at the first, and zero at the others.
+        """
         xp = namespace(g)
-        if not np.any(self.nonnegative[tile.maps]):
-            return xp.abs(g)
-        one_sided = xp.asarray(self.nonnegative[tile.maps].reshape(1, -1, 1, 1))
-        return xp.where(one_sided, g, xp.abs(g))
+        size = xp.abs(g)
+        if np.any(self.nonnegative[tile.maps]):
+            one_sided = xp.asarray(self.nonnegative[tile.maps].reshape(1, -1, 1, 1))
+            size = xp.where(one_sided, g, size)
+        return self._norms(size, tile)
+
+    def _norms(self, size: Array, tile: Tile) -> Array:
+        """Put the norm of what of `size` is positive at the first of the joined maps, else zero."""
+        if not self.joined:
+            return size
+        xp = namespace(size)
+        zero = xp.zeros((), dtype=size.dtype)
+        norm = joint_norm([xp.maximum(part, zero) for part in parts_of(size, self.joined, tile)])
+        out = xp.asarray(size, copy=True)
+        for maps in self.joined:
+            out[:, maps, ...] = zero
+        out[:, self.joined[0], ...] = norm
+        return out
 
 
 def _mean_of_maps(arrays: Sequence[Array], maps: Mapping[str, int]) -> np.ndarray:
@@ -242,11 +291,29 @@ def _squares(mu: Any, maps: Mapping[str, int]) -> np.ndarray:
     return np.array([check_number("mu", e, zero=True) for e in entries], dtype=np.float64)
 
 
-def _signs(nonnegative: Any, maps: Mapping[str, int]) -> np.ndarray:
-    entries = _per_group("nonnegative", nonnegative, maps)
+def _truths(name: str, given: Any, maps: Mapping[str, int]) -> np.ndarray:
+    entries = _per_group(name, given, maps)
     if not all(isinstance(e, bool | np.bool_) for e in entries):
         raise InvalidTypeError(
-            f"nonnegative must be True or False, or one of them for each group, "
-            f"found {nonnegative!r}"
+            f"{name} must be True or False, or one of them for each group, found {given!r}"
         )
     return np.array(entries, dtype=bool)
+
+
+def _check_joined(
+    chosen: np.ndarray, lam: Sequence[Array], squares: np.ndarray, maps: Mapping[str, int]
+) -> None:
+    """Refuse groups that cannot be joined."""
+    names = [list(maps)[g] for g in chosen]
+    if len(names) == 1:
+        raise InvalidValueError(f"joint is for two groups or more, found {names[0]} alone")
+    counts = [maps[name] for name in names]
+    if len(set(counts)) > 1:
+        found = ", ".join(f"{name} ({count})" for name, count in zip(names, counts, strict=True))
+        raise InvalidValueError(f"joint groups must have equally many maps, found {found}")
+    first, *others = (lam[g] for g in chosen)
+    xp = namespace(first)
+    if not all(bool(xp.all(first == other)) for other in others):
+        raise InvalidValueError(f"lam must be the same for the joint groups {', '.join(names)}")
+    if len(set(squares[chosen])) > 1:
+        raise InvalidValueError(f"mu must be the same for the joint groups {', '.join(names)}")

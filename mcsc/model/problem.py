@@ -65,6 +65,10 @@ class Problem:
         Weight of half the squares of the codes, >= 0: the elastic net.
     nonnegative : bool, or one per code group
         Whether codes must not be negative.
+    joint : bool, or one a code group
+        Groups that are joined: lam weighs the l2 norm over them of the coefficients of one number k
+        and one place, :math:`\lambda_k \sqrt{\sum_g a_{gk}^2}`, in the place of their l1 norm, so
+        that they vanish together. They have equally many maps, and the same lam and mu.
 
     Raises
     ------
@@ -87,6 +91,7 @@ class Problem:
     boundary: Boundary = "zero"
     mu: Any = 0.0
     nonnegative: Any = False
+    joint: Any = False
     stacked: Array = field(init=False, repr=False)
     """Signals times their weights, stacked along channels, (N, C, H, W); zero where the mask is."""
     weights: Array | None = field(init=False, repr=False)
@@ -119,7 +124,7 @@ class Problem:
         # The dictionary's groups carry the same factors: ||w x - (w D) a||^2.
         with on_device_of(arrays[0]):
             penalty = Penalty.make(
-                self.lam, self.mu, self.nonnegative, _maps_of(dictionary), grid, xp
+                self.lam, self.mu, self.nonnegative, _maps_of(dictionary), grid, xp, self.joint
             )
             stacked, weights = stack_signals(
                 arrays, masks, dictionary.signal_weights, xp.result_type(*arrays)
@@ -138,7 +143,7 @@ class Problem:
         with self.on_device():
             penalty = Penalty.make(
                 lam, self.mu, self.nonnegative, _maps_of(self.dictionary),
-                (self.n_samples, *self.shape), self.backend.xp,
+                (self.n_samples, *self.shape), self.backend.xp, self.joint,
             )  # fmt: skip
         # What is cached (operators, constants, lambda_max) does not depend on lam.
         other = object.__new__(Problem)
@@ -150,7 +155,7 @@ class Problem:
         """Pickle what the problem is made from: operators hold modules, and are made anew."""
         return Problem, (
             self.signals, self.dictionary, self.lam, self.masks, self.boundary, self.mu,
-            self.nonnegative,
+            self.nonnegative, self.joint,
         )  # fmt: skip
 
     # ------------------------------------------------------------------- shape
@@ -195,6 +200,7 @@ class Problem:
             self.backend,
             self.dtype,
             self.n_samples,
+            whole=bool(self.penalty.joined),
         )
 
     @cached_property
@@ -211,7 +217,10 @@ class Problem:
         exact = backend.xp.float64
         if in_space:
             return DirectOperator(d.groups, self.shape, self.boundary, backend, exact)
-        return make_operator(d.groups, self.shape, self.boundary, backend, exact, self.n_samples)
+        return make_operator(
+            d.groups, self.shape, self.boundary, backend, exact, self.n_samples,
+            whole=bool(self.penalty.joined),
+        )  # fmt: skip
 
     @cached_property
     def gram_kernel(self) -> np.ndarray:
@@ -252,7 +261,7 @@ class Problem:
         xp, d = self.backend.xp, self.dictionary
         weights = None if self.weights is None else xp.astype(self.weights, xp.float64)
         peaks: Peaks
-        if self.backend.name == "NumPy":
+        if self.backend.name == "NumPy" and not penalty.joined:
             peaks = TilePeaks(d.groups, self.shape, self.boundary, self.backend, penalty)
         else:
             peaks = SweepPeaks(self.exact_operator, penalty, xp)
@@ -288,13 +297,14 @@ class Problem:
         self.check_codes(codes)
         if self.backend.name != "NumPy":
             return certificate.image(codes.stacked(self.dictionary))
-        image, penalty = np.zeros(self.stacked.shape), 0.0
+        image, parts = np.zeros(self.stacked.shape), []
         for g, maps in zip(self.dictionary.groups, codes.present, strict=True):
             image[:, g.channels] += maps.image(g.bank, self.boundary)
             n, k, i, j, value = maps.coordinates()
-            value = value.astype(np.float64)
-            penalty += self.penalty.of_values(value, n, k + g.maps.start, i, j)
-        return image, penalty
+            parts.append((value.astype(np.float64), n, k + g.maps.start, i, j))
+        if not self.penalty.joined:  # group by group: no copy of all places
+            return image, float(sum(self.penalty.of_values(*part) for part in parts))
+        return image, self.penalty.of_values(*map(np.concatenate, zip(*parts, strict=True)))
 
     def lambda_max(self) -> float:
         """Smallest number lam whose solution is zero: ``max |D^T w^2 s|``, in float64.
@@ -351,15 +361,17 @@ def lambda_max(
     masks: Sequence[Array | None] | None = None,
     boundary: Boundary = "zero",
     nonnegative: Any = False,
+    joint: Any = False,
 ) -> float:
     """Return the smallest number lam for which the solution of Eq. 5 is zero.
 
     That is the largest absolute correlation of the signals with any filter at any place; of filters
-    whose codes must not be negative, the largest correlation. A quadratic term changes nothing.
+    whose codes must not be negative, the largest correlation; of joint groups, the largest norm of
+    those of one number at one place. A quadratic term changes nothing.
 
     Parameters
     ----------
-    signals, dictionary, masks, boundary, nonnegative
+    signals, dictionary, masks, boundary, nonnegative, joint
         As in `mcsc.solve`.
 
     Returns
@@ -374,6 +386,7 @@ def lambda_max(
         masks,  # type: ignore[arg-type]
         boundary,
         nonnegative=nonnegative,
+        joint=joint,
     )
     return problem.lambda_max()
 

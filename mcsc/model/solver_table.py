@@ -24,6 +24,7 @@ class SolverClass(Protocol):
     name: str
     merit: str
     libraries: tuple[str, ...] | None
+    joint: bool
 
     # The argument is a Problem, which imports this module.
     def supports(self, problem: Any, /) -> bool:
@@ -96,6 +97,11 @@ class SolverTable(Table[Any]):
             return best
         found = self.find(method)
         if not found.supports(problem):
+            if problem.penalty.joined and not found.joint:
+                others = [repr(s.name) for s in self.values() if s.joint and s.supports(problem)]
+                raise InvalidValueError(
+                    f"method={method!r} does not take joint groups: take {' or '.join(others)}"
+                )
             raise InvalidValueError(
                 f"method={method!r} works on {' and '.join(found.libraries)} arrays, and these are "
                 f"{problem.backend.name} arrays: take another method or device"

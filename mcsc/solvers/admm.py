@@ -83,6 +83,7 @@ class Admm(DenseSolver):
 
     name = "admm"
     max_iter = 5_000
+    joint = True
     merit = "on a GPU the least bytes and launches, by count, times the iterations expected"
     code_arrays = 2.8
     alpha = 1.8
@@ -109,6 +110,7 @@ class Admm(DenseSolver):
                 backend,
                 problem.dtype,
                 problem.n_samples,
+                whole=bool(problem.penalty.joined),
             )
         self._gram = gram_spectrum(problem.gram_kernel, self.grid)
         self._complex = xp.complex64 if problem.dtype == xp.float32 else xp.complex128

@@ -41,6 +41,8 @@ class Solver(ABC):
         one of the least `expense`, and of equals the one registered first.
     libraries : tuple of str, or None
         Names of the backends whose arrays the solver takes; None: all of them.
+    joint : bool
+        Whether the solver takes problems with joint groups; otherwise they are refused.
     options : frozenset of str
         Names of the arguments of `mcsc.solve` that are for this solver.
     uncertified : bool
@@ -53,6 +55,7 @@ class Solver(ABC):
     max_iter: ClassVar[int]
     merit: ClassVar[str] = "the first that takes these arrays"
     libraries: ClassVar[tuple[str, ...] | None] = None
+    joint: ClassVar[bool] = False
     options: ClassVar[frozenset[str]] = frozenset()
     uncertified: bool = False
 
@@ -61,7 +64,9 @@ class Solver(ABC):
 
     @classmethod
     def supports(cls, problem: Problem) -> bool:
-        """Whether the solver takes the problem's arrays."""
+        """Whether the solver takes the problem's arrays, and its joint groups if it has any."""
+        if problem.penalty.joined and not cls.joint:
+            return False
         return cls.libraries is None or problem.backend.name in cls.libraries
 
     @classmethod
@@ -150,11 +155,14 @@ class DenseSolver(Solver):
         backend, channels = problem.backend, sum(problem.dictionary.channels)
         h, w = grid if boundary == "periodic" else padded_grid(grid, problem.dictionary.filter_size)
         codes = cls.code_arrays * n * problem.dictionary.n_maps * grid[0] * grid[1] * item
-        held, sweep = operator_memory(groups, n, grid, boundary, backend, item)
+        whole = bool(problem.penalty.joined)
+        held, sweep = operator_memory(groups, n, grid, boundary, backend, item, whole=whole)
         if backend.name == "NumPy":
             exact = DirectOperator.memory(groups, n, problem.shape, 8)
         else:
-            also, exact = operator_memory(groups, n, problem.shape, problem.boundary, backend, 8)
+            also, exact = operator_memory(
+                groups, n, problem.shape, problem.boundary, backend, 8, whole=whole
+            )
             held += also if item == 4 else 0
         # Signals in both precisions, residuals and images, about four each.
         images = (4 * 8 + 4 * item) * n * channels * h * w

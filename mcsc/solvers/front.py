@@ -83,6 +83,7 @@ def problem_on(
     device: Device,
     mu: Any = 0.0,
     nonnegative: Any = False,
+    joint: Any = False,
 ) -> tuple[Problem, bool]:
     """Return the problem on the device that was asked for, and whether its arrays were moved.
 
@@ -104,7 +105,7 @@ def problem_on(
     moved = device == "cuda" and bool(given)
     if moved:
         signals, masks = each(signals), each(masks)
-    problem = Problem(signals, dictionary, lam, masks, boundary, mu, nonnegative)
+    problem = Problem(signals, dictionary, lam, masks, boundary, mu, nonnegative, joint)
     return problem, moved and not on_gpu
 
 
@@ -150,6 +151,7 @@ def solve(
     masks: Sequence[Array | None] | None = None,
     mu: Any = 0.0,
     nonnegative: Any = False,
+    joint: Any = False,
     device: Device = "auto",
     init: Result | Codes | None = None,
     max_iter: int | None = None,
@@ -193,6 +195,10 @@ def solve(
         Weight of half the squares of the codes, >= 0: the elastic net. Zero leaves it out.
     nonnegative : bool, or one per code group
         Whether codes must not be negative.
+    joint : bool, or one a code group
+        Groups whose codes vanish together: of each place and number of a map, lam weighs the l2
+        norm over these groups instead of each absolute value. They have equally many maps, and the
+        same lam and mu. Methods "admm", "fista" and "ista"; "auto" takes one of them.
     device : {"auto", "cpu", "cuda"}
         "cuda" moves NumPy arrays to the GPU once, and the nonzero codes back.
     init : Result or Codes, optional
@@ -259,7 +265,9 @@ def solve(
     """
     started = time.perf_counter()
     options = Options(method, tol, max_iter, callback, progress, inner_steps, inner_tol)
-    problem, moved = problem_on(signals, dictionary, lam, masks, boundary, device, mu, nonnegative)
+    problem, moved = problem_on(
+        signals, dictionary, lam, masks, boundary, device, mu, nonnegative, joint
+    )
     result = solve_problem(problem, options, init, started=started)
     warn_unless_converged(result)
     return bring_home(result) if moved else result

@@ -46,6 +46,7 @@ class Ista(_Proximal):
 
     name = "ista"
     max_iter = 20_000
+    joint = True
 
     def step(self) -> None:
         """Do one iteration."""
@@ -69,6 +70,7 @@ class Fista(_Proximal):
 
     name = "fista"
     max_iter = 10_000
+    joint = True
     code_arrays = 2.0
     merit = "on a GPU the least bytes and launches, by count, times the iterations expected"
 

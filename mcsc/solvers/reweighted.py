@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, namespace
+from ..backend.base import joint_norm
 from ..checks import check_number, check_whole
 from ..errors import OutOfMemoryError
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
+from ..model.penalty import Penalty
 from ..model.problem import Problem
 from ..types import Boundary, Device
 from .driver import Callback, deferred_interrupt
@@ -58,6 +60,7 @@ def reweighted(
     masks: Sequence[Array | None] | None = None,
     mu: Any = 0.0,
     nonnegative: Any = False,
+    joint: Any = False,
     device: Device = "auto",
     init: Result | Codes | None = None,
     max_iter: int | None = None,
@@ -73,7 +76,8 @@ def reweighted(
         \lambda \frac{\varepsilon}{|a| + \varepsilon} ,
 
     so that the penalty of small coefficients stays lam and that of large ones nearly vanishes: they
-    are shrunk less, and fewer of them explain as much. This is the majorisation of
+    are shrunk less, and fewer of them explain as much. In joint groups :math:`|a|` is the l2 norm
+    over the groups. This is the majorisation of
     :math:`\lambda \varepsilon \sum \log(|a| + \varepsilon)`, whose value never rises from round to
     round (but for the gap that is left). That function is not convex: what a round certifies is
     the optimum of its own convex problem.
@@ -87,7 +91,7 @@ def reweighted(
     epsilon : float, optional
         Size of a coefficient that pays half of lam, > 0. Default: the median size of the nonzero
         coefficients of the first round.
-    method, boundary, tol, masks, mu, nonnegative, device, progress
+    method, boundary, tol, masks, mu, nonnegative, joint, device, progress
         As in `mcsc.solve`; all rounds share them.
     init : Result or Codes, optional
         Warm start of the first round; every other one starts from the last.
@@ -131,7 +135,9 @@ def reweighted(
     options = Options(method, tol, max_iter, callback, progress)
     count = check_whole("rounds", rounds)
     size = None if epsilon is None else check_number("epsilon", epsilon)
-    problem, moved = problem_on(signals, dictionary, lam, masks, boundary, device, mu, nonnegative)
+    problem, moved = problem_on(
+        signals, dictionary, lam, masks, boundary, device, mu, nonnegative, joint
+    )
     if count > 1:
         _refuse_if_too_large(problem)
     base = problem.penalty.lam
@@ -147,17 +153,19 @@ def reweighted(
                 break
             size = _median_size(result.codes) if size is None else size
             with problem.on_device():
-                weighted = _next_lam(base, result.codes, size)
+                weighted = _next_lam(base, result.codes, size, problem.penalty)
             problem = problem.with_lam(weighted)
             start = result
     return Reweighted(tuple(results), problem.penalty.lam, math.inf if size is None else size)
 
 
-def _next_lam(base: Sequence[Array], codes: Codes, epsilon: float) -> list[Array]:
+def _next_lam(base: Sequence[Array], codes: Codes, epsilon: float, penalty: Penalty) -> list[Array]:
     """``lam epsilon / (|a| + epsilon)`` of every group, whole."""
     found = []
-    for lam, maps in zip(base, codes.present, strict=True):
-        size = maps.dense()
+    joined = [m for m, maps in enumerate(penalty.groups) if maps in penalty.joined]
+    norm = joint_norm([codes.present[m].dense() for m in joined]) if joined else None
+    for m, (lam, maps) in enumerate(zip(base, codes.present, strict=True)):
+        size = maps.dense() if norm is None or m not in joined else norm
         xp = namespace(size)
         out = xp.astype(xp.broadcast_to(lam, maps.shape), size.dtype, copy=True)
         out *= epsilon / (xp.abs(size) + epsilon)

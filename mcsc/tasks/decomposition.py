@@ -10,15 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import check_whole
 from ..errors import InvalidTypeError, InvalidValueError
 from ..images.split import lowpass_split
 from ..model.dictionary import Dictionary
+from ..model.lam import weighted_lam
 from ..model.problem import lambda_max
 from ..model.reconstruction import signal_parts
 from ..model.starter import dct_dictionary
 from ..solvers.driver import Callback
 from ..solvers.front import solve
 from ..solvers.result import Result
+from ..solvers.reweighted import reweighted
 from ..types import Boundary, Device, Floats, Lam
 from ..values.forms import ImageForm, plain_array
 from ..values.masks import check_mask
@@ -110,6 +113,11 @@ def decompose(
     *,
     lam: float | Sequence[float] | None = None,
     lam_relative: float = LAM_RELATIVE,
+    lam_weights: Any = None,
+    mu: Any = None,
+    nonnegative: Any = None,
+    joint: Any = False,
+    rounds: int = 1,
     masks: Sequence[NDArray[Any] | None] | None = None,
     value_ranges: Sequence[ValueRange | Sequence[float] | None] | None = None,
     strength: float | None = STRENGTH,
@@ -139,6 +147,16 @@ def decompose(
         Weight of the l1 norm, or one per group of codes; on the scale of values brought to [0, 1].
     lam_relative : float
         If `lam` is not given: its share of lambda_max, above which all codes are zero.
+    lam_weights : array, sequence or mapping of arrays, optional
+        What lam is multiplied by, > 0, for each pixel or each coefficient: an array that broadcasts
+        to the codes of all maps, (N, K, H, W), one a group, or some by the names of their groups.
+    mu, nonnegative : optional
+        As in `mcsc.solve`. Default: what the dictionary was learned with.
+    joint
+        As in `mcsc.solve`.
+    rounds : int
+        Of `mcsc.reweighted`: 1 solves once; in each further round lam of a coefficient falls with
+        its size in the last.
     masks : sequence of (array or None), optional
         Weights of each image in [0, 1], (H, W), (1, H, W) or (C, H, W); where one is 0 the image is
         unknown, may hold anything, and is filled by the sum of its parts.
@@ -204,7 +222,14 @@ def decompose(
     _warn_of_energies(names, detail)
     if dictionary is None:
         dictionary = dct_dictionary(tuple(len(i) for i in taken))
-    largest = lambda_max(detail, dictionary, masks=weights, boundary=boundary)
+    count = check_whole("rounds", rounds)
+    maps = {g.name: len(g.bank) for g in dictionary.groups}
+    terms: dict[str, Any] = dict(dictionary.terms)
+    terms |= {n: v for n, v in (("mu", mu), ("nonnegative", nonnegative)) if v is not None}
+    largest = lambda_max(
+        detail, dictionary, masks=weights, boundary=boundary, joint=joint,
+        nonnegative=terms.get("nonnegative", False),
+    )  # fmt: skip
     chosen: Lam
     if lam is not None:
         chosen = checked_lam(lam, dictionary)
@@ -216,12 +241,20 @@ def decompose(
         )
     else:
         chosen = lam_relative * largest
+    each: Any = chosen
+    if lam_weights is not None:
+        grid = (1, *detail[0].shape[-2:])
+        each = [a.astype(detail[0].dtype) for a in weighted_lam(chosen, lam_weights, maps, grid)]
     if announce is not None:
         announce(chosen, largest)
-    result = solve(
-        detail, dictionary, chosen, method=method, boundary=boundary, tol=tol, masks=weights,
-        device=device, max_iter=max_iter, callback=callback, progress=progress,
-    )  # fmt: skip
+    how: dict[str, Any] = {
+        "method": method, "boundary": boundary, "tol": tol, "masks": weights, "joint": joint,
+        "device": device, "max_iter": max_iter, "callback": callback, "progress": progress, **terms,
+    }  # fmt: skip
+    if count == 1:
+        result = solve(detail, dictionary, each, **how)
+    else:
+        result = reweighted(detail, dictionary, each, rounds=count, **how).result
     parts = []
     for m, part in enumerate(signal_parts(result.codes, dictionary, boundary=boundary)):
         common, own, values = part.common, part.unique[m], forms[m].values

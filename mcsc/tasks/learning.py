@@ -19,7 +19,7 @@ from .preparation import alike, prepare_fusion, prepare_restoration
 from .scenes import Reader, flipped, name_of
 from .task import Task
 
-__all__ = ["TASK_OPTIONS", "TaskScenes", "TaskSettings", "learn_task"]
+__all__ = ["TaskScenes", "TaskSettings", "learn_task"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,9 @@ class TaskSettings:
     strength: float | None = None
     """Of the low-pass split."""
     base: Base | None = None
-    """What the coded part is added to: "input" or "low", as in `mcsc.tasks.preparation`."""
+    """What the coded part is added to, as in `mcsc.tasks.preparation`."""
+    smoothing: tuple[float, float] | None = None
+    """Radius and edge of the base "guided", as in `Task`."""
     lam: float | Sequence[float] | None = None
     """Weight of the l1 norm, as in `mcsc.learn`."""
     guide_weight: float | None = None
@@ -52,6 +54,7 @@ class TaskSettings:
             for name in (
                 "strength",
                 "base",
+                "smoothing",
                 "lam",
                 "guide_weight",
                 "sigma",
@@ -171,7 +174,7 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
         channels = (len(x) if s.joint else 1, len(second) if s.colour_guide else 1)
         made = prepare_restoration(
             x, second, channels, strength=s.strength, base=s.base, mask=_known(x),
-            guide_mask=_known(second),
+            guide_mask=_known(second), smoothing=s.smoothing, sigma=s.sigma,
         )  # fmt: skip
         target = _filled(first) - made.base
         return _Made(made.signals, made.masks, target[None] if s.joint else target[:, None])
@@ -223,10 +226,6 @@ def _grey(image: Floats) -> Floats:
     return luma_studio(image) if len(image) == 3 else image
 
 
-TASK_OPTIONS = LearnOptions(relaxation=1.0, update_pixels=1_000_000)
-"""Those that the dictionaries of the package were learned and measured with."""
-
-
 def learn_task(
     task: Task,
     readers: Sequence[Reader],
@@ -242,7 +241,7 @@ def learn_task(
     checkpoint: str | Path | None = None,
     callback: Callable[[LearningProgress], Any] | None = None,
     progress: bool = False,
-    options: LearnOptions = TASK_OPTIONS,
+    options: LearnOptions | None = None,
     description: str = "",
 ) -> Learned:
     """Learn a dictionary, and for a restoration target filters, from scenes of a task.
@@ -257,9 +256,8 @@ def learn_task(
         What differs from the task's own: lam and the weight of the guide, too.
     n_common, n_unique, filter_size, passes, window, tol, seed, checkpoint, callback, progress
         As in `mcsc.learn`.
-    options : LearnOptions
-        As in `mcsc.learn`, but for `kind` and `signal_weights`, which are the task's. Default: what
-        the dictionaries of the package were learned with.
+    options : LearnOptions, optional
+        As in `mcsc.learn`, but for `kind` and `signal_weights`, which are the task's.
     description : str
         Description of the data; kept in the metadata.
 
@@ -278,6 +276,7 @@ def learn_task(
     With `TaskSettings.flips` the windows that ridges are compared on are of images which, turned
     otherwise, are among those that filters are fitted to.
     """
+    options = LearnOptions() if options is None else options
     if not isinstance(options, LearnOptions):
         raise InvalidTypeError(f"options must be a LearnOptions, found {type(options).__name__}")
     if options.signal_weights is not None:
@@ -311,6 +310,7 @@ def learn_task(
         "task": task.name,
         "strength": s.strength,
         "base": s.base,
+        "smoothing": s.smoothing,
         "sigma": s.sigma,
         "data": description,
     }

@@ -1,24 +1,30 @@
 """From images to the signals that a dictionary or a network takes, and what its answer is added to.
 
 Both learn and are used on the same signals: the detail that a low-pass split leaves (`base`
-"input", "low" or "mean"), or the images as they are ("none", as the paper's authors feed theirs).
+"input", "low", "guided" or "mean"), or the images as they are ("none", as the paper's authors feed
+theirs). Of a noisy x with the base "guided" it is what the guided filter takes away.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from ..baselines.exposure import exposure_fusion
-from ..checks import check_choice
+from ..baselines.guided import guided_filter
+from ..checks import check_choice, check_number
 from ..errors import InvalidValueError
 from ..images.colour import luma_full, luma_studio
-from ..images.split import lowpass_split
+from ..images.split import fill_holes, lowpass_split
 from ..types import Base, Floats, FusionBase, RestorationBase
 
 __all__ = ["Prepared", "alike", "prepare_fusion", "prepare_restoration"]
+
+_FAINT = 10.0
+"""Noise, of 255, below which it is smoothed no less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +39,16 @@ class Prepared:
     """Weights of the signals, (N, C, H, W), 0 where one is unknown; None if all is known."""
     copies: int = 1
     """Channels of x's signal that are one band of x, which had to be repeated."""
+    known: Floats | None = None
+    """Where x has holes and no noise: x, and its low-pass part in them, (C, H, W)."""
+    smoothed: Callable[[Floats], Floats] | None = None
+    """What makes the base of such an x; None: it is the base."""
+
+    def filled_base(self, mask: Floats, model: Floats) -> Floats:
+        """Return the base with the holes of x filled by what codes make of its detail."""
+        assert self.known is not None
+        filled: Floats = self.known + (1 - mask) * self.as_bands(model)
+        return filled if self.smoothed is None else self.smoothed(filled)
 
     def as_bands(self, answer: Floats) -> Floats:
         """Bring what is made of the signals, (N, C, H, W), to the axes of the base.
@@ -53,8 +69,10 @@ def prepare_restoration(
     base: Base,
     mask: Floats | None = None,
     guide_mask: Floats | None = None,
+    smoothing: Sequence[float] | None = None,
+    sigma: float | None = None,
 ) -> Prepared:
-    """Split both images, bring the guide to the channels wanted, and stack bands.
+    r"""Split both images, bring the guide to the channels wanted, and stack bands.
 
     Parameters
     ----------
@@ -67,13 +85,19 @@ def prepare_restoration(
         mean, which is repeated where three are.
     strength : float
         Strength of the low-pass split, in squared pixels.
-    base : {"none", "input", "low"}
-        What the answer is added to: nothing, x, or x's low-pass part. With "none" the signals are
-        the images themselves.
+    base : {"none", "input", "low", "guided"}
+        What the answer is added to: nothing, x, x's low-pass part, or x smoothed by the guided
+        filter (`mcsc.baselines.guided`). With "none" the signals are the images themselves. With
+        "guided" the signal of a noisy x is what the filter takes away from it.
     mask : array, shape (C, H, W) or (1, H, W), optional
         Weights w of x in [0, 1]; 0 where it is unknown. The base "input" is ``low + w * high``.
     guide_mask : array, shape (C', H, W) or (1, H, W), optional
         The same of the guide; a luma is unknown where a channel is.
+    smoothing : (radius, edge), optional
+        Of the base "guided": side of the filter's windows, :math:`2 r + 1` pixels, and
+        :math:`\sqrt\epsilon`; of a noisy x both are for noise of one grey level.
+    sigma : float, optional
+        Of the base "guided": standard deviation of x's noise, of 255. None: it has none.
 
     Raises
     ------
@@ -95,11 +119,19 @@ def prepare_restoration(
     guide = _guide_of(y, second)
     if base == "none":
         high = x if mask is None else np.where(mask > 0, x, 0).astype(x.dtype)
-        detail, bottom = guide, np.zeros_like(x)
+        detail, known = guide, x
+        bottom = np.zeros_like(x)
     else:
         low, high = lowpass_split(x, strength, mask)
         detail = lowpass_split(guide, strength, guide_mask).high
         bottom = low if base == "low" else x if mask is None else low + mask * high
+        known = bottom
+    smoothed = None
+    if base == "guided":
+        smoothed = _smoother(y, guide_mask, smoothing, sigma)
+        bottom = smoothed(bottom)
+        if sigma is not None:
+            high = (known - bottom).astype(x.dtype)
     copies = 1 if first == len(x) else first
     stacked = high[None] if first == len(x) > 1 else np.repeat(high[:, None], copies, axis=1)
     repeated = np.broadcast_to(detail[None], (len(stacked), *detail.shape))
@@ -112,7 +144,11 @@ def prepare_restoration(
         if guide_mask is not None:
             other = np.broadcast_to(guide_mask, guide.shape).astype(guide.dtype)[None]
         masks = own, other
-    return Prepared((stacked, np.ascontiguousarray(repeated)), bottom, masks, copies)
+    lacking = base == "input" or (base == "guided" and sigma is None)
+    filled = known if lacking and mask is not None else None
+    return Prepared(
+        (stacked, np.ascontiguousarray(repeated)), bottom, masks, copies, filled, smoothed
+    )
 
 
 def prepare_fusion(
@@ -189,6 +225,22 @@ def alike(images: Sequence[Floats]) -> list[Floats]:
         found = " and ".join(map(str, sorted(counts)))
         raise InvalidValueError(f"images of {found} channels cannot be fused; want 1, 3, or both")
     return [luma_full(image) for image in images]
+
+
+def _smoother(
+    guide: Floats, mask: Floats | None, smoothing: Sequence[float] | None, sigma: float | None
+) -> Callable[[Floats], Floats]:
+    """Return the guided filter by a guide, whose holes are filled smoothly."""
+    if smoothing is None:
+        raise InvalidValueError("the base 'guided' wants smoothing=(radius, edge)")
+    level = 1.0 if sigma is None else max(sigma, _FAINT)
+    radius, edge = (level * check_number("smoothing", number) for number in smoothing)
+    if len(guide) not in (1, 3):
+        guide = guide.mean(axis=0, keepdims=True, dtype=guide.dtype)
+    if mask is not None:
+        known = mask if len(mask) in (1, len(guide)) else mask.min(axis=0, keepdims=True)
+        guide = fill_holes(guide, known)
+    return partial(guided_filter, guide=guide, radius=max(1, round(radius)), eps=edge**2)
 
 
 def _guide_of(image: Floats, channels: int) -> Floats:

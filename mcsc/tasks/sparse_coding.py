@@ -103,7 +103,7 @@ class SparseCoding:
         model does not know that; afterwards it is back-projected
         (`mcsc.images.enlarging.back_project`). What that adds goes to the base.
         """
-        prepared = prepare_for_dictionary(x, y, self.dictionary, self.task, mask, guide_mask)
+        prepared = prepare_for_dictionary(x, y, self.dictionary, self.task, mask, guide_mask, sigma)
         chosen = self._lam(lam, sigma)
         base = prepared.base
         # Noise of a band that is repeated is the same in all its channels, and does not average
@@ -112,15 +112,15 @@ class SparseCoding:
         if prepared.copies > 1 and self.task.sigma is not None:
             root = float(np.sqrt(prepared.copies))
             each = chosen * root if isinstance(chosen, float) else tuple(v * root for v in chosen)
-        # With the base "input" target filters make what x lacks; x itself is missing in holes.
-        lacking = mask is not None and _base(self.dictionary, self.task) == "input"
+        # Target filters make what x lacks; x itself is missing in holes.
+        lacking = prepared.known is not None
         coded = code(
             prepared.signals, self.dictionary, each, "restoration", masks=prepared.masks,
             models=lacking, solver=self.solver, **how,
         )  # fmt: skip
         if lacking:
             assert mask is not None
-            base = base + (1 - mask) * prepared.as_bands(coded.models[0])
+            base = prepared.filled_base(mask, coded.models[0])
 
         def as_bands(part: Floats | None) -> Floats | None:
             return None if part is None else prepared.as_bands(part).astype(x.dtype)
@@ -235,8 +235,11 @@ def prepare_for_dictionary(
     task: Task,
     mask: Floats | None = None,
     guide_mask: Floats | None = None,
+    sigma: float | None = None,
 ) -> Prepared:
     """Make the signals of a dictionary, as its metadata say: see `prepare_restoration`.
+
+    `sigma` is the noise of x, of 255, where it is not that of the dictionary.
 
     Raises
     ------
@@ -252,6 +255,8 @@ def prepare_for_dictionary(
         base=_base(dictionary, task),
         mask=mask,
         guide_mask=guide_mask,
+        smoothing=dictionary.metadata.get("smoothing") or task.smoothing,
+        sigma=sigma or dictionary.metadata.get("sigma") or task.sigma,
     )
 
 
@@ -289,7 +294,8 @@ def checked_lam(lam: Any, dictionary: Dictionary) -> Lam:
 def _base(dictionary: Dictionary, task: Task) -> Base:
     base: Base = dictionary.metadata.get("base", task.base)
     banks = (dictionary.target_common, *(dictionary.target_unique or ()))
-    if base == "input" and all(bank is None for bank in banks):
+    adding = base == "input" or (base == "guided" and task.sigma is None)
+    if adding and all(bank is None for bank in banks):
         # Target filters make what x lacks. Without them the codes make x's own detail, which is in
         # x already: it would be added twice.
         return "low"

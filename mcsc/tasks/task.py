@@ -96,10 +96,14 @@ class Task:
         Denoising: default standard deviation of the noise, in grey levels of 255.
     strength : float
         Strength of the low-pass split of the signals that are coded, in squared pixels.
-    base : {"none", "input", "low", "mean"}
+    base : {"none", "input", "low", "guided", "mean"}
         What the coded part is added to: nothing, x itself (restoration), a low-pass part (noise is
-        not kept), or the mean of the sources (fusion); see `mcsc.tasks.preparation`.
-    network_base : {"none", "input", "low", "mean"} or None
+        not kept), x smoothed by the guided filter, or the mean of the sources (fusion); see
+        `mcsc.tasks.preparation`.
+    smoothing : (float, float)
+        Radius in pixels, and edge, which is the square root of eps, of the guided filter of the
+        base "guided"; in denoising both are for noise of one grey level.
+    network_base : {"none", "input", "low", "guided", "mean"} or None
         What the output of a new network is added to; None: as `base`, or as the dictionary says
         that the network is made from.
     lam : float
@@ -146,6 +150,7 @@ class Task:
     synthetic: str | PairMaker | None = None
     strength: float = STRENGTH
     base: Base = "low"
+    smoothing: tuple[float, float] = (3, 0.003)
     network_base: Base | None = None
     lam: float = 0.02
     guide_weight: float = 1.0
@@ -177,6 +182,12 @@ class Task:
         check_number(self._field("strength"), self.strength)
         for name in ("lam", "guide_weight"):
             check_number(self._field(name), getattr(self, name))
+        if not isinstance(self.smoothing, tuple) or len(self.smoothing) != 2:
+            raise InvalidTypeError(
+                f"{self._field('smoothing')} must be (radius, edge), found {self.smoothing!r}"
+            )
+        for number in self.smoothing:
+            check_number(self._field("smoothing"), number)
         for name in ("joint", "colour_guide", "display", "one_unit"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidTypeError(
@@ -345,8 +356,8 @@ point of group ``mcsc.tasks`` whose object is the `Task`."""
 for _task in (
     Task(
         "depth-sr", "Depth super-resolution with a photograph", "restoration",
-        (("depth",), ("rgb",)), "depth", base="input", lam=0.04, guide_weight=0.3, factor=4,
-        display=False,
+        (("depth",), ("rgb",)), "depth", base="guided", smoothing=(3, 0.003), network_base="input",
+        lam=0.04, guide_weight=0.3, factor=4, display=False,
         baselines={
             "guided-filter": {"radius": 3, "edge": 0.003},
             "joint-bilateral": {"space": 2.0, "edge": 0.05},
@@ -363,8 +374,9 @@ for _task in (
     ),
     Task(
         "flash-denoise", "Denoising of an ambient photograph with a flash photograph",
-        "restoration", (("ambient",), ("flash",)), "flash", strength=120.0, lam=0.5, sigma=50.0,
-        joint=True, colour_guide=True,
+        "restoration", (("ambient",), ("flash",)), "flash", strength=120.0, base="guided",
+        smoothing=(0.16, 0.0714 / 255), network_base="low", lam=0.5, sigma=50.0, joint=True,
+        colour_guide=True,
         baselines={
             "guided-filter": {"radius": 0.1, "edge": 0.1 / 255},
             "joint-bilateral": {"space": 0.12, "edge": 0.05},

@@ -180,8 +180,8 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--base",
         type=click.Choice(get_args(Base)),
         help="What the output of the network is added to: nothing (the network then sees the "
-        "images themselves, not their detail), x, the low-pass part, or the mean of both images. "
-        " [default: the task's]",
+        "images themselves, not their detail), x, its low-pass part, x smoothed by the guided "
+        "filter, or the mean of both images.  [default: the task's]",
     ),
     options.sigma,
     click.option(

@@ -59,7 +59,7 @@ def start(
         trained network (``.safetensors``).
     filters, kernel_size, blocks : int
         K, s and J of random filters; of a dictionary's network, `blocks` counts.
-    base : {"none", "input", "low", "mean"}, optional
+    base : {"none", "input", "low", "guided", "mean"}, optional
         What the network's answer is added to; see `mcsc.tasks.preparation`. Default: the task's
         `network_base`, if it has one and `what` is no trained network; else that of `what`.
     sigma : float, optional
@@ -117,6 +117,7 @@ def describe(net: CUNet, task: Task, settings: TaskSettings, **more: Any) -> Non
         "task": task.name,
         "strength": settings.strength,
         "base": settings.base,
+        "smoothing": settings.smoothing,
         "sigma": settings.sigma,
         "weights": True,
         **more,
@@ -144,9 +145,14 @@ def _settings(
     if "weights" in metadata:  # a trained network goes on with the base it has
         usual = None
     first, second = net.configuration.channels
+    base = base or usual or metadata.get("base")
+    strength = metadata.get("strength")
+    if metadata.get("base") == "guided" != base and task.sigma is not None:
+        strength = None  # the dictionary's is of its guide alone
     wanted = TaskSettings(
-        strength=metadata.get("strength"),
-        base=base or usual or metadata.get("base"),
+        strength=strength,
+        base=base,
+        smoothing=metadata.get("smoothing"),
         sigma=sigma,
         joint=first > 1,
         colour_guide=second > 1,

@@ -89,6 +89,8 @@ def _signals(metadata: dict[str, object]) -> str:
         "to x.",
         "low": "their detail (low-pass split of strength {s:g}); what the network gives is added "
         "to the low-pass part.",
+        "guided": "what the guided filter takes from x, and the detail of the guide (low-pass "
+        "split of strength {s:g}); what the network gives is added to what that filter leaves.",
         "mean": "their detail (low-pass split of strength {s:g}); what the network gives is added "
         "to the mean of the images.",
     }

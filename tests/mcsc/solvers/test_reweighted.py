@@ -107,3 +107,13 @@ def test_weights_of_all_coefficients_must_fit_into_memory(monkeypatch):
     monkeypatch.setattr(NumpyBackend, "available_memory", lambda self: 100)
     with pytest.raises(MemoryError, match=r"lam of every coefficient, for 1x\d maps of 8x7, needs"):
         mcsc.reweighted(make_signals(), make_dictionary(0), 0.5)
+
+
+def test_joint_groups_share_their_weights():
+    signals, d = make_signals(), make_dictionary(0)
+    joint = (False, True, True)
+    found = mcsc.reweighted(signals, d, 0.5, rounds=2, epsilon=0.3, joint=joint, method="fista")
+    c, u, v = (g.dense() for g in found.results[0].codes.present)
+    sizes = (np.abs(c), np.hypot(u, v), np.hypot(u, v))
+    for lam, size in zip(found.lam, sizes, strict=True):
+        np.testing.assert_allclose(lam, 0.5 * 0.3 / (size + 0.3), rtol=1e-12)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
+from mcsc.learning import LearnOptions
 from mcsc.tasks import get_task, synthetic_scenes
-from mcsc.tasks.learning import TASK_OPTIONS, TaskSettings, learn_task
+from mcsc.tasks.learning import TaskSettings, learn_task
 
 SMALL = {"n_common": 8, "n_unique": 8, "filter_size": 6, "passes": 2, "window": 48}
 
@@ -15,7 +14,7 @@ SMALL = {"n_common": 8, "n_unique": 8, "filter_size": 6, "passes": 2, "window": 
 def learn_small(name, count, *, targets):
     task = get_task(name)
     readers = synthetic_scenes(task, count, (64, 64), seed=1)
-    options = replace(TASK_OPTIONS, max_windows=16, target_windows=16 if targets else None)
+    options = LearnOptions(max_windows=16, target_windows=16 if targets else None)
     return learn_task(task, readers, TaskSettings(flips=False), options=options, **SMALL)
 
 

@@ -80,7 +80,8 @@ def test_the_mask_of_an_enlarged_image_is_on_its_own_grid(depth):
     filled = imresize(fill_holes(x, known), (64, 64))
     big = restore(filled, guide, mask=enlarged(known), **options)
     holes = ~enlarged(known)
-    assert error(big.image, target, holes) < 1.2 * error(small.image, target, holes)
+    # What was filled by hand has spread by its enlarging.
+    assert error(big.image, target, holes) < 1.3 * error(small.image, target, holes)
     with pytest.raises(ValueError, match=r"the mask of x has shape \(1, 16, 16\), x \(1, 64, 64\)"):
         restore(filled, guide, mask=known, **options)
 

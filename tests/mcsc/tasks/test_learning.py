@@ -1,13 +1,13 @@
 """Learning for a task: its options, what is kept, and how it is stopped."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 import mcsc
-from mcsc.tasks.learning import TASK_OPTIONS, TaskScenes, TaskSettings, learn_task
+from mcsc.learning import LearnOptions
+from mcsc.tasks.learning import TaskScenes, TaskSettings, learn_task
 from mcsc.tasks.scenes import synthetic_scenes
+from mcsc.tasks.shipped import shipped_dictionary
 from mcsc.tasks.sparse_coding import prepare_for_dictionary
 from mcsc.tasks.task import get_task
 from tests.mcsc.tasks.pairs import pair
@@ -24,14 +24,14 @@ def learn_small(name="depth-sr", settings=None, **options):
 
 def test_settings_of_the_shipped_dictionaries_are_the_default():
     learned = learn_small().dictionary.metadata["learned"]
-    assert (learned["relaxation"], learned["update_pixels"]) == (1.0, 1_000_000)
+    shipped = shipped_dictionary("depth-sr").metadata["learned"]
+    for name in ("relaxation", "update_pixels", "update_steps", "batch_size", "init"):
+        assert learned[name] == shipped[name]
     assert learned["signal_weights"] == [1.0, get_task("depth-sr").guide_weight]
-    other = learn_small(options=mcsc.LearnOptions()).dictionary.metadata["learned"]
-    assert (other["relaxation"], other["update_pixels"]) == (2.0, 80_000)
 
 
 def test_windows_of_filters_and_targets_are_counted_apart():
-    options = replace(TASK_OPTIONS, max_windows=3, target_windows=5, ridge=(0.1, 1.0))
+    options = LearnOptions(max_windows=3, target_windows=5, ridge=(0.1, 1.0))
     learned = learn_small(options=options)
     fit = learned.target_fit
     assert (fit.windows, fit.ridges) == (5, (0.1, 1.0))
@@ -124,7 +124,8 @@ def test_what_is_unknown_weighs_nothing():
 def test_metadata_say_how_the_dictionary_is_used(depth):
     found = depth.dictionary
     assert found.metadata["task"] == "depth-sr"
-    assert found.metadata["base"] == "input"
+    assert found.metadata["base"] == "guided"
+    assert tuple(found.metadata["smoothing"]) == get_task("depth-sr").smoothing
     assert found.metadata["lam"] == get_task("depth-sr").lam
     assert found.signal_weights == (1.0, 0.3)
     assert found.target_unique[1] is None

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mcsc.baselines.exposure import exposure_fusion
+from mcsc.baselines.guided import guided_filter
 from mcsc.fusion.bases import coloured, on_base
 from mcsc.fusion.chroma import Chroma
 from mcsc.images import lowpass_split, luma_full, luma_studio, ycbcr
@@ -33,6 +34,33 @@ def test_restoration_of_bands_one_by_one(base):
         np.testing.assert_array_equal(first[:, 0], high)
         np.testing.assert_array_equal(second[3], lowpass_split(luma_studio(y), 3.0).high)
         np.testing.assert_array_equal(made.base, x if base == "input" else low)
+
+
+@pytest.mark.parametrize("sigma", [None, 30.0])
+def test_the_base_is_the_guided_filter_s(sigma):
+    """Of a noisy x, with windows that grow with the noise, what it takes away is coded."""
+    x, y = images(4, 3)
+    options = {"strength": 3.0, "base": "guided", "smoothing": (0.1 if sigma else 2, 0.01)}
+    made = prepare_restoration(x, y, (1, 1), sigma=sigma, **options)
+    level = sigma or 1.0
+    wanted = guided_filter(x, y, radius=3 if sigma else 2, eps=(0.01 * level) ** 2)
+    np.testing.assert_allclose(made.base, wanted, atol=1e-6)
+    high = x - made.base if sigma else lowpass_split(x, 3.0).high
+    np.testing.assert_array_equal(made.signals[0][:, 0], high)
+    np.testing.assert_array_equal(made.signals[1][2], lowpass_split(luma_studio(y), 3.0).high)
+
+
+def test_holes_of_a_guided_base_are_filled_before_it_is_smoothed():
+    x, y = images(1, 3)
+    mask = np.ones_like(x)
+    mask[:, 4:9, 5:11] = 0
+    options = {"strength": 3.0, "base": "guided", "smoothing": (2, 0.01)}
+    made = prepare_restoration(np.where(mask > 0, x, np.nan), y, (1, 1), mask=mask, **options)
+    whole = prepare_restoration(x, y, (1, 1), **options)
+    model = (x - made.known)[None]
+    np.testing.assert_allclose(made.filled_base(mask, model), whole.base, atol=1e-6)
+    assert np.abs(made.base - whole.base).max() > 0.01
+    np.testing.assert_allclose(made.base[:, 14:, 16:], whole.base[:, 14:, 16:], atol=0.02)
 
 
 def test_restoration_jointly_with_a_grey_guide_repeated():
@@ -136,8 +164,10 @@ def test_refusals():
     x, y = images(1, 3)
     with pytest.raises(ValueError, match="x is 18 x 20, y is 18 x 19"):
         prepare_restoration(x, y[..., 1:], (1, 1), strength=3.0, base="low")
-    with pytest.raises(ValueError, match="base must be 'none', 'input' or 'low', found 'mean'"):
+    with pytest.raises(ValueError, match="base must be 'none', 'input', 'low' or 'guided', found"):
         prepare_restoration(x, y, (1, 1), strength=3.0, base="mean")
+    with pytest.raises(ValueError, match=r"the base 'guided' wants smoothing=\(radius, edge\)"):
+        prepare_restoration(x, y, (1, 1), strength=3.0, base="guided")
     with pytest.raises(ValueError, match="base must be 'none', 'low' or 'mean', found 'input'"):
         prepare_fusion(x, y, (1, 1), strength=3.0, base="input")
     with pytest.raises(ValueError, match="codes 2 channels of the image to restore, which has 1"):
@@ -148,13 +178,17 @@ def test_refusals():
         prepare_fusion(x, y, (1, 3), strength=3.0, base="low")
 
 
-@pytest.mark.parametrize("base", ["none", "input", "low"])
+@pytest.mark.parametrize("base", ["none", "input", "low", "guided"])
 def test_unknown_pixels_have_no_detail_and_no_weight(base):
     x, y = images(2, 3)
     mask = (np.random.default_rng(0).random((1, 18, 20)) > 0.2).astype("f4")
-    made = prepare_restoration(x, y, (1, 1), strength=3.0, base=base, mask=mask)
+    made = prepare_restoration(
+        x, y, (1, 1), strength=3.0, base=base, mask=mask, smoothing=(2, 0.01)
+    )
     hidden = np.where(mask > 0, x, 99.0).astype("f4")
-    other = prepare_restoration(hidden, y, (1, 1), strength=3.0, base=base, mask=mask)
+    other = prepare_restoration(
+        hidden, y, (1, 1), strength=3.0, base=base, mask=mask, smoothing=(2, 0.01)
+    )
     assert made.masks[1] is None
     np.testing.assert_array_equal(made.masks[0], np.broadcast_to(mask, (2, 18, 20))[:, None])
     for a, b in ((made.signals[0], other.signals[0]), (made.base, other.base)):

@@ -235,7 +235,8 @@ def test_lam_may_be_one_a_group_in_metadata_and_as_an_option():
     x, y = noise((1, 32, 32), (1, 32, 32))
     found = restore(x, y, "flash-denoise", dictionary=d, sigma=25)
     assert found.lam == pytest.approx((0.2, 0.15, 0.1))
-    given = restore(x, y, "flash-denoise", dictionary=plain, lam=np.array([0.2, 0.15, 0.1]))
+    lam = np.array([0.2, 0.15, 0.1])
+    given = restore(x, y, "flash-denoise", dictionary=plain, sigma=25, lam=lam)
     assert given.lam == pytest.approx((0.2, 0.15, 0.1))
     np.testing.assert_allclose(given.image, found.image, atol=1e-5)
     with pytest.raises(ValueError, match="lam has 2 entries"):
