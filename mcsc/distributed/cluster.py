@@ -125,11 +125,9 @@ def _first_line(error: BaseException) -> str:
 class FieldTask(NamedTuple):
     """A function of images that are read where it is called."""
 
-    function: Callable[[list[Any], list[Any]], Any]
-    signals: list[Any]
-    """Dask arrays; the function gets NumPy's."""
-    masks: list[Any]
-    """Likewise, or None."""
+    function: Callable[..., Any]
+    images: tuple[list[Any], ...]
+    """Its arguments: lists of Dask arrays, of which it gets NumPy's, and of None."""
 
 
 class Workers:
@@ -165,9 +163,9 @@ class Workers:
         ended = distributed.as_completed(loop=self._client.loop)
 
         def add(item: T) -> None:
-            function, signals, masks = task(item)
+            function, images = task(item)
             # Dask looks for arrays in what a delayed function is called with, and only there.
-            delayed = dask.delayed(function, pure=False)(signals, masks)
+            delayed = dask.delayed(function, pure=False)(*images)
             future = self._client.compute(delayed)
             running[future.key] = item, future
             ended.add(future)
