@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -13,6 +14,7 @@ from ..errors import InvalidValueError
 from ..files import npz_path
 from ..learning.options import Init
 from . import options
+from .batch import cluster_options
 from .destinations import check_destinations
 from .sources import files_of_tasks, read_sources, source_options
 
@@ -71,6 +73,7 @@ stops at once.
         "Signals": ["strength", "guide_weight", "joint", "colour_guide"],
         "Filters": ["common", "unique", "filter_size", "init"],
         "Learning": ["lam", "passes", "windows", "target_windows", "max_iter", "seed", "device"],
+        "Workers": ["workers", "scheduler"],
         "Files": ["out", "checkpoint", "figure"],
     },
 )
@@ -181,6 +184,7 @@ stops at once.
 @options.max_iter(", for every batch of windows")
 @options.seed("Seed of every random choice.")
 @options.device
+@cluster_options("code windows")
 @click.option(
     "--checkpoint",
     metavar="FILE.npz",
@@ -222,6 +226,8 @@ def learn(
     device: Device,
     checkpoint: Path | None,
     figure: Path | None,
+    scheduler: str | None,
+    workers: int | None,
 ) -> None:
     """Learn the filters of a task, and write them as a dictionary."""
     from ..tasks.learning import TASK_OPTIONS, TaskSettings, learn_task
@@ -245,36 +251,43 @@ def learn(
         task, folder, scenes, synthetic, seed, photographs=photographs, masks=masks, ranges=ranges
     )
     click.echo(f"Learning from {sources.words}.")
-    learned = learn_task(
-        task,
-        sources.readers,
-        TaskSettings(
-            strength=strength,
-            lam=lam,
-            guide_weight=guide_weight,
-            sigma=sigma,
-            joint=joint,
-            colour_guide=colour_guide,
-            flips=flips,
+    with ExitStack() as stack:
+        client = None
+        if scheduler is not None or workers is not None:
+            from ..distributed.cluster import opened
+
+            client = stack.enter_context(opened(None, scheduler, workers))
+        learned = learn_task(
+            task,
+            sources.readers,
+            TaskSettings(
+                strength=strength,
+                lam=lam,
+                guide_weight=guide_weight,
+                sigma=sigma,
+                joint=joint,
+                colour_guide=colour_guide,
+                flips=flips,
+                seed=seed,
+            ),
+            n_common=common,
+            n_unique=unique,
+            filter_size=filter_size,
+            passes=passes,
             seed=seed,
-        ),
-        n_common=common,
-        n_unique=unique,
-        filter_size=filter_size,
-        passes=passes,
-        seed=seed,
-        checkpoint=checkpoint,
-        progress=sys.stderr.isatty(),
-        options=replace(
-            TASK_OPTIONS,
-            init=init,  # type: ignore[arg-type]  # click has seen to it
-            max_windows=windows,
-            target_windows=target_windows or _TARGET_WINDOWS,
-            max_iter=max_iter,
-            device=device,
-        ),
-        description=sources.words,
-    )
+            checkpoint=checkpoint,
+            progress=sys.stderr.isatty(),
+            options=replace(
+                TASK_OPTIONS,
+                init=init,  # type: ignore[arg-type]  # click has seen to it
+                max_windows=windows,
+                target_windows=target_windows or _TARGET_WINDOWS,
+                max_iter=max_iter,
+                device=device,
+            ),
+            description=sources.words,
+            client=client,
+        )
     # Half the size of float64; codes are found in the precision of the images anyway.
     learned.dictionary.astype("float32").save(out)
     if learned.completed:

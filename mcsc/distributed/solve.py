@@ -23,7 +23,7 @@ import numpy as np
 
 from ..backend.processes import this_process
 from ..checks import check_callback, check_choice, check_number, check_whole
-from ..errors import InvalidTypeError, InvalidValueError, UnavailableError
+from ..errors import InvalidTypeError, InvalidValueError
 from ..model.dictionary import Dictionary
 from ..model.lam import lam_per_map
 from ..model.penalty import Penalty
@@ -32,7 +32,7 @@ from ..solvers.result import ConvergenceWarning, Progress
 from ..solvers.working_set import WorkingSet
 from ..types import Boundary
 from .arrays import as_blocks, same_chunks
-from .cluster import Workers, opened, require_memory
+from .cluster import Workers, opened, require_memory, require_seen
 from .cover import Cover, edges_of_blocks
 from .result import BlockResult
 from .store import CodeStore, ProblemRecord
@@ -42,7 +42,7 @@ from .tasks import Job
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["solve_blocks"]
+__all__ = ["check_blocks", "solve_blocks"]
 
 _SIDE = 1024  # pixels; a block of two grey images, 3 x 64 filters, takes about 0.4 GB
 
@@ -177,7 +177,7 @@ def solve_blocks(
         else:
             store = CodeStore(_made(Path(folder)))
         layers = store.begin(record)
-        _require_seen(cluster, store)
+        require_seen(cluster, store.folder)
         job = Job(store, threads, this_process())
         sweeps = Sweeps(
             Workers(cluster), store, record, job, images, weights, lams, layers, tol, started
@@ -189,6 +189,24 @@ def solve_blocks(
 
 
 # ---------------------------------------------------------------------------- before any work
+def check_blocks(
+    client: Client,
+    signals: Sequence[Any],
+    dictionary: Dictionary,
+    lam: Any,
+    *,
+    masks: Any,
+    block: int,
+    folder: Path | None,
+    **terms: Any,
+) -> None:
+    """Refuse what `solve_blocks` would, before signals are there; arguments as there."""
+    _, _, lams, record = prepared(signals, dictionary, lam, "zero", masks, block, **terms)
+    _require_memory(client, record, lams)
+    if folder is not None:
+        CodeStore(_made(folder)).begin(record)
+
+
 def prepared(
     signals: Any,
     dictionary: Any,
@@ -368,17 +386,3 @@ def _require_memory(client: Client, record: ProblemRecord, lams: Sequence[Any]) 
         client, needed, f"a block of {record.cover.largest[0]} x {record.cover.largest[1]} pixels",
         "take smaller blocks, or workers with more memory",
     )  # fmt: skip
-
-
-def _sees(path: str) -> bool:
-    return Path(path).is_file()
-
-
-def _require_seen(client: Client, store: CodeStore) -> None:
-    path = str(store.folder / "problem.json")
-    blind = [address for address, sees in client.run(_sees, path).items() if not sees]
-    if blind:
-        raise UnavailableError(
-            f"the worker {blind[0]} does not see {store.folder}: name a folder on a file system "
-            "that all workers share"
-        )

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, namespace, to_numpy
+from ..backend import Array, Backend, to_numpy
 from ..backend.base import Tile
 from ..types import Boundary, Region
 from .convolution import Operator
@@ -198,6 +198,8 @@ class Certificate:
         What looks at the correlations of a dual point.
     envelope : Envelope
         By which one is made feasible.
+    backend : Backend
+        Of the arrays.
 
     Notes
     -----
@@ -214,8 +216,10 @@ class Certificate:
         penalty: Penalty,
         peaks: Peaks,
         envelope: Envelope,
+        backend: Backend,
     ) -> None:
-        self._xp = namespace(signal)
+        self._xp = backend.xp
+        self._backend = backend
         self._operator = operator
         self._signal = signal
         self._weights = weights
@@ -232,7 +236,10 @@ class Certificate:
         xp = self._xp
 
         def read(tile: Tile, _: None) -> tuple[Array, tuple[Any]]:
-            a = xp.astype(tile.of(maps), xp.float64)
+            given = tile.of(maps)
+            a = xp.astype(given, xp.float64)
+            if self._penalty.plain:
+                return a, (xp.sum(self._backend.l1_image(given, self._penalty.on(tile))),)
             return a, (self._penalty.value(a, tile),)
 
         image, (penalty,) = self._operator.sweep(None, read, samples=self._samples)

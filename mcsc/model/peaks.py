@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -63,10 +63,11 @@ class Peaks(Protocol):
 class SweepPeaks:
     """Peaks by sweeps of an operator in float64, for any array library."""
 
-    def __init__(self, operator: Operator, penalty: Penalty, xp: Any) -> None:
+    def __init__(self, operator: Operator, penalty: Penalty, backend: Backend) -> None:
         self._operator = operator
         self._penalty = penalty
-        self._xp = xp
+        self._backend = backend
+        self._xp = backend.xp
 
     def look(self, image: Array) -> Look:
         """See `Peaks`. One analysis."""
@@ -75,10 +76,16 @@ class SweepPeaks:
         best = xp.zeros((n, *self._operator.shape), dtype=xp.float64)
         excess = xp.zeros((n,), dtype=xp.float64)
 
+        def note(tile: Tile, ratio: Array) -> None:
+            best[tile.samples, tile.rows, :] = xp.maximum(best[tile.samples, tile.rows, :], ratio)
+
         def visit(tile: Tile, g: Array) -> tuple[None, None]:
             nonlocal excess
-            g = penalty.pull(g, tile)
             lam = penalty.on(tile)
+            if penalty.plain:
+                note(tile, self._backend.ratio_image(g, lam))
+                return None, None
+            g = penalty.pull(g, tile)
             mu = penalty.mu[tile.maps]
             if np.any(mu > 0):
                 # Maps of one group are alike, and a slab is of one group.
@@ -86,8 +93,7 @@ class SweepPeaks:
                 over = xp.maximum(g - lam, xp.zeros((), dtype=xp.float64))
                 excess = excess + xp.sum(over * over / (2 * squares), axis=(1, 2, 3))
             hard = xp.asarray((mu == 0).astype(np.float64).reshape(1, -1, 1, 1))
-            ratio = xp.max(hard * (g / lam), axis=1)
-            best[tile.samples, tile.rows, :] = xp.maximum(best[tile.samples, tile.rows, :], ratio)
+            note(tile, xp.max(hard * (g / lam), axis=1))
             return None, None
 
         self._operator.sweep(image, visit, samples=n, synthesise=False)
