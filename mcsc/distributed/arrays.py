@@ -109,15 +109,20 @@ def image_pages(path: Path) -> list[int]:
 
     Raises
     ------
+    FileNotFoundError
+        There is no such file.
     ValueError
         It is no TIFF file; or an image has transparency, a palette, or white as 0, which are not
         understood in blocks.
     """
     import tifffile
 
+    if not path.exists():
+        raise FileNotFoundError(2, "No such file or directory", str(path))
     try:
         with tifffile.TiffFile(path) as file:
-            pages = [(n, p) for n, p in enumerate(file.pages) if not p.is_reduced]
+            every: list[Any] = list(file.pages)
+            pages = [(n, p) for n, p in enumerate(every) if not p.is_reduced]
             for number, page in pages:
                 kind = page.photometric.name
                 if any(extra.name in ("ASSOCALPHA", "UNASSALPHA") for extra in page.extrasamples):

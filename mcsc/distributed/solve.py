@@ -42,7 +42,7 @@ from .tasks import Job
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["check_blocks", "solve_blocks"]
+__all__ = ["block_sides", "check_blocks", "solve_blocks"]
 
 _SIDE = 1024  # pixels; a block of two grey images, 3 x 64 filters, takes about 0.4 GB
 
@@ -235,7 +235,7 @@ def prepared(
             f"the dictionary is for {dictionary.n_signals} signals, found {len(signals)}"
         )
     size = dictionary.filter_size
-    sides = _sides(block, size)
+    sides = block_sides(block, size)
     chunk = _SIDE if sides is None else max(*sides, size)
     images = [as_blocks(n, x, chunk) for n, x in zip(names, signals, strict=True)]
     shape = images[0].shape[-2:]
@@ -276,7 +276,8 @@ def prepared(
     return images, weights, lams, record
 
 
-def _sides(block: Any, size: int) -> tuple[int, int] | None:
+def block_sides(block: Any, size: int) -> tuple[int, int] | None:
+    """Return height and width of blocks for filters of a size, None if none are given."""
     if block is None:
         return None
     pair = (

@@ -208,7 +208,7 @@ class Sweeps:
         return Bounds(sums.objective, dual), sums.penalty, nonzeros
 
     def _around(self, envelope: Envelope, shrink: np.ndarray, block: Region) -> np.ndarray:
-        return envelope.around(shrink, self.record.cover.field(block))[0]
+        return np.asarray(envelope.around(shrink, self.record.cover.field(block))[0])
 
     def _summed(
         self, cells: np.ndarray | None, around: Callable[[Region], np.ndarray] | None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +18,7 @@ from ...tasks.task import Task
 from ...types import Floats
 from ...values.ranges import ValueRange
 from .. import options
-from ..results import registered_to, show_progress, tell
+from ..results import registered_to, tell
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -88,7 +90,7 @@ def restore_huge(
     names = (str(x_path), str(guide_path))
     _check(method, out, (x_path, guide_path))
     x, guide = (_opened(path, pages.get(m)) for m, path in enumerate((x_path, guide_path)))
-    dtype, scale = _samples_of(x, bit_depth)
+    samples = _Samples.of(x, bit_depth, measured=not task.display)
     options.check_counts(masks, (), 2, {"--page": pages})
     if len(ranges) > 1:
         raise click.UsageError("--range is for X: give it once")
@@ -99,9 +101,9 @@ def restore_huge(
         found = restore_blocks(
             x, guide, task, mask=known[0], guide_mask=known[1], folder=codes, client=client,
             value_range=ranges[0] if ranges else None, block=blocks or 512, names=names,
-            progress=show_progress(), **how,
+            progress=sys.stderr.isatty(), **how,
         )  # fmt: skip
-        said = _write(out, found, found.value_range, dtype, client, scaled=scale)
+        said = _write(out, found, found.value_range, samples, client)
     tell(out, found, said)
 
 
@@ -134,16 +136,16 @@ def fuse_huge(
     names = [str(path) for path in images]
     _check(method, out, images)
     sources = [_opened(path, pages.get(m)) for m, path in enumerate(images)]
-    dtype, scale = _samples_of(sources[0], bit_depth)
+    samples = _Samples.of(sources[0], bit_depth, measured=False)
     if not registered:
         for m in range(1, len(sources)):
             _check_registered((sources[0], sources[m]), (names[0], names[m]), task)
     with _cluster(scheduler, workers) as client:
         found = fuse_blocks(
             sources, task, folder=codes, client=client, block=blocks or 512, names=names,
-            value_range=ranges[0] if ranges else None, progress=show_progress(), **how,
+            value_range=ranges[0] if ranges else None, progress=sys.stderr.isatty(), **how,
         )  # fmt: skip
-        said = _write(out, found, found.value_ranges[0], dtype, client, scaled=scale)
+        said = _write(out, found, found.value_ranges[0], samples, client)
     tell(out, found, said)
 
 
@@ -232,13 +234,25 @@ def _known(image: Any, words: Sequence[str]) -> Any:
     return known
 
 
-def _samples_of(image: Any, bit_depth: str | None) -> tuple[np.dtype[Any], bool]:
-    """Return the samples to write, and whether the range of values becomes black to white."""
-    own = image.dtype.newbyteorder("=")
-    if bit_depth is None:
-        return (own if own.kind in "iu" else np.dtype(np.float32)), False
-    dtype = np.dtype({"8": "u1", "16": "u2", "32": "f4"}[bit_depth])
-    return dtype, dtype.kind in "iu" and dtype != own
+@dataclass(frozen=True)
+class _Samples:
+    """What is written of values in the unit of the image: see `mcsc.commands.results.Sink`."""
+
+    dtype: np.dtype[Any]
+    scaled: bool
+    """The range of values becomes black to white."""
+    white: float
+    """What is written as 1, in the unit of the image."""
+
+    @classmethod
+    def of(cls, image: Any, bit_depth: str | None, *, measured: bool) -> _Samples:
+        own = image.dtype.newbyteorder("=")
+        dtype = own if own.kind in "iu" else np.dtype(np.float32)
+        if bit_depth is not None:
+            dtype = np.dtype({"8": "u1", "16": "u2", "32": "f4"}[bit_depth])
+        share = dtype.kind == "f" and own.kind == "u" and own.itemsize <= 2 and not measured
+        white = float(np.iinfo(own).max) if share else 1.0
+        return cls(dtype, dtype.kind in "iu" and dtype != own, white)
 
 
 def _check_registered(images: tuple[Any, Any], names: tuple[str, str], task: Task) -> None:
@@ -290,16 +304,14 @@ def _write(
     out: Path,
     found: BlockRestoration | BlockFusion,
     values: ValueRange,
-    dtype: np.dtype[Any],
+    samples: _Samples,
     client: Client,
-    *,
-    scaled: bool,
 ) -> list[str]:
     """Write the image; return what is to be told of its values."""
     from ...distributed import write_blocks
 
-    image, said = found.image, []
-    if scaled:
+    image, said, dtype = found.image / samples.white, [], samples.dtype
+    if samples.scaled:
         white = float(np.iinfo(dtype).max)
         image = (image - values.low) * (white / (values.high - values.low))
         said.append(f"0 is {values.low:.6g} and {white:.0f} is {values.high:.6g}")

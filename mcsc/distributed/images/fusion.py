@@ -30,7 +30,7 @@ from ...values.ranges import ValueRange
 from ..arrays import as_blocks, same_chunks
 from ..cluster import Workers, opened
 from ..result import BlockResult
-from ..solve import check_blocks, solve_blocks
+from ..solve import block_sides, check_blocks, solve_blocks
 from .blended import LocalFusion
 from .local import BlockGrid, halo_of_split, layers_around, made_of_blocks, reach_of
 from .stored import room_for_signals, stored_signals
@@ -153,6 +153,7 @@ def fuse_blocks(
     model = find_method("mcsc", task, dictionary=dictionary)
     assert isinstance(model, SparseCoding)
     filters = model.dictionary
+    block_sides(block, filters.filter_size)
     name, applied = _rule(model, rule, task)
     chosen = lam_of(filters, task) if lam is None else checked_lam(lam, filters)
     labels, images = _images(sources, names, block)

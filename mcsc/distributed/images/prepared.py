@@ -66,9 +66,11 @@ class LocalRestoration:
             Channels do not fit the dictionary.
         """
         side = 2 * self.dictionary.filter_size
-        blank = [np.zeros((len(image), side, side), self.dtype) for image in images]
-        masks = [None if m is None else np.ones((len(m), side, side), np.float32) for m in known]
-        like = prepare_for_dictionary(*blank, self.dictionary, self.task, *masks)  # type: ignore[call-arg]
+        x, y = (np.zeros((len(image), side, side), self.dtype) for image in images)
+        mask, guide_mask = (
+            None if m is None else np.ones((len(m), side, side), np.float32) for m in known
+        )
+        like = prepare_for_dictionary(x, y, self.dictionary, self.task, mask, guide_mask)
         own, other = like.masks or (None, None)
         signals: dict[str, tuple[int, Any] | None] = {}
         for n in range(len(like.signals[0])):
@@ -196,7 +198,7 @@ def _taken(
     if mask is None:
         return form.taken(image), None, np.zeros(len(image), dtype=bool)
     known = np.broadcast_to(np.asarray(mask, np.float32), image.shape).copy()
-    lost = ~(known > 0).any((1, 2))
+    lost = np.asarray(~(known > 0).any((1, 2)))
     known[lost] = 1
     if lost.any():
         image = np.where(lost[:, None, None], fallback[:, None, None], image).astype(image.dtype)

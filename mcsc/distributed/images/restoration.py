@@ -28,7 +28,7 @@ from ...values.ranges import ValueRange
 from ..arrays import as_blocks
 from ..cluster import Workers, opened
 from ..result import BlockResult
-from ..solve import check_blocks, solve_blocks
+from ..solve import block_sides, check_blocks, solve_blocks
 from .local import BlockGrid, halo_of_split, layers_around, made_of_blocks, reach_of
 from .prepared import LocalRestoration
 from .stored import room_for_signals, stored_signals
@@ -171,6 +171,7 @@ def restore_blocks(
     model = find_method("mcsc", task, dictionary=dictionary)
     assert isinstance(model, SparseCoding)
     filters = model.dictionary
+    block_sides(block, filters.filter_size)
     if sigma is not None:
         if task.sigma is None:
             raise InvalidValueError(f"sigma is for denoising, not for {task.name}")

@@ -128,6 +128,6 @@ def _look(name: str, given: Sequence[Any]) -> tuple[np.ndarray, ...]:
     for reduce, least in ((np.min, True), (np.max, False)):
         info: Any = np.finfo(image.dtype) if image.dtype.kind == "f" else np.iinfo(image.dtype)
         ends.append(
-            reduce(image, axis=(1, 2), where=there, initial=info.max if least else info.min)  # type: ignore[operator]
+            reduce(image, axis=(1, 2), where=there, initial=info.max if least else info.min)
         )
     return known, total, ends[0], ends[1]

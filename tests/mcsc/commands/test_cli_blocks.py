@@ -35,12 +35,12 @@ def client():
 def folder(tmp_path_factory):
     """A noisy image of 8 bits and its flash as TIFF, the same as zarr, and filters."""
     folder = tmp_path_factory.mktemp("images")
-    pair = make_pair("flash", 0, (60, 70))
+    pair = make_pair("flash", 0, (40, 60))
     for name, image in (("x", pair.x), ("y", pair.y)):
         samples = np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
         write_samples(folder / f"{name}.tif", samples)
         array = zarr.create_array(folder / f"{name}.zarr", data=samples, chunks=(3, 32, 32))
-        assert array.shape == (3, 60, 70)
+        assert array.shape == (3, 40, 60)
     make_dictionary(3, channels=(3, 3), size=5, common=4, unique=2, target=3).save(folder / "d.npz")
     return folder
 
@@ -48,21 +48,24 @@ def folder(tmp_path_factory):
 def asked(folder, kind="tif"):
     return (
         folder / f"x.{kind}", folder / f"y.{kind}", "--task", "flash-denoise", "--dictionary",
-        folder / "d.npz", "--lam", "0.05", "--tol", "1e-3",
+        folder / "d.npz", "--lam", "0.1", "--tol", "1e-3",
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("depth", [(), ("--bit-depth", "16"), ("--bit-depth", "32")])
+@pytest.mark.parametrize(
+    "depth",
+    [(), pytest.param(("--bit-depth", "16"), marks=pytest.mark.slow), ("--bit-depth", "32")],
+)
 def test_a_restoration_in_blocks_is_the_file_of_the_whole(folder, tmp_path, depth):
     whole, blocks = tmp_path / "whole.tif", tmp_path / "blocks.tif"
     first = run("restore", *asked(folder), *depth, "-o", whole)
     assert first.exit_code == 0, first.output
     found = run("restore", *asked(folder), *depth, "--blocks", 40, "-o", blocks)
     assert found.exit_code == 0, found.output
-    assert "60 x 70, lam 0.05" in found.stdout
+    assert "40 x 60, lam 0.1" in found.stdout
     a, b = read_image(whole), read_image(blocks)
     assert a.dtype == b.dtype
-    np.testing.assert_allclose(a.pixels, b.pixels, atol=1.01 / 255)
+    np.testing.assert_allclose(a.pixels, b.pixels, atol=2.01 / 255)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["blocks.tif", "whole.tif"]
 
 
@@ -74,9 +77,9 @@ def test_zarr_goes_in_blocks_and_codes_are_kept(folder, tmp_path):
     assert [p.name for p in codes.iterdir()] == ["codes-0"]
     again = run("restore", *asked(folder, "zarr"), "--codes", codes, "-o", out)
     assert again.exit_code == 2
-    assert again.stderr == f"mcsc: --out {out} is there already; want a new name\n"
+    assert again.stderr == f"mcsc: error: --out {out} is there already; want a new name\n"
     other = run(
-        "restore", *asked(folder, "zarr")[:-4], "--lam", "0.1", "--codes", codes, "-o",
+        "restore", *asked(folder, "zarr")[:-4], "--lam", "0.2", "--codes", codes, "-o",
         tmp_path / "other.zarr",
     )  # fmt: skip
     assert other.exit_code == 2
@@ -85,15 +88,15 @@ def test_zarr_goes_in_blocks_and_codes_are_kept(folder, tmp_path):
 
 
 def test_a_focus_stack_in_blocks(tmp_path):
-    pair = make_pair("focus", 0, (60, 70))
+    pair = make_pair("focus", 0, (40, 60))
     for name, image in (("a", pair.x), ("b", pair.y)):
         write_image(tmp_path / f"{name}.tif", image, 16)
     make_dictionary(3, size=5, common=4, unique=2).save(tmp_path / "d.npz")
     words = (
         tmp_path / "a.tif", tmp_path / "b.tif", "--task", "multi-focus", "--dictionary",
-        tmp_path / "d.npz", "--lam", "0.05",
+        tmp_path / "d.npz", "--lam", "0.1",
     )  # fmt: skip
-    found = run("fuse", *words, "--blocks", 48, "-o", tmp_path / "sharp.tif")
+    found = run("fuse", *words, "--blocks", 40, "-o", tmp_path / "sharp.tif")
     assert found.exit_code == 0, found.output
     assert run("fuse", *words, "-o", tmp_path / "whole.tif").exit_code == 0
     a, b = (read_image(tmp_path / f"{name}.tif") for name in ("sharp", "whole"))
@@ -126,9 +129,9 @@ def test_what_is_not_for_blocks_is_refused(folder, tmp_path, words, match):
 
 
 def test_files_that_cannot_be_opened_in_part_are_refused(folder, tmp_path):
-    pair = make_pair("flash", 0, (60, 70))
+    pair = make_pair("flash", 0, (40, 60))
     write_image(tmp_path / "x.png", pair.x)
-    rgba = np.zeros((60, 70, 4), np.uint8)
+    rgba = np.zeros((40, 60, 4), np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", rgba, photometric="rgb", extrasamples=["unassalpha"])
     tifffile.imwrite(tmp_path / "w.tif", rgba[..., 0], photometric="miniswhite")
     (tmp_path / "t.tif").write_bytes((folder / "x.tif").read_bytes()[:40])
