@@ -60,6 +60,7 @@ def _scenes(name: str, count: int | None, room: float) -> dict[str, np.ndarray]:
     """Scenes as ``N_x, N_y, N_z``: integers of 16 bits, and as ``N_range`` what they stand for."""
     from unfolded import pretrained
     from unfolded.starts.task_start import start
+    from unfolded.training.prepared import pack
     from unfolded.training.scenes import TaskTriples
 
     task = get_task(name)
@@ -76,17 +77,7 @@ def _scenes(name: str, count: int | None, room: float) -> dict[str, np.ndarray]:
     )
     found: dict[str, np.ndarray] = {}
     for number in range(count):
-        ranges = []
-        *made, sigma = triples[number] if levels else (*triples[number], None)
-        if sigma is not None:
-            found[f"{number}_sigma"] = np.asarray(sigma)
-        for word, image in zip("xyz", made, strict=True):
-            values = np.asarray(image, dtype=np.float64)
-            low, high = float(values.min()), float(values.max())
-            scaled = (values - low) / (high - low or 1.0) * 65535
-            found[f"{number}_{word}"] = np.round(scaled).astype(np.uint16)
-            ranges.append((low, high))
-        found[f"{number}_range"] = np.asarray(ranges)
+        found |= pack(triples[number], f"{number}_")
     return found
 
 
@@ -114,19 +105,11 @@ def coded_pair(prepared: Path | None, *, quick: bool) -> Coded:
 
 def read_scenes(prepared: Path, name: str) -> list[tuple[Any, ...]]:
     """The scenes of a task as `unfolded.train` takes them: x, y, z, perhaps the noise of x."""
-    scenes = []
+    from unfolded.training.prepared import unpack
+
     with np.load(prepared / f"{name}.npz", allow_pickle=False) as file:
-        for number in range(sum(key.endswith("_range") for key in file.files)):
-            ranges = file[f"{number}_range"]
-            images = (file[f"{number}_{word}"].astype(np.float32) / 65535 for word in "xyz")
-            scene = [
-                (low + (high - low) * image).astype(np.float32)
-                for image, (low, high) in zip(images, ranges, strict=True)
-            ]
-            key = f"{number}_sigma"
-            noise = [float(file[key])] if key in file.files else []
-            scenes.append((*scene, *noise))
-    return scenes
+        count = sum(key.endswith("_range") for key in file.files)
+        return [unpack(file, f"{number}_") for number in range(count)]
 
 
 def tasks_of(prepared: Path) -> list[str]:

@@ -280,9 +280,7 @@ def render(
         image = np.array(mi.render(scene, sensor=sensor, spp=count, seed=seed), np.float32)
         return np.ascontiguousarray(image[..., :3].transpose(2, 0, 1))
 
-    scene = mi.load_dict({"type": "scene", "integrator": path, "light": sky, **things})
-    image = np.array(mi.render(scene, sensor=sensor, spp=samples, seed=seed), np.float32)
-    ambient = np.ascontiguousarray(image[..., :3].transpose(2, 0, 1))
+    ambient = seen_by(sky, samples)
     flash = np.zeros((3, 0, 0), np.float32)
     if lamp:
         beside = [float(v) for v in rng.normal(0, 0.06, 3)]
@@ -290,7 +288,8 @@ def render(
         flash = seen_by(
             {"type": "point", "position": place, "intensity": 1.0}, max(samples // 2, 8)
         )
-    return Seen(ambient, flash, _nearness(mi, scene, sensor, camera))
+    bare = mi.load_dict({"type": "scene", **things})
+    return Seen(ambient, flash, _nearness(mi, bare, sensor, camera))
 
 
 def _nearness(mi: Any, scene: Any, sensor: Any, camera: _Camera) -> Floats:

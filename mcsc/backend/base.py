@@ -339,6 +339,19 @@ class Backend:
                 k = tile.maps.start
                 v[:, k, ...] += self.xp.sign(v[:, k, ...]) * thresholds[k]
 
+    # -------------------------------------------------------------- certificates
+    def l1_image(self, maps: Array, lam: Array) -> Array:
+        """``sum_k lam_k |a_k|`` at every pixel in float64, (N, K, H, W) -> (N, H, W).
+
+        `lam` is (1, K, 1, 1), float64; here and below.
+        """
+        xp = self.xp
+        return xp.sum(lam * xp.abs(xp.astype(maps, xp.float64)), axis=1)
+
+    def ratio_image(self, g: Array, lam: Array) -> Array:
+        """``max_k |g_k| / lam_k`` at every pixel, (N, K, H, W) -> (N, H, W)."""
+        return self.xp.max(self.xp.abs(g) / lam, axis=1)
+
     # ------------------------------------------------------------------- images
     def weighted_residual(
         self,

@@ -24,6 +24,16 @@ _MOST_CHANNELS = 4
 """Whose sums a thread of `synthesise_spectra` holds."""
 
 
+# NaN goes on: it is larger than anything.
+_L1_IMAGE = cupy.ReductionKernel(
+    "S a, float64 lam", "float64 y", "lam * fabs((double)a)", "a + b", "y = a", "0", "mcsc_l1_image"
+)
+_RATIO_IMAGE = cupy.ReductionKernel(
+    "T g, T lam", "T y", "fabs(g) / lam", "a != a || a > b ? a : b", "y = a", "0",
+    "mcsc_ratio_image",
+)  # fmt: skip
+
+
 class Partial:
     """A sum, or several, as partial sums on the device: (blocks,) or (blocks, sums) each.
 
@@ -205,6 +215,15 @@ class CupyBackend(Backend):
         """See `Backend.unshrink_maps`; one pass."""
         m = Maps(v.shape[1], 0, v)
         launch("unshrink_maps", v.dtype, m.grid, m.block, (v, m.layout, thresholds))
+
+    # -------------------------------------------------------------- certificates
+    def l1_image(self, maps: Array, lam: Array) -> Array:
+        """See `Backend.l1_image`; one pass, over maps in their own precision."""
+        return _L1_IMAGE(maps, lam, axis=1)
+
+    def ratio_image(self, g: Array, lam: Array) -> Array:
+        """See `Backend.ratio_image`; one pass."""
+        return _RATIO_IMAGE(g, lam, axis=1)
 
     # ------------------------------------------------------------------- images
     def weighted_residual(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
 
+from ..model.codes import Codes
 from ..model.dictionary import Dictionary
 from ..model.reconstruction import Parts, reconstruct, signal_parts
 from ..progress import ProgressBar
@@ -21,10 +22,12 @@ from ..types import Device, Floats
 
 __all__ = [
     "Coded",
+    "CodedImages",
     "CodingOptions",
     "Made",
     "SolverFunction",
     "code",
+    "images_of_codes",
     "warn_if_nothing_is_coded",
 ]
 
@@ -58,7 +61,7 @@ class CodingOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True, eq=False)
-class Coded:
+class CodedImages:
     """Images of the codes: Points 1 to 4 of Fig. 2, (N, C, H, W)."""
 
     image: Floats
@@ -66,6 +69,17 @@ class Coded:
     unique: tuple[Floats | None, ...]
     models: tuple[Floats, ...]
     """What the codes make of each signal, if that was asked for; otherwise empty."""
+
+    @classmethod
+    def of(cls, images: Mapping[str, Any], count: int) -> CodedImages:
+        """Take what `images_of_codes` gives of so many signals."""
+        return CodedImages(**_named(images, count))
+
+
+@dataclass(frozen=True, eq=False)
+class Coded(CodedImages):
+    """The same, and the numbers of the solver."""
+
     gap: float
     """Certified relative duality gap, the largest of all tiles; 1, that of codes of zero, if some
     were not reached."""
@@ -176,7 +190,9 @@ def code(
             weight = np.outer(
                 _ramp(top, bottom, height, overlap), _ramp(left, right, width, overlap)
             )
-            for name, image in _parts(result, dictionary, made, models).items():
+            for name, image in images_of_codes(
+                result.codes, dictionary, made, models=models
+            ).items():
                 if image is None:
                     total[name] = None
                     continue
@@ -205,10 +221,7 @@ def code(
     dtype = signals[0].dtype
     images: dict[str, Any] = {k: None if v is None else v.astype(dtype) for k, v in total.items()}
     return Coded(
-        image=images["image"],
-        common=images["common"],
-        unique=tuple(images[f"unique{m}"] for m in range(dictionary.n_signals)),
-        models=tuple(images[f"model{m}"] for m in range(len(signals)) if f"model{m}" in images),
+        **_named(images, dictionary.n_signals),
         gap=gap,
         nonzeros=nonzeros,
         coefficients=coefficients,
@@ -238,10 +251,11 @@ def _cut(mask: Floats | None, samples: slice, rows: slice, columns: slice) -> Fl
     return np.ascontiguousarray(mask[samples if len(mask) > 1 else slice(None), :, rows, columns])
 
 
-def _parts(
-    result: Result, dictionary: Dictionary, made: Made, models: bool
+def images_of_codes(
+    codes: Codes, dictionary: Dictionary, made: Made, *, models: bool
 ) -> dict[str, Floats | None]:
-    own = signal_parts(result.codes, dictionary) if models or made == "signals" else ()
+    """Return what `code` makes of codes, by the names image, common, unique0, ..., model0, ..."""
+    own = signal_parts(codes, dictionary) if models or made == "signals" else ()
     if made == "signals":
         commons = [p.common for p in own if p.common is not None]
         common = _strongest(commons) if commons else None
@@ -249,10 +263,20 @@ def _parts(
         image = sum((u for u in unique if u is not None), start=0.0 if common is None else common)
         parts = Parts(image, common, unique)
     else:
-        parts = reconstruct(result.codes, dictionary, made)
+        parts = reconstruct(codes, dictionary, made)
     found = {"image": parts.image, "common": parts.common}
     found |= {f"unique{m}": u for m, u in enumerate(parts.unique)}
     return found | {f"model{m}": p.image for m, p in enumerate(own)}
+
+
+def _named(images: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """Fields of `CodedImages` by the names of images."""
+    return {
+        "image": images["image"],
+        "common": images["common"],
+        "unique": tuple(images[f"unique{m}"] for m in range(count)),
+        "models": tuple(images[f"model{m}"] for m in range(count) if f"model{m}" in images),
+    }
 
 
 def _strongest(images: list[Floats]) -> Floats:

@@ -17,7 +17,7 @@ from ..tasks.task import TASKS, get_task
 from ..types import Device, Kind, Lam
 from ..values.ranges import ValueRange
 from . import options
-from .batch import cluster_options, is_batch, run_batch
+from .batch import block_options, cluster_options, is_batch, is_huge, run_batch
 from .destinations import check_destinations, overwrite_option
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ class Asked:
     align: bool
     registered: bool
     report: Path | None
+    blocks: int | None
+    codes: Path | None
     scheduler: str | None
     workers: int | None
 
@@ -103,6 +105,18 @@ class Asked:
             workers=self.workers,
         )  # fmt: skip
         return True
+
+    def in_blocks(self, images: Sequence[Path]) -> dict[str, Any] | None:
+        """Return what the commands for images in blocks take, if they are to be done so."""
+        if not is_huge(images, self.blocks, self.codes):
+            return None
+        return {
+            "blocks": self.blocks, "codes": self.codes, "method": self.method,
+            "bit_depth": self.bit_depth, "masks": self.masks, "ranges": self.ranges,
+            "pages": self.pages, "registered": self.registered, "scheduler": self.scheduler,
+            "workers": self.workers, "dictionary": self.dictionary, "lam": self.lam,
+            "tol": self.tol,
+        }  # fmt: skip
 
     def file(self, number: int, path: Path, *, usual: Sequence[str] = ()) -> SourceFile:
         """Return image `number`, from 0, with what options say of it; `usual` without --mask."""
@@ -214,7 +228,8 @@ def shared_options(
             "--report", metavar="FILE.html", type=click.Path(path_type=Path),
             help="HTML page to write, which shows the images in a browser.",
         ),
-        cluster_options,
+        block_options,
+        cluster_options("process a folder or a table of scenes, or blocks", "one for each core"),
     )  # fmt: skip
     shared = [f.name for f in fields(Asked)]
 

@@ -15,6 +15,7 @@ from ..tasks.task import TASKS
 from ..types import Device
 from ..values.ranges import ValueRange
 from . import options
+from .batch import cluster_options
 
 if TYPE_CHECKING:
     from ..tasks import Method
@@ -80,6 +81,7 @@ def _method_names() -> str:
     type=click.Path(path_type=Path),
     help="HTML page to write, which shows the images in a browser.",
 )
+@cluster_options("measure a scene each")
 @click.pass_context
 def evaluate(
     ctx: click.Context,
@@ -101,6 +103,8 @@ def evaluate(
     json_path: Path | None,
     images: Path | None,
     report: Path | None,
+    scheduler: str | None,
+    workers: int | None,
 ) -> None:
     """Measure methods on the scenes in DIR.
 
@@ -113,6 +117,7 @@ def evaluate(
 
     \b
     mcsc evaluate --task depth-sr photos/ --mask zeros --csv table.csv
+    mcsc evaluate --task depth-sr photos/ --workers 2
 
     Exit status: 0 if all scenes were measured, 1 if a scene was left out, 2 if the input was
     refused, 130 if it was interrupted.
@@ -200,11 +205,25 @@ def evaluate(
         faults[name] = str(error)
         _left_out(name, faults[name])
 
-    result = run(
-        found, task, chosen, sigma=sigma, tol=tol, max_iter=max_iter, device=device, seed=seed,
-        each=each, skip=skip,
-    )  # fmt: skip
-    table = replace(table, stopped=result.stopped)
+    if scheduler is None and workers is None:
+        result = run(
+            found, task, chosen, sigma=sigma, tol=tol, max_iter=max_iter, device=device, seed=seed,
+            each=each, skip=skip,
+        )  # fmt: skip
+        stopped = result.stopped
+    else:
+        from .batch.scores import evaluate_on_workers
+
+        stopped = evaluate_on_workers(
+            found, task.name, list(chosen), each, skip, scheduler=scheduler, workers=workers,
+            pictures=images is not None or report is not None, seed=seed, dictionary=dictionary,
+            weights_file=weights_file, sigma=sigma, tol=tol, max_iter=max_iter, device=device,
+        )  # fmt: skip
+        # Scenes ended in another order.
+        order = {f.name: n for n, f in enumerate(found)}
+        table.rows.sort(key=lambda row: order[row.scene])
+        pictures.sort(key=lambda given: order[given[0].scene])
+    table = replace(table, stopped=stopped)
     click.echo()
     for method in table.methods():
         line("mean", method, table.mean(method), table.seconds(method))
@@ -213,7 +232,7 @@ def evaluate(
         from .report import report_of_evaluation
 
         report_of_evaluation(report, task, table, pictures)
-    if result.stopped == "interrupted":
+    if stopped == "interrupted":
         click.echo(f"mcsc: interrupted; {len(table.rows)} rows were done and are kept", err=True)
         ctx.exit(130)
     if faults:

@@ -15,7 +15,7 @@ from ..types import Floats
 from ..values.ranges import ValueRange
 from . import options
 from .asked import Asked, shared_options
-from .batch import SceneCommand
+from .batch import SceneCommand, fuse_huge
 from .results import Sink, check_registered, tell, write_parts
 
 if TYPE_CHECKING:
@@ -95,6 +95,11 @@ def fuse(
 
     \b
     mcsc fuse scenes/ --task multi-focus -o fused/ --workers 2
+
+    Images that need not fit in memory (.zarr, TIFF, .npy) are coded as one problem, in blocks.
+
+    \b
+    mcsc fuse near.tif far.tif --task multi-focus --blocks 512 -o huge.tif
     """  # noqa: D301  (click wants the backspace itself)
     from ..alignment.stacks import align_stack
     from ..images.carried import warn_of_profiles
@@ -104,6 +109,10 @@ def fuse(
     from .devices.volumes import fuse_volumes, has_volumes
     from .inputs import tell_ranges
 
+    blocks = asked.in_blocks(sources)
+    if blocks is not None:
+        fuse_huge(sources, asked.out, asked.task, rule=rule, **blocks)
+        return
     volumes = len(sources) > 1 and not asked.pages and has_volumes(sources)
     if not volumes and asked.run_scenes(sources[0], sources[1:], single=("depth", "crop")):
         return

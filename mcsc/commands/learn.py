@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -12,6 +13,7 @@ from ..errors import InvalidValueError
 from ..files import npz_path
 from ..learning.options import Init
 from . import options
+from .batch import cluster_options
 from .destinations import check_destinations
 from .sources import files_of_tasks, read_sources, source_options
 
@@ -80,6 +82,7 @@ stops at once.
             "seed",
             "device",
         ],
+        "Workers": ["workers", "scheduler"],
         "Files": ["out", "checkpoint", "figure"],
     },
 )
@@ -191,6 +194,7 @@ stops at once.
 @options.max_iter(", for every batch of windows")
 @options.seed("Seed of every random choice.")
 @options.device
+@cluster_options("code windows")
 @click.option(
     "--checkpoint",
     metavar="FILE.npz",
@@ -234,6 +238,8 @@ def learn(
     device: Device,
     checkpoint: Path | None,
     figure: Path | None,
+    scheduler: str | None,
+    workers: int | None,
 ) -> None:
     """Learn the filters of a task, and write them as a dictionary."""
     from ..learning.options import LearnOptions
@@ -262,37 +268,44 @@ def learn(
         names = {name: name for name, k in (("common", common), ("x", unique), ("y", unique)) if k}
         signs = options.chosen_groups("--nonnegative", nonnegative, names)
     click.echo(f"Learning from {sources.words}.")
-    learned = learn_task(
-        task,
-        sources.readers,
-        TaskSettings(
-            strength=strength,
-            lam=lam,
-            guide_weight=guide_weight,
-            sigma=sigma,
-            joint=joint,
-            colour_guide=colour_guide,
-            flips=flips,
+    with ExitStack() as stack:
+        client = None
+        if scheduler is not None or workers is not None:
+            from ..distributed.cluster import opened
+
+            client = stack.enter_context(opened(None, scheduler, workers))
+        learned = learn_task(
+            task,
+            sources.readers,
+            TaskSettings(
+                strength=strength,
+                lam=lam,
+                guide_weight=guide_weight,
+                sigma=sigma,
+                joint=joint,
+                colour_guide=colour_guide,
+                flips=flips,
+                seed=seed,
+            ),
+            n_common=common,
+            n_unique=unique,
+            filter_size=filter_size,
+            passes=passes,
             seed=seed,
-        ),
-        n_common=common,
-        n_unique=unique,
-        filter_size=filter_size,
-        passes=passes,
-        seed=seed,
-        checkpoint=checkpoint,
-        progress=sys.stderr.isatty(),
-        options=LearnOptions(
-            init=init,  # type: ignore[arg-type]  # click has seen to it
-            max_windows=windows,
-            target_windows=target_windows or _TARGET_WINDOWS,
-            max_iter=max_iter,
-            device=device,
-            mu=0.0 if mu is None else mu,
-            nonnegative=signs,
-        ),
-        description=sources.words,
-    )
+            checkpoint=checkpoint,
+            progress=sys.stderr.isatty(),
+            options=LearnOptions(
+                init=init,  # type: ignore[arg-type]  # click has seen to it
+                max_windows=windows,
+                target_windows=target_windows or _TARGET_WINDOWS,
+                max_iter=max_iter,
+                device=device,
+                mu=0.0 if mu is None else mu,
+                nonnegative=signs,
+            ),
+            description=sources.words,
+            client=client,
+        )
     # Half the size of float64; codes are found in the precision of the images anyway.
     learned.dictionary.astype("float32").save(out)
     if learned.completed:

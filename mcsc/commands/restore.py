@@ -8,7 +8,7 @@ import click
 
 from . import options
 from .asked import Asked, shared_options
-from .batch import SceneCommand
+from .batch import SceneCommand, restore_huge
 from .devices.calibrated import calibration_option, check_calibration
 from .results import Sink, registered_to, tell, write_parts
 
@@ -60,6 +60,11 @@ def restore(
 
     \b
     mcsc restore scenes/ --task depth-sr -o restored/ --workers 2
+
+    Images that need not fit in memory (.zarr, TIFF, .npy) are coded as one problem, in blocks.
+
+    \b
+    mcsc restore a.tif b.tif --task flash-denoise --blocks 512 -o huge.tif
     """  # noqa: D301  (click wants the backspace itself)
     from ..images.carried import warn_of_profiles
     from ..images.enlarging import enlarge, find_factor
@@ -67,6 +72,10 @@ def restore(
     from .devices.calibrated import brought_into
     from .inputs import tell_ranges, with_ranges
 
+    blocks = asked.in_blocks((x,) if guide is None else (x, guide))
+    if blocks is not None:
+        restore_huge((x, guide), asked.out, asked.task, factor=factor, sigma=sigma, **blocks)
+        return
     if asked.run_scenes(x, () if guide is None else (guide,)):
         return
     if guide is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 import numpy as np
@@ -18,8 +18,8 @@ from . import options
 if TYPE_CHECKING:
     from ..images.files import Image
     from ..images.registration import Alignment
-    from ..tasks import Fusion, Restoration
-    from ..types import Floats
+    from ..solvers.result import Stop
+    from ..types import Floats, Lam
     from .inputs import Given
 
 _STILL = 0.7
@@ -207,7 +207,39 @@ def write_parts(folder: Path | None, parts: dict[str, Floats | None], method: st
         write_samples(folder / f"{name}.tif", image)
 
 
-def tell(out: Path, found: Restoration | Fusion, said: Sequence[str] = ()) -> None:
+class Told(Protocol):
+    """What is told of a result: a `Restoration`, a `Fusion`, or one in blocks."""
+
+    @property
+    def image(self) -> Any:
+        """The image."""
+
+    @property
+    def lam(self) -> Lam | None:
+        """Weight of the l1 norm."""
+
+    @property
+    def nonzero(self) -> float | None:
+        """Share of coefficients that are not zero."""
+
+    @property
+    def gap(self) -> float | None:
+        """Certified relative duality gap."""
+
+    @property
+    def seconds(self) -> float:
+        """Of the method."""
+
+    @property
+    def converged(self) -> bool:
+        """Whether the gap is as small as was asked for."""
+
+    @property
+    def stopped(self) -> Stop | None:
+        """Why the solver stopped."""
+
+
+def tell(out: Path, found: Told, said: Sequence[str] = ()) -> None:
     """Say what was made; leave with status 130 after Ctrl-C, and 1 if it did not converge.
 
     `said` is what there is to say of the values that were written.

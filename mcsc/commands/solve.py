@@ -115,7 +115,7 @@ from .options import check_counts, mask_option, range_option
     show_default=True,
     help="Write codes.npz and dictionary.npz, or leave them out.",
 )
-@cluster_options
+@cluster_options("process a folder or a table of scenes", "one for each core")
 @click.pass_context
 def solve(
     ctx: click.Context,

@@ -18,7 +18,7 @@ from ..types import Region
 if TYPE_CHECKING:
     from dask.array import Array as DaskArray
 
-__all__ = ["as_blocks", "cut", "open_image", "same_chunks"]
+__all__ = ["as_blocks", "cut", "image_pages", "open_image", "same_chunks"]
 
 
 class _MappedFile:
@@ -102,6 +102,42 @@ def open_image(path: str | PathLike[str], *, page: int = 0, chunk: int = 1024) -
     if found.ndim not in (2, 3):
         raise InvalidValueError(f"{path} has shape {found.shape}: want (H, W) or (C, H, W)")
     return found
+
+
+def image_pages(path: Path) -> list[int]:
+    """Return the numbers of a TIFF file's images: those of its pages that are no reduced ones.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        It is no TIFF file; or an image has transparency, a palette, or white as 0, which are not
+        understood in blocks.
+    """
+    import tifffile
+
+    if not path.exists():
+        raise FileNotFoundError(2, "No such file or directory", str(path))
+    try:
+        with tifffile.TiffFile(path) as file:
+            every: list[Any] = list(file.pages)
+            pages = [(n, p) for n, p in enumerate(every) if not p.is_reduced]
+            for number, page in pages:
+                kind = page.photometric.name
+                if any(extra.name in ("ASSOCALPHA", "UNASSALPHA") for extra in page.extrasamples):
+                    raise InvalidValueError(
+                        f"{path}, page {number + 1}, has an alpha channel, which is not understood "
+                        "in blocks: want an image without"
+                    )
+                if kind in ("PALETTE", "MINISWHITE", "CFA", "SEPARATED"):
+                    raise InvalidValueError(
+                        f"{path}, page {number + 1}, is of the kind {kind}: in blocks want grey, "
+                        "of which 0 is black, or RGB"
+                    )
+    except (tifffile.TiffFileError, KeyError, OSError) as error:
+        raise InvalidValueError(f"{path} is no TIFF file, or it is damaged") from error
+    return [number for number, _ in pages]
 
 
 def _tiff(path: Path, page: int, chunk: int) -> DaskArray:

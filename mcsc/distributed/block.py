@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from ..model.certificate import Envelope
 from ..model.codes import Codes
 from ..model.problem import Problem
 from ..solvers.working_set import WorkingSet
@@ -67,6 +69,8 @@ class FieldProblem:
         On the field.
     masks : sequence of M (array or None)
         Weights there.
+    lams : sequence of (array (1 or K, h, w) or None)
+        lam of the coefficients of each group there; None: that of the record.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class FieldProblem:
         places: Places,
         signals: Sequence[Floats],
         masks: Sequence[Floats | None],
+        lams: Sequence[Floats | None] = (),
     ) -> None:
         cover, dictionary = record.cover, record.dictionary
         boundary: Boundary = cover.boundary if cover.alone else "zero"
@@ -85,7 +90,9 @@ class FieldProblem:
         own = places.inside(region)
         self._own = places.chosen(own)
         self._signals, self._masks = tuple(signals), tuple(masks)
-        self._problem = Problem(self._signals, dictionary, record.lam, self._masks, boundary)
+        self._problem = Problem(
+            self._signals, dictionary, _lam(record, lams), self._masks, boundary, **record.terms
+        )
         self._outside = self._image(places.chosen(~own))
 
     @property
@@ -110,7 +117,15 @@ class FieldProblem:
             first += x.shape[1]
             rest.append((x - part / factor).astype(x.dtype))
         solver = _WorkingSetInside(
-            Problem(tuple(rest), problem.dictionary, problem.lam, self._masks, problem.boundary),
+            Problem(
+                tuple(rest),
+                problem.dictionary,
+                problem.lam,
+                self._masks,
+                problem.boundary,
+                problem.mu,
+                problem.nonnegative,
+            ),
             self._own.codes(self._field, problem.dictionary),
             self._inside,
         )
@@ -121,12 +136,23 @@ class FieldProblem:
         places = Places.of_codes(solver.codes(), self._field, problem.dictionary)
         return Coded(places, before, _violation(solver), steps)
 
-    def sums(self) -> Sums:
-        """Return the region's part of the certificate, in float64."""
-        problem = self._problem
-        penalty = np.dot(problem.lam_maps[self._own.map], np.abs(self._own.value))
-        image = self._outside + self._image(self._own)
-        return sums_of_region(problem, image, float(penalty), self._inside)
+    def sums(self, around: np.ndarray | None = None) -> tuple[Sums, np.ndarray]:
+        """Return the region's part of the certificate, in float64, and the ratios in its cells.
+
+        `around` is what an envelope of the whole image is around the field; None: there is none.
+        """
+        problem, own, field = self._problem, self._own, self._field
+        row, column = own.row - field[0].start, own.column - field[1].start
+        value = own.value.astype(np.float64)
+        penalty = problem.penalty.of_values(value, np.zeros_like(row), own.map, row, column)
+        image = self._outside + self._image(own)
+        shrink = None
+        if around is not None:
+            cover = self._record.cover
+            envelope = Envelope(cover.shape, cover.filter_size, cover.boundary)
+            shrink = envelope.interpolated(around[None], field)[0]
+        place = field[0].start, field[1].start
+        return sums_of_region(problem, image, penalty, self._inside, place, shrink)
 
     def _image(self, places: Places) -> np.ndarray:
         """What codes put into the field, (1, C, h, w), float64."""
@@ -138,6 +164,14 @@ class FieldProblem:
         for g, maps in zip(problem.dictionary.groups, codes.present, strict=True):
             image[:, g.channels] += maps.image(g.bank, problem.boundary)
         return image[:, :, *_relative(self._field, grid)]
+
+
+def _lam(record: ProblemRecord, lams: Sequence[Floats | None]) -> Any:
+    """Return lam on a field, as `Problem` takes it."""
+    if all(lam is None for lam in lams):
+        return record.lam
+    groups = record.dictionary.groups
+    return [record.lam[g.maps] if lam is None else lam for g, lam in zip(groups, lams, strict=True)]
 
 
 def _violation(solver: WorkingSet) -> float:

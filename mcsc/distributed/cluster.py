@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..backend.limits import usable_cores
@@ -25,7 +26,7 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-__all__ = ["FieldTask", "Workers", "memory_of_a_task", "opened", "require_memory"]
+__all__ = ["FieldTask", "Workers", "memory_of_a_task", "opened", "require_memory", "require_seen"]
 
 T = TypeVar("T")
 
@@ -125,11 +126,9 @@ def _first_line(error: BaseException) -> str:
 class FieldTask(NamedTuple):
     """A function of images that are read where it is called."""
 
-    function: Callable[[list[Any], list[Any]], Any]
-    signals: list[Any]
-    """Dask arrays; the function gets NumPy's."""
-    masks: list[Any]
-    """Likewise, or None."""
+    function: Callable[..., Any]
+    images: tuple[list[Any], ...]
+    """Its arguments: lists of Dask arrays, of which it gets NumPy's, and of None."""
 
 
 class Workers:
@@ -165,9 +164,9 @@ class Workers:
         ended = distributed.as_completed(loop=self._client.loop)
 
         def add(item: T) -> None:
-            function, signals, masks = task(item)
+            function, images = task(item)
             # Dask looks for arrays in what a delayed function is called with, and only there.
-            delayed = dask.delayed(function, pure=False)(signals, masks)
+            delayed = dask.delayed(function, pure=False)(*images)
             future = self._client.compute(delayed)
             running[future.key] = item, future
             ended.add(future)
@@ -191,6 +190,20 @@ def memory_of_a_task(client: Client) -> int | None:
         if worker["memory_limit"]
     ]
     return min(found, default=None)
+
+
+def _sees(path: str) -> bool:
+    return Path(path).exists()
+
+
+def require_seen(client: Client, folder: Path) -> None:
+    """Refuse a folder that a worker does not see."""
+    blind = [address for address, sees in client.run(_sees, str(folder)).items() if not sees]
+    if blind:
+        raise UnavailableError(
+            f"the worker {blind[0]} does not see {folder}: name a folder on a file system that all "
+            "workers share"
+        )
 
 
 def require_memory(client: Client, needed: int, what: str, advice: str) -> None:

@@ -21,7 +21,7 @@ from ..types import Kind, Region
 from .store import CodeStore, Layer, Places, overlapping
 from .tasks import Job, named_parts, parts_of_block, reach_of_targets
 
-__all__ = ["BlockHistory", "BlockResult"]
+__all__ = ["BlockHistory", "BlockResult", "channels_of_parts"]
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class BlockResult:
         """
         check_choice("task", task, Kind)
         record, store = self._store.problem(), self._store
-        like = _channels(record.dictionary, task)
+        like = channels_of_parts(record.dictionary, task)
         cover = record.cover
         tasks = []
         for block in cover.blocks:
@@ -148,8 +148,8 @@ class BlockResult:
         return da.concatenate([da.concatenate(row, axis=2) for row in rows], axis=1)
 
 
-def _channels(dictionary: Dictionary, task: Kind) -> dict[str, int | None]:
-    """How many channels each part of a target has; None where there is no such part."""
+def channels_of_parts(dictionary: Dictionary, task: Kind) -> dict[str, int | None]:
+    """Return how many channels each part of a target has; None where there is no such part."""
     banks = (dictionary.target_common, *(dictionary.target_unique or ()))
     side = max([dictionary.filter_size, *(b.shape[2] for b in banks if b is not None)])
     nothing = np.zeros(0, dtype=np.int32)

@@ -99,6 +99,7 @@ def map_scenes(
     workers: int | None = None,
     threads: int = 1,
     progress: bool = False,
+    each: Callable[[Outcome], Any] | None = None,
 ) -> SceneTable:
     """Call a function for every scene, on a Dask cluster.
 
@@ -124,6 +125,8 @@ def map_scenes(
         worker has precedence.
     progress : bool
         Show Dask's bar on standard output.
+    each : callable, optional
+        Called with the outcome of each scene that a worker took, as they end.
 
     Returns
     -------
@@ -179,7 +182,7 @@ def map_scenes(
                     )
                     found[scene.name] = Outcome(scene.name, "failed", reason)
             due = [s for s in missing if s.name not in found]
-            found |= _run(cluster, function, due, threads, progress=progress)
+            found |= _run(cluster, function, due, threads, each, progress=progress)
     return SceneTable([found[s.name] for s in scenes], time.perf_counter() - started)
 
 
@@ -199,6 +202,7 @@ def _run(
     function: Callable[..., Any],
     scenes: Sequence[Scene],
     threads: int,
+    each: Callable[[Outcome], Any] | None,
     *,
     progress: bool,
 ) -> dict[str, Outcome]:
@@ -220,6 +224,8 @@ def _run(
             for future in ended:
                 scene = futures[future]
                 found[scene.name] = _outcome(future, scene)
+                if each is not None:
+                    each(found[scene.name])
                 if interrupt.asked:
                     break
     except KeyboardInterrupt:

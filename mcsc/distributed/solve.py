@@ -12,8 +12,9 @@ import math
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,15 +23,16 @@ import numpy as np
 
 from ..backend.processes import this_process
 from ..checks import check_callback, check_choice, check_number, check_whole
-from ..errors import InvalidTypeError, InvalidValueError, UnavailableError
+from ..errors import InvalidTypeError, InvalidValueError
 from ..model.dictionary import Dictionary
 from ..model.lam import lam_per_map
+from ..model.penalty import Penalty
 from ..model.problem import Problem
 from ..solvers.result import ConvergenceWarning, Progress
 from ..solvers.working_set import WorkingSet
 from ..types import Boundary
 from .arrays import as_blocks, same_chunks
-from .cluster import Workers, opened, require_memory
+from .cluster import Workers, opened, require_memory, require_seen
 from .cover import Cover, edges_of_blocks
 from .result import BlockResult
 from .store import CodeStore, ProblemRecord
@@ -40,7 +42,7 @@ from .tasks import Job
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["solve_blocks"]
+__all__ = ["block_sides", "check_blocks", "solve_blocks"]
 
 _SIDE = 1024  # pixels; a block of two grey images, 3 x 64 filters, takes about 0.4 GB
 
@@ -53,6 +55,8 @@ def solve_blocks(
     boundary: Boundary = "zero",
     tol: float = 1e-4,
     masks: Sequence[Any] | None = None,
+    mu: Any = 0.0,
+    nonnegative: Any = False,
     block: int | tuple[int, int] | None = None,
     max_sweeps: int = 100,
     client: Client | None = None,
@@ -74,8 +78,11 @@ def solve_blocks(
     signals : tuple of M arrays, each (H, W) or (C, H, W)
         Images as arrays of Dask, zarr or NumPy (mapped into memory, too), float32 or float64, on
         one grid and in the same chunks. They are read again whenever a block is coded.
-    dictionary, lam, boundary, tol
+    dictionary, boundary, tol, mu, nonnegative
         As in `mcsc.solve`.
+    lam : number, or one entry a code group or a map, or arrays
+        As in `mcsc.solve`; with a number for each coefficient as arrays (H, W) or (K, H, W), of the
+        kinds that signals may be, in the same chunks: for all groups, or an entry for each.
     masks : tuple of M (array or None), optional
         Weights, as in `mcsc.solve`: (H, W) or (C, H, W).
     block : int or (int, int), optional
@@ -129,10 +136,10 @@ def solve_blocks(
     Notes
     -----
     A sweep computes all correlations once for the blocks, a share of about ``20 s / block`` of them
-    again for the seams between blocks, and all of them once more in float64 for the certificate. A
-    task takes the memory that a block needs. Workers send each other nothing; the bytes that they
-    read and write are in the result's history. If a worker dies, only the blocks that it was
-    working on are coded again.
+    again for the seams between blocks, and all of them twice more for the certificate, which is
+    that of `mcsc.Problem`. A task takes the memory that a block needs. Workers send each other
+    nothing; the bytes that they read and write are in the result's history. If a worker dies, only
+    the blocks that it was working on are coded again.
 
     The result does not depend on the number of workers: within a colour no region sees another,
     and sums go through the blocks in their order.
@@ -157,10 +164,12 @@ def solve_blocks(
     check_whole("max_sweeps", max_sweeps)
     threads = check_whole("threads", threads)
     check_callback(callback)
-    images, weights, record = prepared(signals, dictionary, lam, boundary, masks, block)
+    images, weights, lams, record = prepared(
+        signals, dictionary, lam, boundary, masks, block, mu=mu, nonnegative=nonnegative
+    )
     with ExitStack() as stack:
         cluster = stack.enter_context(opened(client, scheduler, workers))
-        _require_memory(cluster, record)
+        _require_memory(cluster, record, lams)
         if folder is None:
             place = dask.config.get("temporary-directory", None)
             made = tempfile.mkdtemp(prefix="mcsc-blocks-", dir=place)
@@ -168,9 +177,11 @@ def solve_blocks(
         else:
             store = CodeStore(_made(Path(folder)))
         layers = store.begin(record)
-        _require_seen(cluster, store)
+        require_seen(cluster, store.folder)
         job = Job(store, threads, this_process())
-        sweeps = Sweeps(Workers(cluster), store, record, job, images, weights, layers, tol, started)
+        sweeps = Sweeps(
+            Workers(cluster), store, record, job, images, weights, lams, layers, tol, started
+        )
         result = sweeps.run(max_sweeps, callback, progress=progress)
     if not result.converged:
         warnings.warn(f"{result.method} {result.message}", ConvergenceWarning, stacklevel=2)
@@ -178,10 +189,36 @@ def solve_blocks(
 
 
 # ---------------------------------------------------------------------------- before any work
+def check_blocks(
+    client: Client,
+    signals: Sequence[Any],
+    dictionary: Dictionary,
+    lam: Any,
+    *,
+    masks: Any,
+    block: int,
+    folder: Path | None,
+    **terms: Any,
+) -> None:
+    """Refuse what `solve_blocks` would, before signals are there; arguments as there."""
+    _, _, lams, record = prepared(signals, dictionary, lam, "zero", masks, block, **terms)
+    _require_memory(client, record, lams)
+    if folder is not None:
+        CodeStore(_made(folder)).begin(record)
+
+
 def prepared(
-    signals: Any, dictionary: Any, lam: Any, boundary: Boundary, masks: Any, block: Any
-) -> tuple[list[Any], list[Any], ProblemRecord]:
-    """Return images and weights as Dask arrays (C, H, W), and what is to be solved."""
+    signals: Any,
+    dictionary: Any,
+    lam: Any,
+    boundary: Boundary,
+    masks: Any,
+    block: Any,
+    *,
+    mu: Any = 0.0,
+    nonnegative: Any = False,
+) -> tuple[list[Any], list[Any], list[Any], ProblemRecord]:
+    """Return images, weights and lams as Dask arrays (C, H, W), and what is to be solved."""
     check_choice("boundary", boundary, Boundary)
     if not isinstance(dictionary, Dictionary):
         raise InvalidTypeError(
@@ -198,7 +235,7 @@ def prepared(
             f"the dictionary is for {dictionary.n_signals} signals, found {len(signals)}"
         )
     size = dictionary.filter_size
-    sides = _sides(block, size)
+    sides = block_sides(block, size)
     chunk = _SIDE if sides is None else max(*sides, size)
     images = [as_blocks(n, x, chunk) for n, x in zip(names, signals, strict=True)]
     shape = images[0].shape[-2:]
@@ -226,13 +263,21 @@ def prepared(
     rows, columns = (
         edges_of_blocks(length, side, size) for length, side in zip(shape, sides, strict=True)
     )
-    maps = lam_per_map(lam, {g.name: len(g.bank) for g in dictionary.groups})
+    maps = {g.name: len(g.bank) for g in dictionary.groups}
+    every, lams = _lams(lam, maps, images[0], chunk)
+    penalty = Penalty.make(1.0, mu, nonnegative, maps, (1, *shape), np)
+    firsts = [g.maps.start for g in dictionary.groups]
     cover = Cover(rows, columns, size, boundary)
     dtype = np.result_type(*(image.dtype for image in images))
-    return images, weights, ProblemRecord(dictionary, maps, cover, str(dtype))
+    record = ProblemRecord(
+        dictionary, every, cover, str(dtype),
+        tuple(penalty.mu[firsts].tolist()), tuple(penalty.nonnegative[firsts].tolist()),
+    )  # fmt: skip
+    return images, weights, lams, record
 
 
-def _sides(block: Any, size: int) -> tuple[int, int] | None:
+def block_sides(block: Any, size: int) -> tuple[int, int] | None:
+    """Return height and width of blocks for filters of a size, None if none are given."""
     if block is None:
         return None
     pair = (
@@ -269,6 +314,51 @@ def _weights(masks: Any, images: Sequence[Any], chunk: int) -> list[Any]:
     return found
 
 
+def _lams(
+    lam: Any, maps: Mapping[str, int], image: Any, chunk: int
+) -> tuple[np.ndarray, list[Any]]:
+    """Return lam of each map, 0 where it differs within one; and arrays of it, or None, a group."""
+    counts = list(maps.values())
+
+    def wide(entry: Any) -> bool:
+        return getattr(entry, "ndim", 0) > 1
+
+    def blocks(entry: Any, name: str, count: int) -> Any:
+        if entry.ndim == 4 and entry.shape[0] == 1:
+            entry = entry[0]
+        found = as_blocks(name, entry, chunk)
+        if found.dtype.kind not in "fiu":
+            raise InvalidTypeError(f"{name} must hold numbers, found dtype {found.dtype}")
+        if found.shape[0] not in (1, count) or found.shape[1:] != image.shape[1:]:
+            raise InvalidValueError(
+                f"{name} has shape {entry.shape}: give a number, {count} numbers, or what "
+                f"broadcasts to the codes, (K, H, W) = {(count, *image.shape[1:])}"
+            )
+        same_chunks(["signals[0]", name], [image, found])
+        return found
+
+    several = isinstance(lam, Sequence) and not isinstance(lam, str) and len(lam) == len(counts)
+    if several and any(wide(entry) for entry in lam):
+        arrays = [
+            blocks(entry, f"lam of group {name}", count) if wide(entry) else None
+            for entry, (name, count) in zip(lam, maps.items(), strict=True)
+        ]
+        # A place is kept for what arrays say.
+        lam = [1.0 if wide(entry) else entry for entry in lam]
+    elif wide(lam):
+        whole = blocks(lam, "lam", sum(counts))
+        ends = [0, *accumulate(counts)]
+        arrays = [
+            whole if whole.shape[0] == 1 else whole[first:last] for first, last in pairwise(ends)
+        ]
+        lam = 1.0
+    else:
+        return lam_per_map(lam, maps), [None] * len(counts)
+    every = lam_per_map(lam, maps)
+    every[np.repeat([a is not None for a in arrays], counts)] = 0
+    return every, arrays
+
+
 def _made(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -277,7 +367,7 @@ def _made(folder: Path) -> Path:
     return folder.resolve()
 
 
-def _require_memory(client: Client, record: ProblemRecord) -> None:
+def _require_memory(client: Client, record: ProblemRecord, lams: Sequence[Any]) -> None:
     """Refuse blocks that a worker cannot hold; estimated for images of noise."""
     height, width = (n + 2 * record.dictionary.filter_size for n in record.cover.largest)
     shape = tuple(
@@ -287,25 +377,13 @@ def _require_memory(client: Client, record: ProblemRecord) -> None:
         np.broadcast_to(np.zeros((), dtype=record.dtype), (1, c, *shape))
         for c in record.dictionary.channels
     )
-    problem = Problem(blank, record.dictionary, record.lam)
+    problem = Problem(blank, record.dictionary, np.where(record.lam > 0, record.lam, 1.0))
     # Signals and what is left of them; of a problem of zeros, the estimate counts no codes.
     pixels = math.prod(shape)
     needed = WorkingSet.memory(problem) + pixels * (4 * 8 * sum(record.dictionary.channels) + 150)
+    # As they come, and contiguous.
+    needed += 2 * pixels * sum(a.shape[0] * a.dtype.itemsize for a in lams if a is not None)
     require_memory(
         client, needed, f"a block of {record.cover.largest[0]} x {record.cover.largest[1]} pixels",
         "take smaller blocks, or workers with more memory",
     )  # fmt: skip
-
-
-def _sees(path: str) -> bool:
-    return Path(path).is_file()
-
-
-def _require_seen(client: Client, store: CodeStore) -> None:
-    path = str(store.folder / "problem.json")
-    blind = [address for address, sees in client.run(_sees, path).items() if not sees]
-    if blind:
-        raise UnavailableError(
-            f"the worker {blind[0]} does not see {store.folder}: name a folder on a file system "
-            "that all workers share"
-        )

@@ -14,7 +14,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from ..errors import InvalidValueError
 from ..files import read_npz, write_json, write_npz
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
+from ..model.penalty import Penalty
 from ..tasks.scenes import Recent
 from ..types import Boundary, Region
 from .cover import Cover
@@ -34,7 +35,7 @@ __all__ = ["CodeStore", "Layer", "Places", "ProblemRecord", "overlapping"]
 _recent: Recent[Places] = Recent(50_000_000)
 _recent_lock = threading.Lock()
 
-_KIND, _FORMAT = "mcsc.Codes of a region", 1
+_KIND, _FORMAT = "mcsc.Codes of a region", 2
 
 
 class Layer(NamedTuple):
@@ -99,9 +100,26 @@ class ProblemRecord:
 
     dictionary: Dictionary
     lam: np.ndarray
-    """Of each map, (K,)."""
+    """Of each map, (K,); 0 where an array says it for every coefficient."""
     cover: Cover
     dtype: str
+    mu: tuple[float, ...] = ()
+    """Of each group; empty: 0."""
+    nonnegative: tuple[bool, ...] = ()
+    """Of each group; empty: False."""
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """What `mcsc.Problem` is told of the penalty besides lam."""
+        given = {"mu": self.mu, "nonnegative": self.nonnegative}
+        return {name: value for name, value in given.items() if any(value)}
+
+    @cached_property
+    def penalty(self) -> Penalty:
+        """The penalty of one place; lam is not that of the problem."""
+        maps = {g.name: len(g.bank) for g in self.dictionary.groups}
+        given = {"mu": 0.0, "nonnegative": False} | self.terms
+        return Penalty.make(1.0, given["mu"], given["nonnegative"], maps, (1, 1, 1), np)
 
     def words(self) -> dict[str, Any]:
         """Return it in JSON's types, but for the filters."""
@@ -109,6 +127,8 @@ class ProblemRecord:
             "shape": list(self.cover.shape),
             "dtype": self.dtype,
             "lam": self.lam.tolist(),
+            "mu": list(self.mu),
+            "nonnegative": list(self.nonnegative),
             "boundary": self.cover.boundary,
             "blocks": [list(self.cover.rows), list(self.cover.columns)],
         }
@@ -286,4 +306,7 @@ def _record(path: str, filters: str, stamp: tuple[str, int, int]) -> ProblemReco
     rows, columns = (tuple(edges) for edges in words["blocks"])
     boundary: Boundary = words["boundary"]
     cover = Cover(rows, columns, dictionary.filter_size, boundary)
-    return ProblemRecord(dictionary, np.array(words["lam"]), cover, words["dtype"])
+    return ProblemRecord(
+        dictionary, np.array(words["lam"]), cover, words["dtype"],
+        tuple(words["mu"]), tuple(words["nonnegative"]),
+    )  # fmt: skip

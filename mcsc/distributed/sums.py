@@ -1,28 +1,25 @@
 r"""The certificate of an image by sums over its blocks, in float64.
 
-Objective and dual value of Eq. 5 at codes a with weighted residual :math:`r = w (s - D a)` are
-made of three sums and a maximum, to which each block contributes:
-
-.. math::
-
-    P = \tfrac12 \|r\|^2 + \textstyle\sum \lambda |a|, \qquad
-    t \langle w s, r \rangle - \tfrac{t^2}{2} \|r\|^2 \le P(a^\star)
-    \quad \text{for } |t| \, |D_k^T w r| \le \lambda_k .
+Objective and dual value of Eq. 5 at codes a are made of sums and maxima, to which each block
+contributes. That takes two looks at all blocks (`mcsc.model.certificate`): with the weighted
+residual r as the dual point they tell where it violates the constraints; what they found gives the
+envelope e of the violations, of the whole image, and the point :math:`r / (1 + e)`, which is nearly
+feasible, is looked at again.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from ..backend.base import Tile
-from ..model.certificate import Bounds
+from ..model.certificate import dual_value
+from ..model.peaks import CELL, TilePeaks
+from ..model.penalty import Penalty
 from ..model.problem import Problem
 from ..types import Region
 
-__all__ = ["Sums", "sums_of_region"]
+__all__ = ["Sums", "join_cells", "sums_of_region"]
 
 
 @dataclass(frozen=True)
@@ -30,13 +27,15 @@ class Sums:
     """What a part of an image contributes; those of disjoint parts add up."""
 
     energy: float
-    r"""``||r||^2`` over its pixels."""
+    r"""``||theta||^2`` over its pixels."""
     cross: float
-    """``<w s, r>`` over its pixels."""
+    """``<w s, theta>`` over its pixels."""
     penalty: float
-    """``sum lam |a|`` over its codes."""
+    """Of its codes."""
     largest: float
-    """Largest ``|D_k^T w r| / lam_k`` at its codes' places."""
+    """Largest ``|D_k^T w theta| / lam_k`` at its codes' places, over maps without a square."""
+    excess: float
+    """Over maps with one: see `mcsc.model.peaks`."""
 
     def __add__(self, other: Sums) -> Sums:
         """Join two parts."""
@@ -45,18 +44,29 @@ class Sums:
             self.cross + other.cross,
             self.penalty + other.penalty,
             max(self.largest, other.largest),
+            self.excess + other.excess,
         )
 
-    def bounds(self) -> Bounds:
-        """Return objective and dual value, if the sums are those of a whole image."""
-        limit = 1.0 / max(self.largest, 1e-300)
-        t = float(np.clip(self.cross / max(self.energy, 1e-300), -limit, limit))
-        dual = t * self.cross - 0.5 * t * t * self.energy
-        return Bounds(0.5 * self.energy + self.penalty, dual)
+    @property
+    def objective(self) -> float:
+        """Value of Eq. 5, if theta is the residual and the sums are those of a whole image."""
+        return 0.5 * self.energy + self.penalty
+
+    def dual(self, penalty: Penalty) -> float:
+        """Dual value at the best feasible multiple of theta, of a whole image."""
+        numbers = (self.energy, self.cross, self.largest, self.excess)
+        return float(dual_value(penalty, *(np.array(number) for number in numbers)))
 
 
-def sums_of_region(problem: Problem, image: np.ndarray, penalty: float, region: Region) -> Sums:
-    """Return the sums of a part of a problem's grid.
+def sums_of_region(
+    problem: Problem,
+    image: np.ndarray,
+    penalty: float,
+    inside: Region,
+    place: tuple[int, int],
+    shrink: np.ndarray | None = None,
+) -> tuple[Sums, np.ndarray]:
+    """Return the sums of a part of a problem's grid, and the largest ratios in its cells.
 
     Parameters
     ----------
@@ -65,29 +75,42 @@ def sums_of_region(problem: Problem, image: np.ndarray, penalty: float, region: 
     image : array (1, C, H, W)
         ``D a`` everywhere, float64.
     penalty : float
-        ``sum lam |a|`` over the region.
-    region : (slice, slice)
+        Of the region's codes.
+    inside : (slice, slice)
         Rows and columns, of pixels and of codes.
+    place : (row, column)
+        Where the grid begins on the whole image.
+    shrink : array (H, W), optional
+        The envelope by which the residual is made the dual point. Default: none.
 
     Notes
     -----
-    Costs one analysis in float64, of which nothing is held whole.
+    Costs one look at all correlations, of which nothing is held whole.
     """
     signal, weights = problem.stacked.astype(np.float64), problem.weights
     w = 1.0 if weights is None else weights.astype(np.float64)
-    r = w * (signal - image)
-    lam = problem.lam_maps.reshape(1, -1, 1, 1)
-    rows, columns = region
-    found: list[float] = []  # list.append is atomic: tiles come from threads
+    theta = w * (signal - image)
+    if shrink is not None:
+        theta = theta / (1.0 + shrink)
+    peaks = TilePeaks(
+        problem.dictionary.groups, problem.shape, problem.boundary, problem.backend, problem.penalty
+    )
+    look = peaks.look(w * theta, inside, place)
+    part, target = theta[:, :, *inside], (w * signal)[:, :, *inside]
+    sums = Sums(
+        float(np.sum(part * part)), float(np.sum(target * part)), penalty,
+        float(look.largest[0]), float(look.excess[0]),
+    )  # fmt: skip
+    return sums, look.cells[0]
 
-    def visit(tile: Tile, g: Any) -> tuple[None, None]:
-        top, bottom, _ = tile.rows.indices(problem.shape[0])
-        first, last = max(rows.start - top, 0), min(rows.stop, bottom) - top
-        if first < last:
-            part = np.abs(g[:, :, first:last, columns]) / lam[:, tile.maps]
-            found.append(float(part.max()))
-        return None, None
 
-    problem.exact_operator.sweep(w * r, visit, samples=1, synthesise=False)
-    inside, target = r[:, :, *region], (w * signal)[:, :, *region]
-    return Sums(float(np.sum(inside * inside)), float(np.sum(target * inside)), penalty, max(found))
+def join_cells(whole: np.ndarray, cells: np.ndarray, region: Region) -> None:
+    """Enter what a part of an image found into the cells (H', W') of the whole, in place.
+
+    A cell that several parts share gets the largest of their ratios.
+    """
+    first = [part.start // CELL for part in region]
+    there = whole[
+        first[0] : first[0] + cells.shape[0], first[1] : first[1] + cells.shape[1]
+    ]  # a view
+    np.maximum(there, cells, out=there)

@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
+import numpy as np
+
 from ..errors import OutOfMemoryError
-from ..model.certificate import relative_gap
+from ..model.certificate import Bounds, Envelope, relative_gap
+from ..model.peaks import CELL
 from ..progress import GapBar
 from ..solvers.driver import asks_to_stop, deferred_interrupt
 from ..solvers.result import Progress, Stop
@@ -19,8 +22,8 @@ from .arrays import cut
 from .cluster import FieldTask
 from .result import BlockHistory, BlockResult
 from .store import CodeStore, Layer, ProblemRecord, overlapping
-from .sums import Sums
-from .tasks import Job, Visit, certify, code
+from .sums import Sums, join_cells
+from .tasks import Job, Part, Visit, certify, code
 
 __all__ = ["Sweeps", "TaskRunner"]
 
@@ -50,6 +53,7 @@ class Sweeps:
     job: Job
     images: Sequence[Any]
     weights: Sequence[Any]
+    lams: Sequence[Any]
     layers: list[Layer]
     tol: float
     started: float
@@ -81,8 +85,7 @@ class Sweeps:
                             break
                     sweep += 1
                 certified = False
-                sums, nonzeros = self._certificate()
-                bounds = sums.bounds()
+                bounds, penalty, nonzeros = self._certificate()
                 objective, before = bounds.objective, gap
                 if math.isfinite(bounds.dual):
                     best = max(best, bounds.dual)
@@ -101,7 +104,7 @@ class Sweeps:
                 elif not math.isfinite(objective):
                     stopped = "overflow"
                 elif sweep < max_sweeps:
-                    allowed = objective / max(sums.penalty, 1e-300)
+                    allowed = objective / max(penalty, 1e-300)
                     finest = _FINEST * self.tol * allowed
                     finer = max(finest, _FINER * gap * allowed)
                     accuracy = min(accuracy, finer)
@@ -135,14 +138,16 @@ class Sweeps:
             h.bytes_read.append(0)
             h.bytes_written.append(0)
 
-    def _task(self, function: Any, region: Region, *words: Any) -> Any:
+    def _task(self, function: Any, region: Region, *words: Any) -> FieldTask:
         """Return what is to be done to a region, with its field."""
         cover = self.record.cover
         pixels = cover.field(region)
         layers = overlapping(self.layers, cover.reach(pixels), cover)
-        signals = [cut(image, pixels) for image in self.images]
-        masks = [None if weight is None else cut(weight, pixels) for weight in self.weights]
-        return FieldTask(partial(function, self.job, region, layers, *words), signals, masks)
+        images = tuple(
+            [None if image is None else cut(image, pixels) for image in each]
+            for each in (self.images, self.weights, self.lams)
+        )
+        return FieldTask(partial(function, self.job, region, layers, *words), images)
 
     def _code(self, colour: Sequence[Region], accuracy: float, interrupt: Any) -> None:
         """Code the regions of a colour; those that are settled are left alone."""
@@ -189,18 +194,41 @@ class Sweeps:
         near = overlapping(self.layers, cover.reach(cover.field(region)), cover)
         return after <= accuracy and all(self._changed[_key(n.region)] <= when for n in near)
 
-    def _certificate(self) -> tuple[Sums, int]:
-        """Sum the certificate over all blocks, in their order."""
+    def _certificate(self) -> tuple[Bounds, float, int]:
+        """Return objective and dual value, the penalty, and how many codes are not zero."""
+        cover, penalty = self.record.cover, self.record.penalty
+        cells = np.zeros([-(-length // CELL) for length in cover.shape], dtype=np.float32)
+        sums, nonzeros = self._summed(cells, None)
+        dual = sums.dual(penalty)
+        envelope = Envelope(cover.shape, cover.filter_size, cover.boundary)
+        shrink = envelope.of(cells[None])
+        if shrink.any() or not math.isfinite(dual):
+            nearly, _ = self._summed(None, partial(self._around, envelope, shrink))
+            dual = max(dual, nearly.dual(penalty))
+        return Bounds(sums.objective, dual), sums.penalty, nonzeros
+
+    def _around(self, envelope: Envelope, shrink: np.ndarray, block: Region) -> np.ndarray:
+        return np.asarray(envelope.around(shrink, self.record.cover.field(block))[0])
+
+    def _summed(
+        self, cells: np.ndarray | None, around: Callable[[Region], np.ndarray] | None
+    ) -> tuple[Sums, int]:
+        """Sum the certificate over all blocks, in their order; note the ratios in their cells."""
         blocks = self.record.cover.blocks
-        found = {
-            _key(block): _result(future, block)
-            for block, future in self.workers.each(blocks, partial(self._task, certify))
-        }
-        sums, nonzeros = found[_key(blocks[0])]
-        for block in blocks[1:]:
-            more, count = found[_key(block)]
-            sums, nonzeros = sums + more, nonzeros + count
-        return sums, nonzeros
+
+        def task(block: Region) -> FieldTask:
+            return self._task(certify, block, None if around is None else around(block))
+
+        found: dict[tuple[int, ...], Part] = {}
+        for block, future in self.workers.each(blocks, task):
+            part = found[_key(block)] = _result(future, block)
+            if cells is not None:
+                join_cells(cells, part.cells, block)
+        parts = [found[_key(block)] for block in blocks]
+        sums = parts[0].sums
+        for part in parts[1:]:
+            sums = sums + part.sums
+        return sums, sum(part.nonzeros for part in parts)
 
 
 def _key(region: Region) -> tuple[int, ...]:

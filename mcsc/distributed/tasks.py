@@ -16,7 +16,7 @@ from .store import CodeStore, Layer
 from .sums import Sums
 
 __all__ = [
-    "Job", "Visit", "certify", "code", "named_parts", "parts_of_block", "reach_of_targets",
+    "Job", "Part", "Visit", "certify", "code", "named_parts", "parts_of_block", "reach_of_targets",
 ]  # fmt: skip
 
 
@@ -53,11 +53,12 @@ def code(
     name: str,
     signals: Sequence[Floats],
     masks: Sequence[Floats | None],
+    lams: Sequence[Floats | None],
 ) -> Visit:
     """Code a region and write its codes, if they changed; see `FieldProblem.code`."""
     worker_threads(job.threads, job.caller)
     store = job.store
-    problem, read = _problem(store, region, layers, signals, masks)
+    problem, read = _problem(store, region, layers, signals, masks, lams)
     found = problem.code(accuracy)
     if not found.steps:
         return Visit(found.before, found.after, 0, None, read, 0)
@@ -67,17 +68,31 @@ def code(
     return Visit(found.before, found.after, found.steps, name, read, written)
 
 
+@dataclass(frozen=True)
+class Part:
+    """A block's part of the certificate."""
+
+    sums: Sums
+    cells: np.ndarray
+    """Largest ratio of a correlation to lam in each cell that the block touches."""
+    nonzeros: int
+    """Codes that are not zero."""
+
+
 def certify(
     job: Job,
     region: Region,
     layers: Sequence[Layer],
+    around: np.ndarray | None,
     signals: Sequence[Floats],
     masks: Sequence[Floats | None],
-) -> tuple[Sums, int]:
-    """Return a block's part of the certificate, and how many codes are not zero there."""
+    lams: Sequence[Floats | None],
+) -> Part:
+    """Return a block's part of the certificate; `around`: see `FieldProblem.sums`."""
     worker_threads(job.threads, job.caller)
-    problem, _ = _problem(job.store, region, layers, signals, masks)
-    return problem.sums(), problem.nonzeros
+    problem, _ = _problem(job.store, region, layers, signals, masks, lams)
+    sums, cells = problem.sums(around)
+    return Part(sums, cells, problem.nonzeros)
 
 
 def _problem(
@@ -86,16 +101,16 @@ def _problem(
     layers: Sequence[Layer],
     signals: Sequence[Floats],
     masks: Sequence[Floats | None],
+    lams: Sequence[Floats | None],
 ) -> tuple[FieldProblem, int]:
     record = store.problem()
     cover = record.cover
     places = store.within(cover.reach(cover.field(region)), layers, cover)
     fields = [np.ascontiguousarray(x, dtype=record.dtype)[None] for x in signals]
     weights = [None if m is None else np.ascontiguousarray(m)[None] for m in masks]
-    read = sum(a.nbytes for a in (*fields, *places)) + sum(
-        m.nbytes for m in weights if m is not None
-    )
-    return FieldProblem(record, region, places, fields, weights), read
+    beside = [None if lam is None else np.ascontiguousarray(lam) for lam in lams]
+    read = sum(a.nbytes for a in (*fields, *places, *weights, *beside) if a is not None)
+    return FieldProblem(record, region, places, fields, weights, beside), read
 
 
 def reach_of_targets(store: CodeStore, region: Region) -> Region:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, laplace
 
 from ..baselines.stacks import Largest
-from ..coding.images import Coded
+from ..coding.images import CodedImages
 from ..images.planes import Planes
 from ..images.split import LowpassSplit
 from ..tables import Table
@@ -48,7 +48,7 @@ class CodedSources:
     """Lumas of the sources, (1, H, W); the luma of a grey source is the source itself."""
     splits: tuple[LowpassSplit, ...]
     """Low-pass splits of the lumas: the smooth part, and the detail that was coded."""
-    coded: Coded
+    coded: CodedImages
     """Images of the codes; its sample 0 is the only one. See `Rule.targets`."""
     strength: float
     """Strength of the low-pass split, in squared pixels."""

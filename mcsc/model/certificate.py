@@ -19,13 +19,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..backend import Array, namespace, to_numpy
+from ..backend import Array, Backend, to_numpy
 from ..backend.base import Tile
-from ..types import Boundary
+from ..types import Boundary, Region
 from .convolution import Operator
 from .peaks import CELL, Look, Peaks
 from .penalty import Penalty
@@ -72,12 +73,22 @@ class Envelope:
     """
 
     def __init__(self, shape: tuple[int, int], filter_size: int, boundary: Boundary) -> None:
+        self._shape = shape
         self._periodic = boundary == "periodic"
         self._fall = float(np.exp(-CELL / (_REACH * filter_size)))
         # A violation is one of all pixels under a filter: the cell's neighbours are as much to
         # blame.
         self._around = max(1, round(filter_size / (2 * CELL)))
-        self.rows, self.columns = (self._interpolation(length) for length in shape)
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """The matrix (H, H') that interpolates linearly between the middles of cells."""
+        return self._interpolation(slice(0, self._shape[0]), 0)[1]
+
+    @cached_property
+    def columns(self) -> np.ndarray:
+        """The same of columns, (W, W')."""
+        return self._interpolation(slice(0, self._shape[1]), 1)[1]
 
     def of(self, cells: np.ndarray) -> np.ndarray:
         """Return the envelope of cells' largest ratios (N, H', W'), on those cells, >= 0."""
@@ -108,17 +119,65 @@ class Envelope:
             np.maximum(e[i % count], self._fall * e[(i + 1) % count], out=e[i % count])
         return e
 
-    def _interpolation(self, length: int) -> np.ndarray:
-        """The matrix (length, cells) that interpolates linearly between the cells' middles."""
+    def around(self, e: np.ndarray, region: Region) -> np.ndarray:
+        """Return those cells of an envelope (N, H', W') between which a region lies.
+
+        On a periodic image the region may leave it on any side.
+        """
+        for axis, part in enumerate(region):
+            e = np.take(e, self._interpolation(part, axis)[0], axis + 1)
+        return e
+
+    def interpolated(self, around: np.ndarray, region: Region) -> np.ndarray:
+        """Return the envelope at every pixel of a region (N, h, w), from what is `around` it."""
+        rows, columns = (self._interpolation(part, axis)[1] for axis, part in enumerate(region))
+        return np.asarray(rows @ around @ columns.T)
+
+    def _interpolation(self, part: slice, axis: int) -> tuple[np.ndarray, np.ndarray]:
+        """The cells around a part of an axis, and the matrix from them to its pixels."""
+        length = self._shape[axis]
         count = -(-length // CELL)
-        place = (np.arange(length) + 0.5) / CELL - 0.5
+        place = (np.arange(part.start, part.stop) % length + 0.5) / CELL - 0.5
         low = np.floor(place).astype(int)
         share = place - low
-        matrix = np.zeros((length, count))
-        for index, part in ((low, 1 - share), (low + 1, share)):
-            found = index % count if self._periodic else np.clip(index, 0, count - 1)
-            np.add.at(matrix, (np.arange(length), found), part)
-        return matrix
+        ends = np.stack([low, low + 1])
+        ends = ends % count if self._periodic else np.clip(ends, 0, count - 1)
+        cells, found = np.unique(ends, return_inverse=True)
+        matrix = np.zeros((len(place), len(cells)))
+        for index, weight in zip(found.reshape(ends.shape), (1 - share, share), strict=True):
+            np.add.at(matrix, (np.arange(len(place)), index), weight)
+        return cells, matrix
+
+
+def dual_value(
+    penalty: Penalty, energy: np.ndarray, cross: np.ndarray, largest: np.ndarray, excess: np.ndarray
+) -> np.ndarray:
+    r"""Dual value at the best feasible multiple of a point :math:`\theta`.
+
+    Parameters
+    ----------
+    penalty : Penalty
+        Whether there are squares and signs.
+    energy, cross : arrays
+        :math:`\|\theta\|^2` and :math:`\langle w s, \theta\rangle`.
+    largest, excess : arrays
+        As in `mcsc.model.peaks.Look`.
+
+    Returns
+    -------
+    array
+        Not finite where numbers overflow.
+    """
+    with np.errstate(all="ignore"):  # what overflows is not finite, and says so in the end
+        limit = 1.0 / np.maximum(largest, 1e-300)
+        if penalty.elastic:
+            # Below one, a multiple t makes the square's part at most t^2 as large.
+            limit = np.minimum(limit, 1.0)
+            energy = energy + 2.0 * excess
+        least = 0.0 if penalty.elastic or penalty.signed else -limit
+        # t <s, theta> - t^2/2 |theta|^2 is largest at <s, theta>/|theta|^2, clipped.
+        t = np.clip(cross / np.maximum(energy, 1e-300), least, limit)
+        return np.asarray(t * cross - 0.5 * t * t * energy)
 
 
 class Certificate:
@@ -140,6 +199,8 @@ class Certificate:
         What looks at the correlations of a dual point.
     envelope : Envelope
         By which one is made feasible.
+    backend : Backend
+        Of the arrays.
 
     Notes
     -----
@@ -156,8 +217,10 @@ class Certificate:
         penalty: Penalty,
         peaks: Peaks,
         envelope: Envelope,
+        backend: Backend,
     ) -> None:
-        self._xp = namespace(signal)
+        self._xp = backend.xp
+        self._backend = backend
         self._operator = operator
         self._signal = signal
         self._weights = weights
@@ -174,7 +237,10 @@ class Certificate:
         xp = self._xp
 
         def read(tile: Tile, _: None) -> tuple[Array, tuple[Any]]:
-            a = xp.astype(tile.of(maps), xp.float64)
+            given = tile.of(maps)
+            a = xp.astype(given, xp.float64)
+            if self._penalty.plain:
+                return a, (xp.sum(self._backend.l1_image(given, self._penalty.on(tile))),)
             return a, (self._penalty.value(a, tile),)
 
         image, (penalty,) = self._operator.sweep(None, read, samples=self._samples)
@@ -230,16 +296,7 @@ class Certificate:
         xp = self._xp
         energy = to_numpy(xp.sum(theta * theta, axis=(1, 2, 3)))
         cross = to_numpy(xp.sum(self._weighted(self._signal) * theta, axis=(1, 2, 3)))
-        with np.errstate(all="ignore"):  # what overflows is not finite, and says so in the end
-            limit = 1.0 / np.maximum(look.largest, 1e-300)
-            if self._penalty.elastic:
-                # Below one, a multiple t makes the square's part at most t^2 as large.
-                limit = np.minimum(limit, 1.0)
-                energy = energy + 2.0 * look.excess
-            least = 0.0 if self._penalty.elastic or self._penalty.signed else -limit
-            # t <s, theta> - t^2/2 |theta|^2 is largest at <s, theta>/|theta|^2, clipped.
-            t = np.clip(cross / np.maximum(energy, 1e-300), least, limit)
-            return np.asarray(t * cross - 0.5 * t * t * energy)
+        return dual_value(self._penalty, energy, cross, look.largest, look.excess)
 
     def largest_correlation(self) -> float:
         """Largest ratio of ``D^T w^2 s`` to lam: with a lam of one, lambda_max."""

@@ -9,14 +9,15 @@ codes must not be negative, :math:`D_k^T v` counts instead of its absolute value
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from itertools import pairwise
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from ..backend import Array, Backend, get_num_threads, to_numpy
 from ..backend.base import Tile
 from ..backend.threads import map_in_threads
-from ..types import Boundary
+from ..types import Boundary, Region
 from .convolution import DirectOperator, Operator
 from .dictionary import Group
 from .penalty import Penalty
@@ -37,12 +38,16 @@ class Look(NamedTuple):
     """Largest ratio in every cell, as `largest`, to few digits, (N, H', W')."""
 
 
-def in_cells(pixels: np.ndarray) -> np.ndarray:
-    """Return the largest value of every cell of images (N, H, W)."""
+def in_cells(pixels: np.ndarray, first: tuple[int, int] = (0, 0)) -> np.ndarray:
+    """Return the largest value of every cell of images (N, H, W), at least 0.
+
+    `first` is the place in its cell, row and column, at which an image begins.
+    """
     n, h, w = pixels.shape
-    tall, wide = -(-h // CELL), -(-w // CELL)
+    top, left = first
+    tall, wide = -(-(top + h) // CELL), -(-(left + w) // CELL)
     padded = np.zeros((n, tall * CELL, wide * CELL), dtype=pixels.dtype)
-    padded[:, :h, :w] = pixels
+    padded[:, top : top + h, left : left + w] = pixels
     found: np.ndarray = padded.reshape(n, tall, CELL, wide, CELL).max((2, 4))
     return found
 
@@ -58,10 +63,11 @@ class Peaks(Protocol):
 class SweepPeaks:
     """Peaks by sweeps of an operator in float64, for any array library."""
 
-    def __init__(self, operator: Operator, penalty: Penalty, xp: Any) -> None:
+    def __init__(self, operator: Operator, penalty: Penalty, backend: Backend) -> None:
         self._operator = operator
         self._penalty = penalty
-        self._xp = xp
+        self._backend = backend
+        self._xp = backend.xp
 
     def look(self, image: Array) -> Look:
         """See `Peaks`. One analysis."""
@@ -69,10 +75,16 @@ class SweepPeaks:
         n = int(image.shape[0])
         best = xp.zeros((n, *self._operator.shape), dtype=xp.float64)
 
+        def note(tile: Tile, ratio: Array) -> None:
+            best[tile.samples, tile.rows, :] = xp.maximum(best[tile.samples, tile.rows, :], ratio)
+
         def visit(tile: Tile, g: Array) -> tuple[None, tuple[Array]]:
             excess = xp.zeros((n,), dtype=xp.float64)
-            g = penalty.pull(g, tile)
             lam = penalty.on(tile)
+            if penalty.plain:
+                note(tile, self._backend.ratio_image(g, lam))
+                return None, (excess,)
+            g = penalty.pull(g, tile)
             mu = penalty.mu[tile.maps]
             if np.any(mu > 0):
                 # Maps of one group are alike, and a slab is of one group.
@@ -80,8 +92,7 @@ class SweepPeaks:
                 over = xp.maximum(g - lam, xp.zeros((), dtype=xp.float64))
                 excess[tile.samples] = xp.sum(over * over / (2 * squares), axis=(1, 2, 3))
             hard = xp.asarray((mu == 0).astype(np.float64).reshape(1, -1, 1, 1))
-            ratio = xp.max(hard * (g / lam), axis=1)
-            best[tile.samples, tile.rows, :] = xp.maximum(best[tile.samples, tile.rows, :], ratio)
+            note(tile, xp.max(hard * (g / lam), axis=1))
             return None, (excess,)
 
         _, (excess,) = self._operator.sweep(image, visit, samples=n, synthesise=False)
@@ -144,10 +155,26 @@ class TilePeaks:
         filters = sum(g.bank.size for g in groups) * 20
         return int(get_num_threads() * tile + 1.5 * image + filters)
 
-    def look(self, image: np.ndarray) -> Look:
-        """See `Peaks`. Results do not depend on the number of threads."""
-        n, (h, w) = image.shape[0], self._shape
-        tall, wide = -(-h // CELL), -(-w // CELL)
+    def look(
+        self, image: np.ndarray, inside: Region | None = None, place: tuple[int, int] = (0, 0)
+    ) -> Look:
+        """See `Peaks`. Results do not depend on the number of threads.
+
+        Parameters
+        ----------
+        image : array (N, C, H, W)
+            v.
+        inside : (slice, slice), optional
+            Codes whose correlations count. Default: all.
+        place : (row, column)
+            Where the image begins on that of which it is a part, and on which cells lie: those of
+            `Look` are the ones that `inside` touches.
+        """
+        rows, columns = inside or (slice(0, self._shape[0]), slice(0, self._shape[1]))
+        n, (down, right) = image.shape[0], place
+        first = (rows.start + down) % CELL, (columns.start + right) % CELL
+        tall = -(-(first[0] + rows.stop - rows.start) // CELL)
+        wide = -(-(first[1] + columns.stop - columns.start) // CELL)
         bound = float(np.abs(image).max())
         cells = np.zeros((n, tall, wide), dtype=np.float32)
         if bound == 0 or not np.isfinite(bound):
@@ -157,21 +184,27 @@ class TilePeaks:
         scale = 2.0 ** np.floor(np.log2(bound))
         padded = self._exact.pad(image)
         rough = (padded / scale).astype(np.float32)
+        # The tiles of a part are those of the whole, as far as they lie in it.
         tiles = [
-            (sample, top, left)
+            (sample, (part, other))
             for sample in range(n)
-            for top in range(0, h, _SIDE)
-            for left in range(0, w, _SIDE)
+            for part in _cuts(rows, down)
+            for other in _cuts(columns, right)
         ]
+        origin = rows.start - first[0], columns.start - first[1]  # of the cells, on the image
         peaks, excesses = np.zeros(len(tiles)), np.zeros(len(tiles))
 
         def work(part: np.ndarray) -> None:
             buffers = self._buffers()
             for index in part:
-                sample, top, left = tiles[index]
-                peaks[index], excesses[index] = self._tile(
-                    padded[sample], rough[sample], scale, sample, top, left, buffers, cells
+                sample, tile = tiles[index]
+                peaks[index], excesses[index], best = self._tile(
+                    padded[sample], rough[sample], scale, sample, tile, buffers
                 )
+                i, j = tile[0].start - origin[0], tile[1].start - origin[1]
+                found = in_cells(best, (i % CELL, j % CELL))[0]
+                i, j = i // CELL, j // CELL
+                cells[sample, i : i + found.shape[0], j : j + found.shape[1]] = found
 
         map_in_threads(
             work, np.array_split(np.arange(len(tiles)), min(len(tiles), 4 * get_num_threads()))
@@ -196,18 +229,16 @@ class TilePeaks:
         rough: np.ndarray,
         scale: float,
         sample: int,
-        top: int,
-        left: int,
+        tile: Region,
         buffers: tuple[np.ndarray, ...],
-        cells: np.ndarray,
-    ) -> tuple[float, float]:
-        """Return the peak and the excess of one tile; fill in its cells."""
+    ) -> tuple[float, float, np.ndarray]:
+        """Return the peak and the excess of one tile, and its largest ratios (1, rows, columns)."""
         from ..backend import peak_kernels as kernels
         from ..backend.cpu_kernels import gather_patches
 
-        h, w = self._shape
         size, maps = self._size, self._exact.n_maps
-        rows, cols = min(_SIDE, h - top), min(_SIDE, w - left)
+        top, left = tile[0].start, tile[1].start
+        rows, cols = tile[0].stop - top, tile[1].stop - left
         area = rows * cols
         lam = self._lam(sample, top, left, rows, cols)
         # Ratios are products of unit filters times these; lam is the tile's smallest.
@@ -237,13 +268,12 @@ class TilePeaks:
             wanted[largest < wanted] = np.inf
             threshold = wanted.astype(np.float32)
             count = int(kernels.count_above(ratio, threshold))
-            self._fill(cells[sample], best, top, left, rows, cols)
         if 32 * count <= maps * area:
             found = kernels.exact_above(
                 ratio, threshold, self._signed, self._penalty.mu, lam, padded,
                 top, left, cols, size, self._filters, self._first, self._channel, self._channels,
             )  # fmt: skip
-            return float(found[0]), float(found[1])
+            return float(found[0]), float(found[1]), best.reshape(1, rows, cols)
         exact = np.empty((padded.shape[0] * size * size, area))
         gather_patches(padded, top, left, rows, cols, size, exact)
         g = np.empty((maps, area))
@@ -252,8 +282,7 @@ class TilePeaks:
         found = kernels.exact_all(g, self._signed, self._penalty.mu, lam)
         if factors.max() >= 1e30:
             best[...] = min(found[0], 1e30)
-            self._fill(cells[sample], best, top, left, rows, cols)
-        return float(found[0]), float(found[1])
+        return float(found[0]), float(found[1]), best.reshape(1, rows, cols)
 
     def _lam(self, sample: int, top: int, left: int, rows: int, cols: int) -> np.ndarray:
         """Return lam on a tile, broadcast to (K, T)."""
@@ -267,9 +296,9 @@ class TilePeaks:
         full = np.broadcast_to(lam[0], (maps, rows, cols)).reshape(maps, rows * cols)
         return np.broadcast_to(full, full.shape)  # read-only, as above: one compiled kernel
 
-    def _fill(
-        self, cells: np.ndarray, best: np.ndarray, top: int, left: int, rows: int, cols: int
-    ) -> None:
-        found = in_cells(best.reshape(1, rows, cols))[0]
-        i, j = top // CELL, left // CELL
-        cells[i : i + found.shape[0], j : j + found.shape[1]] = found
+
+def _cuts(part: slice, shift: int) -> list[slice]:
+    """Cut a part of an axis where tiles of the whole begin, whose first pixel lies at -shift."""
+    inner = range(part.start + -(part.start + shift) % _SIDE, part.stop, _SIDE)
+    edges = [part.start, *(edge for edge in inner if edge > part.start), part.stop]
+    return [slice(a, b) for a, b in pairwise(edges)]

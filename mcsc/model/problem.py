@@ -264,10 +264,12 @@ class Problem:
         if self.backend.name == "NumPy" and not penalty.joined:
             peaks = TilePeaks(d.groups, self.shape, self.boundary, self.backend, penalty)
         else:
-            peaks = SweepPeaks(self.exact_operator, penalty, xp)
+            peaks = SweepPeaks(self.exact_operator, penalty, self.backend)
         signal = xp.astype(self.stacked, xp.float64)
         envelope = Envelope(self.shape, d.filter_size, self.boundary)
-        return Certificate(self.exact_operator, signal, weights, penalty, peaks, envelope)
+        return Certificate(
+            self.exact_operator, signal, weights, penalty, peaks, envelope, self.backend
+        )
 
     def objective(self, codes: Codes) -> float:
         """Value of Eq. 5 at `codes`, evaluated in float64."""

@@ -87,15 +87,16 @@ def _rounded(depth: Floats, step: int) -> Floats:
 def _displaced(rng: np.random.Generator, depth: Floats) -> Floats:
     """Take each pixel from a pixel or so away, neighbours from about the same direction.
 
-    Edges move, but stay smooth: what a reduced map does not show of them cannot be restored.
+    Edges move, but stay smooth: what a reduced map does not show of them cannot be restored, and a
+    network that is to find ragged ones learns to blur.
     """
-    size = rng.uniform(0.0, 1.2)
+    size = rng.uniform(0.0, 1.0)
     rows, columns = depth.shape
     y, x = np.arange(rows)[:, None], np.arange(columns)[None, :]
     places = []
     for place, n in ((y, rows), (x, columns)):
-        sway = power_noise(rng, depth.shape, rng.uniform(1.7, 2.5)) * np.float32(size / 1.4)
-        away = np.rint(sway + np.float32(rng.uniform(-0.6, 0.6))).astype(np.intp)
+        sway = power_noise(rng, depth.shape, rng.uniform(2.7, 3.5)) * np.float32(size / 1.4)
+        away = np.rint(sway + np.float32(rng.uniform(-0.5, 0.5))).astype(np.intp)
         places.append(np.clip(place + away, 0, n - 1))
     out: Floats = depth[places[0], places[1]]
     return out

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from ..values.holes import fill_from_others
 from .preparation import alike, prepare_fusion, prepare_restoration
 from .scenes import Reader, flipped, name_of
 from .task import Task
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["TaskScenes", "TaskSettings", "learn_task"]
 
@@ -243,6 +246,7 @@ def learn_task(
     progress: bool = False,
     options: LearnOptions | None = None,
     description: str = "",
+    client: Client | None = None,
 ) -> Learned:
     """Learn a dictionary, and for a restoration target filters, from scenes of a task.
 
@@ -254,7 +258,9 @@ def learn_task(
         Scenes; each returns the images of both roles.
     settings : TaskSettings, optional
         What differs from the task's own: lam and the weight of the guide, too.
-    n_common, n_unique, filter_size, passes, window, tol, seed, checkpoint, callback, progress
+    n_common, n_unique, filter_size, passes, window, tol, seed
+        As in `mcsc.learn`.
+    checkpoint, callback, progress, client
         As in `mcsc.learn`.
     options : LearnOptions, optional
         As in `mcsc.learn`, but for `kind` and `signal_weights`, which are the task's.
@@ -304,6 +310,7 @@ def learn_task(
         callback=callback,
         progress=progress,
         options=replace(options, kind=task.kind, signal_weights=(1.0, s.guide_weight)),
+        client=client,
     )
     metadata = {
         **learned.dictionary.metadata,

@@ -21,7 +21,7 @@ from ..images.colour import luma_full, luma_studio
 from ..images.split import fill_holes, lowpass_split
 from ..types import Base, Floats, FusionBase, RestorationBase
 
-__all__ = ["Prepared", "alike", "prepare_fusion", "prepare_restoration"]
+__all__ = ["Prepared", "alike", "prepare_fusion", "prepare_restoration", "smoothing_for"]
 
 _FAINT = 10.0
 """Noise, of 255, below which it is smoothed no less."""
@@ -227,20 +227,34 @@ def alike(images: Sequence[Floats]) -> list[Floats]:
     return [luma_full(image) for image in images]
 
 
-def _smoother(
-    guide: Floats, mask: Floats | None, smoothing: Sequence[float] | None, sigma: float | None
-) -> Callable[[Floats], Floats]:
-    """Return the guided filter by a guide, whose holes are filled smoothly."""
+def smoothing_for(smoothing: Sequence[float] | None, sigma: float | None) -> tuple[int, float]:
+    """Return radius and edge of the base "guided" for x with such noise, of 255; None: without.
+
+    The base depends on what is within two radii.
+
+    Raises
+    ------
+    ValueError
+        `smoothing` is None, or not two positive numbers.
+    """
     if smoothing is None:
         raise InvalidValueError("the base 'guided' wants smoothing=(radius, edge)")
     level = 1.0 if sigma is None else max(sigma, _FAINT)
     radius, edge = (level * check_number("smoothing", number) for number in smoothing)
+    return max(1, round(radius)), edge
+
+
+def _smoother(
+    guide: Floats, mask: Floats | None, smoothing: Sequence[float] | None, sigma: float | None
+) -> Callable[[Floats], Floats]:
+    """Return the guided filter by a guide, whose holes are filled smoothly."""
+    radius, edge = smoothing_for(smoothing, sigma)
     if len(guide) not in (1, 3):
         guide = guide.mean(axis=0, keepdims=True, dtype=guide.dtype)
     if mask is not None:
         known = mask if len(mask) in (1, len(guide)) else mask.min(axis=0, keepdims=True)
         guide = fill_holes(guide, known)
-    return partial(guided_filter, guide=guide, radius=max(1, round(radius)), eps=edge**2)
+    return partial(guided_filter, guide=guide, radius=radius, eps=edge**2)
 
 
 def _guide_of(image: Floats, channels: int) -> Floats:

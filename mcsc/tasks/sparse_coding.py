@@ -20,12 +20,15 @@ from ..model.dictionary import Dictionary
 from ..model.lam import plain_lam
 from ..solvers.front import solve
 from ..types import Base, Floats, Lam
-from .preparation import Prepared, prepare_restoration
+from .preparation import Prepared, prepare_restoration, smoothing_for
 from .protocol import MethodResult
 from .shipped import shipped_dictionary
 from .task import Task
 
-__all__ = ["SparseCoding", "checked_lam", "lam_of", "prepare_for_dictionary"]
+__all__ = [
+    "SparseCoding", "base_of", "checked_lam", "lam_of", "lam_of_bands", "prepare_for_dictionary",
+    "reach_of_base",
+]  # fmt: skip
 
 _CODING = frozenset({"lam", *CodingOptions.__annotations__})
 
@@ -106,12 +109,7 @@ class SparseCoding:
         prepared = prepare_for_dictionary(x, y, self.dictionary, self.task, mask, guide_mask, sigma)
         chosen = self._lam(lam, sigma)
         base = prepared.base
-        # Noise of a band that is repeated is the same in all its channels, and does not average
-        # out in a filter of unit norm over all of them.
-        each = chosen
-        if prepared.copies > 1 and self.task.sigma is not None:
-            root = float(np.sqrt(prepared.copies))
-            each = chosen * root if isinstance(chosen, float) else tuple(v * root for v in chosen)
+        each = lam_of_bands(chosen, prepared.copies, self.task)
         # Target filters make what x lacks; x itself is missing in holes.
         lacking = prepared.known is not None
         coded = code(
@@ -161,7 +159,7 @@ class SparseCoding:
 
         Memory of the joint problem: all sources, and bounded tiles of codes.
         """
-        name = self._rule_name(rule)
+        name = self.rule_name(rule)
         applied = RULES.find(name)
         chosen = self._lam(lam)
         strength = float(self.dictionary.metadata.get("strength", self.task.strength))
@@ -217,9 +215,10 @@ class SparseCoding:
 
     def chooses(self, rule: str | None = None) -> bool:
         """Whether its result says which source was chosen, with this rule."""
-        return RULES.find(self._rule_name(rule)).selection is not None
+        return RULES.find(self.rule_name(rule)).selection is not None
 
-    def _rule_name(self, rule: str | None) -> str:
+    def rule_name(self, rule: str | None) -> str:
+        """Return the rule that is asked for, the dictionary's, or the task's."""
         return rule or str(self.dictionary.metadata.get("rule", self.task.rule))
 
     def _lam(self, given: Any, sigma: float | None = None) -> Lam:
@@ -252,12 +251,28 @@ def prepare_for_dictionary(
         y,
         (first, second),
         strength=float(dictionary.metadata.get("strength", task.strength)),
-        base=_base(dictionary, task),
+        base=base_of(dictionary, task),
         mask=mask,
         guide_mask=guide_mask,
-        smoothing=dictionary.metadata.get("smoothing") or task.smoothing,
+        smoothing=_smoothing(dictionary, task),
         sigma=sigma or dictionary.metadata.get("sigma") or task.sigma,
     )
+
+
+def reach_of_base(dictionary: Dictionary, task: Task, sigma: float | None = None) -> int:
+    """Return how far, in pixels, the base of a restoration depends on x, besides its low-pass part.
+
+    Arguments are those of `prepare_for_dictionary`.
+    """
+    if base_of(dictionary, task) != "guided":
+        return 0
+    noise = sigma or dictionary.metadata.get("sigma") or task.sigma
+    return 2 * smoothing_for(_smoothing(dictionary, task), noise)[0]
+
+
+def _smoothing(dictionary: Dictionary, task: Task) -> Sequence[float] | None:
+    found: Sequence[float] | None = dictionary.metadata.get("smoothing") or task.smoothing
+    return found
 
 
 def lam_of(dictionary: Dictionary, task: Task, sigma: float | None = None) -> Lam:
@@ -279,6 +294,17 @@ def lam_of(dictionary: Dictionary, task: Task, sigma: float | None = None) -> La
     return checked_lam(found, dictionary)
 
 
+def lam_of_bands(lam: Lam, copies: int, task: Task) -> Lam:
+    """Return lam for a band that is repeated so many times as channels of the signal.
+
+    Noise is the same in all of them, and does not average out in a filter of unit norm.
+    """
+    if copies == 1 or task.sigma is None:
+        return lam
+    root = float(np.sqrt(copies))
+    return lam * root if isinstance(lam, float) else tuple(value * root for value in lam)
+
+
 def checked_lam(lam: Any, dictionary: Dictionary) -> Lam:
     """Return lam as a number or a tuple of numbers of Python.
 
@@ -291,7 +317,8 @@ def checked_lam(lam: Any, dictionary: Dictionary) -> Lam:
     return tuple(found) if isinstance(found, list) else found
 
 
-def _base(dictionary: Dictionary, task: Task) -> Base:
+def base_of(dictionary: Dictionary, task: Task) -> Base:
+    """Return what a restoration by a dictionary adds to: see `prepare_restoration`."""
     base: Base = dictionary.metadata.get("base", task.base)
     banks = (dictionary.target_common, *(dictionary.target_unique or ()))
     adding = base == "input" or (base == "guided" and task.sigma is None)

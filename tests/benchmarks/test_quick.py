@@ -37,6 +37,17 @@ def test_quick(name, results, capsys, keep_threads):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["blocks", "many_scenes"])
+def test_quick_on_workers(name, tmp_path, capsys):
+    pytest.importorskip("distributed")
+    module = importlib.import_module(f"benchmarks.exact.{name}")
+    data = module.main(["--quick", "--out", str(tmp_path)])
+    (record,) = load(name, tmp_path)
+    assert module.summary(record["data"]) in capsys.readouterr().out
+    assert record["data"].keys() == data.keys()
+
+
+@pytest.mark.slow
 def test_page(results, tmp_path):
     measured = [name for name in MODULES if load(name, results)]
     text = report.main(["--results", str(results), "--docs", str(tmp_path)]).read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,8 @@ def _refuse(asked: TrainOptions, task: Task) -> None:
             raise click.UsageError(
                 f"--teacher: want one of {', '.join(names)}, found {asked.teacher!r}"
             )
+    if asked.scheduler is not None and asked.prepare is None:
+        raise click.UsageError("--scheduler goes with --prepare")
     if asked.patience is not None and asked.validation == 0:
         raise click.UsageError("--patience needs scenes to validate on")
     out = asked.out
@@ -121,6 +124,7 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
     from ..training.card import write_card
     from ..training.checkpoints import find_checkpoint
     from ..training.evaluation import rmse
+    from ..training.prepared import prepare_scenes, stamp_of_scenes
     from ..training.scenes import TaskTriples
     from ..training.target_filters import refit_on_scenes
     from ..training.taught import taught
@@ -159,16 +163,36 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
     seen.check(asked.patch, net.configuration)
     held_out.check(1, net.configuration)
     noise: dict[str, Any] = {} if levels is None else {"noise_levels": list(levels)}
+    scenes: Sequence[Any] = seen
+    unseen: Sequence[Any] = held_out
+    if asked.prepare is not None:
+        say(f"Preparing {len(seen) + len(held_out)} scenes in {asked.prepare}.")
+        made = prepare_scenes(
+            {"scene": seen, "held-out": held_out},
+            asked.prepare,
+            {
+                "task": task.name,
+                "data": words,
+                "files": stamp_of_scenes([*sources.readers, *sources.held_out]),
+                "seed": asked.seed,
+                "photographs": None if asked.photographs is None else str(asked.photographs),
+                **asdict(settings),
+                **noise,
+            },
+            scheduler=asked.scheduler,
+            progress=sys.stdout.isatty(),
+        )
+        scenes, unseen = made["scene"], made["held-out"]
     say(f"Training on {words}, from {begin.words}.")
     if asked.start_from != "xavier" and not asked.start_from.endswith(".safetensors"):
-        refit_on_scenes(net, seen, asked.seed, min(asked.patch, 64))
-    before = rmse(net, held_out) if len(held_out) else None
+        refit_on_scenes(net, scenes, asked.seed, min(asked.patch, 64))
+    before = rmse(net, unseen) if len(unseen) else None
     if before is not None:
-        say(f"Error on {len(held_out)} scenes held out, of 255: {before:.3f}")
+        say(f"Error on {len(unseen)} scenes held out, of 255: {before:.3f}")
     trained = train(
         net,
-        seen,
-        validation=held_out,
+        scenes,
+        validation=unseen,
         recipe=asked.recipe(),
         folder=logs,
         resume=resume,

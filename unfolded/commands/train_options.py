@@ -31,7 +31,7 @@ SECTIONS = {
         "epochs", "patches", "patch", "batch_size", "learning_rate", "schedule", "warm_up",
         "clip_norm", "loss", "squared_from", "average", "unit_ball", "patience", "seed",
     ],
-    "Machine": ["device", "devices", "precision", "workers"],
+    "Machine": ["device", "devices", "precision", "workers", "prepare", "scheduler"],
     "Files": ["out", "log_folder", "resume", "checkpoint_every"],
 }  # fmt: skip
 """Names of the options by heading; see `mcsc.commands.options.Sectioned`."""
@@ -79,6 +79,8 @@ class TrainOptions:
     devices: str
     precision: Arithmetic
     workers: int
+    prepare: Path | None
+    scheduler: str | None
     out: Path
     log_folder: Path | None
     resume: bool
@@ -111,6 +113,19 @@ class TrainOptions:
 
 
 TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "--prepare",
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        help="Make the scenes as the network sees them once, before, on a process a core, as "
+        "files of 16 bits in DIR; the same command takes them from there again.",
+    ),
+    click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="With --prepare: of a Dask cluster whose workers make the scenes, as "
+        "tcp://HOST:8786.  [default: this machine]",
+    ),
     click.option(
         "--out",
         "-o",

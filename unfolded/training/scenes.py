@@ -133,7 +133,7 @@ class TaskTriples(Sequence[Triple]):
 
 def scene_name(scenes: Sequence[Any], number: int) -> str:
     """Return what to call a scene in a message."""
-    return scenes.name(number) if isinstance(scenes, TaskTriples) else f"scene {number}"
+    return str(scenes.name(number)) if hasattr(scenes, "name") else f"scene {number}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 
 from ..network.cunet import CUNet
 from ..network.refit import refit
 from .patches import Patches
-from .scenes import TaskTriples
 
 FITTED_PATCHES = 48
 """Patches that target filters are fitted to; their codes are all in memory."""
 
 
-def refit_on_scenes(net: CUNet, scenes: TaskTriples, seed: int = 0, side: int = 64) -> int:
+def refit_on_scenes(net: CUNet, scenes: Sequence[Any], seed: int = 0, side: int = 64) -> int:
     """Fit the target filters to the network's own codes on some patches.
 
     Parameters
     ----------
     net : CUNet
         Its target filters are overwritten.
-    scenes : TaskTriples
+    scenes : sequence of (x, y, z)
         Where patches are drawn.
     seed : int
         Seed of the choice of patches.

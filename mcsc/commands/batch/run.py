@@ -21,7 +21,7 @@ from ...errors import InvalidValueError
 from ...images.suffixes import READABLE, WRITABLE
 from ...tasks.task import Task
 
-__all__ = ["SceneCommand", "cluster_options", "is_batch", "run_batch"]
+__all__ = ["SceneCommand", "cluster_options", "is_batch", "memory_of", "run_batch"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,22 +41,26 @@ class SceneCommand(click.Command):
         return super().parse_args(ctx, args)
 
 
-def cluster_options(command: F) -> F:
-    """Add the options that say who works on a folder."""
-    for option in (
-        click.option(
-            "--scheduler", metavar="ADDRESS",
-            help="Address of a Dask scheduler, such as tcp://HOST:8786, whose workers are to "
-            "process a folder or a table of scenes.  [default: workers on this machine]",
-        ),
-        click.option(
-            "--workers", metavar="N", type=click.IntRange(min=1),
-            help="Number of processes on this machine that work on a folder or a table of "
-            "scenes.  [default: one for each core]",
-        ),
-    ):  # fmt: skip
-        command = option(command)
-    return command
+def cluster_options(what: str, default: str = "none") -> Callable[[F], F]:
+    """Return a decorator that adds the options that say who does the work."""
+
+    def decorate(command: F) -> F:
+        for option in (
+            click.option(
+                "--scheduler", metavar="ADDRESS",
+                help=f"Address of a Dask scheduler, such as tcp://HOST:8786, whose workers are to "
+                f"{what}.  [default: none]",
+            ),
+            click.option(
+                "--workers", metavar="N", type=click.IntRange(min=1),
+                help=f"Number of processes on this machine that are to {what}.  [default: "
+                f"{default}]",
+            ),
+        ):  # fmt: skip
+            command = option(command)
+        return command
+
+    return decorate
 
 
 def is_batch(
@@ -70,7 +74,7 @@ def is_batch(
         raise click.UsageError(f"{first} holds scenes: want it alone, without {others[0]}")
     if not batch and (scheduler is not None or workers is not None):
         name = "--scheduler" if scheduler is not None else "--workers"
-        raise click.UsageError(f"{name} is for a folder or a table of scenes")
+        raise click.UsageError(f"{name} is for a folder or a table of scenes, or --blocks")
     return batch
 
 
@@ -125,7 +129,7 @@ def run_batch(
             name,
             (command, tuple(words), tuple(str(i.resolve()) for i in inputs)),
             target,
-            _memory(inputs),
+            memory_of(inputs),
         )
         for name, inputs, target in rows
     ]
@@ -245,8 +249,8 @@ def _of_table(path: Path, out: Path, suffix: str | None) -> list[Row]:
     return rows
 
 
-def _memory(inputs: Sequence[Path]) -> int:
-    """About what a scene takes, by the size that its largest image tells; 0 if none tells it."""
+def memory_of(inputs: Sequence[Path]) -> int:
+    """Return about what a scene takes, by the size of its largest image; 0 if none tells it."""
     pixels = max((_pixels(p) for p in inputs), default=0)
     return pixels * _BYTES + min(pixels * 1800, _CODING)
 

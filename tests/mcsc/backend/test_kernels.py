@@ -127,6 +127,25 @@ def test_fista_update(pair, tile):
     assert float(uphill0) == pytest.approx(np.sum((point - new) * (new - tile.of(x0))), rel=1e-4)
 
 
+def test_images_of_a_certificate(pair):
+    lam = np.array([0.1, 0.3, 1.0, 2.0, 50.0]).reshape(1, -1, 1, 1)
+    a, a0 = pair.random(N, K, H, W)
+    given = pair.xp.asarray(lam)
+    found = pair.backend.l1_image(a, given)
+    assert pair.xp.to_numpy(found).dtype == np.float64
+    np.testing.assert_allclose(
+        pair.xp.to_numpy(found), (lam * np.abs(a0.astype(float))).sum(1), rtol=1e-13
+    )
+    # Cropped from a larger array, as the Fourier operator's are.
+    values = pair.rng.standard_normal((N, K, H + 3, W + 2))
+    g = pair.xp.asarray(values)[..., :H, :W]
+    found = pair.xp.to_numpy(pair.backend.ratio_image(g, given))
+    np.testing.assert_allclose(found, (np.abs(values[..., :H, :W]) / lam).max(1), rtol=1e-14)
+    values[0, 2, 1, 1] = np.nan
+    found = pair.xp.to_numpy(pair.backend.ratio_image(pair.xp.asarray(values), given))
+    assert np.argwhere(np.isnan(found)).tolist() == [[0, 1, 1]]
+
+
 def penalties(kind):
     if kind is None:
         return None

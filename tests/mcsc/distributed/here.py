@@ -24,18 +24,21 @@ class Here:
     def each(self, items, task):
         for item in items:
             future = Future()
-            function, signals, masks = task(item)
-            future.set_result(function(signals, masks))
+            function, arrays = task(item)
+            future.set_result(function(*arrays))
             yield item, future
 
 
 def solve_here(
-    signals, dictionary, lam, boundary, block, *, tol=1e-4, masks=None, max_sweeps=200, folder=None
-):
+    signals, dictionary, lam, boundary, block, *, tol=1e-4, masks=None, max_sweeps=200, folder=None,
+    mu=0.0, nonnegative=False,
+):  # fmt: skip
     """`solve_blocks` in this process."""
-    images, weights, record = prepared(signals, dictionary, lam, boundary, masks, block)
+    images, weights, lams, record = prepared(
+        signals, dictionary, lam, boundary, masks, block, mu=mu, nonnegative=nonnegative
+    )
     # The same arrays without Dask, whose graphs cost more than such small images.
-    images, weights = dask.compute(images, weights, scheduler="synchronous")
+    images, weights, lams = dask.compute(images, weights, lams, scheduler="synchronous")
     if folder is None:
         # In memory where the system has such a folder: a disk takes longer than such small blocks.
         made = tempfile.mkdtemp(dir=_MEMORY if os.path.isdir(_MEMORY) else None)
@@ -44,5 +47,6 @@ def solve_here(
         store = CodeStore(folder)
     layers = store.begin(record)
     job = Job(store, 1, this_process())
-    sweeps = Sweeps(Here(), store, record, job, images, weights, layers, tol, time.perf_counter())
+    started = time.perf_counter()
+    sweeps = Sweeps(Here(), store, record, job, images, weights, lams, layers, tol, started)
     return sweeps.run(max_sweeps, None, progress=False)

@@ -7,6 +7,7 @@ import pytest
 
 import mcsc
 from mcsc.backend import set_num_threads
+from mcsc.model.certificate import Envelope
 from mcsc.model.convolution import adjoint
 from mcsc.model.peaks import TilePeaks
 from tests.helpers import make_problem
@@ -115,3 +116,42 @@ def test_what_overflows_is_not_finite():
     image = problem.stacked.copy()
     image[0, 0, 3, 3] = np.inf
     assert not np.isfinite(look_of(problem, image).largest).any()
+
+
+@pytest.mark.parametrize("boundary", ["zero", "periodic"])
+@pytest.mark.parametrize("terms", ["plain", "lam a pixel", "squares"])
+def test_parts_of_an_image_see_what_the_whole_sees(boundary, terms):
+    problem = make_problem(3, shape=SHAPE, boundary=boundary, **({"lam": 0.3} | TERMS[terms]))
+    image = np.random.default_rng(5).standard_normal(problem.stacked.shape)
+    d = problem.dictionary
+    looker = TilePeaks(d.groups, SHAPE, boundary, problem.backend, problem.penalty)
+    whole = looker.look(image)
+    cells = np.zeros_like(whole.cells)
+    largest, excess = 0.0, 0.0
+    # Edges between cells and between tiles, and in the middle of both.
+    for top, bottom in ((0, 13), (13, 40), (40, 45)):
+        for left, right in ((0, 32), (32, 35), (35, 70)):
+            part = looker.look(image, (slice(top, bottom), slice(left, right)))
+            i, j = top // 8, left // 8
+            there = cells[:, i : i + part.cells.shape[1], j : j + part.cells.shape[2]]
+            np.maximum(there, part.cells, out=there)
+            largest = max(largest, float(part.largest[0]))
+            excess += float(part.excess[0])
+    np.testing.assert_allclose(cells, whole.cells, rtol=1e-5, atol=1e-6)
+    assert largest == pytest.approx(float(whole.largest[0]), rel=1e-12)
+    assert excess == pytest.approx(float(whole.excess[0]), rel=1e-9)
+
+
+@pytest.mark.parametrize("boundary", ["zero", "periodic"])
+def test_parts_of_an_envelope_are_those_of_the_whole(boundary):
+    shape = (43, 70)
+    envelope = Envelope(shape, 5, boundary)
+    cells = np.random.default_rng(0).uniform(0, 2, (1, 6, 9))
+    shrink = envelope.of(cells)
+    whole = envelope.rows @ shrink @ envelope.columns.T
+    starts = ((0, 0), (11, 30)) if boundary == "zero" else ((0, 0), (-3, -6), (11, 30), (40, 66))
+    for top, left in starts:
+        region = slice(top, top + 20), slice(left, left + 33)
+        part = envelope.interpolated(envelope.around(shrink, region), region)
+        rows, columns = (np.arange(p.start, p.stop) % n for p, n in zip(region, shape, strict=True))
+        np.testing.assert_allclose(part, whole[:, rows[:, None], columns], rtol=1e-12, atol=1e-12)

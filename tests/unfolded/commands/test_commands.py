@@ -70,6 +70,32 @@ def test_training_on_a_folder(task, folder, tmp_path):
     assert again.exit_code == 0, said(again)
 
 
+@pytest.mark.slow
+def test_training_on_scenes_that_are_prepared_first(folder, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    given = [folder / "depth-sr", "--task", "depth-sr", "--prepare", tmp_path / "made", *SHORT]
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
+        ) as cluster,
+        distributed.Client(cluster),
+    ):
+        for name in ("a", "b"):
+            result = invoke(train, *given, "-o", tmp_path / f"{name}.safetensors")
+            assert result.exit_code == 0, said(result)
+        nets = [load(tmp_path / f"{name}.safetensors").state_dict() for name in ("a", "b")]
+        assert all(torch.equal(nets[0][key], nets[1][key]) for key in nets[0])
+        other = invoke(train, *given, "--sigma", 3, "-o", tmp_path / "c.safetensors")
+        assert other.exit_code != 0
+        other = invoke(train, *given, "--seed", 5, "-o", tmp_path / "c.safetensors")
+        assert "holds results of other settings" in said(other)
+    assert len(list((tmp_path / "made").glob("*.npz"))) == 2
+    alone = invoke(
+        train, *given[:3], *SHORT, "--scheduler", "tcp://h:1", "-o", tmp_path / "d.safetensors"
+    )
+    assert "--scheduler goes with --prepare" in said(alone)
+
+
 def test_one_network_for_noise_of_any_strength(tmp_path):
     out = tmp_path / "net.safetensors"
     more = [

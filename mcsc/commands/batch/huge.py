@@ -1,0 +1,329 @@
+"""Images that need not fit in memory, for `mcsc restore` and `mcsc fuse`: opened, not read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import numpy as np
+from click.core import ParameterSource
+
+from ...errors import InvalidValueError
+from ...tasks.task import Task
+from ...types import Floats
+from ...values.ranges import ValueRange
+from .. import options
+from ..results import registered_to, tell
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from ...distributed import BlockFusion, BlockRestoration
+
+__all__ = ["block_options", "fuse_huge", "is_huge", "restore_huge"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MIDDLE = 1024
+"""Side of what is looked at for a shift, in the middle of the images."""
+_REFUSED = (
+    "parts", "report", "overwrite", "align", "weights_file", "device", "calibration", "depth",
+    "crop", "variables", "max_iter",
+)  # fmt: skip
+
+
+def block_options(command: F) -> F:
+    """Add the options for an image that need not fit in memory."""
+    for option in (
+        click.option(
+            "--codes", metavar="DIR", type=click.Path(path_type=Path),
+            help="With --blocks: folder for the codes, which all workers see; the same command "
+            "goes on from it after it was interrupted.  [default: a temporary one]",
+        ),
+        click.option(
+            "--blocks", metavar="N", type=click.IntRange(min=1),
+            help="Images that need not fit in memory, as TIFF, .npy or .zarr: coded as one problem "
+            "in blocks of N x N pixels, which is what bounds the memory; --out is a .tif or .zarr. "
+            " [default: 512 where an image is a .zarr, else none]",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def is_huge(images: Sequence[Path], blocks: int | None, codes: Path | None) -> bool:
+    """Whether images are to be worked on in blocks."""
+    huge = blocks is not None or any(path.suffix.lower() == ".zarr" for path in images)
+    if codes is not None and not huge:
+        raise click.UsageError("--codes goes with --blocks")
+    return huge
+
+
+def restore_huge(
+    images: tuple[Path, Path | None],
+    out: Path,
+    task: Task,
+    *,
+    blocks: int | None,
+    codes: Path | None,
+    method: str,
+    bit_depth: str | None,
+    masks: Mapping[int, Sequence[str]],
+    ranges: Sequence[ValueRange],
+    pages: Mapping[int, int],
+    registered: bool,
+    scheduler: str | None,
+    workers: int | None,
+    **how: Any,
+) -> None:
+    """Restore an image in blocks; `how` goes to `mcsc.distributed.restore_blocks`."""
+    from ...distributed import restore_blocks
+
+    x_path, guide_path = images
+    if guide_path is None:
+        raise click.UsageError(f"want a GUIDE beside {x_path}")
+    names = (str(x_path), str(guide_path))
+    _check(method, out, (x_path, guide_path))
+    x, guide = (_opened(path, pages.get(m)) for m, path in enumerate((x_path, guide_path)))
+    samples = _Samples.of(x, bit_depth, measured=not task.display)
+    options.check_counts(masks, (), 2, {"--page": pages})
+    if len(ranges) > 1:
+        raise click.UsageError("--range is for X: give it once")
+    known = [_known(image, masks.get(m, ())) for m, image in enumerate((x, guide))]
+    if not registered:
+        _check_registered((x, guide), names, task)
+    with _cluster(scheduler, workers) as client:
+        found = restore_blocks(
+            x, guide, task, mask=known[0], guide_mask=known[1], folder=codes, client=client,
+            value_range=ranges[0] if ranges else None, block=blocks or 512, names=names,
+            progress=sys.stderr.isatty(), **how,
+        )  # fmt: skip
+        said = _write(out, found, found.value_range, samples, client)
+    tell(out, found, said)
+
+
+def fuse_huge(
+    images: Sequence[Path],
+    out: Path,
+    task: Task,
+    *,
+    blocks: int | None,
+    codes: Path | None,
+    method: str,
+    bit_depth: str | None,
+    masks: Mapping[int, Sequence[str]],
+    ranges: Sequence[ValueRange],
+    pages: Mapping[int, int],
+    registered: bool,
+    scheduler: str | None,
+    workers: int | None,
+    **how: Any,
+) -> None:
+    """Fuse images in blocks; `how` goes to `mcsc.distributed.fuse_blocks`."""
+    from ...distributed import fuse_blocks
+
+    if len(images) < 2:
+        raise click.UsageError("want two images or more")
+    if masks:
+        raise click.UsageError("--mask: in blocks, sources of a fusion are known everywhere")
+    if len(ranges) > 1:
+        raise click.UsageError("--range with --blocks is for all sources: give it once")
+    names = [str(path) for path in images]
+    _check(method, out, images)
+    sources = [_opened(path, pages.get(m)) for m, path in enumerate(images)]
+    samples = _Samples.of(sources[0], bit_depth, measured=False)
+    if not registered:
+        for m in range(1, len(sources)):
+            _check_registered((sources[0], sources[m]), (names[0], names[m]), task)
+    with _cluster(scheduler, workers) as client:
+        found = fuse_blocks(
+            sources, task, folder=codes, client=client, block=blocks or 512, names=names,
+            value_range=ranges[0] if ranges else None, progress=sys.stderr.isatty(), **how,
+        )  # fmt: skip
+        said = _write(out, found, found.value_ranges[0], samples, client)
+    tell(out, found, said)
+
+
+# ------------------------------------------------------------------------ before any work
+def _check(method: str, out: Path, images: Sequence[Path]) -> None:
+    """Refuse options that blocks do not have, and places that could not be written to."""
+    from ...distributed.output import check_new_image
+
+    ctx = click.get_current_context()
+    for param in ctx.command.params:
+        given = ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
+        if given and param.name in _REFUSED:
+            raise click.UsageError(
+                f"{max(param.opts, key=len)} is not for images that are worked on in blocks "
+                "(--blocks, .zarr)"
+            )
+    if method != "mcsc":
+        raise click.UsageError(f"--method {method} does not work in blocks; want mcsc")
+    try:
+        check_new_image(out)
+    except (OSError, InvalidValueError) as error:
+        raise type(error)(f"--out {error}") from error
+    for path in images:
+        if path.suffix.lower() not in (".tif", ".tiff", ".npy", ".zarr"):
+            raise InvalidValueError(
+                f"{path}: in blocks, images are TIFF, .npy or .zarr, which need not be read whole"
+            )
+
+
+def _opened(path: Path, page: int | None) -> Any:
+    """Open an image as a Dask array (C, H, W)."""
+    from ...distributed import open_image
+    from ...distributed.arrays import as_blocks, image_pages
+
+    found: Any
+    if path.suffix.lower() == ".zarr":
+        if page is not None:
+            raise click.UsageError(f"--page is for TIFF in blocks, not for {path}")
+        found = open_image(path)
+    elif path.suffix.lower() != ".npy":
+        import dask.array as da
+
+        numbers = image_pages(path)
+        if page is not None:
+            numbers = [page - 1]
+        pages = [open_image(path, page=number) for number in numbers]
+        if len(pages) > 1 and any(p.shape != pages[0].shape or p.ndim != 2 for p in pages):
+            raise InvalidValueError(
+                f"{path} has {len(pages)} pages that are no bands of one image: say which, --page 1"
+            )
+        found = pages[0] if len(pages) == 1 else da.stack(pages)
+    else:
+        if page is not None:
+            raise click.UsageError(f"--page is for TIFF in blocks, not for {path}")
+        try:
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise InvalidValueError(f"{path} holds no array of numbers") from error
+    image = as_blocks(str(path), found, 1024)
+    if image.dtype.kind not in "fiu":
+        raise InvalidValueError(f"{path} has dtype {image.dtype}: want floats or integers")
+    return image
+
+
+def _known(image: Any, words: Sequence[str]) -> Any:
+    """Return where an image is known, by the words of --mask; None if nothing was said."""
+    if not words:
+        return None
+    known: Any = True
+    for word in words:
+        if word == "nan":
+            import dask.array as da
+
+            part = da.isfinite(image).all(axis=0, keepdims=True)
+        elif word == "zeros":
+            part = (image != 0).any(axis=0, keepdims=True)
+        else:
+            try:
+                value = float(word)
+            except ValueError:
+                raise InvalidValueError(
+                    f"--mask {word}: in blocks want nan, zeros or a number"
+                ) from None
+            part = (image != np.asarray(value).astype(image.dtype)).any(axis=0, keepdims=True)
+        known = part & known
+    return known
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """What is written of values in the unit of the image: see `mcsc.commands.results.Sink`."""
+
+    dtype: np.dtype[Any]
+    scaled: bool
+    """The range of values becomes black to white."""
+    white: float
+    """What is written as 1, in the unit of the image."""
+
+    @classmethod
+    def of(cls, image: Any, bit_depth: str | None, *, measured: bool) -> _Samples:
+        own = image.dtype.newbyteorder("=")
+        dtype = own if own.kind in "iu" else np.dtype(np.float32)
+        if bit_depth is not None:
+            dtype = np.dtype({"8": "u1", "16": "u2", "32": "f4"}[bit_depth])
+        share = dtype.kind == "f" and own.kind == "u" and own.itemsize <= 2 and not measured
+        white = float(np.iinfo(own).max) if share else 1.0
+        return cls(dtype, dtype.kind in "iu" and dtype != own, white)
+
+
+def _check_registered(images: tuple[Any, Any], names: tuple[str, str], task: Task) -> None:
+    """Refuse images that are visibly shifted in their middle; sizes are looked at elsewhere."""
+    (small, tall), (size, wide) = images[0].shape[1:], images[1].shape[1:]
+    ratio = size // small if small and size % small == 0 and wide == size // small * tall else 0
+    if task.factor is None and ratio != 1:
+        return
+    if not ratio:
+        return
+    sides = [min(length, _MIDDLE // ratio) for length in (small, tall)]
+    first = [(length - side) // 2 for length, side in zip((small, tall), sides, strict=True)]
+    windows = []
+    for image, scale in ((images[0], 1), (images[1], ratio)):
+        rows, columns = (
+            slice(scale * f, scale * (f + s)) for f, s in zip(first, sides, strict=True)
+        )
+        window = np.asarray(image[:, rows, columns].compute(scheduler="synchronous"))
+        windows.append(_shown(window))
+    shown, other = windows
+    if ratio > 1:
+        from ...images.resize import imresize
+
+        shown = imresize(shown, other.shape[1:])
+    registered_to(shown, other, names, align=False, registered=False)
+
+
+def _shown(image: np.ndarray) -> Floats:
+    """Bring what is known of a window to [0, 1]."""
+    values = image.astype(np.float32)
+    known = np.isfinite(values)
+    if not known.any():
+        return np.zeros_like(values)
+    low, high = float(values[known].min()), float(values[known].max())
+    values = np.where(known, values, low)
+    return np.asarray((values - low) / max(high - low, 1e-30), np.float32)
+
+
+# -------------------------------------------------------------------------------- the work
+@contextmanager
+def _cluster(scheduler: str | None, workers: int | None) -> Iterator[Client]:
+    from ...distributed.cluster import opened
+
+    with opened(None, scheduler, workers) as client:
+        yield client
+
+
+def _write(
+    out: Path,
+    found: BlockRestoration | BlockFusion,
+    values: ValueRange,
+    samples: _Samples,
+    client: Client,
+) -> list[str]:
+    """Write the image; return what is to be told of its values."""
+    from ...distributed import write_blocks
+
+    image, said, dtype = found.image / samples.white, [], samples.dtype
+    if samples.scaled:
+        white = float(np.iinfo(dtype).max)
+        image = (image - values.low) * (white / (values.high - values.low))
+        said.append(f"0 is {values.low:.6g} and {white:.0f} is {values.high:.6g}")
+    elif values not in options.PLAIN_RANGES:
+        click.echo(f"{options.range_words(out.name, values)}, and the result is in their unit")
+    cut = write_blocks(out, image, dtype=dtype, client=client)
+    if cut:
+        said.append(f"{100 * cut:.2g} % of the values cut off at the ends of {dtype}")
+    if cut > 0.01:
+        click.echo(
+            f"mcsc: warning: {100 * cut:.2g} % of the values of {out} lie beyond what {dtype} "
+            "holds, and were cut off there: --bit-depth 32 keeps them",
+            err=True,
+        )
+    return said

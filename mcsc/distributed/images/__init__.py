@@ -1,0 +1,8 @@
+"""Restoration and fusion of images that need not fit in memory: all but the codes is local."""
+
+from __future__ import annotations
+
+from .fusion import BlockFusion, fuse_blocks
+from .restoration import BlockRestoration, restore_blocks
+
+__all__ = ["BlockFusion", "BlockRestoration", "fuse_blocks", "restore_blocks"]

@@ -1,0 +1,280 @@
+"""`fuse_blocks`: `mcsc.tasks.fuse` for images of any size, by the model."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...checks import check_callback, check_tol, check_whole
+from ...coding.shared import shared_filters
+from ...errors import InvalidTypeError, InvalidValueError
+from ...fusion import JOINTLY
+from ...fusion.rules import RULES, Rule
+from ...model.dictionary import Dictionary
+from ...solvers.result import Progress, Stop
+from ...tasks.methods import find_method
+from ...tasks.protocol import TOL
+from ...tasks.sparse_coding import SparseCoding, checked_lam, lam_of
+from ...tasks.task import Task, get_task
+from ...types import Lam, Region
+from ...values.forms import ImageForm
+from ...values.ranges import ValueRange
+from ..arrays import as_blocks, same_chunks
+from ..cluster import Workers, opened
+from ..result import BlockResult
+from ..solve import block_sides, check_blocks, solve_blocks
+from .blended import LocalFusion
+from .local import BlockGrid, halo_of_split, layers_around, made_of_blocks, reach_of
+from .stored import room_for_signals, stored_signals
+from .survey import Survey, range_of, survey
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["BlockFusion", "fuse_blocks"]
+
+_RULES = 64
+"""Pixels around a block on which a rule's choice depends: Gaussians, cut off at four standard
+deviations, of 2, 8, 1 and 1 pixels, one after the other."""
+
+
+@dataclass(frozen=True, eq=False)
+class BlockFusion:
+    """A fused image; fields of `mcsc.tasks.Fusion` mean the same.
+
+    Images are Dask arrays (C, H, W) of floats in the unit of the first source, made block by block
+    when they are asked for: `mcsc.distributed.write_blocks` writes them.
+    """
+
+    image: Any
+    base: Any
+    common: Any
+    unique: tuple[Any, ...]
+    index: Any
+    """Which source was chosen in each pixel, (1, H, W), int32; None where the rule does not."""
+    rule: str
+    lam: Lam
+    gap: float
+    nonzero: float
+    converged: bool
+    stopped: Stop
+    seconds: float
+    value_ranges: tuple[ValueRange, ...]
+    coded: BlockResult = field(repr=False)
+    """The codes."""
+
+
+def fuse_blocks(
+    sources: Sequence[Any],
+    task: str | Task,
+    *,
+    dictionary: Dictionary | str | PathLike[str] | None = None,
+    rule: str | None = None,
+    lam: Any = None,
+    tol: float = TOL,
+    value_range: ValueRange | tuple[float, float] | None = None,
+    block: int = 512,
+    max_sweeps: int = 100,
+    client: Client | None = None,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    threads: int = 1,
+    folder: str | Path | None = None,
+    callback: Callable[[Progress], Any] | None = None,
+    progress: bool = False,
+    names: Sequence[str] | None = None,
+) -> BlockFusion:
+    """Fuse two to eight registered images of any size, block by block.
+
+    The result is that of `mcsc.tasks.fuse` with the method "mcsc", solved as one problem:
+    `solve_blocks` codes the whole images, and everything else depends on what is near alone.
+
+    Parameters
+    ----------
+    sources : sequence of arrays (H, W), (1, H, W) or (3, H, W)
+        Of Dask, zarr or NumPy (mapped into memory, too), of floats or integers, all of one size
+        and of as many channels, and known everywhere.
+    task, dictionary, rule, lam
+        As in `mcsc.tasks.fuse`. The base of an exposure fusion depends on the whole image; tasks
+        that have it, as "multi-exposure", want a rule that takes pixels, as "choose".
+    tol : float
+        Certified relative duality gap of the whole image.
+    value_range : (low, high), optional
+        Values of all sources that stand for 0 and 1. Default: as `mcsc.values.ranges.find_range`
+        finds it by the smallest and the largest value.
+    block, folder, names
+        As in `restore_blocks`.
+    max_sweeps, client, scheduler, workers, threads, callback, progress
+        As in `solve_blocks`.
+
+    Returns
+    -------
+    BlockFusion
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError, RuntimeError
+        As `mcsc.tasks.fuse` and `solve_blocks`; or the rule's base depends on the whole image.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The codes did not reach `tol`.
+
+    Notes
+    -----
+    As of `restore_blocks`; around a block are 64 pixels more, on which the choice depends.
+
+    Examples
+    --------
+    >>> from distributed import Client
+    >>> from mcsc.distributed import fuse_blocks
+    >>> from mcsc.synthetic import make_pair
+    >>> pair = make_pair("focus", 0, (96, 128))
+    >>> with Client(n_workers=1, processes=False, dashboard_address=":0") as client:
+    ...     found = fuse_blocks([pair.x, pair.y], "multi-focus", block=64, tol=0.05, client=client)
+    ...     image = found.image.compute()
+    >>> image.shape, found.index.shape, found.rule
+    ((3, 96, 128), (1, 96, 128), 'choose')
+    """
+    started = time.perf_counter()
+    check_tol(tol)
+    check_callback(callback)
+    block = check_whole("block", block)
+    task = get_task(task, "fusion")
+    model = find_method("mcsc", task, dictionary=dictionary)
+    assert isinstance(model, SparseCoding)
+    filters = model.dictionary
+    block_sides(block, filters.filter_size)
+    name, applied = _rule(model, rule, task)
+    chosen = lam_of(filters, task) if lam is None else checked_lam(lam, filters)
+    labels, images = _images(sources, names, block)
+    count = len(images)
+    each: Any = chosen
+    if count != filters.n_signals:
+        if applied.targets:
+            raise InvalidValueError(
+                f"the rule {name} takes the target filters of a dictionary, and this one is for "
+                f"{filters.n_signals} sources; found {count}"
+            )
+        filters, each = shared_filters(filters, count, chosen)
+    shape = images[0].shape[1:]
+    strength = float(filters.metadata.get("strength", task.strength))
+    halo = halo_of_split(strength)
+    grid = BlockGrid(shape, block, halo)
+    terms = filters.terms
+    with ExitStack() as stack:
+        cluster = stack.enter_context(opened(client, scheduler, workers))
+        looks = [
+            survey(Workers(cluster), grid, label, image)
+            for label, image in zip(labels, images, strict=True)
+        ]
+        if count == 2 and task.brighter_first:
+            order = sorted(range(count), key=lambda m: -looks[m].mean)
+        else:
+            order = list(range(count))
+        forms = _forms(looks, images, value_range, task)
+        local = LocalFusion(
+            filters, applied, tuple(forms[m] for m in order), forms[0].values, strength,
+            task.brightest_base, tuple(order),
+        )  # fmt: skip
+        given = [(images[m], 1) for m in order]
+        place = stack.enter_context(room_for_signals(folder))
+        likes = {f"x{m}": (1, local.dtype) for m in range(count)}
+        made = made_of_blocks(grid, local.signals, given, lambda number, around: (), likes)
+        codes = None if folder is None else Path(folder) / "codes-0"
+        check_blocks(
+            cluster, tuple(made.values()), filters, each, masks=None, block=block, folder=codes,
+            **terms,
+        )  # fmt: skip
+        signals = stored_signals(made, place, cluster, grid)
+        coded = solve_blocks(
+            tuple(signals[f"x{m}"] for m in range(count)), filters, each, tol=tol, block=block,
+            max_sweeps=max_sweeps, client=cluster, threads=threads, folder=codes,
+            callback=callback, progress=progress, **terms,
+        )  # fmt: skip
+    reach = reach_of(filters)
+
+    def words(number: int, around: Region) -> tuple[Any, ...]:
+        return layers_around(coded, around, reach), around
+
+    ends = BlockGrid(shape, block, halo + _RULES)
+    out = made_of_blocks(ends, local.fused, given, words, local.made(len(images[0])))
+    return BlockFusion(
+        image=out["image"], base=out["base"], common=out["common"],
+        unique=tuple(out[f"unique{m}"] for m in range(count)), index=out["index"], rule=name,
+        lam=chosen, gap=coded.gap, converged=coded.converged, stopped=coded.stopped,
+        nonzero=coded.nonzeros / (math.prod(shape) * filters.n_maps),
+        seconds=time.perf_counter() - started, value_ranges=tuple(f.values for f in forms),
+        coded=coded,
+    )  # fmt: skip
+
+
+def _rule(model: SparseCoding, rule: str | None, task: Task) -> tuple[str, Rule]:
+    name = model.rule_name(rule)
+    applied = RULES.find(name)
+    local = task.brightest_base or (applied.selection is not None and applied.selection.pixels)
+    if not local:
+        pixels = [n for n, r in RULES.available().items() if r.selection and r.selection.pixels]
+        raise InvalidValueError(
+            f"the rule {name} of {task.name} adds to the base of an exposure fusion, which depends "
+            f"on the whole image and is not made in blocks; want the rule {' or '.join(pixels)}"
+        )
+    return name, applied
+
+
+def _images(sources: Any, names: Sequence[str] | None, chunk: int) -> tuple[list[str], list[Any]]:
+    if hasattr(sources, "shape") or not isinstance(sources, Sequence):
+        raise InvalidTypeError(
+            f"sources must be a list or tuple of images, found {type(sources).__name__}"
+        )
+    if not 2 <= len(sources) <= JOINTLY:
+        raise InvalidValueError(
+            f"sources holds {len(sources)} images; want 2 to {JOINTLY} in blocks"
+        )
+    labels = [f"sources[{m}]" for m in range(len(sources))] if names is None else list(names)
+    if len(labels) != len(sources):
+        raise InvalidValueError(f"names holds {len(labels)} names for {len(sources)} sources")
+    images = [
+        as_blocks(label, source, chunk) for label, source in zip(labels, sources, strict=True)
+    ]
+    first = images[0].shape
+    for label, image in zip(labels, images, strict=True):
+        if image.shape[0] not in (1, 3):
+            raise InvalidValueError(f"{label} has {image.shape[0]} channels; want 1 or 3")
+        if image.shape[1:] != first[1:]:
+            raise InvalidValueError(
+                f"{label} is {image.shape[1]} x {image.shape[2]}, {labels[0]} is {first[1]} x "
+                f"{first[2]}: want registered images of one size"
+            )
+        if image.shape[0] != first[0]:
+            raise InvalidValueError(
+                f"{label} has {image.shape[0]} channels, {labels[0]} has {first[0]}: in blocks "
+                "want all sources grey, or all in colour"
+            )
+    same_chunks(labels, images)
+    return labels, images
+
+
+def _forms(
+    looks: Sequence[Survey], images: Sequence[Any], given: Any, task: Task
+) -> list[ImageForm]:
+    """Return how the sources are given, and their ranges."""
+    if given is not None:
+        ranges = [ValueRange.of(given)] * len(looks)
+    elif task.one_unit and len({str(look.dtype) for look in looks}) == 1:
+        ranges = [range_of(looks, display=True)] * len(looks)
+    else:
+        ranges = [range_of([look], display=True) for look in looks]
+    return [
+        ImageForm.of(look.name, np.zeros((len(image), 1, 1), image.dtype), values)
+        for look, image, values in zip(looks, images, ranges, strict=True)
+    ]

@@ -1,0 +1,217 @@
+"""What a restoration does to a block, with what is around it: before the codes, and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ...images.enlarging import back_project, enlarge
+from ...model.dictionary import Dictionary
+from ...model.reconstruction import reconstruct, signal_parts
+from ...tasks.preparation import Prepared
+from ...tasks.sparse_coding import lam_of_bands, prepare_for_dictionary
+from ...tasks.task import Task
+from ...types import Floats, Lam, Region
+from ...values.forms import ImageForm
+from ..result import channels_of_parts
+from .local import BlockCodes, Shapes, codes_around
+
+__all__ = ["Bands", "LocalRestoration"]
+
+
+@dataclass(frozen=True, eq=False)
+class Bands:
+    """How the bands of x become problems, and what there will be."""
+
+    count: int
+    """Problems: one, or one a band."""
+    copies: int
+    """How often a band is repeated."""
+    signals: Shapes
+    """``x0``, ``x1``, ..., ``y``, ``mask0``, ..., ``guide_mask``."""
+    made: Shapes
+    """Images of the result."""
+
+    def lam(self, chosen: Lam, task: Task) -> Lam:
+        """Return lam of each problem."""
+        return lam_of_bands(chosen, self.copies, task)
+
+
+@dataclass(frozen=True, eq=False)
+class LocalRestoration:
+    """The steps of `mcsc.tasks.restore` that depend on what is near alone."""
+
+    dictionary: Dictionary
+    task: Task
+    forms: tuple[ImageForm, ImageForm]
+    factor: int | None
+    """Of super-resolution."""
+    ratio: int
+    """How many times smaller x is given than y."""
+    sigma: float | None
+    """Of denoising: standard deviation of the noise, of 255; None: the dictionary's."""
+
+    @property
+    def dtype(self) -> Any:
+        """Of all that is made: float64 where x is."""
+        return np.dtype(np.float64 if self.forms[0].double else np.float32)
+
+    def bands(self, images: Sequence[Any], known: Sequence[Any]) -> Bands:
+        """Tell what will be made of Dask arrays (C, H, W) and their masks.
+
+        Raises
+        ------
+        ValueError
+            Channels do not fit the dictionary.
+        """
+        side = 2 * self.dictionary.filter_size
+        x, y = (np.zeros((len(image), side, side), self.dtype) for image in images)
+        mask, guide_mask = (
+            None if m is None else np.ones((len(m), side, side), np.float32) for m in known
+        )
+        like = prepare_for_dictionary(
+            x, y, self.dictionary, self.task, mask, guide_mask, self.sigma
+        )
+        own, other = like.masks or (None, None)
+        signals: dict[str, tuple[int, Any] | None] = {}
+        for n in range(len(like.signals[0])):
+            signals[f"x{n}"] = like.signals[0].shape[1], self.dtype
+            signals[f"mask{n}"] = None if own is None else (own.shape[1], self.dtype)
+        signals["y"] = like.signals[1].shape[1], self.dtype
+        signals["guide_mask"] = None if other is None else (other.shape[1], self.dtype)
+        parts = channels_of_parts(self.dictionary, "restoration")
+        image = len(images[0]), self.dtype
+        made: dict[str, tuple[int, Any] | None] = {"image": image, "base": image}
+        made["common"] = None if parts["common"] is None else image
+        made["unique"] = None if parts["unique0"] is None else image
+        return Bands(len(like.signals[0]), like.copies, signals, made)
+
+    def signals(
+        self, parts: Sequence[Any], words: tuple[Any, ...], box: Region
+    ) -> dict[str, Floats | None]:
+        """Make the signals of a block, (C, h, w) each."""
+        [fallback] = words
+        prepared, _, _ = self._prepared(parts, fallback)
+        x, y = prepared.signals
+        own, other = prepared.masks or (None, None)
+        found: dict[str, Floats | None] = {"y": y[0]}
+        found["guide_mask"] = None if other is None else other[0]
+        for n in range(len(x)):
+            found[f"x{n}"] = x[n]
+            found[f"mask{n}"] = None if own is None else own[n]
+        return {name: _cropped(image, box) for name, image in found.items()}
+
+    def restored(
+        self, parts: Sequence[Any], words: tuple[Any, ...], box: Region
+    ) -> dict[str, Floats | None]:
+        """Make a block of the result from the codes around it, in the unit of x."""
+        fallback, layers, around = words
+        prepared, image, known = self._prepared(parts, fallback)
+        base = prepared.base
+        answers: dict[str, list[Any]] = {"image": [], "common": [], "unique0": [], "model": []}
+        lacking = prepared.known is not None
+        for given in layers:
+            for name, answer in self._answers(given, around, lacking=lacking).items():
+                answers[name].append(answer)
+
+        def of_all(name: str) -> Floats | None:
+            found = answers[name]
+            if not found or found[0] is None:
+                return None
+            # Bands that were not reached have no codes.
+            found += [np.zeros_like(found[0])] * (len(prepared.signals[0]) - len(found))
+            return np.stack(found)
+
+        def as_bands(name: str) -> Floats | None:
+            found = of_all(name)
+            return None if found is None else prepared.as_bands(found).astype(self.dtype)
+
+        if lacking:
+            assert known is not None
+            model = of_all("model")
+            assert model is not None
+            base = prepared.filled_base(known, model)
+        detail = as_bands("image")
+        assert detail is not None
+        made: Floats = base + detail
+        if self.factor is not None:
+            height, width = (part.stop - part.start for part in around)
+            small = height // self.factor, width // self.factor
+            made = back_project(made, image, small, known)
+        values = self.forms[0].values
+        common, unique = as_bands("common"), as_bands("unique0")
+        found = {
+            "image": values.restored(made),
+            "base": values.restored(made - detail),
+            "common": None if common is None else values.restored_part(common),
+            "unique": None if unique is None else values.restored_part(unique),
+        }
+        return {
+            name: None if part is None else _cropped(part.astype(self.dtype), box)
+            for name, part in found.items()
+        }
+
+    def _answers(
+        self, given: BlockCodes, around: Region, *, lacking: bool
+    ) -> dict[str, Floats | None]:
+        """What the codes of a band give around a block, (C, h, w) each."""
+        codes, place = codes_around(given, around)
+        made = reconstruct(codes, self.dictionary, "restoration")
+        found = {"image": made.image, "common": made.common, "unique0": made.unique[0]}
+        if lacking:
+            found["model"] = signal_parts(codes, self.dictionary)[0].image
+        return {
+            name: None if part is None else _cropped(part[0], place) for name, part in found.items()
+        }
+
+    def _prepared(
+        self, parts: Sequence[Any], fallback: Sequence[np.ndarray]
+    ) -> tuple[Prepared, Floats, Floats | None]:
+        """Return what the model takes, x at its full size, and what of it is known."""
+        x, y, mask, guide_mask = parts
+        image, known, lost = _taken(self.forms[0], x, mask, fallback[0])
+        guide, guide_known, guide_lost = _taken(self.forms[1], y, guide_mask, fallback[1])
+        guide = guide.astype(image.dtype)
+        if self.ratio > 1:
+            height, width = image.shape[1:]
+            image, known = enlarge(image, (height * self.ratio, width * self.ratio), known)
+        prepared = prepare_for_dictionary(
+            image, guide, self.dictionary, self.task, known, guide_known, self.sigma
+        )
+        own, other = prepared.masks or (None, None)
+        if own is not None and lost.any():
+            assert known is not None
+            own, known = own.copy(), known.copy()
+            known[lost] = 0
+            if len(own) == 1 and len(lost) > 1:
+                own[0, lost] = 0
+            else:
+                own[lost] = 0
+        if other is not None and guide_lost.any():
+            other = np.zeros_like(other)
+        masks = None if prepared.masks is None else (own, other)
+        return replace(prepared, masks=masks), image, known
+
+
+def _taken(
+    form: ImageForm, image: Any, mask: Any, fallback: np.ndarray
+) -> tuple[Floats, Floats | None, np.ndarray]:
+    """Return an image in [0, 1], its weights, and the channels that are unknown everywhere here.
+
+    Of these the fallback stands for every pixel, with a weight of one as long as they are split.
+    """
+    if mask is None:
+        return form.taken(image), None, np.zeros(len(image), dtype=bool)
+    known = np.broadcast_to(np.asarray(mask, np.float32), image.shape).copy()
+    lost = np.asarray(~(known > 0).any((1, 2)))
+    known[lost] = 1
+    if lost.any():
+        image = np.where(lost[:, None, None], fallback[:, None, None], image).astype(image.dtype)
+    return form.taken(image, known), known, lost
+
+
+def _cropped(image: Floats | None, box: Region) -> Floats | None:
+    return None if image is None else np.ascontiguousarray(image[..., *box])

@@ -1,0 +1,313 @@
+"""`restore_blocks`: `mcsc.tasks.restore` for an image of any size, by the model."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...checks import check_callback, check_number, check_tol, check_whole
+from ...errors import InvalidValueError
+from ...images.enlarging import find_factor
+from ...model.dictionary import Dictionary
+from ...solvers.result import Progress, Stop
+from ...tasks.methods import find_method
+from ...tasks.protocol import TOL
+from ...tasks.sparse_coding import SparseCoding, checked_lam, lam_of, reach_of_base
+from ...tasks.task import Task, get_task
+from ...types import Lam, Region
+from ...values.forms import ImageForm
+from ...values.ranges import ValueRange
+from ..arrays import as_blocks
+from ..cluster import Workers, opened
+from ..result import BlockResult
+from ..solve import block_sides, check_blocks, solve_blocks
+from .local import BlockGrid, halo_of_split, layers_around, made_of_blocks, reach_of
+from .prepared import LocalRestoration
+from .stored import room_for_signals, stored_signals
+from .survey import Survey, survey
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["BlockRestoration", "restore_blocks"]
+
+_HOLES = 64
+"""Pixels around a block from which its holes are filled."""
+_BACK = 20
+"""Of a step back from the large image to the known one, in pixels of that: four steps."""
+
+
+@dataclass(frozen=True, eq=False)
+class BlockRestoration:
+    """A restored image and what it is made of; fields of `mcsc.tasks.Restoration` mean the same.
+
+    Images are Dask arrays (C, H, W) of floats in the unit of x, made block by block when they are
+    asked for: `mcsc.distributed.write_blocks` writes them.
+    """
+
+    image: Any
+    base: Any
+    common: Any
+    unique: Any
+    factor: int | None
+    lam: Lam
+    gap: float
+    """Certified relative duality gap of the whole image; of bands that are coded one by one, the
+    largest."""
+    nonzero: float
+    converged: bool
+    stopped: Stop
+    seconds: float
+    value_range: ValueRange
+    coded: tuple[BlockResult, ...] = field(repr=False)
+    """The codes: of all bands, or of one band each."""
+
+
+def restore_blocks(
+    x: Any,
+    y: Any,
+    task: str | Task,
+    *,
+    dictionary: Dictionary | str | PathLike[str] | None = None,
+    mask: Any = None,
+    guide_mask: Any = None,
+    factor: int | None = None,
+    sigma: float | None = None,
+    lam: Any = None,
+    tol: float = TOL,
+    value_range: ValueRange | tuple[float, float] | None = None,
+    block: int = 512,
+    max_sweeps: int = 100,
+    client: Client | None = None,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    threads: int = 1,
+    folder: str | Path | None = None,
+    callback: Callable[[Progress], Any] | None = None,
+    progress: bool = False,
+    names: tuple[str, str] = ("x", "y"),
+) -> BlockRestoration:
+    r"""Restore an image of any size with the help of a registered guide, block by block.
+
+    The result is that of `mcsc.tasks.restore` with the method "mcsc", solved as one problem:
+    `solve_blocks` codes the whole image, and everything else depends on what is near alone.
+
+    Parameters
+    ----------
+    x, y : arrays (H, W) or (C, H, W)
+        Of Dask, zarr or NumPy (mapped into memory, too), of floats or integers, in any unit. In
+        super-resolution x is smaller than y by a whole factor that divides y's sides, or enlarged
+        already.
+    task, dictionary, factor, sigma, lam
+        As in `mcsc.tasks.restore`.
+    mask, guide_mask : array (H, W), (1, H, W) or (C, H, W), optional
+        Weights of x on its own grid, and of y: booleans, or numbers in [0, 1]; 0 is unknown.
+    tol : float
+        Certified relative duality gap of the whole image.
+    value_range : (low, high), optional
+        Values of x that stand for 0 and 1. Default: as `mcsc.values.ranges.find_range` finds it by
+        the smallest and the largest known value.
+    block : int
+        Side of the blocks in pixels.
+    max_sweeps, client, scheduler, workers, threads, callback, progress
+        As in `solve_blocks`.
+    folder : path, optional
+        Where codes are kept, on a file system that all workers see; a second call with it goes on.
+        Signals that were made of the images are there as long as they are coded. Default: a
+        temporary folder of this machine.
+    names : (str, str)
+        What messages call x and y.
+
+    Returns
+    -------
+    BlockRestoration
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError, RuntimeError
+        As `mcsc.tasks.restore` and `solve_blocks`; or the factor does not divide the sides.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The codes did not reach `tol`.
+
+    Notes
+    -----
+    Images are read once to look at their values, once to make the signals, which are written to
+    the folder (four bytes a value), and once more for the result. A worker's memory is bounded by
+    its block with what is around it: 45 pixels for the low-pass split of the usual strength, 20
+    times the factor in super-resolution. Holes are filled from the 64 pixels around a block; what
+    is farther from all that is known gets the mean of the nearest block.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from distributed import Client
+    >>> from mcsc.distributed import restore_blocks
+    >>> from mcsc.synthetic import make_pair
+    >>> pair = make_pair("flash", 0, (96, 128))
+    >>> with Client(n_workers=1, processes=False, dashboard_address=":0") as client:
+    ...     found = restore_blocks(
+    ...         pair.x, pair.y, "flash-denoise", block=64, tol=0.05, client=client
+    ...     )
+    ...     image = found.image.compute()
+    >>> image.shape, found.gap <= 0.05
+    ((3, 96, 128), True)
+    """
+    started = time.perf_counter()
+    check_tol(tol)
+    check_callback(callback)
+    block = check_whole("block", block)
+    task = get_task(task, "restoration")
+    model = find_method("mcsc", task, dictionary=dictionary)
+    assert isinstance(model, SparseCoding)
+    filters = model.dictionary
+    block_sides(block, filters.filter_size)
+    if sigma is not None:
+        if task.sigma is None:
+            raise InvalidValueError(f"sigma is for denoising, not for {task.name}")
+        sigma = check_number("sigma", sigma)
+    chosen = lam_of(filters, task, sigma) if lam is None else checked_lam(lam, filters)
+    images = [as_blocks(name, given, block) for name, given in zip(names, (x, y), strict=True)]
+    known = [
+        None if m is None else _mask(name, m, image, block)
+        for name, m, image in zip(names, (mask, guide_mask), images, strict=True)
+    ]
+    small, shape = (image.shape[1:] for image in images)
+    factor, ratio = _geometry(task, small, shape, factor, names)
+    halo = halo_of_split(float(filters.metadata.get("strength", task.strength)))
+    if any(m is not None for m in known):
+        halo = max(halo, _HOLES)
+    halo += reach_of_base(filters, task, sigma)
+    halo += 5 * ratio  # what bicubic interpolation reaches, and more
+    grid = BlockGrid(shape, block, halo, factor or 1)
+    ends = BlockGrid(shape, block, halo + _BACK * (factor or 0), factor or 1)
+    given = [(images[0], ratio), (images[1], 1)]
+    given += [None if m is None else (m, s) for m, s in zip(known, (ratio, 1), strict=True)]  # type: ignore[misc]
+    terms = filters.terms
+    with ExitStack() as stack:
+        cluster = stack.enter_context(opened(client, scheduler, workers))
+        looks = [
+            survey(Workers(cluster), grid, name, image, m, scale)
+            for name, image, m, scale in zip(names, images, known, (ratio, 1), strict=True)
+        ]
+        forms = _forms(looks, images, value_range, task, sigma)
+        local = LocalRestoration(filters, task, forms, factor, ratio, sigma)
+        bands = local.bands(images, known)
+        fallbacks = [look.fallback(grid) for look in looks]
+
+        def told(number: int, around: Region) -> tuple[Any, ...]:
+            return (tuple(f[number] for f in fallbacks),)
+
+        place = stack.enter_context(room_for_signals(folder))
+        made = made_of_blocks(grid, local.signals, given, told, bands.signals)
+        asked = [
+            {
+                "lam": bands.lam(chosen, task), "masks": _masks(made, n), "block": block,
+                "folder": None if folder is None else Path(folder) / f"codes-{n}",
+            }
+            for n in range(bands.count)
+        ]  # fmt: skip
+        for n, how in enumerate(asked):
+            check_blocks(cluster, (made[f"x{n}"], made["y"]), filters, **how, **terms)  # type: ignore[arg-type]
+        signals = stored_signals(made, place, cluster, grid)
+        coded: list[BlockResult] = []
+        for n, how in enumerate(asked):
+            how["masks"] = _masks(signals, n)
+            coded.append(
+                solve_blocks(
+                    (signals[f"x{n}"], signals["y"]), filters, **how, **terms,  # type: ignore[arg-type]
+                    tol=tol, max_sweeps=max_sweeps, client=cluster, threads=threads,
+                    callback=callback, progress=progress,
+                )
+            )  # fmt: skip
+            if coded[-1].stopped in ("interrupted", "callback"):
+                break
+    reach = reach_of(filters)
+
+    def words(number: int, around: Region) -> tuple[Any, ...]:
+        layers = [layers_around(band, around, reach) for band in coded]
+        return *told(number, around), layers, around
+
+    out = made_of_blocks(ends, local.restored, given, words, bands.made)
+    worst = min(coded, key=lambda band: (band.converged, -band.gap))
+    return BlockRestoration(
+        image=out["image"], base=out["base"], common=out["common"], unique=out["unique"],
+        factor=factor, lam=chosen,
+        # Of bands that were not reached no more is known than that the dual value is not negative.
+        gap=max(band.gap for band in coded) if len(coded) == bands.count else 1.0,
+        nonzero=sum(b.nonzeros for b in coded) / (bands.count * math.prod(shape) * filters.n_maps),
+        converged=worst.converged and len(coded) == bands.count, stopped=worst.stopped,
+        seconds=time.perf_counter() - started, value_range=forms[0].values, coded=tuple(coded),
+    )  # fmt: skip
+
+
+def _masks(made: Any, number: int) -> tuple[Any, Any] | None:
+    own, other = made.get(f"mask{number}"), made.get("guide_mask")
+    return None if own is None and other is None else (own, other)
+
+
+def _mask(name: str, mask: Any, image: Any, chunk: int) -> Any:
+    found = as_blocks(f"the mask of {name}", mask, chunk)
+    if found.shape[1:] != image.shape[1:] or found.shape[0] not in (1, image.shape[0]):
+        raise InvalidValueError(
+            f"the mask of {name} has shape {mask.shape}, {name} {image.shape}: want the same "
+            "height and width, and one channel or as many"
+        )
+    if found.dtype.kind not in "bfiu":
+        raise InvalidValueError(f"the mask of {name} has dtype {found.dtype}; want numbers")
+    return found
+
+
+def _geometry(
+    task: Task, small: tuple[int, int], shape: tuple[int, int], factor: int | None,
+    names: tuple[str, str],
+) -> tuple[int | None, int]:  # fmt: skip
+    """Return the factor of super-resolution, and how many times smaller x is than y as given."""
+    if task.factor is None:
+        if factor is not None:
+            raise InvalidValueError(f"factor is for super-resolution, not for {task.name}")
+        if small != shape:
+            raise InvalidValueError(
+                f"{names[0]} is {small[0]} x {small[1]}, {names[1]} is {shape[0]} x {shape[1]}: "
+                "want registered images of one size"
+            )
+        return None, 1
+    if small == shape:
+        found = task.factor if factor is None else check_whole("factor", factor, least=2)
+    else:
+        found = find_factor(small, shape, factor=factor, usual=task.factor, names=names)
+    if any(length % found for length in shape) or (
+        small != shape and any(m * found != n for m, n in zip(small, shape, strict=True))
+    ):
+        raise InvalidValueError(
+            f"{names[1]} is {shape[0]} x {shape[1]}: in blocks, an image is enlarged by a factor "
+            f"that divides its sides, and {found} does not; crop it, and {names[0]} to match"
+        )
+    return found, 1 if small == shape else found
+
+
+def _forms(
+    looks: Sequence[Survey], images: Sequence[Any], given: Any, task: Task, sigma: float | None
+) -> tuple[ImageForm, ImageForm]:
+    """Return how both images are given, and their ranges."""
+    if given is None:
+        noise = task.sigma if sigma is None else sigma
+        first = looks[0].range(display=task.display, sigma=noise)
+    else:
+        first = ValueRange.of(given)
+    ranges = first, looks[1].range(display=True)
+    x, y = (
+        ImageForm.of(look.name, np.zeros((len(image), 1, 1), image.dtype), values)
+        for look, image, values in zip(looks, images, ranges, strict=True)
+    )
+    return x, y

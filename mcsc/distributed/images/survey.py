@@ -1,0 +1,133 @@
+"""One look at a large image before any work: its ends, its mean, what of it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ...errors import InvalidValueError
+from ...types import Region
+from ...values.ranges import ValueRange, find_range
+from ..arrays import cut
+from ..cluster import FieldTask, Workers
+from .local import BlockGrid, smaller
+
+__all__ = ["Survey", "survey"]
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What is known of an image (C, H, W), block by block in their order."""
+
+    name: str
+    dtype: Any
+    known: np.ndarray
+    """Number of known values, (blocks, C)."""
+    total: np.ndarray
+    """Their sum, likewise."""
+    low: np.ndarray
+    """The smallest of them."""
+    high: np.ndarray
+    """And the largest."""
+
+    @property
+    def mean(self) -> float:
+        """Of all known values."""
+        return float(self.total.sum() / max(self.known.sum(), 1))
+
+    def range(self, *, display: bool, sigma: float | None = None) -> ValueRange:
+        """Find the range of values from the ends: see `mcsc.values.ranges.find_range`."""
+        return range_of([self], display=display, sigma=sigma)
+
+    def fallback(self, grid: BlockGrid) -> np.ndarray:
+        """What stands for a block without known pixels: the mean of the nearest, (blocks, C)."""
+        mean = self.total / np.maximum(self.known, 1)
+        centres = np.array(
+            [[(r.start + r.stop) / 2, (c.start + c.stop) / 2] for r, c in grid.blocks]
+        )
+        for channel in range(mean.shape[1]):
+            there = np.flatnonzero(self.known[:, channel])
+            for block in np.flatnonzero(self.known[:, channel] == 0):
+                away = np.abs(centres[there] - centres[block]).sum(1)
+                mean[block, channel] = mean[there[away.argmin()], channel]
+        return np.asarray(mean)
+
+
+def range_of(surveys: Sequence[Survey], *, display: bool, sigma: float | None = None) -> ValueRange:
+    """Find the one range of images of one dtype."""
+    ends = [
+        np.array([s.low[s.known > 0].min(), s.high[s.known > 0].max()], s.dtype).reshape(1, 1, 2)
+        for s in surveys
+    ]
+    name = surveys[0].name if len(surveys) == 1 else "the sources"
+    return find_range(ends, name=name, display=display, doubtful=False, sigma=sigma)
+
+
+def survey(
+    workers: Workers, grid: BlockGrid, name: str, image: Any, mask: Any = None, factor: int = 1
+) -> Survey:
+    """Look at an image once, block by block.
+
+    Parameters
+    ----------
+    workers : Workers
+    grid : BlockGrid
+    name : str
+        For messages.
+    image : Dask array (C, H, W)
+    mask : Dask array (1 or C, H, W), optional
+    factor : int
+        How many times smaller both are than the grid.
+
+    Raises
+    ------
+    ValueError
+        It holds NaN or Inf where it is known, weights outside of [0, 1], or no known pixel.
+    """
+
+    def task(block: Region) -> FieldTask:
+        part = smaller(block, factor)
+        given = [cut(image, part), None if mask is None else cut(mask, part)]
+        return FieldTask(partial(_look, name), (given,))
+
+    blocks = grid.blocks
+    numbers = {_key(block): n for n, block in enumerate(blocks)}
+    found: list[Any] = [None] * len(blocks)
+    for block, future in workers.each(blocks, task):
+        found[numbers[_key(block)]] = future.result()
+    known, total, low, high = (np.stack(column) for column in zip(*found, strict=True))
+    if not (known.sum(0) > 0).all():
+        raise InvalidValueError(f"the mask of {name} is 0 everywhere: no pixel is known")
+    return Survey(name, image.dtype, known, total, low, high)
+
+
+def _key(region: Region) -> tuple[int, int]:
+    return region[0].start, region[1].start
+
+
+def _look(name: str, given: Sequence[Any]) -> tuple[np.ndarray, ...]:
+    image, mask = given
+    if mask is not None and not ((mask >= 0) & (mask <= 1)).all():
+        raise InvalidValueError(
+            f"the mask of {name} holds values outside [0, 1]: weights are not scaled; for a mask "
+            "image write mask > 0"
+        )
+    there = np.broadcast_to(True if mask is None else mask > 0, image.shape)
+    if image.dtype.kind == "f" and not np.isfinite(image[there]).all():
+        raise InvalidValueError(
+            f"{name} holds NaN or Inf: if these pixels are unknown, give a mask that is 0 there"
+        )
+    known = there.sum((1, 2))
+    zero = np.zeros((), image.dtype)
+    total = np.where(there, image, zero).sum((1, 2), dtype=np.float64)
+    ends: list[Any] = []
+    for reduce, least in ((np.min, True), (np.max, False)):
+        info: Any = np.finfo(image.dtype) if image.dtype.kind == "f" else np.iinfo(image.dtype)
+        ends.append(
+            reduce(image, axis=(1, 2), where=there, initial=info.max if least else info.min)
+        )
+    return known, total, ends[0], ends[1]

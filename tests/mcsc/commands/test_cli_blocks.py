@@ -1,0 +1,214 @@
+"""Images in blocks, and tables and dictionaries that workers make, on the command line."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+import tifffile
+
+from mcsc.images import imresize, read_image
+from mcsc.images.files import write_image, write_samples
+from mcsc.synthetic import make_pair
+from tests.helpers import make_dictionary, run
+
+pytest.importorskip("distributed")
+
+import zarr
+from distributed import Client, LocalCluster
+
+
+@pytest.fixture(scope="module", autouse=True)
+def client():
+    """The active client: commands take its workers."""
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A noisy image of 8 bits and its flash as TIFF, the same as zarr, and filters."""
+    folder = tmp_path_factory.mktemp("images")
+    pair = make_pair("flash", 0, (40, 60))
+    for name, image in (("x", pair.x), ("y", pair.y)):
+        samples = np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
+        write_samples(folder / f"{name}.tif", samples)
+        array = zarr.create_array(folder / f"{name}.zarr", data=samples, chunks=(3, 32, 32))
+        assert array.shape == (3, 40, 60)
+    make_dictionary(3, channels=(3, 3), size=5, common=4, unique=2, target=3).save(folder / "d.npz")
+    return folder
+
+
+def asked(folder, kind="tif"):
+    return (
+        folder / f"x.{kind}", folder / f"y.{kind}", "--task", "flash-denoise", "--dictionary",
+        folder / "d.npz", "--lam", "0.1", "--tol", "1e-3",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "depth",
+    [(), pytest.param(("--bit-depth", "16"), marks=pytest.mark.slow), ("--bit-depth", "32")],
+)
+def test_a_restoration_in_blocks_is_the_file_of_the_whole(folder, tmp_path, depth):
+    whole, blocks = tmp_path / "whole.tif", tmp_path / "blocks.tif"
+    first = run("restore", *asked(folder), *depth, "-o", whole)
+    assert first.exit_code == 0, first.output
+    found = run("restore", *asked(folder), *depth, "--blocks", 40, "-o", blocks)
+    assert found.exit_code == 0, found.output
+    assert "40 x 60, lam 0.1" in found.stdout
+    a, b = read_image(whole), read_image(blocks)
+    assert a.dtype == b.dtype
+    np.testing.assert_allclose(a.pixels, b.pixels, atol=2.01 / 255)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["blocks.tif", "whole.tif"]
+
+
+def test_zarr_goes_in_blocks_and_codes_are_kept(folder, tmp_path):
+    out, codes = tmp_path / "out.zarr", tmp_path / "codes"
+    found = run("restore", *asked(folder, "zarr"), "--codes", codes, "-o", out)
+    assert found.exit_code == 0, found.output
+    assert zarr.open(out, mode="r").dtype == np.uint8
+    assert [p.name for p in codes.iterdir()] == ["codes-0"]
+    again = run("restore", *asked(folder, "zarr"), "--codes", codes, "-o", out)
+    assert again.exit_code == 2
+    assert again.stderr == f"mcsc: error: --out {out} is there already; want a new name\n"
+    other = run(
+        "restore", *asked(folder, "zarr")[:-4], "--lam", "0.2", "--codes", codes, "-o",
+        tmp_path / "other.zarr",
+    )  # fmt: skip
+    assert other.exit_code == 2
+    assert "holds codes of another problem: lam differ" in other.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["codes", "out.zarr"]
+
+
+def test_a_focus_stack_in_blocks(tmp_path):
+    pair = make_pair("focus", 0, (40, 60))
+    for name, image in (("a", pair.x), ("b", pair.y)):
+        write_image(tmp_path / f"{name}.tif", image, 16)
+    make_dictionary(3, size=5, common=4, unique=2).save(tmp_path / "d.npz")
+    words = (
+        tmp_path / "a.tif", tmp_path / "b.tif", "--task", "multi-focus", "--dictionary",
+        tmp_path / "d.npz", "--lam", "0.1",
+    )  # fmt: skip
+    found = run("fuse", *words, "--blocks", 40, "-o", tmp_path / "sharp.tif")
+    assert found.exit_code == 0, found.output
+    assert run("fuse", *words, "-o", tmp_path / "whole.tif").exit_code == 0
+    a, b = (read_image(tmp_path / f"{name}.tif") for name in ("sharp", "whole"))
+    assert a.dtype == b.dtype == np.uint16
+    assert np.mean(np.abs(a.pixels - b.pixels) > 0.01) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (
+            ("--blocks", 40, "--parts", "p"),
+            "--parts is not for images that are worked on in",
+        ),
+        (("--blocks", 40, "--align"), "--align is not for images"),
+        (("--blocks", 40, "--device", "cpu"), "--device is not for images"),
+        (("--blocks", 40, "--method", "mean"), "--method mean does not work in blocks"),
+        (("--blocks", 40, "--mask", "alpha"), "in blocks want nan, zeros or a number"),
+        (("--blocks", 3), "smaller than the filters"),
+        (("--blocks", 0), "Invalid value for '--blocks'"),
+        (("--codes", "c"), "--codes goes with --blocks"),
+        (("--workers", 2), "--workers is for a folder or a table of scenes, or --blocks"),
+    ],
+)
+def test_what_is_not_for_blocks_is_refused(folder, tmp_path, words, match):
+    found = run("restore", *asked(folder), *words, "-o", tmp_path / "out.tif")
+    assert found.exit_code == 2
+    assert match in found.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_that_cannot_be_opened_in_part_are_refused(folder, tmp_path):
+    pair = make_pair("flash", 0, (40, 60))
+    write_image(tmp_path / "x.png", pair.x)
+    rgba = np.zeros((40, 60, 4), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", rgba, photometric="rgb", extrasamples=["unassalpha"])
+    tifffile.imwrite(tmp_path / "w.tif", rgba[..., 0], photometric="miniswhite")
+    (tmp_path / "t.tif").write_bytes((folder / "x.tif").read_bytes()[:40])
+    (tmp_path / "n.npy").write_bytes(b"nothing")
+    (tmp_path / "z.zarr").mkdir()
+    cases = {
+        "x.png": "in blocks, images are TIFF, .npy or .zarr",
+        "a.tif": "page 1, has an alpha channel",
+        "w.tif": "is of the kind MINISWHITE",
+        "t.tif": "is no TIFF file, or it is damaged",
+        "n.npy": "holds no array of numbers",
+        "z.zarr": "holds no zarr array",
+        "gone.tif": "No such file or directory",
+    }
+    for name, match in cases.items():
+        found = run(
+            "restore", tmp_path / name, *asked(folder)[1:], "--blocks", 40, "-o",
+            tmp_path / "out.tif",
+        )  # fmt: skip
+        assert found.exit_code == 2, (name, found.output)
+        assert match in found.stderr, name
+        assert found.stderr.count("\n") == 1, found.stderr
+
+
+# -------------------------------------------------------------------------- tables, learning
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """Three scenes of depth, one of them truncated."""
+    folder = tmp_path_factory.mktemp("scenes")
+    for seed in range(3):
+        pair = make_pair("depth", seed, (32, 32))
+        write_image(folder / f"s{seed}_depth.png", imresize(pair.target, 1.0), bit_depth=16)
+        write_image(folder / f"s{seed}_rgb.png", pair.y, bit_depth=8)
+    return folder
+
+
+def test_an_evaluation_on_workers_has_the_same_rows(scenes, tmp_path, client):
+    address = client.scheduler.address
+    words = ("evaluate", "--task", "depth-sr", scenes, "--method", "bicubic,guided-filter")
+    spoiled = scenes / "s1_rgb.png"
+    content = spoiled.read_bytes()
+    tables = []
+    try:
+        spoiled.write_bytes(content[:200])
+        for name, more in (("a.csv", ()), ("b.csv", ("--scheduler", address))):
+            done = run(*words, *more, "--csv", tmp_path / name, "--images", tmp_path / name[0])
+            assert done.exit_code == 1, done.output
+            assert "1 of 3 scenes were left out: s1" in done.stderr
+            with (tmp_path / name).open() as file:
+                rows = list(csv.DictReader(file))
+            tables.append([{k: v for k, v in row.items() if k != "seconds"} for row in rows])
+    finally:
+        spoiled.write_bytes(content)
+    assert len(tables[0]) == 6
+    assert tables[0] == tables[1]
+    names = [sorted(p.name for p in (tmp_path / f).iterdir()) for f in "ab"]
+    assert names[0] == names[1]
+
+
+def test_a_scheduler_that_nobody_answers_at(scenes, tmp_path):
+    for words in (
+        ("evaluate", "--task", "depth-sr", scenes, "--method", "bicubic"),
+        ("learn", "--task", "depth-sr", scenes, "-o", tmp_path / "d.npz"),
+    ):
+        done = run(*words, "--scheduler", "tcp://127.0.0.1:9")
+        assert done.exit_code == 2
+        assert "no Dask scheduler at tcp://127.0.0.1:9" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_filters_are_learned_by_workers(scenes, tmp_path, client):
+    out = tmp_path / "d.npz"
+    done = run(
+        "learn", "--task", "depth-sr", scenes, "-o", out, "--scheduler", client.scheduler.address,
+        "--common", 2, "--unique", 2, "--filter-size", 4, "--passes", 1, "--windows", 2,
+        "--target-windows", 2, "--no-flips",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert out.is_file()
