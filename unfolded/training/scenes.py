@@ -110,7 +110,7 @@ class TaskTriples(Sequence[Triple]):
             if isinstance(reader, Taught):  # whatever is made is as large
                 images = (*images[:2], images[0])
             height, width = self._task.cropped(images[0])[0].shape[1:]
-            check_size(reader.name, height, width, side)
+            check_size(source.name, height, width, side)
             # A small part is prepared as the whole would be, in no time.
             part = tuple(image[:, :_PART, :_PART] for image in images)
             try:
@@ -119,8 +119,8 @@ class TaskTriples(Sequence[Triple]):
                 if self._levels is not None:
                     made = self._with_noise(part, index)
             except InvalidValueError as error:
-                raise InvalidValueError(f"{reader.name}: {error}") from error
-            as_scene(made, reader.name, configuration)
+                raise InvalidValueError(f"{source.name}: {error}") from error
+            as_scene(made, source.name, configuration)
 
     def _triple(self, pair: tuple[Floats, ...], target: Floats | None) -> Triple:
         if target is None:
