@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,8 +20,6 @@ from .. import options
 from ..results import registered_to, tell
 
 if TYPE_CHECKING:
-    from distributed import Client
-
     from ...distributed import BlockFusion, BlockRestoration
 
 __all__ = ["block_options", "fuse_huge", "is_huge", "restore_huge"]
@@ -97,13 +94,12 @@ def restore_huge(
     known = [_known(image, masks.get(m, ())) for m, image in enumerate((x, guide))]
     if not registered:
         _check_registered((x, guide), names, task)
-    with _cluster(scheduler, workers) as client:
-        found = restore_blocks(
-            x, guide, task, mask=known[0], guide_mask=known[1], folder=codes, client=client,
-            value_range=ranges[0] if ranges else None, block=blocks or 512, names=names,
-            progress=sys.stderr.isatty(), **how,
-        )  # fmt: skip
-        said = _write(out, found, found.value_range, samples, client)
+    found = restore_blocks(
+        x, guide, task, mask=known[0], guide_mask=known[1], folder=codes, scheduler=scheduler,
+        workers=workers, value_range=ranges[0] if ranges else None, block=blocks or 512,
+        names=names, progress=sys.stderr.isatty(), **how,
+    )  # fmt: skip
+    said = _write(out, found, found.value_range, samples, scheduler, workers)
     tell(out, found, said)
 
 
@@ -140,12 +136,12 @@ def fuse_huge(
     if not registered:
         for m in range(1, len(sources)):
             _check_registered((sources[0], sources[m]), (names[0], names[m]), task)
-    with _cluster(scheduler, workers) as client:
-        found = fuse_blocks(
-            sources, task, folder=codes, client=client, block=blocks or 512, names=names,
-            value_range=ranges[0] if ranges else None, progress=sys.stderr.isatty(), **how,
-        )  # fmt: skip
-        said = _write(out, found, found.value_ranges[0], samples, client)
+    found = fuse_blocks(
+        sources, task, folder=codes, scheduler=scheduler, workers=workers, block=blocks or 512,
+        names=names, value_range=ranges[0] if ranges else None, progress=sys.stderr.isatty(),
+        **how,
+    )  # fmt: skip
+    said = _write(out, found, found.value_ranges[0], samples, scheduler, workers)
     tell(out, found, said)
 
 
@@ -190,7 +186,9 @@ def _opened(path: Path, page: int | None) -> Any:
 
         numbers = image_pages(path)
         if page is not None:
-            numbers = [page - 1]
+            if page > len(numbers):
+                raise InvalidValueError(f"{path} has no page {page}, but {len(numbers)}")
+            numbers = numbers[page - 1 : page]
         pages = [open_image(path, page=number) for number in numbers]
         if len(pages) > 1 and any(p.shape != pages[0].shape or p.ndim != 2 for p in pages):
             raise InvalidValueError(
@@ -292,20 +290,13 @@ def _shown(image: np.ndarray) -> Floats:
 
 
 # -------------------------------------------------------------------------------- the work
-@contextmanager
-def _cluster(scheduler: str | None, workers: int | None) -> Iterator[Client]:
-    from ...distributed.cluster import opened
-
-    with opened(None, scheduler, workers) as client:
-        yield client
-
-
 def _write(
     out: Path,
     found: BlockRestoration | BlockFusion,
     values: ValueRange,
     samples: _Samples,
-    client: Client,
+    scheduler: str | None,
+    workers: int | None,
 ) -> list[str]:
     """Write the image; return what is to be told of its values."""
     from ...distributed import write_blocks
@@ -317,7 +308,7 @@ def _write(
         said.append(f"0 is {values.low:.6g} and {white:.0f} is {values.high:.6g}")
     elif values not in options.PLAIN_RANGES:
         click.echo(f"{options.range_words(out.name, values)}, and the result is in their unit")
-    cut = write_blocks(out, image, dtype=dtype, client=client)
+    cut = write_blocks(out, image, dtype=dtype, scheduler=scheduler, workers=workers)
     if cut:
         said.append(f"{100 * cut:.2g} % of the values cut off at the ends of {dtype}")
     if cut > 0.01:

@@ -177,7 +177,8 @@ def fuse_blocks(
             survey(Workers(cluster), grid, label, image)
             for label, image in zip(labels, images, strict=True)
         ]
-        if count == 2 and task.brighter_first:
+        # As `mcsc.tasks.fuse` has it: of sources without roles none is the first.
+        if count != model.roles or task.brighter_first:
             order = sorted(range(count), key=lambda m: -looks[m].mean)
         else:
             order = list(range(count))

@@ -128,6 +128,25 @@ def test_what_is_not_for_blocks_is_refused(folder, tmp_path, words, match):
     assert not list(tmp_path.iterdir())
 
 
+def test_refusals_start_no_cluster(folder, tmp_path, monkeypatch):
+    def started(*args, **options):
+        raise AssertionError("a cluster was started")
+
+    monkeypatch.setattr("mcsc.distributed.images.restoration.opened", started)
+    small = tmp_path / "small.tif"
+    write_samples(small, np.zeros((3, 20, 60), np.uint8))
+    x, y, *others = asked(folder)
+    cases = (
+        ((x, y), ("--blocks", 3), "smaller than the filters"),
+        ((x, small), ("--blocks", 40), "one size"),
+        ((x, y), ("--blocks", 40, "--page", 2), "x.tif has no page 2, but 1"),
+    )
+    for images, words, match in cases:
+        found = run("restore", *images, *others, *words, "--registered", "-o", tmp_path / "o.tif")
+        assert found.exit_code == 2, found.output
+        assert match in found.stderr
+
+
 def test_files_that_cannot_be_opened_in_part_are_refused(folder, tmp_path):
     pair = make_pair("flash", 0, (40, 60))
     write_image(tmp_path / "x.png", pair.x)
