@@ -64,7 +64,9 @@ def test_no_solver_takes_more_than_its_estimate(method, size, boundary, dtype):
     problem = make_problem(shape=(120, 110), **options)
     estimate = problem.memory_estimate(method)
     peaks = []
-    for _ in range(2):  # beside other tests one was at times a quarter above; why is not known
+    # Three times: what the small problem did not need (threads, kernels for several tiles) is
+    # loaded by the first, where Numba holds megabytes for a moment.
+    for _ in range(3):
         gc.collect()
         tracemalloc.start()
         try:
@@ -72,9 +74,9 @@ def test_no_solver_takes_more_than_its_estimate(method, size, boundary, dtype):
             peaks.append(tracemalloc.get_traced_memory()[1])
         finally:
             tracemalloc.stop()
-    peak = min(peaks)
-    assert peak <= 1.1 * estimate
-    assert estimate <= 1.6 * peak
+    # Threads do not always hold their buffers at the same moment.
+    assert min(peaks[1:]) <= 1.1 * estimate
+    assert estimate <= 1.6 * max(peaks[1:])
 
 
 @pytest.mark.parametrize("method", SOLVERS)
