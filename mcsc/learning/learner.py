@@ -72,9 +72,9 @@ def learn(
 
     .. math::
 
-        \min_{d, a} \sum_n \Bigl[ \sum_m \tfrac12 \| w_m (x_{nm} - \sum_k d^c_{mk} * c_{nk}
-        - \sum_k d^u_{mk} * u_{nmk}) \|_2^2 + \lambda |a_n|_1 \Bigr]
-        \quad \text{s.t.} \quad \sum_m \|w_m d^c_{mk}\|_2^2 \le 1, \; \|w_m d^u_{mk}\|_2 \le 1
+        \min_{d, a} \; & \sum_n \Bigl[ \sum_m \tfrac12 \| w_m (x_{nm} - \sum_k d^c_{mk} * c_{nk}
+        - \sum_k d^u_{mk} * u_{nmk}) \|_2^2 + \lambda \|a_n\|_1 \Bigr]
+        \\ & \text{s.t.} \quad \sum_m \|w_m d^c_{mk}\|_2^2 \le 1, \; \|w_m d^u_{mk}\|_2 \le 1
 
     Windows of the images are coded by the working-set solver, or on a GPU (`LearnOptions.device`),
     warm-started from the last pass, and after every batch the filters are updated by accelerated

@@ -37,9 +37,9 @@ class Problem:
 
     .. math::
 
-        \min_{c, u_1, \dots, u_M} \sum_{m=1}^{M} \tfrac12
+        \min_{c, u_1, \dots, u_M} \; & \sum_{m=1}^{M} \tfrac12
         \Bigl\| w_m \bigl(x_m - \textstyle\sum_k d^c_{mk} * c_k - \sum_k d^u_{mk} * u_{mk}\bigr)
-        \Bigr\|_2^2 + \sum_g \sum_k \lambda_{gk} \|a_{gk}\|_1
+        \Bigr\|_2^2 \\ & + \sum_g \sum_k \lambda_{gk} \|a_{gk}\|_1
         + \tfrac{\mu_g}{2} \|a_{gk}\|_2^2
 
     Parameters

@@ -47,9 +47,11 @@ def test_info(monkeypatch):
     assert rows["numpy"] == np.__version__
     for name in ("torch", "triton", "lightning"):
         try:
-            assert rows[name] == importlib.metadata.version(name)
+            version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             assert name not in rows
+        else:
+            assert rows[name] == version
     assert rows["FFT"].startswith("pocketfft of SciPy")
     assert rows["threads"].split()[0] == str(mcsc.get_num_threads())
     assert set(rows) >= {"python", "numba", "BLAS", "cores", "memory", "GPU", "platform"}
