@@ -88,7 +88,7 @@ class CUNetMethod:
     def __call__(
         self,
         *images: Any,
-        factor: int | None = None,
+        factor: float | None = None,
         known_shape: tuple[int, int] | None = None,
         sigma: float | None = None,
         device: Device = "auto",
@@ -107,7 +107,7 @@ class CUNetMethod:
         if self.task.kind == "restoration":
             if factor != self.task.factor:
                 raise InvalidValueError(
-                    f"the network enlarges {self.task.factor} times, x is {factor} times smaller "
+                    f"the network enlarges {self.task.factor} times, x is {factor:g} times smaller "
                     "than its guide"
                 )
             return restored(

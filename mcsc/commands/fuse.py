@@ -47,6 +47,7 @@ def _rule_words() -> str:
     align="Register the sources first, for the shift, rotation and tilt of a hand-held camera "
     "and the change of scale of its lens. Two are registered to the first, more to the one in "
     "the middle.",
+    kept="the first of two sources, the one of middle brightness of more,",
     own=[
         click.option(
             "--rule",

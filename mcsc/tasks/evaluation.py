@@ -125,7 +125,8 @@ def evaluate(
     """Run methods on scenes and measure the results.
 
     In a restoration, the first image of a scene is the true image, from which the input is made; in
-    a fusion both images are inputs, and the measures need no true image.
+    a fusion both images are inputs, and the measures need no true image. Methods are
+    measured as they are: ghosts are not looked for.
 
     Parameters
     ----------
@@ -245,9 +246,11 @@ def _run(
             mask = np.isfinite(truth)
         return restore(
             x, y, task, method=method, mask=known[0], guide_mask=known[1], sigma=sigma,
-            value_range=(0, 1), **options,
+            value_range=(0, 1), ghosts=False, **options,
         ), truth, mask  # fmt: skip
-    made = fuse((x, y), task, method=method, masks=known, value_range=(0, 1), **options)
+    made = fuse(
+        (x, y), task, method=method, masks=known, value_range=(0, 1), ghosts=False, **options
+    )
     filled = fill_from_others(alike([x, y]), known)
     if any(k is not None for k in known):
         mask = np.logical_and.reduce([k.all(axis=0) for k in known if k is not None])

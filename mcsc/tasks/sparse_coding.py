@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, Unpack
 
@@ -30,6 +31,9 @@ __all__ = [
     "reach_of_base",
 ]  # fmt: skip
 
+_FAR = 2
+"""How many times larger or smaller a factor may be than the one that was learned for: with twice as
+much results are better than bicubic, with four times as much they are not."""
 _CODING = frozenset({"lam", *CodingOptions.__annotations__})
 
 
@@ -74,7 +78,7 @@ class SparseCoding:
                 f"{self.dictionary.n_signals}"
             )
         self.options = _CODING | (
-            {"rule"} if fusion else {"mask", "guide_mask", "known_shape", "sigma"}
+            {"rule"} if fusion else {"mask", "guide_mask", "known_shape", "factor", "sigma"}
         )
 
     def __call__(self, *images: Any, **options: Any) -> MethodResult:
@@ -91,6 +95,7 @@ class SparseCoding:
         mask: Floats | None = None,
         guide_mask: Floats | None = None,
         known_shape: tuple[int, int] | None = None,
+        factor: float | None = None,
         sigma: float | None = None,
         lam: Any = None,
         **how: Unpack[CodingOptions],
@@ -106,6 +111,7 @@ class SparseCoding:
         model does not know that; afterwards it is back-projected
         (`mcsc.images.enlarging.back_project`). What that adds goes to the base.
         """
+        self._warn_of_factor(factor)
         prepared = prepare_for_dictionary(x, y, self.dictionary, self.task, mask, guide_mask, sigma)
         chosen = self._lam(lam, sigma)
         base = prepared.base
@@ -137,6 +143,16 @@ class SparseCoding:
             nonzero=coded.nonzero,
             converged=coded.converged,
             stopped=coded.stopped,
+        )
+
+    def _warn_of_factor(self, factor: float | None) -> None:
+        learned = self.task.factor
+        if factor is None or learned is None or learned / _FAR <= factor <= _FAR * learned:
+            return
+        warnings.warn(
+            f"x is enlarged {factor:g} times, and the dictionary was learned for {learned} times: "
+            "its filters make detail of another size, which may serve less than bicubic does",
+            stacklevel=6,
         )
 
     def fuse(
