@@ -23,9 +23,14 @@ from mcsc.tasks.task import Task
 from mcsc.types import Device, Floats
 
 from .network.accelerated import Accelerated, accelerate
+from .network.configuration import Configuration
 from .network.cunet import CUNet
 from .network.devices import torch_device
+from .network.tiling import radius, work_of_tiles
 from .starts.opening import open_weights
+
+_MUCH_WORK = 16.0
+"""Times that the pixels of an image are computed in tiles, from which on a warning is due."""
 
 
 def make_method(task: Task, file: str | Path | None) -> CUNetMethod:
@@ -104,6 +109,9 @@ class CUNetMethod:
             ``device="cuda"`` and PyTorch finds none.
         """
         net = self._on(device)
+        if tile is not None:
+            first = images[0] if isinstance(images[0], np.ndarray) else images[0][0]
+            _warn_of_work(net.configuration, first.shape[-2:], tile)
         if self.task.kind == "restoration":
             if factor != self.task.factor:
                 raise InvalidValueError(
@@ -148,6 +156,17 @@ def prepare_for_network(
     return prepare_fusion(
         x, y, channels, strength=strength, base=base, brightest=task.brightest_base
     )
+
+
+def _warn_of_work(configuration: Configuration, shape: tuple[int, int], tile: int) -> None:
+    """Say so if small tiles make much work."""
+    times = work_of_tiles(configuration, shape, tile)
+    if times > _MUCH_WORK:
+        warnings.warn(
+            f"tiles of {tile} pixels take {times:.0f} times the work of the whole image, as each "
+            f"brings {radius(configuration)} pixels along on every side: larger ones take less",
+            stacklevel=5,
+        )
 
 
 def restored(

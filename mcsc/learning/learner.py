@@ -18,7 +18,7 @@ from ..model.dictionary import Dictionary
 from .checkpoint import Checkpoint
 from .history import LearningHistory, LearningProgress, Stop
 from .images import Images
-from .options import LearnOptions, Settings
+from .options import LearnOptions, Settings, is_many
 from .targets import NoActiveCodeError, TargetFit, fit_targets
 from .watch import Stopped, watching
 
@@ -138,7 +138,8 @@ def learn(
     Warns
     -----
     UserWarning
-        There are targets, but at this lam no code is active that they could be fitted to.
+        At this lam no code is active: nothing was learned, or there are targets that could not be
+        fitted to any.
 
     Raises
     ------
@@ -237,6 +238,14 @@ def learn(
         except NoActiveCodeError as error:
             # What was learned is worth more than the filters that are missing.
             warnings.warn(f"no target filters: {error}", UserWarning, stacklevel=2)
+    if targets is None and stopped == "completed" and not any(state.history.nonzero):
+        given = settings.lam if is_many(settings.lam) else [settings.lam]
+        warnings.warn(
+            f"nothing was learned: with lam = {', '.join(f'{v:g}' for v in given)} all codes are "
+            "zero, and filters stay as they began; mcsc.lambda_max tells from which lam on",
+            UserWarning,
+            stacklevel=2,
+        )
     return Learned(
         dictionary=dictionary() if fit is None else fit.dictionary,
         history=state.history,

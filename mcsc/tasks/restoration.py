@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any, TypeAlias
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..backend import Array, is_array, namespace
 from ..checks import check_number
-from ..errors import InvalidValueError
+from ..errors import InvalidTypeError, InvalidValueError
 from ..images.enlarging import check_factor, enlarge, find_factor, is_sharp
 from ..images.split import fill_holes
 from ..model.dictionary import Dictionary
@@ -213,6 +214,7 @@ def restore(
     called = name_of_method(method)
     chosen = find_method(method, task, dictionary=dictionary, weights_file=weights_file)
     sigma = _check_sigma(sigma, task)
+    _check_pair_of_names(names)
     wanted = ghosts_wanted(ghosts, task)
     (x, mask), (y, guide_mask) = (
         plain_array(names[0], x, mask),
@@ -306,6 +308,12 @@ def _warn_of_filling(method: str, name: str, known: Floats) -> None:
         "model first",
         stacklevel=3,
     )
+
+
+def _check_pair_of_names(names: Any) -> None:
+    pair = isinstance(names, Sequence) and not isinstance(names, str) and len(names) == 2
+    if not (pair and all(isinstance(name, str) for name in names)):
+        raise InvalidTypeError(f"names must be two names, of x and of y; found {names!r}")
 
 
 def _check_sigma(sigma: float | None, task: Task) -> float | None:
