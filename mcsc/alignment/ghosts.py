@@ -122,7 +122,8 @@ def find_ghosts(x: Floats, y: Floats, kind: Ghosts, known: Map | None = None) ->
         found = found.repeat(step, 0).repeat(step, 1)
         found = np.pad(found, [(0, max(0, n - m)) for n, m in zip(shape, found.shape, strict=True)],
                        mode="edge")  # fmt: skip
-    return found[: shape[0], : shape[1]] & (True if known is None else np.asarray(known, bool))
+    found = found[: shape[0], : shape[1]]
+    return np.asarray(found if known is None else found & np.asarray(known, bool))
 
 
 def _reduced(image: NDArray[np.float64], step: int) -> NDArray[np.float64]:
@@ -163,7 +164,7 @@ def _beyond(x: NDArray[np.float64], y: NDArray[np.float64], there: Map) -> Map:
     spread = scipy.ndimage.maximum_filter1d(spreads, 3, mode="nearest")
 
     def tolerance(at: NDArray[np.float64]) -> NDArray[np.float64]:
-        return _SURE * np.hypot(np.interp(at, levels, spread), _STEP) + _CLIPPED
+        return np.asarray(_SURE * np.hypot(np.interp(at, levels, spread), _STEP) + _CLIPPED)
 
     size = 2 * _EDGE + 1
     darkest = scipy.ndimage.minimum_filter(x, size, mode="nearest")

@@ -141,8 +141,6 @@ def fuse(
             f"--depth: {asked.method} does not choose between sources as it is asked to; want "
             "--method mcsc with a rule that does, as --rule choose"
         )
-    if asked.align and asked.masks:
-        raise click.UsageError("--mask with --align: register images and their masks before")
     files = [asked.file(m, path) for m, path in enumerate(sources)]
     given, frames, known = _opened(files, asked.ranges, together=task.one_unit)
     images = [g.image for g in given]
@@ -153,7 +151,7 @@ def fuse(
     if asked.align:
         # The result of two lies on the first; of more, errors are smallest from the middle.
         aligned = align_stack(
-            frames, reference=0 if len(frames) == 2 else None, crop=crop, names=names
+            frames, reference=0 if len(frames) == 2 else None, crop=crop, known=known, names=names
         )
         for m in range(len(frames)):
             click.echo(aligned.describe(m))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -70,7 +71,7 @@ def find_factor(
     for rule in rules:
         fits = [f for f in range(2, largest + 1) if rule(f)]
         if fits:
-            ratio = (large[0] * large[1] / (small[0] * small[1])) ** 0.5
+            ratio = math.sqrt(large[0] * large[1] / (small[0] * small[1]))
             return (
                 usual
                 if usual is not None and usual in fits
@@ -80,7 +81,7 @@ def find_factor(
     least = max(n / (m + 0.5) for m, n in pairs)
     most = min(n / (m - 0.5) for m, n in pairs)
     if least < most and most > _LEAST:
-        ratio = (large[0] * large[1] / (small[0] * small[1])) ** 0.5
+        ratio = math.sqrt(large[0] * large[1] / (small[0] * small[1]))
         return round(min(max(ratio, least, _LEAST), most), 4)
     raise InvalidValueError(
         f"{sizes}: want {names[1]} as large, or larger by one factor on both axes"
@@ -167,9 +168,10 @@ def is_sharp(x: Floats, factor: float) -> bool:
     the second time; from a sharp one about four times or more (measured on depth maps and bands;
     neighbours repeated instead of interpolated count as sharp).
     """
-    small = tuple(max(1, int(n / factor)) for n in x.shape[-2:])
-    once = imresize(imresize(x, small), x.shape[-2:])
-    twice = imresize(imresize(once, small), x.shape[-2:])
+    height, width = x.shape[-2:]
+    small = max(1, int(height / factor)), max(1, int(width / factor))
+    once = imresize(imresize(x, small), (height, width))
+    twice = imresize(imresize(once, small), (height, width))
     first, second = (float(np.square(a - b).sum()) for a, b in ((x, once), (once, twice)))
     return first > 2.5**2 * second
 

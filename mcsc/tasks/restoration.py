@@ -331,7 +331,7 @@ def _factor(
     if size != shape:
         return find_factor(size, shape, factor=given, usual=usual, names=names), size
     factor = usual if given is None else check_factor(given)
-    return factor, (math.ceil(shape[0] / factor), math.ceil(shape[1] / factor))
+    return factor, (math.ceil(shape[0] / factor - 1e-9), math.ceil(shape[1] / factor - 1e-9))
 
 
 def _warn_if_sharp(
