@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mcsc.baselines.stacks import Largest
-from mcsc.errors import InvalidValueError
+from mcsc.errors import InvalidValueError, warn_user
 from mcsc.fusion.bases import coloured, lumas_of, on_base
 from mcsc.fusion.one_by_one import blend_chosen
 from mcsc.fusion.rules import RULES
@@ -55,10 +54,9 @@ def make_method(task: Task, file: str | Path | None) -> CUNetMethod:
             f"{file}: a network for {net.configuration.kind}, {task.name} is a {task.kind}"
         )
     if "base" not in net.metadata and Path(str(file)).suffix == ".safetensors":
-        warnings.warn(
+        warn_user(
             f"{file} does not say what it was trained for: it is taken as the authors' networks, "
-            "which see the images themselves",
-            stacklevel=4,
+            "which see the images themselves"
         )
     trained_for = net.metadata.get("task", task.name)
     if trained_for != task.name:
@@ -162,10 +160,9 @@ def _warn_of_work(configuration: Configuration, shape: tuple[int, int], tile: in
     """Say so if small tiles make much work."""
     times = work_of_tiles(configuration, shape, tile)
     if times > _MUCH_WORK:
-        warnings.warn(
+        warn_user(
             f"tiles of {tile} pixels take {times:.0f} times the work of the whole image, as each "
-            f"brings {radius(configuration)} pixels along on every side: larger ones take less",
-            stacklevel=5,
+            f"brings {radius(configuration)} pixels along on every side: larger ones take less"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidValueError
+from ..errors import InvalidValueError, warn_user
 from ..images.registration import CONFIDENT, DISPLACED, estimate_shift
 from ..images.resize import imresize
 from ..types import Floats
@@ -89,17 +88,17 @@ class _Masks(Sequence[Any]):
             return [self[m] for m in range(*index.indices(len(self)))]
         index = range(len(self))[index]
         stack, motion = self._stack, self._stack.motions[index]
-        there: NDArray[np.bool_] = np.ones(motion.shape, bool)
-        if not (stack.cropped or motion.is_still):
-            there = motion.inside()
+        whole_frame = stack.cropped or motion.is_still
+        there = np.ones(motion.shape, bool) if whole_frame else motion.inside()
         given = None if stack.known is None else stack.known[index]
         if given is not None:
             weights = np.asarray(given, np.float32)
-            whole = (weights > 0).reshape(-1, *weights.shape[-2:]).all(axis=0)[None]
+            whole = np.min(weights.reshape(-1, *weights.shape[-2:]) > 0, axis=0, keepdims=True)
             known = sized(whole.astype(np.float32), motion.shape)
-            there = there & ((known if motion.is_still else moved(known, motion)[0])[0] > _WHOLE)
-        there = there[stack.window]
-        return None if there.all() else there
+            seen = known if motion.is_still else moved(known, motion)[0]
+            there = there & np.asarray(seen[0] > _WHOLE)
+        kept = np.asarray(there)[stack.window]
+        return None if kept.all() else kept
 
 
 def align_stack(
@@ -232,18 +231,16 @@ def _warn_of_misfit(frame: Floats, still: Floats, motion: Motion, names: tuple[s
     aligned = frame if motion.is_still else moved(frame, motion)[0]
     share = misfit(aligned, still)
     if share >= _UNFIT:
-        warnings.warn(
+        warn_user(
             f"{names[0]} does not fit on {names[1]} in {100 * share:.0f} % of the places where "
-            "that can be judged: objects have moved, or lie at very different distances",
-            stacklevel=3,
+            "that can be judged: objects have moved, or lie at very different distances"
         )
 
 
 def _warn_of_strangers(motion: Motion, names: tuple[str, str]) -> None:
-    warnings.warn(
+    warn_user(
         f"{names[0]} has too little in common with {names[1]} to be aligned (correlation "
-        f"{motion.correlation:.2f}), and is left as it is",
-        stacklevel=3,
+        f"{motion.correlation:.2f}), and is left as it is"
     )
 
 

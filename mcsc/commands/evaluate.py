@@ -199,8 +199,8 @@ def evaluate(
         if images is not None:
             # Of any number of bands. What is measured, not shown, is kept in more steps.
             suffix = "png" if len(image) in (1, 3) else "tif"
-            dtype = np.dtype(np.uint8 if task.display else np.uint16)
-            samples, cut = quantised(image * np.iinfo(dtype).max, dtype)
+            dtype, white = (np.uint8, 255) if task.display else (np.uint16, 65535)
+            samples, cut = quantised(image * white, dtype)
             write_samples(images / f"{row.scene}_{row.method}.{suffix}", samples)
             if cut:
                 cut_off[f"{row.scene}_{row.method}"] = cut

@@ -126,8 +126,9 @@ def report_of_evaluation(
 
 def _contradictions(found: Restoration | Fusion) -> tuple[str, Floats | None]:
     """The map of contradictions, if there are any."""
-    shown = found.ghosts is not None and found.ghosts.any()
-    return "contradictions", found.ghosts[None].astype(np.float32) if shown else None
+    if found.ghosts is None or not found.ghosts.any():
+        return "contradictions", None
+    return "contradictions", found.ghosts[None].astype(np.float32)
 
 
 def _shown(image: Floats | None, given: Given) -> Floats | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from ..backend import require_cuda
 from ..checks import check_callback
+from ..errors import warn_user
 from ..model.dictionary import Dictionary
 from .checkpoint import Checkpoint
 from .history import LearningHistory, LearningProgress, Stop
@@ -237,14 +237,12 @@ def learn(
             stopped = stop.how
         except NoActiveCodeError as error:
             # What was learned is worth more than the filters that are missing.
-            warnings.warn(f"no target filters: {error}", UserWarning, stacklevel=2)
+            warn_user(f"no target filters: {error}")
     if targets is None and stopped == "completed" and not any(state.history.nonzero):
         given = settings.lam if is_many(settings.lam) else [settings.lam]
-        warnings.warn(
+        warn_user(
             f"nothing was learned: with lam = {', '.join(f'{v:g}' for v in given)} all codes are "
-            "zero, and filters stay as they began; mcsc.lambda_max tells from which lam on",
-            UserWarning,
-            stacklevel=2,
+            "zero, and filters stay as they began; mcsc.lambda_max tells from which lam on"
         )
     return Learned(
         dictionary=dictionary() if fit is None else fit.dictionary,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 from ..alignment.ghosts import find_ghosts
-from ..errors import InvalidTypeError, InvalidValueError
+from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..images.colour import luma_full
 from ..images.split import fill_holes
 from ..types import Floats, Ghosts
@@ -50,11 +49,10 @@ def ghosts_wanted(asked: bool | None, task: Task) -> Ghosts | None:
 def _warn(found: Map, names: Sequence[str], *, kept: str) -> None:
     """Say how much of an image contradicts another one."""
     these = " and ".join(names) if len(names) == 2 else f"the {len(names)} sources"
-    warnings.warn(
+    warn_user(
         f"{these} contradict each other in {100 * float(found.mean()):.2g} % of the pixels, as "
         f"things that move and shadows of a flash do: there {kept} is kept (ghosts=False, "
-        "--no-ghosts: not looked for)",
-        stacklevel=4,
+        "--no-ghosts: not looked for)"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from os import PathLike, fspath
 from typing import Any, TypeAlias
@@ -12,7 +11,7 @@ import numpy as np
 
 from ..baselines.table import BASELINES, Baseline
 from ..checks import check_callback, check_choice, check_tol, check_whole
-from ..errors import InvalidTypeError, InvalidValueError
+from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..model.dictionary import Dictionary
 from ..solvers.result import ConvergenceWarning, Stop
 from ..tables import Table
@@ -65,9 +64,7 @@ def _own(task: Task, dictionary: Dictionary | File | None) -> SparseCoding:
         dictionary = Dictionary.load(path)
         made_for = dictionary.metadata.get("task")
         if made_for is not None and made_for != task.name:
-            warnings.warn(
-                f"{path} was learned for {made_for} and is used for {task.name}", stacklevel=4
-            )
+            warn_user(f"{path} was learned for {made_for} and is used for {task.name}")
     return SparseCoding(task, dictionary)
 
 
@@ -281,9 +278,7 @@ def run_method(
     if not found.converged:
         gap = "" if found.gap is None else f": the certified gap is {found.gap:.1e}"
         why = _WHY.get(found.stopped, "")
-        warnings.warn(
-            f"{name} did not converge to tol = {options['tol']:g}{why}{gap}",
-            ConvergenceWarning,
-            stacklevel=3,
+        warn_user(
+            f"{name} did not converge to tol = {options['tol']:g}{why}{gap}", ConvergenceWarning
         )
     return found, seconds

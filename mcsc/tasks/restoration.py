@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..backend import Array, is_array, namespace
 from ..checks import check_number
-from ..errors import InvalidTypeError, InvalidValueError
+from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..images.enlarging import check_factor, enlarge, find_factor, is_sharp
 from ..images.split import fill_holes
 from ..model.dictionary import Dictionary
@@ -303,10 +302,9 @@ def _filled_by_the_model(
 
 def _warn_of_filling(method: str, name: str, known: Floats) -> None:
     share = 100 * float((known == 0).mean())
-    warnings.warn(
+    warn_user(
         f"{method} takes no mask: the unknown pixels of {name} ({share:.2g} %) were filled by the "
-        "model first",
-        stacklevel=3,
+        "model first"
     )
 
 
@@ -338,8 +336,7 @@ def _warn_if_sharp(
     image: Floats, mask: Floats | None, factor: float, task: Task, names: tuple[str, str]
 ) -> None:
     if is_sharp(image if mask is None else fill_holes(image, mask), factor):
-        warnings.warn(
+        warn_user(
             f"{names[0]} is as large as {names[1]} and sharper than an image that was enlarged "
-            f"{factor:g} times; such an image, or its small original, is what {task.name} expects",
-            stacklevel=3,
+            f"{factor:g} times; such an image, or its small original, is what {task.name} expects"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, Unpack
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from ..coding.images import CodingOptions, SolverFunction, code
 from ..coding.shared import shared_filters
-from ..errors import InvalidValueError
+from ..errors import InvalidValueError, warn_user
 from ..fusion import JOINTLY
 from ..fusion.bases import lumas_of
 from ..fusion.one_by_one import fuse_one_by_one
@@ -149,10 +148,9 @@ class SparseCoding:
         learned = self.task.factor
         if factor is None or learned is None or learned / _FAR <= factor <= _FAR * learned:
             return
-        warnings.warn(
+        warn_user(
             f"x is enlarged {factor:g} times, and the dictionary was learned for {learned} times: "
-            "its filters make detail of another size, which may serve less than bicubic does",
-            stacklevel=6,
+            "its filters make detail of another size, which may serve less than bicubic does"
         )
 
     def fuse(
