@@ -12,7 +12,7 @@ from ..errors import InvalidValueError
 from ..images.planes import luma_plane, planes
 from ..types import Floats, Ghosts
 
-__all__ = ["find_ghosts"]
+__all__ = ["find_ghosts", "noise_of"]
 
 Map = NDArray[np.bool_]
 
@@ -187,7 +187,7 @@ def _lacking(first: NDArray[np.float64], second: NDArray[np.float64]) -> Map:
     m_x, m_y = mean(x), mean(y)
     covariance = mean(x * y) - m_x * m_y
     variance = np.maximum(mean(y * y) - m_y * m_y, 0)
-    noise = math.hypot(_noise(x), _STEP)
+    noise = math.hypot(noise_of(x), _STEP)
     doubt = _SURE * noise * np.sqrt(variance / (4 * math.pi * _WINDOW**2))
     expected = _SHARED * variance * np.maximum(m_x, 0) / np.maximum(m_y, _CLIPPED)
     # Next to nothing is shown in black, nor in what is burnt out.
@@ -195,7 +195,7 @@ def _lacking(first: NDArray[np.float64], second: NDArray[np.float64]) -> Map:
     return np.asarray(tells & (covariance + doubt < expected))
 
 
-def _noise(image: NDArray[np.float64]) -> float:
+def noise_of(image: NDArray[np.float64]) -> float:
     """Standard deviation of white noise, by what is finest along diagonals."""
     if min(image.shape) < 2:
         return 0.0

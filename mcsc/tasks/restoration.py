@@ -70,8 +70,8 @@ class Restoration:
     """Share of the image's values that lay beyond what integers of x's dtype hold, and were cut off
     there; 0 for floats, which keep all."""
     ghosts: NDArray[np.bool_] | None
-    """Where x and y contradict each other, (H, W), and y was not used; None where it was not looked
-    for. NumPy's, whatever x is."""
+    """Where x and y contradict each other, (H, W), and x was its own guide; None where it was not
+    looked for. NumPy's, whatever x is."""
 
 
 def restore(
@@ -152,7 +152,7 @@ def restore(
         Side of the tiles that large images are cut into. Default: chosen by the memory.
     ghosts : bool, optional
         Look for places where x and y contradict each other, as things that moved and shadows of the
-        flash do, and take y as unknown there, so that what is x's is kept:
+        flash do, and let x, freed of its noise, be its own guide there:
         `mcsc.alignment.ghosts.find_ghosts`. Default: if the task says how its images differ, as
         "flash-denoise" does.
     callback : callable, optional
@@ -254,10 +254,9 @@ def restore(
         )
     contradictions = None
     if wanted is not None:
-        guide, guide_known, contradictions = guide_without_ghosts(
-            (image, known), (guide, guide_known), wanted, names,
-            sigma=None if "guide_mask" in chosen.options else sigma or task.sigma or 0.0,
-        )  # fmt: skip
+        guide, contradictions = guide_without_ghosts(
+            (image, known), (guide, guide_known), wanted, names
+        )
     if guide_known is not None and "guide_mask" not in chosen.options:
         guide, guide_known = fill_holes(guide, guide_known), None
     options |= {
