@@ -18,7 +18,6 @@ __all__ = [
     "OutOfMemoryError",
     "Refusal",
     "UnavailableError",
-    "warn_user",
 ]
 
 _PACKAGES = ("mcsc", "unfolded")
