@@ -1,4 +1,4 @@
-"""Errors that a user can cause: bad input, a missing device or package, too little memory.
+"""Errors that a user can cause, and warnings that name the line of the user.
 
 Everything that mcsc and unfolded refuse is a `Refusal` besides what Python's users expect (a
 ValueError, a TypeError, ...). The command line shows refusals as one line and leaves with status
@@ -6,6 +6,10 @@ ValueError, a TypeError, ...). The command line shows refusals as one line and l
 """
 
 from __future__ import annotations
+
+import sys
+import warnings
+from types import FrameType
 
 __all__ = [
     "InvalidTypeError",
@@ -15,6 +19,8 @@ __all__ = [
     "Refusal",
     "UnavailableError",
 ]
+
+_PACKAGES = ("mcsc", "unfolded")
 
 
 class Refusal(Exception):
@@ -39,3 +45,22 @@ class UnavailableError(Refusal, RuntimeError):
 
 class MissingExtraError(Refusal, ModuleNotFoundError):
     """An optional package is not installed; the message names the extra that brings it."""
+
+
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn of something, naming the line outside of these packages that led to it.
+
+    Parameters
+    ----------
+    message : str
+    category : type of Warning
+    """
+    level = 2
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _is_ours(frame):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] in _PACKAGES

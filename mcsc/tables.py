@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-from .errors import InvalidValueError, MissingExtraError
+from .errors import InvalidValueError, MissingExtraError, warn_user
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -93,7 +92,7 @@ class Table(Mapping[str, E], Generic[E]):
                 found[name] = self[name]
             except Exception as error:  # whatever somebody else's module raises
                 words = " ".join(str(error).split())
-                warnings.warn(f"the {self.what} {name} cannot be loaded: {words}", stacklevel=2)
+                warn_user(f"the {self.what} {name} cannot be loaded: {words}")
         return found
 
     def __getitem__(self, name: str) -> E:

@@ -22,6 +22,8 @@ Boundary: TypeAlias = Literal["zero", "periodic"]
 """What the codes are outside of the image: zero, or the other side of it."""
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
 """Where arrays are worked on; "auto": where they are."""
+Ghosts: TypeAlias = Literal["exposure", "flash"]
+"""What tells two photographs of a scene apart besides what moved in it."""
 Kind: TypeAlias = Literal["restoration", "fusion"]
 """What a target is made of: Eq. 3 or Eq. 4."""
 Region: TypeAlias = tuple[slice, slice]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mcsc.baselines.stacks import Largest
-from mcsc.errors import InvalidValueError
+from mcsc.errors import InvalidValueError, warn_user
 from mcsc.fusion.bases import coloured, lumas_of, on_base
 from mcsc.fusion.one_by_one import blend_chosen
 from mcsc.fusion.rules import RULES
@@ -23,9 +22,14 @@ from mcsc.tasks.task import Task
 from mcsc.types import Device, Floats
 
 from .network.accelerated import Accelerated, accelerate
+from .network.configuration import Configuration
 from .network.cunet import CUNet
 from .network.devices import torch_device
+from .network.tiling import radius, work_of_tiles
 from .starts.opening import open_weights
+
+_MUCH_WORK = 16.0
+"""Times that the pixels of an image are computed in tiles, from which on a warning is due."""
 
 
 def make_method(task: Task, file: str | Path | None) -> CUNetMethod:
@@ -50,10 +54,9 @@ def make_method(task: Task, file: str | Path | None) -> CUNetMethod:
             f"{file}: a network for {net.configuration.kind}, {task.name} is a {task.kind}"
         )
     if "base" not in net.metadata and Path(str(file)).suffix == ".safetensors":
-        warnings.warn(
+        warn_user(
             f"{file} does not say what it was trained for: it is taken as the authors' networks, "
-            "which see the images themselves",
-            stacklevel=4,
+            "which see the images themselves"
         )
     trained_for = net.metadata.get("task", task.name)
     if trained_for != task.name:
@@ -88,7 +91,7 @@ class CUNetMethod:
     def __call__(
         self,
         *images: Any,
-        factor: int | None = None,
+        factor: float | None = None,
         known_shape: tuple[int, int] | None = None,
         sigma: float | None = None,
         device: Device = "auto",
@@ -104,10 +107,13 @@ class CUNetMethod:
             ``device="cuda"`` and PyTorch finds none.
         """
         net = self._on(device)
+        if tile is not None:
+            first = images[0] if isinstance(images[0], np.ndarray) else images[0][0]
+            _warn_of_work(net.configuration, first.shape[-2:], tile)
         if self.task.kind == "restoration":
             if factor != self.task.factor:
                 raise InvalidValueError(
-                    f"the network enlarges {self.task.factor} times, x is {factor} times smaller "
+                    f"the network enlarges {self.task.factor} times, x is {factor:g} times smaller "
                     "than its guide"
                 )
             return restored(
@@ -148,6 +154,16 @@ def prepare_for_network(
     return prepare_fusion(
         x, y, channels, strength=strength, base=base, brightest=task.brightest_base
     )
+
+
+def _warn_of_work(configuration: Configuration, shape: tuple[int, int], tile: int) -> None:
+    """Say so if small tiles make much work."""
+    times = work_of_tiles(configuration, shape, tile)
+    if times > _MUCH_WORK:
+        warn_user(
+            f"tiles of {tile} pixels take {times:.0f} times the work of the whole image, as each "
+            f"brings {radius(configuration)} pixels along on every side: larger ones take less"
+        )
 
 
 def restored(

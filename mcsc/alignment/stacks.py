@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidValueError
+from ..errors import InvalidValueError, warn_user
 from ..images.registration import CONFIDENT, DISPLACED, estimate_shift
 from ..images.resize import imresize
 from ..types import Floats
@@ -26,6 +25,8 @@ _DISTINCT = 0.35
 """Correlation that images of different scenes do not reach, wherever one is moved."""
 _UNFIT = 0.2
 """Share of the blocks that can be judged from which on a frame does not fit."""
+_WHOLE = 0.999
+"""Weight of a moved pixel that comes from known ones alone."""
 _UNKNOWN_IN_ALL = 2
 """Pixels of the smallest side of what is common to all frames."""
 
@@ -45,6 +46,8 @@ class AlignedStack(Sequence[Floats]):
     """Only what all frames show is kept; otherwise `masks` say what a frame does not show."""
     window: tuple[slice, slice] = field(default=(slice(None), slice(None)))
     """Rows and columns of the reference that are kept."""
+    known: Sequence[Any] | None = None
+    """Weights of the frames as they were given; None: all of each is known."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -60,7 +63,10 @@ class AlignedStack(Sequence[Floats]):
 
     @property
     def masks(self) -> Sequence[NDArray[np.bool_] | None]:
-        """Where each frame has data, (H, W), made when it is asked for; None: everywhere."""
+        """Where each frame has known data, (H, W), made when it is asked for; None: everywhere.
+
+        What comes from unknown pixels, also in part, is unknown.
+        """
         return _Masks(self)
 
     def describe(self, index: int) -> str:
@@ -81,11 +87,18 @@ class _Masks(Sequence[Any]):
         if isinstance(index, slice):
             return [self[m] for m in range(*index.indices(len(self)))]
         index = range(len(self))[index]
-        stack = self._stack
-        if stack.cropped or stack.motions[index].is_still:
-            return None
-        inside = stack.motions[index].inside()[stack.window]
-        return None if inside.all() else inside
+        stack, motion = self._stack, self._stack.motions[index]
+        whole_frame = stack.cropped or motion.is_still
+        there = np.ones(motion.shape, bool) if whole_frame else motion.inside()
+        given = None if stack.known is None else stack.known[index]
+        if given is not None:
+            weights = np.asarray(given, np.float32)
+            whole = np.min(weights.reshape(-1, *weights.shape[-2:]) > 0, axis=0, keepdims=True)
+            known = sized(whole.astype(np.float32), motion.shape)
+            seen = known if motion.is_still else moved(known, motion)[0]
+            there = there & np.asarray(seen[0] > _WHOLE)
+        kept = np.asarray(there)[stack.window]
+        return None if kept.all() else kept
 
 
 def align_stack(
@@ -93,6 +106,7 @@ def align_stack(
     *,
     reference: int | None = None,
     crop: bool = False,
+    known: Sequence[Any] | None = None,
     names: Sequence[str] | None = None,
 ) -> AlignedStack:
     """Align frames of one scene by shift, rotation, scale and perspective.
@@ -108,6 +122,10 @@ def align_stack(
         Number of the frame that lies still. Default: the one in the middle.
     crop : bool
         Keep the largest window that every frame fills; otherwise all of the reference, and masks.
+    known : sequence of (array or None), optional
+        Weights of each frame, (H, W), (1, H, W) or (C, H, W), 0 where it is unknown: they are moved
+        along, see `AlignedStack.masks`. Unknown pixels must hold something that does not catch the
+        eye, as `mcsc.images.fill_holes` makes it.
     names : sequence of str, optional
         What messages call the frames.
 
@@ -163,7 +181,7 @@ def align_stack(
             motions[m] = start
             _warn_of_misfit(frame, still, start, (labels[m], labels[middle]))
     window = _common_window(motions) if crop else (slice(None), slice(None))
-    return AlignedStack(frames, tuple(motions), middle, labels, crop, window)
+    return AlignedStack(frames, tuple(motions), middle, labels, crop, window, known)
 
 
 def check_aspect(shape: Sequence[int], wanted: Sequence[int], names: tuple[str, str]) -> None:
@@ -213,18 +231,16 @@ def _warn_of_misfit(frame: Floats, still: Floats, motion: Motion, names: tuple[s
     aligned = frame if motion.is_still else moved(frame, motion)[0]
     share = misfit(aligned, still)
     if share >= _UNFIT:
-        warnings.warn(
+        warn_user(
             f"{names[0]} does not fit on {names[1]} in {100 * share:.0f} % of the places where "
-            "that can be judged: objects have moved, or lie at very different distances",
-            stacklevel=3,
+            "that can be judged: objects have moved, or lie at very different distances"
         )
 
 
 def _warn_of_strangers(motion: Motion, names: tuple[str, str]) -> None:
-    warnings.warn(
+    warn_user(
         f"{names[0]} has too little in common with {names[1]} to be aligned (correlation "
-        f"{motion.correlation:.2f}), and is left as it is",
-        stacklevel=3,
+        f"{motion.correlation:.2f}), and is left as it is"
     )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numba
 from numba import njit
 
-from ..errors import UnavailableError
+from ..errors import UnavailableError, warn_user
 
 __all__ = ["compiled"]
 
@@ -50,11 +49,10 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
                 raise
         if not _told:
             _told.append(function.__name__)
-            warnings.warn(
+            warn_user(
                 "there is no folder in which compiled kernels could be kept: they are compiled "
                 "anew, which takes some seconds each time; NUMBA_CACHE_DIR may name one",
                 RuntimeWarning,
-                stacklevel=2,
             )
         return njit(nogil=True, error_model="numpy", **options)(function)
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
 
+from ..errors import warn_user
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
 from ..model.reconstruction import Parts, reconstruct, signal_parts
@@ -238,10 +239,9 @@ def warn_if_nothing_is_coded(
     """Warn if nearly all codes of so many pixels are zero, though there is detail."""
     if nonzeros < _FEW * pixels and detail > _FLAT:
         shown = ", ".join(dict.fromkeys(f"{value:.3g}" for value in np.atleast_1d(lam)))
-        warnings.warn(
+        warn_user(
             f"nearly all codes are zero ({nonzeros} of {coefficients} are not): lam = {shown} is "
-            "large for the detail of these images; is their range of values right?",
-            stacklevel=4,
+            "large for the detail of these images; is their range of values right?"
         )
 
 

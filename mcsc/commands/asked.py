@@ -52,6 +52,7 @@ class Asked:
     parts: Path | None
     align: bool
     registered: bool
+    ghosts: bool | None
     report: Path | None
     blocks: int | None
     codes: Path | None
@@ -77,7 +78,7 @@ class Asked:
         """Options of `mcsc.tasks.restore`, `fuse` and `fuse_volumes`."""
         return {
             "method": self.chosen, "lam": self.lam, "tol": self.tol, "max_iter": self.max_iter,
-            "device": self.device, "progress": sys.stderr.isatty(),
+            "device": self.device, "ghosts": self.ghosts, "progress": sys.stderr.isatty(),
         }  # fmt: skip
 
     def run_scenes(
@@ -165,8 +166,21 @@ def _methods(kind: Kind) -> str:
     return ", ".join(dict.fromkeys(name for t in tasks for name in method_names(t)))
 
 
+def _with_ghosts(kind: Kind) -> str:
+    """Names of the tasks whose images are looked at for contradictions."""
+    tasks = TASKS.available().items()
+    return ", ".join(n for n, t in tasks if t.kind == kind and t.ghosts is not None)
+
+
 def shared_options(
-    kind: Kind, *, what: str, masked: str, ranged: str, align: str, own: Sequence[Decorator] = ()
+    kind: Kind,
+    *,
+    what: str,
+    masked: str,
+    ranged: str,
+    align: str,
+    kept: str,
+    own: Sequence[Decorator] = (),
 ) -> Decorator:
     """Return a decorator that adds the shared options, and hands them on as ``asked``.
 
@@ -176,6 +190,8 @@ def shared_options(
         Of the tasks.
     what, align : str
         Help of --task and --align.
+    kept : str
+        Which image is kept where they contradict each other.
     masked, ranged : str
         Which images --mask and --range are for.
     own : sequence of decorators
@@ -223,6 +239,12 @@ def shared_options(
         click.option(
             "--registered", is_flag=True,
             help="The images are registered: do not check for a shift.",
+        ),
+        click.option(
+            "--ghosts/--no-ghosts", default=None,
+            help="Look for places where the images contradict each other, as things that move and "
+            f"shadows of a flash do, and keep {kept} there.  [default: for {{names}}]",
+            cls=options.ListedOption, names=lambda: _with_ghosts(kind),
         ),
         click.option(
             "--report", metavar="FILE.html", type=click.Path(path_type=Path),

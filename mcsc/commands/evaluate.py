@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 from click.core import ParameterSource
 
 from ..errors import InvalidValueError
 from ..tasks.task import TASKS
 from ..types import Device
-from ..values.ranges import ValueRange
+from ..values.ranges import ValueRange, quantised
 from . import options
 from .batch import cluster_options
 
@@ -73,7 +74,7 @@ def _method_names() -> str:
     "--images",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Folder to write every image to that a method makes.",
+    help="Folder to write every image to that a method makes, in 8 bits; depth in 16.",
 )
 @click.option(
     "--report",
@@ -124,7 +125,7 @@ def evaluate(
     """  # noqa: D301  (click wants the backspace itself)
     if (folder is None) == (data is None):
         raise click.UsageError("want one folder of scenes")
-    from ..images.files import write_image
+    from ..images.files import write_samples
     from ..tasks import Evaluation, get_task
     from ..tasks import evaluate as run
     from ..tasks.methods import methods_by_name
@@ -164,6 +165,7 @@ def evaluate(
                 click.echo(options.range_words(f"{which} images", values))
     table = Evaluation(task.name, tuple(m.name for m in task.measures))
     pictures: list[Any] = []
+    cut_off: dict[str, float] = {}
     width = max(len(n) for n in ("method", *chosen))
     longest = max(len(n) for n in ("scene", "mean", *(s.name for s in found)))
     head = "  ".join(f"{m.name:>9}" for m in task.measures)
@@ -195,9 +197,13 @@ def evaluate(
         write_tables()
         line(row.scene, row.method, row.measures, row.seconds)
         if images is not None:
-            # Of any number of bands.
+            # Of any number of bands. What is measured, not shown, is kept in more steps.
             suffix = "png" if len(image) in (1, 3) else "tif"
-            write_image(images / f"{row.scene}_{row.method}.{suffix}", image, bit_depth=8)
+            dtype, white = (np.uint8, 255) if task.display else (np.uint16, 65535)
+            samples, cut = quantised(image * white, dtype)
+            write_samples(images / f"{row.scene}_{row.method}.{suffix}", samples)
+            if cut:
+                cut_off[f"{row.scene}_{row.method}"] = cut
         if report is not None:
             pictures.append((row, x, y, image, truth))
 
@@ -232,6 +238,13 @@ def evaluate(
         from .report import report_of_evaluation
 
         report_of_evaluation(report, task, table, pictures)
+    if cut_off:
+        most = max(cut_off, key=cut_off.__getitem__)
+        click.echo(
+            f"mcsc: warning: in {len(cut_off)} of the files in {images} values beyond black or "
+            f"white were cut off, in {most} {100 * cut_off[most]:.2g} % of them",
+            err=True,
+        )
     if stopped == "interrupted":
         click.echo(f"mcsc: interrupted; {len(table.rows)} rows were done and are kept", err=True)
         ctx.exit(130)

@@ -47,6 +47,7 @@ def _rule_words() -> str:
     align="Register the sources first, for the shift, rotation and tilt of a hand-held camera "
     "and the change of scale of its lens. Two are registered to the first, more to the one in "
     "the middle.",
+    kept="the first of two sources, the one of middle brightness of more,",
     own=[
         click.option(
             "--rule",
@@ -140,8 +141,6 @@ def fuse(
             f"--depth: {asked.method} does not choose between sources as it is asked to; want "
             "--method mcsc with a rule that does, as --rule choose"
         )
-    if asked.align and asked.masks:
-        raise click.UsageError("--mask with --align: register images and their masks before")
     files = [asked.file(m, path) for m, path in enumerate(sources)]
     given, frames, known = _opened(files, asked.ranges, together=task.one_unit)
     images = [g.image for g in given]
@@ -152,7 +151,7 @@ def fuse(
     if asked.align:
         # The result of two lies on the first; of more, errors are smallest from the middle.
         aligned = align_stack(
-            frames, reference=0 if len(frames) == 2 else None, crop=crop, names=names
+            frames, reference=0 if len(frames) == 2 else None, crop=crop, known=known, names=names
         )
         for m in range(len(frames)):
             click.echo(aligned.describe(m))

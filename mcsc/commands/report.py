@@ -34,6 +34,9 @@ def settings_of(
     if given is not None and given.mask is not None:
         share = 1 - float((given.mask > 0).all(axis=0).mean())
         settings["unknown pixels"] = f"{100 * share:.3g} %"
+    if found.ghosts is not None:
+        share = 100 * float(found.ghosts.mean())
+        settings["contradictions"] = f"{share:.2g} % of the pixels, where one image was kept"
     if found.lam is not None:
         settings["lam"] = lam_words(found.lam)
     if found.gap is not None:
@@ -52,7 +55,7 @@ def report_of_restoration(
         inputs=[("input x", _visible(x)), ("guide y", _visible(y))],
         before=("input", _visible(x)),
         after=("restored", _visible(given.shown(found.image))),
-        layers=_there([("base", _shown(found.base, given))]),
+        layers=_there([("base", _shown(found.base, given)), _contradictions(found)]),
         split=_there(
             [
                 ("common part", _part(found.common, given)),
@@ -77,7 +80,7 @@ def report_of_fusion(
         numbers = [0, count // 2, count - 1]
         names, sources = [names[m] for m in numbers], [sources[m] for m in numbers]
     names = _distinct(names)
-    layers = _there([("base", _shown(found.base, given))])
+    layers = _there([("base", _shown(found.base, given)), _contradictions(found)])
     if found.weights is not None:
         layers += [(f"share of {n}", w[None]) for n, w in zip(names, found.weights, strict=True)]
     elif found.index is not None:
@@ -119,6 +122,13 @@ def report_of_evaluation(
             )
         )
     write_report(path, Report(task.title, scenes, measures=task.measures, settings=versions()))
+
+
+def _contradictions(found: Restoration | Fusion) -> tuple[str, Floats | None]:
+    """The map of contradictions, if there are any."""
+    if found.ghosts is None or not found.ghosts.any():
+        return "contradictions", None
+    return "contradictions", found.ghosts[None].astype(np.float32)
 
 
 def _shown(image: Floats | None, given: Given) -> Floats | None:

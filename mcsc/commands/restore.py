@@ -22,15 +22,16 @@ from .results import Sink, registered_to, tell, write_parts
     masked="X, or with '2=' of GUIDE",
     ranged="X",
     align="Register the guide to X first, by phase correlation and then optical flow.",
+    kept="X",
     own=[
         options.sigma,
         calibration_option,
         click.option(
             "--factor",
-            metavar="N",
-            type=click.IntRange(min=2),
+            metavar="NUMBER",
+            type=click.FloatRange(min=1, min_open=True),
             help="Super-resolution: how many times smaller than the guide X is, or was before it "
-            "was enlarged.  [default: found from the sizes]",
+            "was enlarged; whole or not.  [default: found from the sizes]",
         ),
     ],
 )
@@ -40,7 +41,7 @@ def restore(
     guide: Path | None,
     sigma: float | None,
     calibration: Path | None,
-    factor: int | None,
+    factor: float | None,
 ) -> None:
     """Restore image X with the help of a registered GUIDE.
 
@@ -102,8 +103,10 @@ def restore(
     shown, other = first.shown(), second.shown()
     size, shape = shown.shape[1:], other.shape[1:]
     if task.factor is not None and size != shape:
-        find_factor(size, shape, factor=factor, usual=task.factor, names=names)
-        click.echo(f"{x.name}: {size[0]} x {size[1]}, enlarged to {shape[0]} x {shape[1]}")
+        times = find_factor(size, shape, factor=factor, usual=task.factor, names=names)
+        click.echo(
+            f"{x.name}: {size[0]} x {size[1]}, enlarged {times:g} times to {shape[0]} x {shape[1]}"
+        )
         shown = enlarge(shown, shape)[0]
     tell_ranges([first, second])
     if asked.align and second.mask is not None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import accumulate, pairwise
@@ -23,7 +22,7 @@ import numpy as np
 
 from ..backend.processes import this_process
 from ..checks import check_callback, check_choice, check_number, check_whole
-from ..errors import InvalidTypeError, InvalidValueError
+from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..model.dictionary import Dictionary
 from ..model.lam import lam_per_map
 from ..model.penalty import Penalty
@@ -184,7 +183,7 @@ def solve_blocks(
         )
         result = sweeps.run(max_sweeps, callback, progress=progress)
     if not result.converged:
-        warnings.warn(f"{result.method} {result.message}", ConvergenceWarning, stacklevel=2)
+        warn_user(f"{result.method} {result.message}", ConvergenceWarning)
     return result
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..errors import warn_user
 from .formats.metadata import Metadata, describe_profile, same_colours
 
 if TYPE_CHECKING:
@@ -45,10 +45,9 @@ def warn_of_profiles(images: Sequence[Image]) -> None:
         names = [describe_profile(image.metadata.icc) for image in (first, other)]
         if names[0] == names[1]:
             names[1] = "another one of the same name"
-        warnings.warn(
+        warn_user(
             f"{first.path} has {names[0]}, {other.path} has {names[1]}: their numbers are taken as "
             "they are, so colours of the second will look wrong; convert it to the profile of the "
-            "first",
-            stacklevel=2,
+            "first"
         )
         return

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from ..checks import check_whole
+from ..checks import check_number
 from ..errors import InvalidValueError
 from ..types import Floats
 from .resize import imresize, resize_known
 
-__all__ = ["back_project", "enlarge", "find_factor", "is_sharp"]
+__all__ = ["back_project", "check_factor", "enlarge", "find_factor", "is_sharp"]
 
 _STEPS_BACK = 4
+_LEAST = 1.1
+"""Below, an image is cut rather than reduced."""
 
 
 def find_factor(
     small: tuple[int, int],
     large: tuple[int, int],
     *,
-    factor: int | None = None,
+    factor: float | None = None,
     usual: int | None = None,
     names: tuple[str, str] = ("x", "y"),
-) -> int:
+) -> float:
     """Tell how many times smaller an image is than another one of the same view.
 
     Parameters
     ----------
     small, large : (height, width)
         In pixels.
-    factor : int, optional
-        Take this one, if the sizes allow it.
+    factor : float, optional
+        Take this one, if the sizes allow it; above 1, whole or not.
     usual : int, optional
         To be preferred where the sizes allow several.
     names : (str, str)
@@ -39,10 +43,11 @@ def find_factor(
 
     Returns
     -------
-    int
+    int or float
         1 for equal sizes; otherwise the whole factor f for which the small size is the large one
         over f, rounded up as by MATLAB's ``imresize`` and :func:`mcsc.images.imresize`; if there is
-        none, rounded down; if there is none, anyhow.
+        none, rounded down; if there is none, anyhow. If no whole factor does, that one of at least
+        1.1 by which both sides are enlarged, to half a pixel of the small image.
 
     Raises
     ------
@@ -53,9 +58,9 @@ def find_factor(
         return 1
     sizes = f"{names[0]} is {small[0]} x {small[1]}, {names[1]} is {large[0]} x {large[1]}"
     if factor is not None:
-        factor = check_whole("factor", factor, least=2)
+        factor = check_factor(factor)
         if not _allowed(small, large, factor):
-            raise InvalidValueError(f"{sizes}: that is not {factor} times as large")
+            raise InvalidValueError(f"{sizes}: that is not {factor:g} times as large")
         return factor
     largest = max(n // m for m, n in zip(small, large, strict=True)) + 1
     rules: tuple[Callable[[int], bool], ...] = (
@@ -66,15 +71,29 @@ def find_factor(
     for rule in rules:
         fits = [f for f in range(2, largest + 1) if rule(f)]
         if fits:
-            ratio = (large[0] * large[1] / (small[0] * small[1])) ** 0.5
+            ratio = math.sqrt(large[0] * large[1] / (small[0] * small[1]))
             return (
                 usual
                 if usual is not None and usual in fits
                 else min(fits, key=lambda f: abs(f - ratio))
             )
+    pairs = list(zip(small, large, strict=True))
+    least = max(n / (m + 0.5) for m, n in pairs)
+    most = min(n / (m - 0.5) for m, n in pairs)
+    if least < most and most > _LEAST:
+        ratio = math.sqrt(large[0] * large[1] / (small[0] * small[1]))
+        return round(min(max(ratio, least, _LEAST), most), 4)
     raise InvalidValueError(
-        f"{sizes}: want {names[1]} as large, or larger by one whole factor on both axes"
+        f"{sizes}: want {names[1]} as large, or larger by one factor on both axes"
     )
+
+
+def check_factor(factor: Any) -> float:
+    """Return a factor, whole if it is; refuse what is no number above 1."""
+    found = check_number("factor", factor)
+    if found <= 1:
+        raise InvalidValueError(f"factor must be a number > 1, found {factor!r}")
+    return int(found) if found == int(found) else found
 
 
 def enlarge(
@@ -142,19 +161,20 @@ def back_project(
     return image
 
 
-def is_sharp(x: Floats, factor: int) -> bool:
+def is_sharp(x: Floats, factor: float) -> bool:
     """Return True if an image (C, H, W) has detail that one enlarged by the factor cannot have.
 
     Reducing and enlarging an enlarged image takes about 1.5 times as much from it the first time as
     the second time; from a sharp one about four times or more (measured on depth maps and bands;
     neighbours repeated instead of interpolated count as sharp).
     """
-    small = tuple(max(1, n // factor) for n in x.shape[-2:])
-    once = imresize(imresize(x, small), x.shape[-2:])
-    twice = imresize(imresize(once, small), x.shape[-2:])
+    height, width = x.shape[-2:]
+    small = max(1, int(height / factor)), max(1, int(width / factor))
+    once = imresize(imresize(x, small), (height, width))
+    twice = imresize(imresize(once, small), (height, width))
     first, second = (float(np.square(a - b).sum()) for a, b in ((x, once), (once, twice)))
     return first > 2.5**2 * second
 
 
-def _allowed(small: tuple[int, int], large: tuple[int, int], factor: int) -> bool:
+def _allowed(small: tuple[int, int], large: tuple[int, int], factor: float) -> bool:
     return all(abs(n - factor * m) < factor for m, n in zip(small, large, strict=True))

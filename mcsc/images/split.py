@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ import scipy.sparse.linalg
 from numpy.typing import NDArray
 
 from ..checks import check_floats, check_number
-from ..errors import InvalidTypeError, InvalidValueError
+from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..types import Floats
 
 __all__ = ["LowpassSplit", "fill_holes", "lowpass_split"]
@@ -219,11 +218,10 @@ def _solve_weighted(image: Floats, weight: Floats, strength: float) -> Floats:
         operator, (squared * x).ravel(), x0=start, rtol=_RTOL, maxiter=_MAX_ITER, M=inverse
     )
     if failed:
-        warnings.warn(
+        warn_user(
             f"lowpass_split: conjugate gradients stopped after {_MAX_ITER} iterations above a "
             f"relative residual of {_RTOL:g}",
             RuntimeWarning,
-            stacklevel=3,
         )
     solution: Floats = low.reshape(x.shape)
     return solution

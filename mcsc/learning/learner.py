@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +13,12 @@ import numpy as np
 
 from ..backend import require_cuda
 from ..checks import check_callback
+from ..errors import warn_user
 from ..model.dictionary import Dictionary
 from .checkpoint import Checkpoint
 from .history import LearningHistory, LearningProgress, Stop
 from .images import Images
-from .options import LearnOptions, Settings
+from .options import LearnOptions, Settings, is_many
 from .targets import NoActiveCodeError, TargetFit, fit_targets
 from .watch import Stopped, watching
 
@@ -138,7 +138,8 @@ def learn(
     Warns
     -----
     UserWarning
-        There are targets, but at this lam no code is active that they could be fitted to.
+        At this lam no code is active: nothing was learned, or there are targets that could not be
+        fitted to any.
 
     Raises
     ------
@@ -236,7 +237,13 @@ def learn(
             stopped = stop.how
         except NoActiveCodeError as error:
             # What was learned is worth more than the filters that are missing.
-            warnings.warn(f"no target filters: {error}", UserWarning, stacklevel=2)
+            warn_user(f"no target filters: {error}")
+    if targets is None and stopped == "completed" and not any(state.history.nonzero):
+        given = settings.lam if is_many(settings.lam) else [settings.lam]
+        warn_user(
+            f"nothing was learned: with lam = {', '.join(f'{v:g}' for v in given)} all codes are "
+            "zero, and filters stay as they began; mcsc.lambda_max tells from which lam on"
+        )
     return Learned(
         dictionary=dictionary() if fit is None else fit.dictionary,
         history=state.history,

@@ -69,7 +69,7 @@ def check_signals(
     TypeError, ValueError
         They are something else; the message says what was found and what is wanted.
     """
-    if is_array(signals) or not isinstance(signals, Sequence):
+    if is_array(signals) or isinstance(signals, str) or not isinstance(signals, Sequence):
         raise InvalidTypeError(
             f"{label} must be a tuple of arrays, one for each image, found "
             f"{type(signals).__name__}; for one image write (x,)"

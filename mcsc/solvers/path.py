@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import numbers
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..backend import Array, is_array, namespace, to_numpy
 from ..checks import check_number
-from ..errors import InvalidTypeError, InvalidValueError
+from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
 from ..model.problem import Problem
@@ -243,11 +242,10 @@ def solve_discrepancy(
         warn_unless_converged(result)
     else:
         why = f" ({result.message})" if not result.converged else "; a smaller tol may help"
-        warnings.warn(
+        warn_user(
             f"solve_discrepancy left a residual of {residual:.4g}, not within {rtol:g} of "
             f"{wanted:.4g}{why}",
             ConvergenceWarning,
-            stacklevel=2,
         )
     return Discrepancy(lam, bring_home(result) if moved else result, residual, wanted, reached)
 

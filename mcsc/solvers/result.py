@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from ..errors import warn_user
 from ..model.codes import Codes
 
 Stop: TypeAlias = Literal["converged", "max_iter", "callback", "interrupted", "overflow"]
@@ -68,4 +68,4 @@ class Result:
 def warn_unless_converged(result: Result) -> None:
     """Say, at the line that called this function's caller, that a solver stopped too early."""
     if not result.converged:
-        warnings.warn(f"{result.method} {result.message}", ConvergenceWarning, stacklevel=3)
+        warn_user(f"{result.method} {result.message}", ConvergenceWarning)

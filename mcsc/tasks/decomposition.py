@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import check_whole
-from ..errors import InvalidTypeError, InvalidValueError
+from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..images.split import lowpass_split
 from ..model.dictionary import Dictionary
 from ..model.lam import weighted_lam
@@ -283,11 +282,10 @@ def _warn_of_energies(names: Sequence[str], detail: Sequence[Floats]) -> None:
     levels = [float(np.sqrt(np.mean(np.square(d, dtype=np.float64)))) for d in detail]
     faint, strong = int(np.argmin(levels)), int(np.argmax(levels))
     if 0 < levels[faint] < _FAINT * levels[strong]:
-        warnings.warn(
+        warn_user(
             f"the detail of {names[strong]} is {levels[strong] / levels[faint]:.0f} times as "
             f"strong as that of {names[faint]}, of which lam will leave little: give it the range "
-            "that its values use",
-            stacklevel=3,
+            "that its values use"
         )
 
 

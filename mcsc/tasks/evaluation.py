@@ -13,8 +13,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_callback, check_whole
-from ..errors import InvalidValueError, Refusal
+from ..backend import is_array
+from ..checks import check_callback, check_choice, check_tol, check_whole
+from ..errors import InvalidTypeError, InvalidValueError, Refusal
 from ..files import write_json, write_text
 from ..images.split import fill_holes
 from ..model.dictionary import Dictionary
@@ -24,7 +25,7 @@ from ..solvers.driver import Callback, deferred_interrupt
 from ..types import Device, Floats
 from ..values.holes import fill_from_others
 from .fusion import Fusion, fuse
-from .methods import methods_by_name
+from .methods import check_method, methods_by_name
 from .preparation import alike
 from .protocol import TOL, Method
 from .restoration import Restoration, restore
@@ -125,7 +126,8 @@ def evaluate(
     """Run methods on scenes and measure the results.
 
     In a restoration, the first image of a scene is the true image, from which the input is made; in
-    a fusion both images are inputs, and the measures need no true image.
+    a fusion both images are inputs, and the measures need no true image. Methods are
+    measured as they are: ghosts are not looked for.
 
     Parameters
     ----------
@@ -165,8 +167,11 @@ def evaluate(
 
     Raises
     ------
+    TypeError
+        A scene is none, or a method.
     ValueError
-        There is no such folder, task or method; or nothing takes the dictionary or the weights.
+        There is no such folder, task or method, or no scene; or no method takes the dictionary,
+        the weights, or an option that was set.
 
     Examples
     --------
@@ -178,8 +183,7 @@ def evaluate(
     """
     task = get_task(task)
     check_callback(callback)
-    if max_iter is not None:
-        check_whole("max_iter", max_iter)
+    check_whole("seed", seed, least=0)
     if sigma is not None and task.sigma is None:
         raise InvalidValueError(f"sigma is for denoising, not for {task.name}")
     if isinstance(methods, Mapping):
@@ -188,10 +192,16 @@ def evaluate(
                 "dictionary and weights_file are for methods given by their names"
             )
         chosen = dict(methods)
+        for name, method in chosen.items():
+            check_method(f"methods[{name!r}] must be", method)
     else:
         chosen = methods_by_name(methods, task, dictionary=dictionary, weights_file=weights_file)
+    if not chosen:
+        raise InvalidValueError("methods is empty: want one at least")
+    _check_how(chosen, tol=tol, max_iter=max_iter, device=device)
     if isinstance(scenes, str | PathLike):
         scenes = find_scenes(scenes, task)
+    _check_scenes(scenes)
     level = task.sigma if sigma is None else sigma
     found = Evaluation(task.name, tuple(m.name for m in task.measures))
     options = {
@@ -228,6 +238,34 @@ def evaluate(
     return found
 
 
+def _check_how(methods: Mapping[str, Method], *, tol: Any, max_iter: Any, device: Any) -> None:
+    """Refuse options that are no such thing, and ones that were set and that no method has."""
+    check_tol(tol)
+    check_choice("device", device, Device)
+    if max_iter is not None:
+        check_whole("max_iter", max_iter)
+    given = {"tol": tol != TOL, "max_iter": max_iter is not None, "device": device == "cuda"}
+    for option, is_set in given.items():
+        if is_set and not any(option in method.options for method in methods.values()):
+            raise InvalidValueError(f"none of the methods {', '.join(methods)} has {option}")
+
+
+def _check_scenes(scenes: Any) -> None:
+    """Refuse what is no sequence of readers, and an empty one."""
+    if is_array(scenes) or not isinstance(scenes, Sequence):
+        raise InvalidTypeError(
+            "scenes must be a folder or a sequence of callables that return the images of a scene, "
+            f"found {type(scenes).__name__}"
+        )
+    if not len(scenes):
+        raise InvalidValueError("scenes is empty: want one at least")
+    if len(scenes) and not callable(scenes[0]):
+        raise InvalidTypeError(
+            "scenes must hold callables, each of which returns the images of a scene, as "
+            f"lambda: (x, y); found {type(scenes[0]).__name__}"
+        )
+
+
 def _run(
     task: Task,
     method: Method,
@@ -245,9 +283,11 @@ def _run(
             mask = np.isfinite(truth)
         return restore(
             x, y, task, method=method, mask=known[0], guide_mask=known[1], sigma=sigma,
-            value_range=(0, 1), **options,
+            value_range=(0, 1), ghosts=False, **options,
         ), truth, mask  # fmt: skip
-    made = fuse((x, y), task, method=method, masks=known, value_range=(0, 1), **options)
+    made = fuse(
+        (x, y), task, method=method, masks=known, value_range=(0, 1), ghosts=False, **options
+    )
     filled = fill_from_others(alike([x, y]), known)
     if any(k is not None for k in known):
         mask = np.logical_and.reduce([k.all(axis=0) for k in known if k is not None])
@@ -269,7 +309,16 @@ def _inputs(
     task: Task, reader: Reader, sigma: float | None, seed: int
 ) -> tuple[Floats, Floats, Floats | None]:
     """The input, the other image, and in restoration the truth."""
-    first, second, *_ = reader()
+    given = reader()
+    whole = isinstance(given, tuple | list) and len(given) >= 2
+    if not whole or not all(isinstance(i, np.ndarray) and i.ndim == 3 for i in given[:2]):
+        found = getattr(given, "shape", type(given).__name__)
+        found = [getattr(i, "shape", type(i).__name__) for i in given] if whole else found
+        raise InvalidTypeError(
+            "a scene must return a tuple of the images of both roles, NumPy arrays (C, H, W); "
+            f"found {found}"
+        )
+    first, second, *_ = given
     if task.kind == "fusion":
         return first, second, None
     first, second = task.cropped(first, second)

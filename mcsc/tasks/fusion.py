@@ -19,6 +19,7 @@ from ..solvers.driver import Callback
 from ..solvers.result import Stop
 from ..types import Device, Floats, Lam
 from ..values.ranges import ValueRange
+from .ghosts import ghosts_wanted, sources_without_ghosts
 from .methods import check_options, find_method, name_of_method, run_method
 from .prepared import Look, PreparedSources, in_range, look_at
 from .protocol import TOL, Method
@@ -71,6 +72,9 @@ class Fusion:
     cut: float
     """Share of the image's values that lay beyond what integers of the first source's dtype hold,
     and were cut off there; 0 for floats, which keep all."""
+    ghosts: NDArray[np.bool_] | None
+    """Where sources contradict each other, (H, W), and one of them was kept; None where it was not
+    looked for. NumPy's, whatever the sources are."""
 
 
 def fuse(
@@ -88,6 +92,7 @@ def fuse(
     value_range: Any = None,
     device: Device = "auto",
     tile: int | None = None,
+    ghosts: bool | None = None,
     callback: Callback | None = None,
     progress: bool = False,
     names: Sequence[str] | None = None,
@@ -122,6 +127,11 @@ def fuse(
         Values of all sources, or of each, that stand for 0 and 1. The result is in the unit of the
         first. Default: found by `mcsc.values.ranges.find_range`, for all sources together where
         they are of one dtype and the task says that they are of one unit.
+    ghosts : bool, optional
+        Look for places where sources contradict each other, as things that moved do, and keep one
+        source there: of two the first, of more the one of middle brightness, or another where that
+        one is black or white. Default: if the task says how its images differ, as "multi-exposure"
+        does; of more than eight sources it is not looked for.
     names : sequence of str, optional
         What messages call the sources: file names, for example.
 
@@ -147,7 +157,8 @@ def fuse(
     ConvergenceWarning
         The codes did not reach `tol`.
     UserWarning
-        A source lies far outside its range, few values stretch that, or integers were cut off.
+        A source lies far outside its range, few values stretch that, integers were cut off, or
+        sources contradict each other.
 
     Notes
     -----
@@ -177,6 +188,7 @@ def fuse(
     chosen = find_method(method, task, dictionary=dictionary, weights_file=weights_file)
     if rule is not None:
         RULES.find(rule)
+    kind = ghosts_wanted(ghosts, task)
     if is_array(sources) or not isinstance(sources, Sequence):
         raise InvalidTypeError(
             f"sources must be a list or tuple of images, found {type(sources).__name__}"
@@ -200,6 +212,9 @@ def fuse(
     order = _order(looks, task, roles=getattr(chosen, "roles", _ROLES))
     prepared = PreparedSources(sources, given, looks, order)
     few = len(sources) <= JOINTLY
+    contradictions = None
+    if kind is not None and few:
+        prepared, contradictions = sources_without_ghosts(prepared, kind, order, labels)
     found, seconds = run_method(chosen, called, (prepared.loaded() if few else prepared,), options)
     index = None if found.index is None else _known_only(found.index, prepared)
     place = np.argsort(order)
@@ -226,6 +241,7 @@ def fuse(
         seconds=seconds,
         value_ranges=tuple(look.form.values for look in looks),
         cut=form.cut[0] if form.cut else 0.0,
+        ghosts=contradictions,
     )
 
 

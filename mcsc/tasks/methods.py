@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike, fspath
 from typing import Any, TypeAlias
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from ..baselines.table import BASELINES, Baseline
 from ..checks import check_callback, check_choice, check_tol, check_whole
-from ..errors import InvalidTypeError, InvalidValueError
+from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..model.dictionary import Dictionary
 from ..solvers.result import ConvergenceWarning, Stop
 from ..tables import Table
@@ -26,6 +25,7 @@ __all__ = [
     "OWN",
     "MethodMaker",
     "baseline_names",
+    "check_method",
     "check_options",
     "find_method",
     "method_names",
@@ -64,9 +64,7 @@ def _own(task: Task, dictionary: Dictionary | File | None) -> SparseCoding:
         dictionary = Dictionary.load(path)
         made_for = dictionary.metadata.get("task")
         if made_for is not None and made_for != task.name:
-            warnings.warn(
-                f"{path} was learned for {made_for} and is used for {task.name}", stacklevel=4
-            )
+            warn_user(f"{path} was learned for {made_for} and is used for {task.name}")
     return SparseCoding(task, dictionary)
 
 
@@ -130,10 +128,7 @@ def find_method(
         It needs a package that is not installed.
     """
     if not isinstance(name, str):
-        if not (callable(name) and hasattr(name, "options")):
-            raise InvalidTypeError(
-                f"method must be a name or a mcsc.tasks.Method, found {type(name).__name__}"
-            )
+        check_method("method must be a name or", name)
         _refuse(name_of_method(name), dictionary=dictionary, weights=weights_file)
         return name
     if name in baseline_names(task):
@@ -173,6 +168,8 @@ def methods_by_name(
     """
     if isinstance(names, str):
         raise InvalidTypeError(f"methods must be a sequence of names, as [{names!r}]")
+    if names is not None and not isinstance(names, Iterable):
+        raise InvalidTypeError(f"methods must be a sequence of names, found {type(names).__name__}")
     baselines = baseline_names(task)
     wanted = [*baselines, OWN] if names is None else list(names)
     others = [n for n in wanted if n in METHODS and n != OWN and n not in baselines]
@@ -200,6 +197,22 @@ def _refuse(method: str, **given: Any) -> None:
 def name_of_method(method: str | Method) -> str:
     """Return what to call a method in messages and results."""
     return method if isinstance(method, str) else getattr(method, "name", type(method).__name__)
+
+
+def check_method(name: str, method: Any) -> None:
+    """Refuse what is no `Method`.
+
+    Raises
+    ------
+    TypeError
+        It cannot be called, or does not say by ``options`` which of `METHOD_OPTIONS` it has.
+    """
+    options = getattr(method, "options", None)
+    if not callable(method) or isinstance(options, str) or not isinstance(options, Iterable):
+        raise InvalidTypeError(
+            f"{name} a mcsc.tasks.Method, which can be called and has the attribute "
+            f"options, names of those that it takes; found {type(method).__name__}"
+        )
 
 
 def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
@@ -265,9 +278,7 @@ def run_method(
     if not found.converged:
         gap = "" if found.gap is None else f": the certified gap is {found.gap:.1e}"
         why = _WHY.get(found.stopped, "")
-        warnings.warn(
-            f"{name} did not converge to tol = {options['tol']:g}{why}{gap}",
-            ConvergenceWarning,
-            stacklevel=3,
+        warn_user(
+            f"{name} did not converge to tol = {options['tol']:g}{why}{gap}", ConvergenceWarning
         )
     return found, seconds

@@ -210,6 +210,19 @@ class PreparedSources(Sequence[Floats]):
         number = self._order[index]
         return self._alike(number)[1] if self._looks[number].holes else None
 
+    def leaving_out(self, maps: Sequence[NDArray[np.bool_]]) -> PreparedSources:
+        """Return the same sources, unknown besides where the maps (H, W) of each are True."""
+        masks, looks = list(self._masks), list(self._looks)
+        for place, number in enumerate(self._order):
+            if not maps[place].any():
+                continue
+            keep = (~maps[place]).astype(self._dtype)
+            given = masks[number]
+            combined = keep if given is None else to_numpy(given) * keep
+            masks[number] = looks[number].form.xp.asarray(combined)
+            looks[number] = replace(looks[number], holes=True)
+        return PreparedSources(self._sources, masks, looks, self._order)
+
     def coloured(self, image: Floats) -> Floats:
         """Return a fused image with the colours of the sources, if these were fused as lumas."""
         if self._chroma.count:

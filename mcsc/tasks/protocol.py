@@ -80,7 +80,7 @@ class Method(Protocol):
         Weights of y, likewise. A method without this option gets y filled smoothly.
     known_shape : (height, width) or None
         Super-resolution: size at which x was known before it was enlarged.
-    factor : int or None
+    factor : float or None
         Super-resolution: how many times x was enlarged.
     sigma : float or None
         Denoising: standard deviation of the noise, in grey levels of 255; None: the strength that

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..backend import Array, is_array, namespace
-from ..checks import check_number, check_whole
-from ..errors import InvalidValueError
-from ..images.enlarging import enlarge, find_factor, is_sharp
+from ..checks import check_number
+from ..errors import InvalidTypeError, InvalidValueError, warn_user
+from ..images.enlarging import check_factor, enlarge, find_factor, is_sharp
 from ..images.split import fill_holes
 from ..model.dictionary import Dictionary
 from ..solvers.driver import Callback
@@ -20,6 +22,7 @@ from ..solvers.result import Stop
 from ..types import Device, Floats, Lam
 from ..values.forms import ImageForm, plain_array
 from ..values.ranges import ValueRange
+from .ghosts import ghosts_wanted, guide_without_ghosts
 from .methods import check_options, find_method, name_of_method, run_method
 from .protocol import TOL, Method
 from .shipped import shipped_dictionaries
@@ -48,7 +51,7 @@ class Restoration:
     unique: Array | None
     """Point 2: what x has alone."""
     method: str
-    factor: int | None
+    factor: float | None
     """How many times x was enlarged; None where the task enlarges nothing."""
     lam: Lam | None
     gap: float | None
@@ -66,6 +69,9 @@ class Restoration:
     cut: float
     """Share of the image's values that lay beyond what integers of x's dtype hold, and were cut off
     there; 0 for floats, which keep all."""
+    ghosts: NDArray[np.bool_] | None
+    """Where x and y contradict each other, (H, W), and x was its own guide; None where it was not
+    looked for. NumPy's, whatever x is."""
 
 
 def restore(
@@ -78,7 +84,7 @@ def restore(
     weights_file: str | PathLike[str] | None = None,
     mask: Array | None = None,
     guide_mask: Array | None = None,
-    factor: int | None = None,
+    factor: float | None = None,
     sigma: float | None = None,
     lam: Any = None,
     tol: float = TOL,
@@ -86,6 +92,7 @@ def restore(
     value_range: ValueRange | tuple[float, float] | None = None,
     device: Device = "auto",
     tile: int | None = None,
+    ghosts: bool | None = None,
     callback: Callback | None = None,
     progress: bool = False,
     names: tuple[str, str] = ("x", "y"),
@@ -122,9 +129,9 @@ def restore(
         neighbours. A method without masks gets x filled by the model, with a warning.
     guide_mask : array, optional
         Weights of y, likewise.
-    factor : int, optional
-        Super-resolution: how many times smaller x is, or was before it was enlarged. Default: what
-        the sizes tell, or the task's.
+    factor : float, optional
+        Super-resolution: how many times smaller x is, or was before it was enlarged; a number above
+        1, whole or not. Default: what the sizes tell, or the task's.
     sigma : float, optional
         Denoising: standard deviation of the noise, in grey levels of 255 over the range of values.
     lam : float or sequence of floats, optional
@@ -143,6 +150,11 @@ def restore(
         Where codes are computed; "auto": where x is.
     tile : int, optional
         Side of the tiles that large images are cut into. Default: chosen by the memory.
+    ghosts : bool, optional
+        Look for places where x and y contradict each other, as things that moved and shadows of the
+        flash do, and let x, freed of its noise, be its own guide there:
+        `mcsc.alignment.ghosts.find_ghosts`. Default: if the task says how its images differ, as
+        "flash-denoise" does.
     callback : callable, optional
         Called with a `mcsc.Progress` at every evaluation of the certificate; a true value or
         StopIteration stops, and what there is is returned.
@@ -173,8 +185,10 @@ def restore(
     ConvergenceWarning
         The codes did not reach `tol`.
     UserWarning
-        x is as large as y but sharper than an enlarged image, or lies far outside its range; few
-        values stretch that; holes were filled for a method without masks; integers were cut off.
+        x is as large as y but sharper than an enlarged image, lies far outside its range, or is
+        enlarged by a factor far from the one that the dictionary was learned for; few
+        values stretch that; holes were filled for a method without masks; integers were cut off; x
+        and y contradict each other.
 
     Notes
     -----
@@ -199,6 +213,8 @@ def restore(
     called = name_of_method(method)
     chosen = find_method(method, task, dictionary=dictionary, weights_file=weights_file)
     sigma = _check_sigma(sigma, task)
+    _check_pair_of_names(names)
+    wanted = ghosts_wanted(ghosts, task)
     (x, mask), (y, guide_mask) = (
         plain_array(names[0], x, mask),
         plain_array(names[1], y, guide_mask),
@@ -236,6 +252,11 @@ def restore(
             f"{names[0]} is {size[0]} x {size[1]}, {names[1]} is {shape[0]} x {shape[1]}: want "
             "registered images of one size"
         )
+    contradictions = None
+    if wanted is not None:
+        guide, contradictions = guide_without_ghosts(
+            (image, known), (guide, guide_known), wanted, names
+        )
     if guide_known is not None and "guide_mask" not in chosen.options:
         guide, guide_known = fill_holes(guide, guide_known), None
     options |= {
@@ -261,6 +282,7 @@ def restore(
         seconds=seconds,
         value_range=form.values,
         cut=form.cut[0] if form.cut else 0.0,
+        ghosts=contradictions,
     )
 
 
@@ -279,11 +301,16 @@ def _filled_by_the_model(
 
 def _warn_of_filling(method: str, name: str, known: Floats) -> None:
     share = 100 * float((known == 0).mean())
-    warnings.warn(
+    warn_user(
         f"{method} takes no mask: the unknown pixels of {name} ({share:.2g} %) were filled by the "
-        "model first",
-        stacklevel=3,
+        "model first"
     )
+
+
+def _check_pair_of_names(names: Any) -> None:
+    pair = isinstance(names, Sequence) and not isinstance(names, str) and len(names) == 2
+    if not (pair and all(isinstance(name, str) for name in names)):
+        raise InvalidTypeError(f"names must be two names, of x and of y; found {names!r}")
 
 
 def _check_sigma(sigma: float | None, task: Task) -> float | None:
@@ -295,21 +322,20 @@ def _check_sigma(sigma: float | None, task: Task) -> float | None:
 
 
 def _factor(
-    size: Shape, shape: Shape, given: int | None, usual: int, names: tuple[str, str]
-) -> tuple[int, Shape]:
+    size: Shape, shape: Shape, given: float | None, usual: int, names: tuple[str, str]
+) -> tuple[float, Shape]:
     """How many times smaller x is, or was, and its size then."""
     if size != shape:
         return find_factor(size, shape, factor=given, usual=usual, names=names), size
-    factor = usual if given is None else check_whole("factor", given, least=2)
-    return factor, (-(-shape[0] // factor), -(-shape[1] // factor))
+    factor = usual if given is None else check_factor(given)
+    return factor, (math.ceil(shape[0] / factor - 1e-9), math.ceil(shape[1] / factor - 1e-9))
 
 
 def _warn_if_sharp(
-    image: Floats, mask: Floats | None, factor: int, task: Task, names: tuple[str, str]
+    image: Floats, mask: Floats | None, factor: float, task: Task, names: tuple[str, str]
 ) -> None:
     if is_sharp(image if mask is None else fill_holes(image, mask), factor):
-        warnings.warn(
+        warn_user(
             f"{names[0]} is as large as {names[1]} and sharper than an image that was enlarged "
-            f"{factor} times; such an image, or its small original, is what {task.name} expects",
-            stacklevel=3,
+            f"{factor:g} times; such an image, or its small original, is what {task.name} expects"
         )

@@ -11,7 +11,7 @@ import numpy as np
 from ..checks import check_choice, check_number, check_whole, is_number
 from ..errors import InvalidTypeError, InvalidValueError
 from ..tables import Table
-from ..types import Base, Floats, FusionBase, Kind, RestorationBase
+from ..types import Base, Floats, FusionBase, Ghosts, Kind, RestorationBase
 
 if TYPE_CHECKING:
     from ..quality.measures import Measure
@@ -128,6 +128,9 @@ class Task:
     one_unit : bool
         Fusion: the sources are in one unit, so that one range of values is that of all. CT and MR
         are not.
+    ghosts : {"exposure", "flash"} or None
+        What tells the two images apart, where a test can tell from it that they contradict each
+        other: see `mcsc.alignment.ghosts.find_ghosts`.
     baselines : mapping of str to mapping
         Settings of baselines (`mcsc.baselines.table.BASELINES`) by their name, where their own
         defaults do not serve the task best.
@@ -163,6 +166,7 @@ class Task:
     brightest_base: bool = False
     brighter_first: bool = False
     one_unit: bool = True
+    ghosts: Ghosts | None = None
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
     measured_by: tuple[str, ...] = ()
 
@@ -193,6 +197,8 @@ class Task:
                 raise InvalidTypeError(
                     f"{self._field(name)} must be True or False, found {getattr(self, name)!r}"
                 )
+        if self.ghosts is not None:
+            check_choice(self._field("ghosts"), self.ghosts, Ghosts)
         self._check_degradation()
         _check_settings(self._field("baselines"), self.baselines)
         if isinstance(self.measured_by, str) or not all(
@@ -376,7 +382,7 @@ for _task in (
         "flash-denoise", "Denoising of an ambient photograph with a flash photograph",
         "restoration", (("ambient",), ("flash",)), "flash", strength=120.0, base="guided",
         smoothing=(0.16, 0.0714 / 255), network_base="low", lam=0.5, sigma=50.0, joint=True,
-        colour_guide=True,
+        colour_guide=True, ghosts="flash",
         baselines={
             "guided-filter": {"radius": 0.1, "edge": 0.1 / 255},
             "joint-bilateral": {"space": 0.12, "edge": 0.05},
@@ -385,6 +391,7 @@ for _task in (
     Task(
         "multi-exposure", "Fusion of an over- and an under-exposed photograph", "fusion",
         (("over",), ("under",)), "exposure", lam=0.02, rule="detail", brighter_first=True,
+        ghosts="exposure",
     ),
     Task(
         "multi-focus", "Fusion of photographs in focus near and far", "fusion",

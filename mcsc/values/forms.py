@@ -7,7 +7,6 @@ remembers these of an image and gives results back in the same form.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend import Array, backend_for, is_array, to_numpy
-from ..errors import InvalidTypeError, InvalidValueError
+from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..types import Device, Floats
 from .masks import check_mask
 from .ranges import ValueRange, find_range, quantised
@@ -157,10 +156,9 @@ class ImageForm:
         samples, cut = quantised(restored, dtype)
         self.cut.append(cut)
         if cut > _CUT:
-            warnings.warn(
+            warn_user(
                 f"{100 * cut:.2g} % of the values are beyond what {self.dtype} holds, and were cut "
-                f"off: pass {self.name} as floats to keep them",
-                stacklevel=4,
+                f"off: pass {self.name} as floats to keep them"
             )
         return self.as_given(samples)
 
@@ -201,10 +199,9 @@ class ImageForm:
         middle = float(np.median(values))
         if not -0.5 <= middle <= 1.5:
             shown = float(self.values.restored(np.array(middle)))
-            warnings.warn(
+            warn_user(
                 f"the median of {self.name} is {shown:.4g}, but its values are taken to range from "
-                f"{self.values.low:g} to {self.values.high:g}",
-                stacklevel=4,
+                f"{self.values.low:g} to {self.values.high:g}"
             )
 
 

@@ -122,7 +122,12 @@ def known_image(
         It cannot be read; it has transparent pixels, NaN or Inf, and nothing says that these are
         unknown; or a mask does not fit.
     """
-    image = read_image(path, page=page, variable=variable, keep_alpha="alpha" in words)
+    image = read_image(path, page=page, variable=variable, keep_alpha=True)
+    if image.alpha is not None and "alpha" not in words:
+        raise InvalidValueError(
+            f"{path} has transparent pixels; if these are unknown, say "
+            f"{option.removesuffix('nan')}alpha; otherwise put it on a background"
+        )
     if image.note and tell is not None:
         tell(f"{Path(path).name}: {image.note}")
     nodata = image.nodata

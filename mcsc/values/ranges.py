@@ -8,7 +8,6 @@ from the one to the other and back; `find_range` finds it where the user does no
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidValueError
+from ..errors import InvalidValueError, warn_user
 from ..types import Floats
 
 __all__ = ["ValueRange", "find_range", "quantised"]
@@ -196,17 +195,15 @@ def _warn_of_strangers(known: NDArray[Any], name: str) -> None:
         distance = first - end if end == low else end - last
         size = max(abs(first), abs(last)) if end == 0 else last - first
         if distance > _APART * size and (end == 0 or distance > last - first):
-            warnings.warn(
+            warn_user(
                 f"{100 * share:.2g} % of the values of {name} are {end:.6g}, the others lie "
-                f"between {first:.6g} and {last:.6g}: if these are unknown pixels, mask them",
-                stacklevel=4,
+                f"between {first:.6g} and {last:.6g}: if these are unknown pixels, mask them"
             )
             return
     first, last = np.quantile(known[:: max(1, known.size // 1_000_000)], (_FEW, 1 - _FEW))
     if 0 < last - first < _CROWDED * (high - low):
-        warnings.warn(
+        warn_user(
             f"values of {name} lie between {first:.6g} and {last:.6g}, but for a few from "
             f"{low:.6g} to {high:.6g}, which stretch its range: if these are no measurements, mask "
-            "them; otherwise give the range of the others",
-            stacklevel=4,
+            "them; otherwise give the range of the others"
         )

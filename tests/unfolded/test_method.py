@@ -296,6 +296,17 @@ def test_tiles_give_the_same_image():
     assert tiled.unique == (None, None)
 
 
+def test_small_tiles_that_make_much_work_are_told():
+    task = get_task("medical")
+    method = CUNetMethod(trained(task, base="low", strength=5.0), task)
+    sources = images(channels=(1, 1))
+    with pytest.warns(
+        UserWarning, match=r"tiles of 4 pixels take \d+ times the work of the whole"
+    ) as w:
+        fuse(sources, task, method=method, tile=4)
+    assert w[0].filename == __file__
+
+
 def test_metadata_travel_with_the_weights(tmp_path):
     net = trained(get_task("depth-sr"), base="input", strength=2.0, data="nothing")
     net.save(tmp_path / "net.safetensors")

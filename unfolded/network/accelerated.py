@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -17,7 +16,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from mcsc.errors import InvalidTypeError, InvalidValueError, UnavailableError
+from mcsc.errors import InvalidTypeError, InvalidValueError, UnavailableError, warn_user
 from mcsc.model.reconstruction import Parts
 
 from ..engines import gpu
@@ -262,11 +261,7 @@ def choose_kernels(net: CUNet, precision: Precision, place: torch.device) -> Ker
             return "triton"
         instead = "compiled"
         problem = f"are off by {error:.2g} of the layers' result here"
-    warnings.warn(
-        f"the Triton kernels {problem}; kernels={instead!r} is used instead",
-        RuntimeWarning,
-        stacklevel=3,
-    )
+    warn_user(f"the Triton kernels {problem}; kernels={instead!r} is used instead", RuntimeWarning)
     return instead
 
 

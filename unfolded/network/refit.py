@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from mcsc.errors import InvalidValueError
+from mcsc.errors import InvalidTypeError, InvalidValueError
 
 from .engine_choice import synthesis_for
 from .layers import Synthesis
@@ -37,11 +37,32 @@ def target_channels(pairs: Any) -> int:
         It holds other things, or nothing.
     """
     try:
-        return int(pairs[0][2].shape[1])
-    except (IndexError, TypeError, AttributeError) as error:
+        first = pairs[0]
+    except (IndexError, TypeError, KeyError) as error:
         raise InvalidValueError(
             "pairs must hold (x, y, z) of tensors (N, C, H, W), at least one of them"
         ) from error
+    check_pair(first)
+    return int(first[2].shape[1])
+
+
+def check_pair(pair: Any) -> None:
+    """Refuse what is not (x, y, z) of tensors (N, C, H, W), or with the noise's level behind.
+
+    Raises
+    ------
+    TypeError
+        The message says what was found.
+    """
+    whole = isinstance(pair, tuple | list) and len(pair) in (3, 4)
+    if not whole or not all(isinstance(a, Tensor) and a.ndim == 4 for a in pair[:3]):
+        shown = getattr(pair, "shape", type(pair).__name__)
+        if isinstance(pair, tuple | list):
+            shown = [f"{type(a).__name__} {tuple(getattr(a, 'shape', ()))}" for a in pair]
+        raise InvalidTypeError(
+            "pairs must hold (x, y, z) of tensors (N, C, H, W), as torch.from_numpy makes them; "
+            f"found {shown}"
+        )
 
 
 def refit(
@@ -101,6 +122,7 @@ def refit(
     targets: list[Tensor] = []
     with torch.no_grad():
         for pair in pairs:
+            check_pair(pair)
             x, y, z, *sigma = (a.to(weight) for a in pair)
             c, uv = net.codes(x, y, *sigma)
             wanted = (x.shape[0], weight.shape[0], *x.shape[2:])

@@ -31,6 +31,16 @@ def radius(configuration: Configuration) -> int:
     return pairs * (configuration.kernel_size - 1)
 
 
+def work_of_tiles(configuration: Configuration, shape: tuple[int, int], tile: int) -> float:
+    """Return how many times the pixels of an image (H, W) are computed in tiles of a side."""
+    reach = radius(configuration)
+    total = 1.0
+    for length in shape:
+        ends = range(0, length, tile)
+        total *= sum(min(e + tile + reach, length) - max(e - reach, 0) for e in ends) / length
+    return total
+
+
 def tiled(
     net: Callable[[Tensor, Tensor], Tensor], configuration: Configuration, x: Tensor, y: Tensor,
     tile: int,

@@ -150,6 +150,8 @@ def train(
     multiply in bfloat16 (AMX, AVX-512 BF16), where a step takes less than half as long.
     """
     recipe = Recipe() if recipe is None else recipe
+    if not isinstance(recipe, Recipe):
+        raise InvalidTypeError(f"recipe must be a Recipe, found {type(recipe).__name__}")
     if not isinstance(net, CUNet):
         raise InvalidTypeError(f"net must be a CUNet, found {type(net).__name__}")
     if net.target_common.weight.dtype != torch.float32:

@@ -38,7 +38,7 @@ calibration_option = click.option(
 
 
 def check_calibration(
-    calibration: Path | None, task: Task, *, align: bool, factor: int | None
+    calibration: Path | None, task: Task, *, align: bool, factor: float | None
 ) -> None:
     """Refuse what does not go with --calibration."""
     if calibration is None:

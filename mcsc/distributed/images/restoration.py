@@ -15,7 +15,7 @@ import numpy as np
 
 from ...checks import check_callback, check_number, check_tol, check_whole
 from ...errors import InvalidValueError
-from ...images.enlarging import find_factor
+from ...images.enlarging import check_factor, find_factor
 from ...model.dictionary import Dictionary
 from ...solvers.result import Progress, Stop
 from ...tasks.methods import find_method
@@ -283,15 +283,19 @@ def _geometry(
             )
         return None, 1
     if small == shape:
-        found = task.factor if factor is None else check_whole("factor", factor, least=2)
+        times = task.factor if factor is None else check_factor(factor)
     else:
-        found = find_factor(small, shape, factor=factor, usual=task.factor, names=names)
-    if any(length % found for length in shape) or (
-        small != shape and any(m * found != n for m, n in zip(small, shape, strict=True))
+        times = find_factor(small, shape, factor=factor, usual=task.factor, names=names)
+    found = int(times)
+    if (
+        found != times
+        or any(length % found for length in shape)
+        or (small != shape and any(m * found != n for m, n in zip(small, shape, strict=True)))
     ):
         raise InvalidValueError(
-            f"{names[1]} is {shape[0]} x {shape[1]}: in blocks, an image is enlarged by a factor "
-            f"that divides its sides, and {found} does not; crop it, and {names[0]} to match"
+            f"{names[1]} is {shape[0]} x {shape[1]}: in blocks, an image is enlarged by a whole "
+            f"factor that divides its sides, and {times:g} does not; crop it, and {names[0]} to "
+            "match"
         )
     return found, 1 if small == shape else found
 

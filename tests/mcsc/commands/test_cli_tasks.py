@@ -68,7 +68,7 @@ def test_restore_enlarges_and_writes_what_it_says(depth, tmp_path):
         tmp_path / "r.html",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
-    assert "24 x 24, enlarged to 96 x 96" in result.stdout
+    assert "24 x 24, enlarged 4 times to 96 x 96" in result.stdout
     image = read_image(out)
     assert image.bit_depth == 16
     parts = [
@@ -156,7 +156,7 @@ def test_a_shift_is_refused_and_align_registers_it(focus, tmp_path):
         (("restore", "x.png", "y.png", "-o", "o.png"), "Missing option '--task'"),
         (("restore", "none.png", "{d}/s0_rgb.png", "--task", "depth-sr", "-o", "o.png"), "none"),
         (("restore", "{d}/s0_depth.png", "{d}/small0.png", "--task", "depth-sr", "-o", "o.png",
-          "--dictionary", "{d}/d.npz"), "small0.png as large, or larger by one whole factor"),
+          "--dictionary", "{d}/d.npz"), "small0.png as large, or larger by one factor"),
         (("restore", "{d}/s0_depth.png", "{d}/s0_rgb.png", "--task", "depth-sr", "-o", "o.gif",
           "--dictionary", "{d}/d.npz"), "want a name that ends in"),
         (("restore", "{d}/s0_depth.png", "{d}/s0_rgb.png", "--task", "depth-sr", "-o", "no/o.png",

@@ -23,7 +23,7 @@ def fused(count):
         image=image(9), base=image(8), common=image(7) - 0.5,
         unique=tuple(image(6 - m) - 0.5 for m in range(count)),
         weights=np.full((count, 20, 24), 1 / count), method="mcsc", lam=0.02, gap=1e-3,
-        nonzero=0.01, seconds=1.0,
+        nonzero=0.01, seconds=1.0, ghosts=None,
     )  # fmt: skip
 
 

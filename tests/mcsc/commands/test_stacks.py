@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import PIL.Image
 import pytest
 from scipy.ndimage import gaussian_filter
 
@@ -83,6 +84,33 @@ def test_a_stack_from_the_hand(tmp_path):
     height, width = read_image(tmp_path / "c.png").pixels.shape[1:]
     assert height < 120
     assert width < 160
+
+
+@pytest.mark.parametrize("kind", ["alpha", "file"])
+def test_masks_are_aligned_with_their_frames(tmp_path, kind):
+    """A corner of the second frame is transparent, or black in a mask file."""
+    first = view()
+    second = view(homography((3.0, -2.0)))
+    known = np.ones(second.shape, bool)
+    known[:40, :50] = False
+    write_image(tmp_path / "a.png", first[None])
+    broken = np.where(known, second, 1.0)
+    samples = np.rint(255 * np.stack([broken] * 3 + [known.astype(float)], -1)).astype(np.uint8)
+    if kind == "alpha":
+        PIL.Image.fromarray(samples, "RGBA").save(tmp_path / "b.png")
+    else:
+        write_image(tmp_path / "b.png", broken[None])
+        write_image(tmp_path / "m.png", known[None].astype(float))
+    word = "alpha" if kind == "alpha" else tmp_path / "m.png"
+    result = run(
+        "fuse", tmp_path / "a.png", tmp_path / "b.png", "--task", "multi-focus", "--method", "mean",
+        "--align", "--mask", f"2={word}", "-o", tmp_path / "o.png",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "b.png: moved by" in result.stdout
+    wrong = np.abs(read_image(tmp_path / "o.png").pixels - first)
+    assert wrong[:, 8:36, 8:46].mean() < 0.01  # of the white corner nothing is left
+    assert wrong[:, 8:-8, 8:-8].mean() < 0.01
 
 
 def test_another_aspect_is_refused(tmp_path):

@@ -158,7 +158,9 @@ def test_transparent_borders_of_a_stack(folder):
     words = ("fuse", "a.tif", "b.tif", "--task", "multi-focus", "-o", "o.png", "--method", "mean")
     done = run(*words)
     assert done.exit_code == 2
-    assert "a.tif: has transparent pixels; want an image without" in done.stderr
+    assert "a.tif has transparent pixels; if these are unknown, say --mask alpha;" in done.stderr
+    done = run(*words, "--mask", "alpha")
+    assert "b.tif has transparent pixels; if these are unknown, say --mask 2=alpha;" in done.stderr
     done = run(*words, "--mask", "alpha", "--mask", "2=alpha")
     assert done.exit_code == 0, done.stderr
     found = read_image("o.png").pixels

@@ -26,10 +26,16 @@ def rng(seed=0):
         ((13, 12), (193, 190), 16),  # 15 would be nearer to the ratio of the heights
         ((48, 61), (193, 245), 4),  # neither: cut off on one side
         ((1, 1), (5, 5), 5),
+        ((480, 640), (1500, 2000), 3.125),
+        ((225, 400), (720, 1280), 3.2),
+        ((32, 32), (48, 48), 1.5),
+        ((90, 91), (99, 100), 1.1),
     ],
 )
 def test_sizes_tell_the_factor(small, large, factor):
-    assert find_factor(small, large) == factor
+    found = find_factor(small, large)
+    assert found == factor
+    assert isinstance(found, int) == (factor == int(factor))
     if factor > 1:
         assert find_factor(small, large, factor=factor) == factor
 
@@ -45,11 +51,13 @@ def test_where_sizes_leave_a_choice_the_usual_factor_is_taken():
     ("small", "large", "options", "message"),
     [
         ((64, 64), (32, 32), {}, "d.png is 64 x 64, c.png is 32 x 32: want c.png as large, or lar"),
-        ((32, 32), (64, 96), {}, "want c.png as large, or larger by one whole factor on both axes"),
-        ((32, 32), (48, 48), {}, "larger by one whole factor"),
+        ((32, 32), (64, 96), {}, "want c.png as large, or larger by one factor on both axes"),
+        ((32, 32), (48, 50), {}, "larger by one factor"),
+        ((100, 100), (104, 104), {}, "larger by one factor"),
+        ((24, 24), (96, 96), {"factor": 2.5}, "that is not 2.5 times as large"),
         ((24, 24), (96, 96), {"factor": 3}, "d.png is 24 x 24, c.png is 96 x 96: that is not 3 ti"),
-        ((24, 24), (96, 96), {"factor": 1}, "factor must be a whole number >= 2, found 1"),
-        ((24, 24), (96, 96), {"factor": 2.5}, "factor must be a whole number >= 2, found 2.5"),
+        ((24, 24), (96, 96), {"factor": 1}, "factor must be a number > 1, found 1"),
+        ((24, 24), (96, 96), {"factor": "4"}, "factor must be a finite number > 0, found '4'"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused_by_name(small, large, options, message):

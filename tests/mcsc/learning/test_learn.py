@@ -348,3 +348,11 @@ def test_learning_on_a_gpu_that_is_not_there_is_refused_before_any_work(monkeypa
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
     assert "device='cuda' cannot be used" in done.stderr
+
+
+def test_a_lam_at_which_nothing_is_learned_is_told():
+    signals, _ = helpers.make_sparse_images()
+    with pytest.warns(UserWarning, match="nothing was learned: with lam = 1e.09 all codes") as w:
+        learned = learn(signals, passes=1, lam=1e9)
+    assert w[0].filename.endswith("small.py")
+    assert not any(learned.history.nonzero)

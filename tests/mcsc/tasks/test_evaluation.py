@@ -87,3 +87,37 @@ def test_json_has_no_infinity(tmp_path):
     content = json.loads((tmp_path / "t.json").read_text(), parse_constant=refuse)
     assert content["rows"][0]["measures"]["PSNR"] is None
     assert content["mean"]["bicubic"]["PSNR"] is None
+
+
+def both():
+    return (np.zeros((1, 8, 8), "f4"), np.zeros((1, 8, 8), "f4"))
+
+
+@pytest.mark.parametrize(
+    ("scenes", "methods", "options", "error", "message"),
+    [
+        ([], ["mean"], {}, ValueError, "scenes is empty: want one at least"),
+        ([both()], ["mean"], {}, TypeError, "scenes must hold callables, each of .* found tuple"),
+        (both()[0], ["mean"], {}, TypeError, "scenes must be a folder or a sequence .* ndarray"),
+        (3, ["mean"], {}, TypeError, "scenes must be a folder or a sequence of .* found int"),
+        (["a.png"], ["mean"], {}, TypeError, "scenes must hold callables, each of .* found str"),
+        ([lambda: None], ["mean"], {}, TypeError, "a scene must return a tuple .* found NoneType"),
+        ([lambda: both()[0]], ["mean"], {}, TypeError, "must return a tuple .* found .1, 8, 8."),
+        ([lambda: ("a", "b")], ["mean"], {}, TypeError, "found .'str', 'str'."),
+        ([both], [], {}, ValueError, "methods is empty: want one at least"),
+        ([both], {}, {}, ValueError, "methods is empty: want one at least"),
+        ([both], 3, {}, TypeError, "methods must be a sequence of names, found int"),
+        ([both], "mean", {}, TypeError, "methods must be a sequence of names, as ..mean.."),
+        ([both], {"a": "mean"}, {}, TypeError, "methods.'a'. must be a mcsc.tasks.Method, which"),
+        ([both], {"a": lambda s: s[0]}, {}, TypeError, "has the attribute options, .* function"),
+        ([both], ["mean"], {"seed": "a"}, ValueError, "seed must be a whole number >= 0"),
+        ([both], ["mean"], {"tol": 2}, ValueError, "tol must be a finite number > 0 and < 1"),
+        ([both], ["mean"], {"device": "x"}, ValueError, "device must be"),
+        ([both], ["mean"], {"tol": 1e-4}, ValueError, "none of the methods mean has tol"),
+        ([both], ["mean"], {"max_iter": 3}, ValueError, "none of the methods mean has max_iter"),
+        ([both], ["mean"], {"device": "cuda"}, ValueError, "none of the methods mean has device"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(scenes, methods, options, error, message):
+    with pytest.raises(error, match=message):
+        evaluate(scenes, "multi-focus", methods, **options)

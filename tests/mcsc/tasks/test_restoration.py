@@ -20,7 +20,7 @@ from tests.mcsc.tasks.pairs import pair
 def small_pair(shape=(64, 64), factor=4):
     """A small depth map, its guide and the truth."""
     scene = pair("depth-sr", shape=shape)
-    small = imresize(scene.target, tuple(n // factor for n in shape))
+    small = imresize(scene.target, tuple(int(n / factor) for n in shape))
     return small, scene.y, scene.target
 
 
@@ -81,10 +81,43 @@ def test_the_factor_may_be_given(depth):
     assert (by_four.factor, by_eight.factor) == (4, 8)
     # An image that was eight times smaller leaves more to be found.
     assert rmse(by_eight.image, x) > 1.05 * rmse(by_four.image, x)
-    with pytest.raises(ValueError, match="factor must be a whole number >= 2"):
+    with pytest.raises(ValueError, match="factor must be a number > 1"):
         restore(x, guide, "depth-sr", dictionary=d, factor=1)
-    with pytest.raises(ValueError, match="factor must be"):
-        restore(x, guide, "depth-sr", dictionary=d, factor=2.5)
+
+
+def test_factors_that_are_not_whole(depth):
+    scene = pair("depth-sr", shape=(80, 64))
+    small = imresize(scene.target, (25, 20))  # 3.2 times
+    found = restore(small, scene.y, "depth-sr", dictionary=depth.dictionary)
+    assert found.factor == 3.2
+    assert found.image.shape == scene.target.shape
+    plain = restore(small, scene.y, "depth-sr", method="bicubic")
+    assert rmse(found.image, scene.target) < rmse(plain.image, scene.target)
+    # Reduced again it is what was given: back-projection knows the size.
+    assert rmse(imresize(found.image, (25, 20)), small) < 0.5 * rmse(
+        imresize(plain.image, (25, 20)), small
+    )
+    same = restore(
+        imresize(small, (80, 64)), scene.y, "depth-sr", dictionary=depth.dictionary, factor=3.2
+    )
+    assert same.factor == 3.2
+    np.testing.assert_allclose(same.image, found.image, atol=1e-3)
+
+
+@pytest.mark.parametrize(("factor", "far"), [(2, False), (8, False), (10, True), (1.6, True)])
+def test_a_factor_far_from_what_was_learned_is_told(depth, factor, far):
+    small, guide, _ = small_pair((80, 80), factor)
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        restore(small, guide, "depth-sr", dictionary=depth.dictionary)
+    if far:
+        (told,) = record
+        assert f"x is enlarged {factor:g} times, and the dictionary was learned for 4" in str(
+            told.message
+        )
+        assert told.filename == __file__
+    else:
+        assert not record
 
 
 def test_bands_are_coded_one_by_one_or_jointly():
@@ -307,7 +340,7 @@ def test_a_sharp_image_of_the_size_of_its_guide_is_suspected(depth):
             {},
             "a.tif is 64 x 64, b.jpg is 32 x 32: want b.jpg",
         ),
-        ((1, 8, 9), (3, 32, 32), "depth-sr", {}, "larger by one whole factor on both axes"),
+        ((1, 8, 9), (3, 32, 32), "depth-sr", {}, "larger by one factor on both axes"),
         (
             (3, 8, 8),
             (3, 32, 32),
@@ -375,8 +408,8 @@ def test_images_that_are_none_are_refused_by_name():
         ({"tol": -1}, r"tol must be a finite number > 0 and < 1, found -1"),
         ({"tol": 1.0}, r"tol must be a finite number > 0 and < 1, found 1.0"),
         ({"device": "gpu"}, r"device must be 'auto', 'cpu' or 'cuda', found 'gpu'"),
-        ({"factor": 0}, r"factor must be a whole number >= 2, found 0"),
-        ({"factor": 1}, r"factor must be a whole number >= 2, found 1"),
+        ({"factor": 0}, r"factor must be a finite number > 0, found 0"),
+        ({"factor": 1}, r"factor must be a number > 1, found 1"),
     ],
 )
 def test_options_that_are_no_such_thing_are_refused_before_any_work(option, message):

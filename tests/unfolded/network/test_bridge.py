@@ -328,6 +328,10 @@ def test_refused_targets_and_pairs(pairs):
         make(partly, 0.1)
     with pytest.raises(ValueError, match="at least one of them"):
         make(plain, 0.1, pairs=[])
+    images = tuple(np.zeros((1, 1, 8, 8), "f4") for _ in range(3))
+    for wrong in ([images], [images[0]], [torch.zeros(1, 1, 8, 8)]):
+        with pytest.raises(TypeError, match=r"tensors \(N, C, H, W\), as torch\.from_numpy makes"):
+            make(plain, 0.1, pairs=wrong)
     with pytest.raises(ValueError, match=r"pairs must hold \(x, y, z\)"):
         make(plain, 0.1, task="fusion", pairs=[])
     with pytest.raises(ValueError, match="ridge must be > 0, found 0"):
