@@ -84,7 +84,7 @@ def test_grids_of_signals(given, shape):
         ((np.zeros((8, 7)),) * 3, ValueError, "the dictionary is for 2 signals, found 3"),
         ((), ValueError, "the dictionary is for 2 signals, found 0"),
         (([[1.0]], [[1.0]]), TypeError, r"signals\[0\] must be a NumPy or CuPy array, found list"),
-        ("ab", TypeError, r"signals\[0\] must be a NumPy or CuPy array, found str"),
+        ("ab", TypeError, "signals must be a tuple of arrays, .* found str"),
     ],
 )
 def test_what_signals_are(given, signals, error, message):
