@@ -210,6 +210,7 @@ def test_an_evaluation_on_workers_has_the_same_rows(scenes, tmp_path, client):
     assert names[0] == names[1]
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_nobody_answers_at(scenes, tmp_path):
     for words in (
         ("evaluate", "--task", "depth-sr", scenes, "--method", "bicubic"),

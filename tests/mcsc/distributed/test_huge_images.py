@@ -151,6 +151,7 @@ def test_a_depth_map_is_that_of_the_whole(enlarged, masked, client):
     same(found, wanted, 1e-4)
 
 
+@pytest.mark.slow
 def test_where_nothing_is_known_for_blocks_around(client):
     pair = make_pair("flash", 0, (32, 220))
     mask = np.ones((32, 220), bool)
@@ -167,6 +168,7 @@ def test_where_nothing_is_known_for_blocks_around(client):
     np.testing.assert_allclose(far, pair.x[:, :, 32:60].mean((1, 2)), atol=0.1)
 
 
+@pytest.mark.slow
 def test_it_goes_on_from_its_folder_and_leaves_codes_alone(client, tmp_path):
     pair = make_pair("flash", 0, (40, 50))
     asked = {"dictionary": few_filters((3, 3), 3), "block": 30, "client": client}

@@ -127,8 +127,14 @@ def test_the_gap_is_that_of_the_formula():
     [
         {"mu": (0.3, 0.0, 1.0), "nonnegative": (False, True, False)},
         {"lam": (0.2, np.random.default_rng(1).uniform(0.1, 0.4, (2, 20, 23)), 0.15)},
-        {"lam": np.random.default_rng(2).uniform(0.1, 0.4, (7, 20, 23)), "mu": 0.1},
-        {"lam": np.random.default_rng(3).uniform(0.1, 0.4, (20, 23)), "nonnegative": True},
+        pytest.param(
+            {"lam": np.random.default_rng(2).uniform(0.1, 0.4, (7, 20, 23)), "mu": 0.1},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"lam": np.random.default_rng(3).uniform(0.1, 0.4, (20, 23)), "nonnegative": True},
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["squares and signs", "lam of a group", "lam of all", "lam of a pixel"],
 )
@@ -178,6 +184,7 @@ def test_float32_and_unknown_pixels_that_hold_nan():
     assert found.codes.dtype == np.float32
 
 
+@pytest.mark.slow
 def test_the_image_of_the_codes_is_that_of_reconstruct():
     d = make_dictionary(6, size=5, target=2)
     signals = tuple(x[0] for x in make_signals(6, shape=(23, 28)))

@@ -52,7 +52,11 @@ def test_estimate_grows_with_the_problem(method):
 @pytest.mark.parametrize("method", SOLVERS)
 @pytest.mark.parametrize(
     ("size", "boundary", "dtype"),
-    [(5, "zero", "float64"), (12, "zero", "float32"), (12, "periodic", "float64")],
+    [
+        pytest.param(5, "zero", "float64", marks=pytest.mark.slow),
+        (12, "zero", "float32"),
+        pytest.param(12, "periodic", "float64", marks=pytest.mark.slow),
+    ],
 )
 def test_no_solver_takes_more_than_its_estimate(method, size, boundary, dtype):
     """Measured, for maps that outweigh what every call needs; above 11x11 by FFTs."""
@@ -175,7 +179,7 @@ def can_be_measured():
 @pytest.mark.skipif(not can_be_measured(), reason="only Linux can reset a process's peak")
 @pytest.mark.parametrize(
     ("size", "boundary", "masked"),
-    [(12, "zero", True), (12, "periodic", False)],
+    [(12, "zero", True), pytest.param(12, "periodic", False, marks=pytest.mark.slow)],
 )
 def test_the_working_set_holds_pixels_and_nonzeros_whatever_the_filter_size(size, boundary, masked):
     run = subprocess.run(
