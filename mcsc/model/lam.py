@@ -120,7 +120,8 @@ def _spread(
             f"lam of group {group} has shape {shape}: give a number, {count} numbers, or {wanted}"
         )
     values = xp.reshape(entry if namespace(entry) is xp else xp.asarray(to_numpy(entry)), full)
-    if not xp.isdtype(values.dtype, "real floating"):
+    per_map = values.shape[0] == values.shape[2] == values.shape[3] == 1
+    if per_map or not xp.isdtype(values.dtype, "real floating"):
         values = xp.astype(values, xp.float64)
     good = xp.isfinite(values) & (values > 0)
     if not bool(xp.all(good)):

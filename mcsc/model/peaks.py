@@ -87,7 +87,7 @@ class SweepPeaks:
             g = penalty.pull(g, tile)
             mu = penalty.mu[tile.maps]
             if np.any(mu > 0):
-                # Maps of one group are alike, and a slab is of one group.
+                # A slab may be of several groups, some of them without a square.
                 squares = xp.asarray(np.where(mu > 0, mu, np.inf).reshape(1, -1, 1, 1))
                 over = xp.maximum(g - lam, xp.zeros((), dtype=xp.float64))
                 excess[tile.samples] = xp.sum(over * over / (2 * squares), axis=(1, 2, 3))

@@ -65,7 +65,7 @@ class Problem:
         Weight of half the squares of the codes, >= 0: the elastic net.
     nonnegative : bool, or one per code group
         Whether codes must not be negative.
-    joint : bool, or one a code group
+    joint : bool, or one per code group
         Groups that are joined: lam weighs the l2 norm over them of the coefficients of one number k
         and one place, :math:`\lambda_k \sqrt{\sum_g a_{gk}^2}`, in the place of their l1 norm, so
         that they vanish together. They have equally many maps, and the same lam and mu.

@@ -195,7 +195,7 @@ def solve(
         Weight of half the squares of the codes, >= 0: the elastic net. Zero leaves it out.
     nonnegative : bool, or one per code group
         Whether codes must not be negative.
-    joint : bool, or one a code group
+    joint : bool, or one per code group
         Groups whose codes vanish together: of each place and number of a map, lam weighs the l2
         norm over these groups instead of each absolute value. They have equally many maps, and the
         same lam and mu. Methods "admm", "fista" and "ista"; "auto" takes one of them.

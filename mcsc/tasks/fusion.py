@@ -131,7 +131,7 @@ def fuse(
         Look for places where sources contradict each other, as things that moved do, and keep one
         source there: of two the first, of more the one of middle brightness, or another where that
         one is black or white. Default: if the task says how its images differ, as "multi-exposure"
-        does; of more than eight sources it is not looked for.
+        does, and there are not more than eight.
     names : sequence of str, optional
         What messages call the sources: file names, for example.
 
@@ -197,6 +197,10 @@ def fuse(
         raise InvalidValueError(f"sources holds {len(sources)} images; want at least 2")
     labels = _labels(names, len(sources))
     given = _weights(masks, len(sources))
+    if ghosts and len(sources) > JOINTLY:
+        raise InvalidValueError(
+            f"ghosts can be looked for in up to {JOINTLY} sources, found {len(sources)}"
+        )
     # By number: a sequence need not know its end otherwise.
     looks = [look_at(labels[m], sources[m], given[m]) for m in range(len(sources))]
     listed = given if isinstance(given, list | tuple) else ()

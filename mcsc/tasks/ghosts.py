@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import scipy.ndimage
@@ -144,9 +145,10 @@ def sources_without_ghosts(
         there = np.ones(first.shape[1:], bool)
         for weights in (known[kept], known[number]):
             there &= True if weights is None else (weights > 0).all(axis=0)
-        for place in _pieces(find_ghosts(first, other, kind, there)):
-            lost = _shows_nothing(first)[place].mean() > 0.5 >= _shows_nothing(other)[place].mean()
-            maps[kept if lost else number] |= place
+        empty = _shows_nothing(first), _shows_nothing(other)
+        for box, piece in _pieces(find_ghosts(first, other, kind, there)):
+            lost, shown = (float(nothing[box][piece].mean()) for nothing in empty)
+            maps[kept if lost > 0.5 >= shown else number][box] |= piece
     found: Map = np.logical_or.reduce(maps)
     if found.any():
         _warn(found, names, kept=names[order[kept]])
@@ -154,10 +156,11 @@ def sources_without_ghosts(
     return sources, found
 
 
-def _pieces(found: Map) -> list[Map]:
-    """Each connected piece, as a map of its own."""
-    labels, count = scipy.ndimage.label(found)
-    return [labels == n for n in range(1, count + 1)]
+def _pieces(found: Map) -> Iterator[tuple[Any, Map]]:
+    """Each connected piece: the box around it, and where in that it is."""
+    labels, _ = scipy.ndimage.label(found)
+    for number, box in enumerate(scipy.ndimage.find_objects(labels), 1):
+        yield box, labels[box] == number
 
 
 def _shows_nothing(image: Floats) -> Map:

@@ -237,7 +237,7 @@ def smoothing_for(smoothing: Sequence[float] | None, sigma: float | None) -> tup
     ValueError
         `smoothing` is None, or not two positive numbers.
     """
-    if smoothing is None:
+    if not isinstance(smoothing, Sequence) or len(smoothing) != 2:
         raise InvalidValueError("the base 'guided' wants smoothing=(radius, edge)")
     level = 1.0 if sigma is None else max(sigma, _FAINT)
     radius, edge = (level * check_number("smoothing", number) for number in smoothing)

@@ -39,7 +39,7 @@ class Look:
     ends: NDArray[Any]
     """Smallest and largest known value, of the source's dtype, (1, 1, 2)."""
     brightness: float
-    """Mean of the known values."""
+    """Mean of the known values; once their range is known, on its scale from 0 to 1."""
     digest: bytes
     """Of its values: two sources that differ have different ones."""
     spread: float
@@ -131,7 +131,12 @@ def in_range(looks: Sequence[Look], given: Any, *, one_unit: bool) -> list[Look]
     else:
         ranges = [find_range([look.ends], name=look.form.name) for look in looks]
     return [
-        replace(look, form=replace(look.form, values=values))
+        replace(
+            look,
+            form=replace(look.form, values=values),
+            # Sources may be of several units.
+            brightness=(look.brightness - values.low) / (values.high - values.low),
+        )
         for look, values in zip(looks, ranges, strict=True)
     ]
 

@@ -229,7 +229,7 @@ def read_mask(
     Parameters
     ----------
     file : path
-        File of the mask, for messages.
+        File of the mask.
     samples : array, shape (C, H, W)
         Values of the image.
     path : path

@@ -35,8 +35,11 @@ class Taught:
         x, y = self.reader()[:2]
         known = [~np.isnan(image).any(axis=0) for image in (x, y)]
         masks = None if all(k.all() for k in known) else [k.astype(np.float32) for k in known]
-        # The scenes are in [0, 1] already: no range is to be found for each.
-        made = fuse([x, y], self.task, method=self.method, masks=masks, value_range=(0.0, 1.0))
+        # The scenes are in [0, 1] already: no range is to be found for each. A network sees them as
+        # they are, so that its teacher does too: ghosts are not looked for.
+        made = fuse(
+            [x, y], self.task, method=self.method, masks=masks, value_range=(0.0, 1.0), ghosts=False
+        )
         return x, y, np.asarray(made.image, np.float32)
 
 

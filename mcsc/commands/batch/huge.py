@@ -153,7 +153,8 @@ def _check(method: str, out: Path, images: Sequence[Path]) -> None:
     ctx = click.get_current_context()
     for param in ctx.command.params:
         given = ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
-        if given and param.name in _REFUSED:
+        # What is not to be done (--no-ghosts) is not done.
+        if given and param.name in _REFUSED and ctx.params[str(param.name)] is not False:
             raise click.UsageError(
                 f"{max(param.opts, key=len)} is not for images that are worked on in blocks "
                 "(--blocks, .zarr)"

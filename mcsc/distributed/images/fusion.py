@@ -178,11 +178,15 @@ def fuse_blocks(
             for label, image in zip(labels, images, strict=True)
         ]
         # As `mcsc.tasks.fuse` has it: of sources without roles none is the first.
-        if count != model.roles or task.brighter_first:
-            order = sorted(range(count), key=lambda m: -looks[m].mean)
-        else:
-            order = list(range(count))
         forms = _forms(looks, images, value_range, task)
+        order = list(range(count))
+        if count != model.roles or task.brighter_first:
+            # Sources may be of several units.
+            bright = [
+                (look.mean - form.values.low) / (form.values.high - form.values.low)
+                for look, form in zip(looks, forms, strict=True)
+            ]
+            order.sort(key=lambda m: -bright[m])
         local = LocalFusion(
             filters, applied, tuple(forms[m] for m in order), forms[0].values, strength,
             task.brightest_base, tuple(order),

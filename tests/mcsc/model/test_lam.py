@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mcsc
-from mcsc.model.lam import lam_per_map, plain_lam
+from mcsc.model.lam import lam_arrays, lam_per_map, plain_lam
 from tests import helpers
 
 MAPS = {"common": 2, "unique[0]": 1, "unique[1]": 3}
@@ -53,6 +53,17 @@ def test_a_dictionary_returns_what_solve_takes(lam, tmp_path):
     assert first == second
     # Tasks scale it by the noise, whatever its form.
     assert (mcsc.Problem(signals, d, 2 * found).lam_maps == 2 * lam_per_map(lam, maps)).all()
+
+
+def test_one_number_a_map_is_float64_however_it_is_given():
+    """Kernels of certificates take no other type."""
+    grid = (2, 5, 7)
+    each = np.full((1, 6, 1, 1), 0.5, np.float32)
+    some = [0.5, np.full((1, 1), 0.5, np.float32), np.full((3, 1, 1), 0.5, np.float16)]
+    for lam in (each, each[0], some):
+        assert {a.dtype for a in lam_arrays(lam, MAPS, grid, np)} == {np.dtype(np.float64)}
+    whole = np.full((6, 5, 7), 0.5, np.float32)
+    assert {a.dtype for a in lam_arrays(whole, MAPS, grid, np)} == {np.dtype(np.float32)}
 
 
 def test_a_dictionary_without_lam_says_none():

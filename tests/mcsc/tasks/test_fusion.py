@@ -258,6 +258,25 @@ def test_twelve_bits_in_sixteen_are_as_good_as_eight():
     assert np.abs(found.image / 4095 - plain.image).mean() < 1e-3
 
 
+@pytest.mark.parametrize("white", [(255, 65535), (65535, 255)])
+def test_what_is_brighter_does_not_depend_on_units(white):
+    scene = pair("multi-exposure")
+    over, under = (
+        np.rint(w * np.clip(s, 0, 1)).astype(np.uint8 if w == 255 else np.uint16)
+        for w, s in zip(white, (scene.x, scene.y), strict=True)
+    )
+    seen = []
+
+    def method(sources):
+        seen.append([float(s.mean()) for s in sources])
+        return sources[0]
+
+    method.options = frozenset()
+    for given in ([over, under], [under, over], [over, under, under]):
+        fuse(given, "multi-exposure", method=method, ghosts=False)
+    assert all(means == sorted(means, reverse=True) for means in seen)
+
+
 def test_each_kind_of_medical_image_has_its_range_and_the_first_one_gives_the_unit():
     scene = pair("medical")
     plain = fuse([scene.x, scene.y], "medical", method="mean").image

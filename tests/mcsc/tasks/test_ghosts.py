@@ -127,6 +127,11 @@ def test_words_that_are_none_and_tasks_that_cannot_tell(flash):
     with pytest.raises(ValueError, match="not in multi-focus"):
         fuse([x, guide], "multi-focus", ghosts=True)
     assert fuse([x, guide], "multi-focus", method="mean").ghosts is None
+    # Asked for, it is not left out silently; by default it is.
+    many = [x[:, :32, :32]] * 9
+    with pytest.raises(ValueError, match="looked for in up to 8 sources, found 9"):
+        fuse(many, "multi-exposure", method="mean", ghosts=True)
+    assert fuse(many, "multi-exposure", method="mean").ghosts is None
 
 
 def test_methods_are_measured_as_they_are(exposures):

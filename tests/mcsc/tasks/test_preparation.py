@@ -168,6 +168,8 @@ def test_refusals():
         prepare_restoration(x, y, (1, 1), strength=3.0, base="mean")
     with pytest.raises(ValueError, match=r"the base 'guided' wants smoothing=\(radius, edge\)"):
         prepare_restoration(x, y, (1, 1), strength=3.0, base="guided")
+    with pytest.raises(ValueError, match=r"the base 'guided' wants smoothing=\(radius, edge\)"):
+        prepare_restoration(x, y, (1, 1), strength=3.0, base="guided", smoothing=(2, 0.01, 5))
     with pytest.raises(ValueError, match="base must be 'none', 'low' or 'mean', found 'input'"):
         prepare_fusion(x, y, (1, 1), strength=3.0, base="input")
     with pytest.raises(ValueError, match="codes 2 channels of the image to restore, which has 1"):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 
 import numpy as np
 
-from mcsc.synthetic import make_pair
-from mcsc.tasks import get_task
+from mcsc.synthetic import exposure_pair, make_pair
+from mcsc.tasks import fuse, get_task
+from tests.mcsc.alignment.test_ghosts import moved, scene
 from tests.unfolded.nets import torch  # noqa: F401  (skips where PyTorch is not)
 from unfolded.training.taught import taught
 
@@ -42,3 +44,14 @@ def test_holes_are_filled_from_the_other_source():
     x, y, target = scene()
     assert np.isnan(x[:, 5:9, 7:12]).all()
     np.testing.assert_allclose(target[:, 5:9, 7:12], y[:, 5:9, 7:12], atol=1e-3)
+
+
+def test_the_teacher_sees_sources_as_the_network_does():
+    """Contradictions, which are found for a user, are in the sources of the network."""
+    over, under = exposure_pair(scene(3))[0], exposure_pair(moved(3)[0])[1]
+    task = get_task("multi-exposure")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        target = taught([lambda: (over, under)], task, "laplacian")[0]()[2]
+        made = fuse([over, under], task, method="laplacian", value_range=(0, 1), ghosts=False).image
+    np.testing.assert_array_equal(target, made)
