@@ -76,17 +76,21 @@ dictionaries: $(CORE) ## learn dictionaries for all tasks in place of those that
 
 # One thread each, so that the same weights come again on a machine of another number of cores.
 TRAIN := OMP_NUM_THREADS=1 $(VENV)/bin/mcsc train --batch-size 8 --schedule cosine --patches 1600
-# Of photographs under free licences (their names and licences are in the cards):
-# make weights PHOTOGRAPHS='--photographs DIR'. What ships was trained in stages, as its cards tell.
+# Of photographs under free licences (their names and licences are in the cards), and of worlds that
+# are rendered with them (python -m benchmarks.rendering --task depth-sr --photographs DIR --out WORLDS):
+# make weights PHOTOGRAPHS='--photographs DIR' WORLDS=WORLDS. What ships was trained in stages, as its
+# cards tell; these are the same steps in one.
 PHOTOGRAPHS ?=
+WORLDS ?=
 W := unfolded/weights_data
-weights: $(TEST) ## train networks for all tasks in place of those that come along (2.5 hours)
-	$(TRAIN) --task depth-sr --synthetic 160 --learning-rate 2e-4 --clip-norm 0.1 --epochs 9 -o $(W)/depth-sr.safetensors
-	$(TRAIN) --task flash-denoise --synthetic 800 $(PHOTOGRAPHS) --levels 10 90 --learning-rate 3e-4 --clip-norm 0.05 --average 0.998 --precision bf16-mixed --epochs 55 -o $(W)/flash-denoise.safetensors
-	$(TRAIN) --task multi-focus --synthetic 320 --learning-rate 3e-4 --clip-norm 0.02 --soften 1.5 --epochs 12 -o $(W)/multi-focus.safetensors
-	$(TRAIN) --task multi-exposure --synthetic 320 --learning-rate 3e-4 --clip-norm 0.1 --soften 1.5 --noise 3 --epochs 12 -o $(W)/multi-exposure.safetensors
-	$(TRAIN) --task multispectral-sr --synthetic 300 $(PHOTOGRAPHS) --learning-rate 3e-4 --clip-norm 0.1 --average 0.998 --precision bf16-mixed --epochs 27 -o $(W)/multispectral-sr.safetensors
-	$(TRAIN) --task medical --synthetic 320 --learning-rate 3e-4 --clip-norm 0.1 --epochs 12 -o $(W)/medical.safetensors
+FAST := --precision bf16-mixed --learning-rate 3e-4
+weights: $(TEST) ## train networks for all tasks in place of those that come along (6 hours)
+	$(TRAIN) $(WORLDS) --task depth-sr --synthetic 160 $(PHOTOGRAPHS) --sweeps 2 $(FAST) --clip-norm 0.1 --average 0.998 --epochs 75 -o $(W)/depth-sr.safetensors
+	$(TRAIN) --task flash-denoise --synthetic 800 $(PHOTOGRAPHS) --levels 10 90 $(FAST) --clip-norm 0.05 --average 0.998 --epochs 55 -o $(W)/flash-denoise.safetensors
+	$(TRAIN) --task multispectral-sr --synthetic 800 $(PHOTOGRAPHS) --sweeps 2 $(FAST) --clip-norm 0.1 --average 0.998 --epochs 60 -o $(W)/multispectral-sr.safetensors
+	$(TRAIN) --task multi-focus --synthetic 120 $(PHOTOGRAPHS) --teacher mcsc --sweeps 2 $(FAST) --clip-norm 0.05 --average 0.995 --soften 1 --epochs 20 -o $(W)/multi-focus.safetensors
+	$(TRAIN) --task multi-exposure --synthetic 120 $(PHOTOGRAPHS) --teacher mcsc --sweeps 2 $(FAST) --clip-norm 0.1 --average 0.995 --soften 1 --noise 2 --epochs 24 -o $(W)/multi-exposure.safetensors
+	$(TRAIN) --task medical --synthetic 120 --teacher mcsc --sweeps 2 $(FAST) --clip-norm 0.1 --average 0.995 --epochs 20 -o $(W)/medical.safetensors
 
 clean: ## remove .venv, pictures, builds and caches
 	@rm -rf $(VENV) demo_output build dist docs/_build docs/auto_gallery docs/reference/generated .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
