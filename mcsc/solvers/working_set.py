@@ -212,9 +212,9 @@ class WorkingSet(Solver):
             worst = active.descend(self._residual, self.visit)
         return worst, int(np.count_nonzero(before != (active.value != 0)))
 
-    def _try(self, active: ActiveSet, value: np.ndarray) -> bool:
-        """Take these values if the objective falls."""
-        before, old = self._objective(active, self._residual), active.value
+    def _try(self, active: ActiveSet, value: np.ndarray, before: float) -> bool:
+        """Take these values if the objective falls below what it was."""
+        old = active.value
         residual = active.synthesise(old - value, self._residual.copy())
         active.value = value
         if self._objective(active, residual) < before:
@@ -265,7 +265,7 @@ class WorkingSet(Solver):
 
     def _project(self, active: ActiveSet, direction: np.ndarray, sign: np.ndarray) -> None:
         """Go along `direction`, setting to zero what would change its sign, if that descends."""
-        old = active.value
+        old, before = active.value, self._objective(active, self._residual)
         # Up to the first change of sign the objective is the quadratic that was minimised, so that
         # the shortest of the steps descends for certain.
         crossing = direction * sign < 0
@@ -274,7 +274,7 @@ class WorkingSet(Solver):
         for t in (1.0, 0.5, 0.25, 0.1, first):
             value = old + active.dtype.type(max(t, first)) * direction
             value[value * sign <= 0] = 0
-            if self._try(active, value) or t <= first:
+            if self._try(active, value, before) or t <= first:
                 return
 
     def _objective(self, active: ActiveSet, residual: np.ndarray) -> float:
