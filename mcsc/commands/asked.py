@@ -156,7 +156,8 @@ class Asked:
             folders={"--parts": self.parts},
             inputs=(*inputs, self.dictionary, self.weights_file), overwrite=self.overwrite,
         )  # fmt: skip
-        _ = self.chosen
+        # Others are looked at with the images: what is asked for, not that it was given, counts.
+        options.refuse_idle(click.get_current_context(), {self.method: self.chosen}, ("tol",))
 
 
 def _methods(kind: Kind) -> str:
