@@ -229,7 +229,7 @@ class SparseCoding:
         # Those for the target of a fusion serve one rule only.
         banks = (given.target_common, *(given.target_unique or ()))
         targets = () if self.task.kind == "fusion" else banks
-        return max([given.filter_size, *(b.shape[2] for b in targets if b is not None)])
+        return max([given.filter_size, *(int(b.shape[2]) for b in targets if b is not None)])
 
     @property
     def roles(self) -> int:
