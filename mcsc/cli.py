@@ -120,7 +120,11 @@ class _Commands(click.Group):
             except _REFUSALS as error:
                 if ctx.params["debug"]:
                     traceback.print_exc()
-                raise _OneLine(_line(error)) from error
+                # Whose file is not told may be standard output, which then fails again.
+                unnamed = isinstance(error, OSError) and error.filename is None
+                full = _flush() if unnamed else None
+                line = _line(error) if full is None else f"standard output: {full}"
+                raise _OneLine(line) from error
 
     def main(
         self,

@@ -6,9 +6,14 @@ import math
 import os
 import threading
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
-__all__ = ["GapBar", "ProgressBar"]
+__all__ = ["GapBar", "ProgressBar", "is_terminal"]
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal; one that was closed before the program began is None."""
+    return stream is not None and not stream.closed and stream.isatty()
 
 
 class _Display:

@@ -13,6 +13,7 @@ import click
 
 from ..errors import InvalidValueError
 from ..images.suffixes import WRITABLE
+from ..progress import is_terminal
 from ..tasks.task import TASKS, get_task
 from ..types import Device, Kind, Lam
 from ..values.ranges import ValueRange
@@ -78,7 +79,7 @@ class Asked:
         """Options of `mcsc.tasks.restore`, `fuse` and `fuse_volumes`."""
         return {
             "method": self.chosen, "lam": self.lam, "tol": self.tol, "max_iter": self.max_iter,
-            "device": self.device, "ghosts": self.ghosts, "progress": sys.stderr.isatty(),
+            "device": self.device, "ghosts": self.ghosts, "progress": is_terminal(sys.stderr),
         }  # fmt: skip
 
     def run_scenes(
@@ -155,7 +156,8 @@ class Asked:
             folders={"--parts": self.parts},
             inputs=(*inputs, self.dictionary, self.weights_file), overwrite=self.overwrite,
         )  # fmt: skip
-        _ = self.chosen
+        # Others are looked at with the images: what is asked for, not that it was given, counts.
+        options.refuse_idle(click.get_current_context(), {self.method: self.chosen}, ("tol",))
 
 
 def _methods(kind: Kind) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import numpy as np
-from click.core import ParameterSource
 
 from ..errors import InvalidValueError
 from ..tasks.task import TASKS
@@ -17,9 +15,6 @@ from ..types import Device
 from ..values.ranges import ValueRange, quantised
 from . import options
 from .batch import cluster_options
-
-if TYPE_CHECKING:
-    from ..tasks import Method
 
 
 def _method_names() -> str:
@@ -141,7 +136,7 @@ def evaluate(
     chosen = methods_by_name(
         options.listed_names(methods), task, dictionary=dictionary, weights_file=weights_file
     )
-    _refuse_idle(ctx, chosen)
+    options.refuse_idle(ctx, chosen)
     faults: dict[str, str] = {}
     wanted = options.listed_names([scenes]) if scenes else None
     files = find_scenes(path, task, wanted, faults=faults)
@@ -256,12 +251,3 @@ def evaluate(
 
 def _left_out(name: str, reason: str) -> None:
     click.echo(f"mcsc: warning: scene {name} is left out: {' '.join(reason.split())}", err=True)
-
-
-def _refuse_idle(ctx: click.Context, methods: Mapping[str, Method]) -> None:
-    """Refuse options that none of the methods has."""
-    for option in ("tol", "max_iter", "device"):
-        given = ctx.get_parameter_source(option) is ParameterSource.COMMANDLINE
-        if given and not any(option in method.options for method in methods.values()):
-            name = option.replace("_", "-")
-            raise click.UsageError(f"--{name} is for none of these methods: {', '.join(methods)}")

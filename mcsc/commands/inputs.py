@@ -16,6 +16,7 @@ from ..images.colour import luma_studio
 from ..images.files import Image
 from ..images.split import fill_holes
 from ..model.dictionary import Dictionary
+from ..model.signals import check_filters_fit
 from ..tasks.decomposition import symbols
 from ..types import Floats
 from ..values.masks import full_scale, known_image
@@ -273,7 +274,14 @@ def _size(shape: tuple[int, ...]) -> str:
 
 def read_dictionary(path: Path | None, signals: Sequence[Signal]) -> Dictionary:
     """Load a dictionary that fits the images, or make the starter."""
-    channels = tuple(len(signal.image) for signal in signals)
+    dictionary = _of_channels(path, tuple(len(signal.image) for signal in signals))
+    for signal in signals:
+        shape = signal.image.shape[1:]
+        check_filters_fit(dictionary.filter_size, shape, signal.source["file"])
+    return dictionary
+
+
+def _of_channels(path: Path | None, channels: tuple[int, ...]) -> Dictionary:
     if path is None:
         from ..model.starter import dct_dictionary
 

@@ -12,6 +12,7 @@ import click
 from ..errors import InvalidValueError
 from ..files import npz_path
 from ..learning.options import Init
+from ..progress import is_terminal
 from . import options
 from .batch import cluster_options
 from .destinations import check_destinations
@@ -293,7 +294,7 @@ def learn(
             passes=passes,
             seed=seed,
             checkpoint=checkpoint,
-            progress=sys.stderr.isatty(),
+            progress=is_terminal(sys.stderr),
             options=LearnOptions(
                 init=init,  # type: ignore[arg-type]  # click has seen to it
                 max_windows=windows,

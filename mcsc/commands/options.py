@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from ..errors import InvalidTypeError
 from ..solvers import SOLVERS
-from ..tasks.protocol import TOL
+from ..tasks.protocol import TOL, Method
 from ..tasks.task import TASKS
 from ..types import Device, Kind, Lam
 from ..values.ranges import ValueRange
@@ -456,3 +457,20 @@ def _ranges(
                 f"{low:g} {high:g}: want two finite numbers, the first below the second", ctx, param
             )
     return tuple(ValueRange(*pair) for pair in given)
+
+
+def refuse_idle(
+    ctx: click.Context,
+    methods: Mapping[str, Method],
+    names: Sequence[str] = ("tol", "max_iter", "device"),
+) -> None:
+    """Refuse options that were given, even by their usual values, and that no method has."""
+    for name in names:
+        given = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and not any(name in method.options for method in methods.values()):
+            listed = ", ".join(methods)
+            if len(methods) == 1:
+                raise click.UsageError(f"the method {listed} has no option {name}")
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} is for none of these methods: {listed}"
+            )

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ..progress import is_terminal
 from ..tasks.task import LAM_RELATIVE, STRENGTH
 from ..types import Boundary, Device, Lam
 from ..values.ranges import ValueRange
@@ -238,7 +239,7 @@ def solve(
         max_iter=max_iter,
         device=device,
         announce=lambda chosen, largest: show_lam(bank, chosen, largest, relative=lam is None),
-        progress=sys.stderr.isatty(),
+        progress=is_terminal(sys.stderr),
     )
     show_table(signals, found)
     settings = {**ctx.params, "ranges": [[r.low, r.high] for r in ranges], "command": "solve"}

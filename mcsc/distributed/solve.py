@@ -27,6 +27,7 @@ from ..model.dictionary import Dictionary
 from ..model.lam import lam_per_map
 from ..model.penalty import Penalty
 from ..model.problem import Problem
+from ..model.signals import check_filters_fit
 from ..solvers.result import ConvergenceWarning, Progress
 from ..solvers.working_set import WorkingSet
 from ..types import Boundary
@@ -249,10 +250,7 @@ def prepared(
                 f"signals lie on different grids: {names[0]} is {shape[0]} x {shape[1]}, {name} is "
                 f"{image.shape[-2]} x {image.shape[-1]}"
             )
-    if size > min(shape):
-        raise InvalidValueError(
-            f"filters are larger than the image: filters {size}x{size}, image {shape[0]}x{shape[1]}"
-        )
+    check_filters_fit(size, shape)
     same_chunks(names, images)
     weights = _weights(masks, images, chunk)
     if sides is None:

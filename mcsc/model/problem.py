@@ -26,7 +26,7 @@ from .convolution import (
 from .dictionary import Dictionary
 from .peaks import Peaks, SweepPeaks, TilePeaks
 from .penalty import Penalty
-from .signals import check_masks, check_signals, stack_signals
+from .signals import check_filters_fit, check_masks, check_signals, stack_signals
 from .solver_table import SOLVERS
 from .spectra import autocorrelation, gram_spectrum, hermitian_norm
 
@@ -115,11 +115,7 @@ class Problem:
         with on_device_of(arrays[0]):
             masks = check_masks(self.masks, arrays)
         h, w = (int(n) for n in arrays[0].shape[2:])
-        if dictionary.filter_size > min(h, w):
-            s = dictionary.filter_size
-            raise InvalidValueError(
-                f"filters are larger than the image: filters {s}x{s}, image {h}x{w}"
-            )
+        check_filters_fit(dictionary.filter_size, (h, w))
         grid = (int(arrays[0].shape[0]), h, w)
         # The dictionary's groups carry the same factors: ||w x - (w D) a||^2.
         with on_device_of(arrays[0]):

@@ -13,6 +13,7 @@ from ..types import Boundary, Kind
 from .codes import Codes
 from .convolution import forward, make_operator
 from .dictionary import Dictionary, Group
+from .signals import check_filters_fit
 from .sparse_maps import SparseMaps
 
 
@@ -156,12 +157,7 @@ def _synthesise(
         return None
     filters = to_numpy(bank).astype(np.float64)
     shape = maps.shape[2:]
-    s = filters.shape[2]
-    if s > min(shape):
-        raise InvalidValueError(
-            f"target filters are larger than the image: filters {s}x{s}, image "
-            f"{shape[0]}x{shape[1]}"
-        )
+    check_filters_fit(filters.shape[2], shape, filters="target filters")
     backend = backend_for(maps.value)
     if backend.name == "NumPy":
         return maps.image(filters, boundary).astype(maps.value.dtype)

@@ -10,7 +10,32 @@ import numpy as np
 from ..backend import Array, is_array, namespace
 from ..errors import InvalidTypeError, InvalidValueError
 
-__all__ = ["check_masks", "check_signal", "check_signals", "stack_signals"]
+__all__ = ["check_filters_fit", "check_masks", "check_signal", "check_signals", "stack_signals"]
+
+
+def check_filters_fit(
+    side: int, shape: Sequence[int], name: str = "the image", *, filters: str = "filters"
+) -> None:
+    """Refuse an image that is smaller than filters of so many pixels a side.
+
+    Parameters
+    ----------
+    side : int
+    shape : (height, width)
+        Of the image.
+    name, filters : str
+        What the message calls the image and the filters.
+
+    Raises
+    ------
+    ValueError
+        The image is smaller.
+    """
+    height, width = shape
+    if side > min(height, width):
+        raise InvalidValueError(
+            f"{filters} are larger than {name}: filters {side}x{side}, image {height}x{width}"
+        )
 
 
 def check_signal(name: str, given: Any) -> Array:

@@ -16,6 +16,7 @@ from ..model.dictionary import Dictionary
 from ..model.lam import weighted_lam
 from ..model.problem import lambda_max
 from ..model.reconstruction import signal_parts
+from ..model.signals import check_filters_fit
 from ..model.starter import dct_dictionary
 from ..solvers.driver import Callback
 from ..solvers.front import solve
@@ -181,7 +182,8 @@ def decompose(
         An image is no NumPy array of floats.
     ValueError
         Images differ in size, are not finite where they are known, or hold no detail that the
-        dictionary could code; a mask does not fit; or as `mcsc.solve`.
+        dictionary could code, or are smaller than its filters; a mask does not fit; or as
+        `mcsc.solve`.
 
     Examples
     --------
@@ -213,14 +215,16 @@ def decompose(
         forms.append(form)
         taken.append(form.taken(image, weight))
         weights.append(None if weight is None else weight.astype(taken[-1].dtype))
+    if dictionary is None:
+        dictionary = dct_dictionary(tuple(len(i) for i in taken))
+    for name, image in zip(names, taken, strict=True):
+        check_filters_fit(dictionary.filter_size, image.shape[1:], name)
     low: list[Floats | None] = [None] * len(taken)
     detail = taken
     if strength is not None:
         splits = [lowpass_split(i, strength, w) for i, w in zip(taken, weights, strict=True)]
         low, detail = [s.low for s in splits], [s.high for s in splits]
     _warn_of_energies(names, detail)
-    if dictionary is None:
-        dictionary = dct_dictionary(tuple(len(i) for i in taken))
     count = check_whole("rounds", rounds)
     maps = {g.name: len(g.bank) for g in dictionary.groups}
     terms: dict[str, Any] = dict(dictionary.terms)

@@ -215,26 +215,30 @@ def evaluate(
     ):
         for number, reader in enumerate(scenes):
             scene = name_of(reader, number)
-            try:
-                images = _inputs(task, reader, level, seed + number)
-                for name, method in chosen.items():
+            images = None
+            for name, method in chosen.items():
+                try:
+                    if images is None:
+                        images = _inputs(task, reader, level, seed + number)
                     made, reference, mask = _run(task, method, images, level, options)
                     if made.stopped in ("callback", "interrupted"):
                         # What it measures is the interruption.
                         return replace(found, stopped=made.stopped)
                     shown = np.clip(made.image, 0, 1) if task.display else made.image
                     values = {m.name: _measured(m, shown, reference, mask) for m in task.measures}
-                    row = Row(scene, name, values, made.seconds)
-                    found.rows.append(row)
-                    bar.advance(f"{row.scene}, {name}")
-                    if each is not None:
-                        each(row, images[0], images[1], made.image, images[2])
-                    if interrupt.asked and len(found.rows) < total:
-                        return replace(found, stopped="interrupted")
-            except (Refusal, OSError) as error:
-                if skip is None:
-                    raise
-                skip(scene, error)
+                except (Refusal, OSError) as error:
+                    if skip is None:
+                        raise
+                    skip(scene, error)
+                    break
+                row = Row(scene, name, values, made.seconds)
+                found.rows.append(row)
+                bar.advance(f"{row.scene}, {name}")
+                # What the callable cannot do, as to write, is no fault of the scene.
+                if each is not None:
+                    each(row, images[0], images[1], made.image, images[2])
+                if interrupt.asked and len(found.rows) < total:
+                    return replace(found, stopped="interrupted")
     return found
 
 

@@ -20,7 +20,7 @@ from ..solvers.result import Stop
 from ..types import Device, Floats, Lam
 from ..values.ranges import ValueRange
 from .ghosts import ghosts_wanted, sources_without_ghosts
-from .methods import check_options, find_method, name_of_method, run_method
+from .methods import check_method_fits, check_options, find_method, name_of_method, run_method
 from .prepared import Look, PreparedSources, in_range, look_at
 from .protocol import TOL, Method
 from .task import Task, get_task
@@ -206,6 +206,7 @@ def fuse(
     listed = given if isinstance(given, list | tuple) else ()
     namespace(*(look.array for look in looks), *(m for m in listed if is_array(m)))
     _check_sizes(looks)
+    check_method_fits(chosen, labels[0], looks[0].shape[1:])
     looks = in_range(looks, value_range, one_unit=task.one_unit)
     form = replace(looks[0].form, axes=max(look.form.axes for look in looks))
     options = {

@@ -13,6 +13,7 @@ from ..baselines.table import BASELINES, Baseline
 from ..checks import check_callback, check_choice, check_tol, check_whole
 from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..model.dictionary import Dictionary
+from ..model.signals import check_filters_fit
 from ..solvers.result import ConvergenceWarning, Stop
 from ..tables import Table
 from ..types import Device, Floats
@@ -26,6 +27,7 @@ __all__ = [
     "MethodMaker",
     "baseline_names",
     "check_method",
+    "check_method_fits",
     "check_options",
     "find_method",
     "method_names",
@@ -241,6 +243,17 @@ def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
         if not (value is None or harmless or option in method.options):
             has = ", ".join(sorted(method.options - _CIRCUMSTANCES)) or "none of its own"
             raise InvalidValueError(f"the method {name} has no option {option}; it has {has}")
+
+
+def check_method_fits(method: Method, label: str, shape: Sequence[int]) -> None:
+    """Refuse an image of this height and width that is smaller than the filters of a method.
+
+    Raises
+    ------
+    ValueError
+        The message calls the image by `label`.
+    """
+    check_filters_fit(getattr(method, "filter_size", 1), shape, label)
 
 
 def _check_made(image: Any, shape: tuple[int, ...], name: str) -> None:

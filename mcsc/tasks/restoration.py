@@ -23,7 +23,7 @@ from ..types import Device, Floats, Lam
 from ..values.forms import ImageForm, plain_array
 from ..values.ranges import ValueRange
 from .ghosts import ghosts_wanted, guide_without_ghosts
-from .methods import check_options, find_method, name_of_method, run_method
+from .methods import check_method_fits, check_options, find_method, name_of_method, run_method
 from .protocol import TOL, Method
 from .shipped import shipped_dictionaries
 from .sparse_coding import SparseCoding
@@ -238,6 +238,7 @@ def restore(
     image = form.taken(x, known)
     guide = guide_form.taken(y, guide_known).astype(image.dtype)
     size, shape = image.shape[1:], guide.shape[1:]
+    check_method_fits(chosen, names[1], shape)
     known_shape = None
     if task.factor is not None:
         factor, known_shape = _factor(size, shape, factor, task.factor, names)
@@ -264,7 +265,7 @@ def restore(
     }  # fmt: skip
     if known is not None and "mask" not in chosen.options:
         _warn_of_filling(called, names[0], known)
-        image = _filled_by_the_model(task, image, guide, options)
+        image = _filled_by_the_model(task, image, guide, options, names[1])
     found, seconds = run_method(chosen, called, (image, guide), options)
     made = form.returned(found.image)
     return Restoration(
@@ -287,13 +288,14 @@ def restore(
 
 
 def _filled_by_the_model(
-    task: Task, image: Floats, guide: Floats, options: dict[str, Any]
+    task: Task, image: Floats, guide: Floats, options: dict[str, Any], name: str
 ) -> Floats:
     """Fill the holes of x as the model does, or, where no dictionary comes with it, smoothly."""
     known = options["mask"]
     if task.name not in shipped_dictionaries():
         return fill_holes(image, known)
     model = SparseCoding(task)
+    check_method_fits(model, name, guide.shape[1:])
     given = ("mask", "known_shape", "sigma", "tol")
     found = model(image, guide, **{name: options[name] for name in given})
     return np.where(known > 0, image, found.image).astype(image.dtype)

@@ -485,7 +485,10 @@ class _Turned:
     def __call__(self) -> tuple[Floats, ...]:
         images = self.reader()
         # Cut first, so that degradations see the same grid of pixels.
-        height, width = (n - n % _GRID for n in images[0].shape[1:])
+        h, w = images[0].shape[1:]
+        if min(h, w) < _GRID:
+            raise InvalidValueError(f"{self.name} is {h} x {w}: flips want {_GRID} x {_GRID}")
+        height, width = (n - n % _GRID for n in (h, w))
         rows = slice(None, None, -1 if self.down else 1)
         columns = slice(None, None, -1 if self.across else 1)
         return tuple(np.ascontiguousarray(i[:, :height, :width][:, rows, columns]) for i in images)

@@ -223,6 +223,15 @@ class SparseCoding:
         )
 
     @property
+    def filter_size(self) -> int:
+        """Side of the largest filters that every image must hold."""
+        given = self.dictionary
+        # Those for the target of a fusion serve one rule only.
+        banks = (given.target_common, *(given.target_unique or ()))
+        targets = () if self.task.kind == "fusion" else banks
+        return max([given.filter_size, *(int(b.shape[2]) for b in targets if b is not None)])
+
+    @property
     def roles(self) -> int:
         """Number of sources of which each has a role of its own: that of a signal."""
         return self.dictionary.n_signals

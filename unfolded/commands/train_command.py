@@ -17,6 +17,7 @@ from mcsc.commands.options import Sectioned
 from mcsc.commands.sources import Sources, read_sources, source_options
 from mcsc.errors import InvalidValueError
 from mcsc.files import make_folder
+from mcsc.progress import is_terminal
 
 from .extras import need
 from .train_options import SECTIONS, TrainOptions, train_options
@@ -180,7 +181,7 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
                 **noise,
             },
             scheduler=asked.scheduler,
-            progress=sys.stdout.isatty(),
+            progress=is_terminal(sys.stdout),
         )
         scenes, unseen = made["scene"], made["held-out"]
     say(f"Training on {words}, from {begin.words}.")
@@ -210,7 +211,7 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
         devices=asked.n_devices,
         precision=asked.precision,
         workers=asked.workers,
-        progress=sys.stderr.isatty(),
+        progress=is_terminal(sys.stderr),
     )
     if getattr(rank_zero_only, "rank", 0):
         return True

@@ -13,6 +13,7 @@ import numpy as np
 from click.core import ParameterSource
 
 from ...errors import InvalidValueError
+from ...progress import is_terminal
 from ...tasks.task import Task
 from ...types import Floats
 from ...values.ranges import ValueRange
@@ -97,7 +98,7 @@ def restore_huge(
     found = restore_blocks(
         x, guide, task, mask=known[0], guide_mask=known[1], folder=codes, scheduler=scheduler,
         workers=workers, value_range=ranges[0] if ranges else None, block=blocks or 512,
-        names=names, progress=sys.stderr.isatty(), **how,
+        names=names, progress=is_terminal(sys.stderr), **how,
     )  # fmt: skip
     said = _write(out, found, found.value_range, samples, scheduler, workers)
     tell(out, found, said)
@@ -138,7 +139,7 @@ def fuse_huge(
             _check_registered((sources[0], sources[m]), (names[0], names[m]), task)
     found = fuse_blocks(
         sources, task, folder=codes, scheduler=scheduler, workers=workers, block=blocks or 512,
-        names=names, value_range=ranges[0] if ranges else None, progress=sys.stderr.isatty(),
+        names=names, value_range=ranges[0] if ranges else None, progress=is_terminal(sys.stderr),
         **how,
     )  # fmt: skip
     said = _write(out, found, found.value_ranges[0], samples, scheduler, workers)

@@ -19,6 +19,7 @@ import click
 
 from ...errors import InvalidValueError
 from ...images.suffixes import READABLE, WRITABLE
+from ...progress import is_terminal
 from ...tasks.task import Task
 
 __all__ = ["SceneCommand", "cluster_options", "is_batch", "memory_of", "run_batch"]
@@ -137,7 +138,7 @@ def run_batch(
     for folder in {s.out.parent for s in scenes if s.out is not None}:
         folder.mkdir(parents=True, exist_ok=True)
     table = map_scenes(
-        run_command, scenes, scheduler=scheduler, workers=workers, progress=sys.stdout.isatty()
+        run_command, scenes, scheduler=scheduler, workers=workers, progress=is_terminal(sys.stdout)
     )
     click.echo(str(table))
     statuses = {o.status for o in table.outcomes}

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ...errors import InvalidValueError
+from ...progress import is_terminal
 from .. import options
 
 _CENTRE = (208, 568)
@@ -88,7 +89,7 @@ def demo(
         method=method,
         tol=tol,
         announce=lambda lam, largest: show_lam(dictionary, lam, largest, relative=True),
-        progress=sys.stderr.isatty(),
+        progress=is_terminal(sys.stderr),
     )
     show_table(signals, found)
     # The pair itself, so that everything can be done again, and otherwise, with `mcsc solve`.

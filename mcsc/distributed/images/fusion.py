@@ -20,7 +20,7 @@ from ...fusion import JOINTLY
 from ...fusion.rules import RULES, Rule
 from ...model.dictionary import Dictionary
 from ...solvers.result import Progress, Stop
-from ...tasks.methods import find_method
+from ...tasks.methods import check_method_fits, find_method
 from ...tasks.protocol import TOL
 from ...tasks.sparse_coding import SparseCoding, checked_lam, lam_of
 from ...tasks.task import Task, get_task
@@ -167,6 +167,7 @@ def fuse_blocks(
             )
         filters, each = shared_filters(filters, count, chosen)
     shape = images[0].shape[1:]
+    check_method_fits(model, labels[0], shape)
     strength = float(filters.metadata.get("strength", task.strength))
     halo = halo_of_split(strength)
     grid = BlockGrid(shape, block, halo)

@@ -18,7 +18,7 @@ from ...errors import InvalidValueError
 from ...images.enlarging import check_factor, find_factor
 from ...model.dictionary import Dictionary
 from ...solvers.result import Progress, Stop
-from ...tasks.methods import find_method
+from ...tasks.methods import check_method_fits, find_method
 from ...tasks.protocol import TOL
 from ...tasks.sparse_coding import SparseCoding, checked_lam, lam_of, reach_of_base
 from ...tasks.task import Task, get_task
@@ -185,6 +185,7 @@ def restore_blocks(
         for name, m, image in zip(names, (mask, guide_mask), images, strict=True)
     ]
     small, shape = (image.shape[1:] for image in images)
+    check_method_fits(model, names[1], shape)
     factor, ratio = _geometry(task, small, shape, factor, names)
     halo = halo_of_split(float(filters.metadata.get("strength", task.strength)))
     if any(m is not None for m in known):

@@ -312,7 +312,7 @@ def test_ctrl_c_outside_the_solver(folder, tmp_path, monkeypatch):
         ("x.png truncated.png", "truncated.png: truncated or damaged PNG"),
         ("x.png .", ".: is a folder, not an image file"),
         ("x.png small.png", "x.png is 20 x 24, small.png is 10 x 24"),
-        ("tiny.png", "filters are larger than the image"),
+        ("tiny.png", "filters are larger than tiny.png: filters 8x8, image"),
         (
             "nan.tif y.png",
             "nan.tif holds NaN or Inf; if these are unknown pixels, say --mask 1=nan",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+import io
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +15,8 @@ import numpy as np
 import pytest
 
 import mcsc
-from mcsc.cli import cli
+from mcsc.cli import cli, main
+from mcsc.images import read_image, write_image
 from tests.helpers import run
 from tests.paths import ROOT
 
@@ -155,6 +158,40 @@ def test_as_a_program(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"mcsc: error: {tmp_path / 'no.png'}: no such file\n"
+
+
+def streams(monkeypatch, words, **given):
+    """Run the program with other standard streams, and return its status."""
+    for name, stream in given.items():
+        monkeypatch.setattr(sys, name, stream)
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    return left.value.code
+
+
+def test_without_standard_error(pair, tmp_path, monkeypatch):
+    words = [*pair, "--task", "flash-denoise", "--tol", "0.5", "-o", str(tmp_path / "o.png")]
+    assert streams(monkeypatch, ["restore", *words], stderr=None) == 0
+    assert read_image(tmp_path / "o.png").pixels.shape == (1, 16, 16)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device here")
+def test_a_full_standard_output_is_called_so(pair, tmp_path, monkeypatch):
+    out, err = tmp_path / "o.png", io.StringIO()
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        words = ["restore", *pair, "--task", "flash-denoise", "--tol", "0.5", "-o", str(out)]
+        assert streams(monkeypatch, words, stdout=full, stderr=err) == 2
+    last = err.getvalue().splitlines()[-1]
+    assert last == "mcsc: error: standard output: No space left on device"
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Files of a noisy image and its guide."""
+    rng = np.random.default_rng(0)
+    for name in ("x.png", "y.png"):
+        write_image(tmp_path / name, rng.random((16, 16)))
+    return str(tmp_path / "x.png"), str(tmp_path / "y.png")
 
 
 def test_help_loads_nothing_heavy():

@@ -143,6 +143,11 @@ def test_small_images_are_not_refused_for_registration(folder, tmp_path, size):
             "restore small.png rgb.png --method bicubic --tol 0.5",
             "the method bicubic has no option tol",
         ),
+        (  # its usual value does nothing either
+            "restore small.png rgb.png --method bicubic --tol 1e-2",
+            "the method bicubic has no option tol",
+        ),
+        ("fuse near.png far.png --method mean --tol 1e-2", "the method mean has no option tol"),
         (
             "restore small.png rgb.png --method bicubic --max-iter 5",
             "the method bicubic has no option max_iter",

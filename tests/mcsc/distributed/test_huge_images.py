@@ -276,6 +276,8 @@ def test_what_does_not_fit_is_refused_before_a_cluster_is_started(monkeypatch):
     no(TypeError, "array of Dask, NumPy or zarr", [[1.0]], grey, "flash-denoise")
     no(ValueError, "block must be a whole number", colour, colour, "flash-denoise", block=0)
     no(ValueError, "smaller than the filters", colour, colour, "flash-denoise", block=3)
+    low = {"names": ("a.tif", "b.tif")}
+    no(ValueError, "larger than b.tif", colour[:, :5], colour[:, :5], "flash-denoise", **low)
     no(ValueError, "tol", colour, colour, "flash-denoise", tol=1)
     no(ValueError, "lam must be finite", colour, colour, "flash-denoise", lam=-1.0)
 
@@ -287,6 +289,7 @@ def test_what_does_not_fit_is_refused_before_a_cluster_is_started(monkeypatch):
     neither(ValueError, "all sources grey, or all in colour", [grey, colour], "medical")
     neither(ValueError, "want 1 or 3", [many, many], "medical")
     neither(ValueError, "one size", [grey, grey[1:]], "medical")
+    neither(ValueError, "larger than a.tif", [grey[:5], grey[:5]], "medical", **low)
     neither(TypeError, "list or tuple", colour, "medical")
     neither(ValueError, "rule must be one of", [grey, grey], "medical", rule="best")
 

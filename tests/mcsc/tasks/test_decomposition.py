@@ -64,6 +64,13 @@ def test_one_image_and_many():
     assert [p.label for p in three.parts] == ["x1", "x2", "x3"]
 
 
+def test_an_image_smaller_than_the_filters_is_named():
+    x, y = images((7, 24))
+    message = "^filters are larger than photo: filters 8x8, image 7x24$"
+    with pytest.raises(ValueError, match=message):
+        decompose((x, y), labels=("photo", "depth"))
+
+
 def test_refusals():
     x, y = images()
     with pytest.raises(

@@ -62,6 +62,20 @@ def test_scenes_may_be_readers_and_methods_may_be_made():
         evaluate(scenes, task, sigma=25)
 
 
+def test_what_the_caller_cannot_do_is_no_fault_of_a_scene():
+    task, left = get_task("depth-sr"), []
+
+    def each(*_):
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        evaluate(
+            synthetic_scenes(task, 2, (48, 48)), task, ["bicubic"], each=each,
+            skip=lambda *given: left.append(given),
+        )  # fmt: skip
+    assert not left
+
+
 def test_noise_is_that_of_the_seed():
     scenes = synthetic_scenes(get_task("flash-denoise"), 1, (32, 32))
 

@@ -104,6 +104,33 @@ def test_the_own_method_wants_a_dictionary_that_fits():
         SparseCoding(get_task("depth-sr"), mcsc.dct_dictionary((1,), filter_size=4))
 
 
+def test_an_image_smaller_than_the_filters_is_named():
+    depth, photo = np.linspace(0, 1, 63).reshape(7, 9), np.linspace(0, 1, 189).reshape(3, 7, 9)
+    message = r"^filters are larger than photo\.png: filters 12x12, image 7x9$"
+    with pytest.raises(ValueError, match=message):
+        restore(depth, photo, "depth-sr", names=("depth.png", "photo.png"))
+    message = r"^filters are larger than with\.png: filters 8x8, image 7x9$"
+    with pytest.warns(UserWarning, match="takes no mask"), pytest.raises(ValueError, match=message):
+        restore(
+            photo, photo, "flash-denoise", method="input", mask=photo > 0.1,
+            names=("without.png", "with.png"),
+        )  # fmt: skip
+    message = r"^filters are larger than near\.png: filters 8x8, image 7x9$"
+    with pytest.raises(ValueError, match=message):
+        fuse((photo, photo[::-1]), "multi-focus", names=("near.png", "far.png"))
+    message = r"^filters are larger than sources\[0\]: filters 9x9, image 7x9$"
+
+    def wide(sources):
+        raise AssertionError("called")
+
+    wide.options, wide.filter_size = frozenset(), 9
+    with pytest.raises(ValueError, match=message):
+        fuse((photo, photo[::-1]), "multi-focus", method=wide)
+    wide.filter_size = 7
+    with pytest.raises(AssertionError, match="called"):
+        fuse((photo, photo[::-1]), "multi-focus", method=wide)
+
+
 def test_several_methods_and_their_files(depth, tmp_path):
     task = get_task("depth-sr")
     assert list(methods_by_name(None, task)) == [*baseline_names(task), "mcsc"]

@@ -65,6 +65,9 @@ def test_flips_are_the_scenes_turned():
         found, (cut, cut[:, ::-1], cut[:, :, ::-1], cut[:, ::-1, ::-1]), strict=True
     ):
         np.testing.assert_array_equal(got, wanted)
+    small = image[:, :15]
+    with pytest.raises(ValueError, match="scene 0 is 15 x 35: flips want 16 x 16"):
+        flipped([lambda: (small, small)])[0]()
 
 
 @pytest.fixture
