@@ -100,12 +100,19 @@ def guide_without_ghosts(
     if level > 0:
         from skimage.restoration import denoise_nl_means
 
-        window = tuple(
-            slice(max(0, int(n.min()) - _AROUND), int(n.max()) + _AROUND) for n in np.nonzero(found)
-        )
-        luma[window] = denoise_nl_means(
-            luma[window], patch_size=5, patch_distance=6, h=0.8 * level, sigma=level,
-        )  # fmt: skip
+        noisy = luma.copy()
+        # Piece by piece: a box around all of them may be the whole photograph.
+        for box, piece in _pieces(found):
+            start = [max(0, part.start - _AROUND) for part in box]
+            stop = [part.stop + _AROUND for part in box]
+            around = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+            clean = denoise_nl_means(
+                noisy[around], patch_size=5, patch_distance=6, h=0.8 * level, sigma=level,
+            )  # fmt: skip
+            inside = tuple(
+                slice(part.start - a, part.stop - a) for part, a in zip(box, start, strict=True)
+            )
+            luma[box][piece] = clean[inside][piece]
     own = np.broadcast_to(luma, guide.shape).astype(guide.dtype)
     left = (~found[None]).astype(guide.dtype)
     return fill_from_others([whole, own], [left, None])[0], found
