@@ -50,6 +50,7 @@ def test_the_result_does_not_depend_on_the_workers(clusters):
     assert one.objective == pytest.approx(alone.objective, rel=0.05)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_resumes_to_the_same_bits(clusters, tmp_path):
     signals, _ = make_sparse_images(2, shape=(16, 24))
     straight = mcsc.learn(signals, client=clusters[1], **SETTINGS)
@@ -63,6 +64,7 @@ def test_a_checkpoint_resumes_to_the_same_bits(clusters, tmp_path):
         mcsc.learn(signals, checkpoint=file, **SETTINGS)
 
 
+@pytest.mark.slow
 def test_masks_go_with_their_windows(clusters):
     signals, _ = make_sparse_images(3, shape=(16, 24))
     mask = np.ones(signals[0].shape[2:], dtype=signals[0].dtype)

@@ -171,6 +171,7 @@ def test_weights_of_signals_and_filters_of_several_sizes():
     assert found.objective == pytest.approx(problem.objective(found.codes), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_float32_and_unknown_pixels_that_hold_nan():
     signals = tuple(x[0] for x in make_signals(5, shape=(26, 28), dtype="float32"))
     d = make_dictionary(5, size=4)

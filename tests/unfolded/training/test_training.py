@@ -59,6 +59,7 @@ def test_the_same_arguments_give_the_same_weights():
     assert not torch.equal(weights(first), weights(third))
 
 
+@pytest.mark.slow
 def test_workers_do_not_change_the_weights(keep_torch_threads):
     torch.set_num_threads(2)
     recipe = Recipe(epochs=2, patches_per_epoch=20, patch=16, batch_size=4)
