@@ -26,6 +26,7 @@ from .commands.learn import learn
 from .commands.restore import restore
 from .commands.solve import solve
 from .errors import InvalidTypeError, MissingExtraError, Refusal
+from .lazy import cached_property
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -53,7 +54,7 @@ class _Commands(click.Group):
     Another package adds a `click.Command` by an entry point of group ``mcsc.commands``.
     """
 
-    @functools.cached_property
+    @cached_property
     def _plugins(self) -> dict[str, EntryPoint]:
         from importlib.metadata import entry_points
 

@@ -7,12 +7,16 @@ from typing import Any
 
 import numba
 from numba import njit
+from numba.core.compiler_lock import global_compiler_lock
 
 from ..errors import UnavailableError, warn_user
+from . import threads
 
 __all__ = ["compiled"]
 
 _told: list[str] = []
+
+threads.hold_over_forks(global_compiler_lock)
 
 
 def _refused(*given: Any, **options: Any) -> Any:

@@ -12,6 +12,7 @@ from ..errors import InvalidTypeError, UnavailableError
 from ..types import Array
 from .arrays import namespace
 from .base import Backend
+from .threads import not_forked_meanwhile
 
 _PIP = "pip install 'mcsc[cuda12]' or pip install 'mcsc[cuda13]'"
 _EXTRA = f"install CuPy for your CUDA version: {_PIP}"
@@ -40,9 +41,11 @@ def backend_for(array: Array) -> Backend:
 
 @cache
 def _numpy() -> Backend:
-    from .numpy_backend import NumpyBackend
+    with not_forked_meanwhile():
+        from . import peak_kernels  # noqa: F401  used by the certificate, which takes it from here
+        from .numpy_backend import NumpyBackend
 
-    return NumpyBackend()
+        return NumpyBackend()
 
 
 @cache

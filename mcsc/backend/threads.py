@@ -37,6 +37,8 @@ class _Shared:
 shared = _Shared()
 """Of this process; a forked child has its own."""
 _controller: Any = None
+_held_over_forks: list[Any] = []
+_held: list[Any] = []
 
 
 def get_num_threads() -> int:
@@ -70,13 +72,25 @@ def _executor() -> ThreadPoolExecutor:
         return shared.pool
 
 
+@contextmanager
+def not_forked_meanwhile() -> Iterator[None]:
+    """Let other threads fork only afterwards.
+
+    Needed round the first import of a module: the child can never import what another thread was
+    importing when it was forked, since that thread, which holds the module's lock, is not there.
+    """
+    with shared.lock:
+        yield
+
+
 def _blas() -> Any:
     """Return what limits BLAS; made once, since it looks through all loaded libraries."""
     global _controller
     if _controller is None:
-        from threadpoolctl import ThreadpoolController
+        with not_forked_meanwhile():
+            from threadpoolctl import ThreadpoolController
 
-        _controller = ThreadpoolController()
+            _controller = ThreadpoolController()
     return _controller
 
 
@@ -102,16 +116,32 @@ def single_threaded_blas() -> Iterator[None]:
                     state.blas_limit.restore_original_limits()
 
 
+def hold_over_forks(lock: Any) -> None:
+    """Let whoever forks wait until no other thread holds `lock`, which its child could never have.
+
+    The lock must be reentrant, since a signal handler may fork while its own thread holds it.
+    """
+    _held_over_forks.append(lock)
+
+
 def _before_fork() -> None:
+    global _held
     shared.lock.acquire()
+    _held = list(_held_over_forks)  # another one may come before they are let go
+    for lock in _held:
+        lock.acquire()
 
 
 def _after_fork_in_parent() -> None:
+    for lock in _held:
+        lock.release()
     shared.lock.release()
 
 
 def _after_fork_in_child() -> None:
     global shared
+    for lock in _held:
+        lock.release()
     old, shared = shared, _Shared(shared.threads)
     if old.blas_users:
         old.blas_limit.restore_original_limits()

@@ -13,6 +13,7 @@ import click
 
 from ..errors import InvalidValueError
 from ..images.suffixes import WRITABLE
+from ..lazy import cached_property
 from ..progress import is_terminal
 from ..tasks.task import TASKS, get_task
 from ..types import Device, Kind, Lam
@@ -60,12 +61,12 @@ class Asked:
     scheduler: str | None
     workers: int | None
 
-    @functools.cached_property
+    @cached_property
     def task(self) -> Task:
         """The task."""
         return get_task(self.task_name)
 
-    @functools.cached_property
+    @cached_property
     def chosen(self) -> Method:
         """The method, with the dictionary or the weights that are its own."""
         from ..tasks import find_method

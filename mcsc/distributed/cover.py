@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise, product
 
 import numpy as np
 
 from ..errors import InvalidValueError
+from ..lazy import cached_property
 from ..types import Boundary, Region
 
 __all__ = ["Cover", "edges_of_blocks"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import dask.array as da
 import numpy as np
 
 from ..checks import check_choice
+from ..lazy import cached_property
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
 from ..model.reconstruction import Parts, reconstruct

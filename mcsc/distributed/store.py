@@ -14,7 +14,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ import numpy as np
 
 from ..errors import InvalidValueError
 from ..files import read_npz, write_json, write_npz
+from ..lazy import cached_property
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
 from ..model.penalty import Penalty

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..backend import Array, Backend, to_numpy
 from ..backend.base import Tile
+from ..lazy import cached_property
 from ..types import Boundary, Region
 from .convolution import Operator
 from .peaks import CELL, Look, Peaks

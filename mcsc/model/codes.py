@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from ..backend import Array, namespace, to_numpy
 from ..errors import InvalidValueError
 from ..files import read_npz, write_npz
+from ..lazy import cached_property
 from .dictionary import Dictionary
 from .sparse_maps import Coordinates, SparseMaps
 

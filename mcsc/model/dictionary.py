@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from ..backend import Array, namespace, to_numpy
 from ..errors import InvalidTypeError, InvalidValueError
 from ..files import read_npz, write_npz
+from ..lazy import cached_property
 from .banks import check_analysis, check_target, check_weights
 from .lam import stored_lam
 from .spectra import supremum

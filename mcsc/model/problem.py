@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from ..backend import Array, Backend, backend_for, namespace, on_device_of
 from ..checks import check_choice
 from ..errors import InvalidTypeError, InvalidValueError
+from ..lazy import cached_property
 from ..types import Boundary
 from .certificate import Certificate, Envelope
 from .codes import Codes

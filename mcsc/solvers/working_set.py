@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..backend import get_num_threads
-from ..backend.threads import single_threaded_blas
+from ..backend.threads import not_forked_meanwhile, single_threaded_blas
 from ..model.certificate import Bounds, Certificate, Envelope
 from ..model.codes import Codes
 from ..model.peaks import TilePeaks, in_cells
@@ -94,8 +94,9 @@ class WorkingSet(Solver):
 
     def __init__(self, problem: Problem, start: Codes | None) -> None:
         # Numba, and the kernels that it compiles, are loaded only when they are needed.
-        from ..sparse.active_set import ActiveSet
-        from ..sparse.scan import CorrelationScan
+        with not_forked_meanwhile():
+            from ..sparse.active_set import ActiveSet
+            from ..sparse.scan import CorrelationScan
 
         self._problem = problem
         self._grid = grid = self.make_grid(problem)
