@@ -21,7 +21,8 @@ import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ from mcsc.quality import full_reference
 from mcsc.synthetic import scenes
 from mcsc.tasks.scenes import find_scenes
 from mcsc.tasks.task import get_task
+from unfolded.training.recipe import Arithmetic
 
 from ..common.problems import DATA
 from ..common.results import Data, command, number, table
@@ -87,6 +89,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=4, help="patches a step")
     parser.add_argument("--filters", type=int, default=16, help="filters a module, in training")
     parser.add_argument("--start", choices=("dictionary", "random"), default="dictionary")
+    parser.add_argument(
+        "--precision", choices=get_args(Arithmetic), default="32-true",
+        help="of products in training (default: 32-true)",
+    )  # fmt: skip
+    parser.add_argument("--photographs", type=Path, help="folder of photographs for the scenes")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each, whose mean counts")
     parser.add_argument(
         "--tables", type=int, nargs="+", choices=(5, 6, 7), default=(5, 6, 7), help="only these"
@@ -102,8 +109,8 @@ def measure(arguments: argparse.Namespace) -> Data:
     if arguments.quick:
         steps, batch, filters, seeds, count = 2, 1, 2, 1, 2
         values = {t.option: list(t.published)[:2] for t in tables}
-    training = synthetic(count, TRAINING_SEED)
-    sets = held_out(quick=arguments.quick)
+    training = synthetic(count, TRAINING_SEED, arguments.photographs)
+    sets = held_out(arguments.photographs, quick=arguments.quick)
     done: dict[tuple[Any, ...], Data] = {}
     found = []
     with network_threads(arguments.threads):
@@ -114,7 +121,10 @@ def measure(arguments: argparse.Namespace) -> Data:
                 key = tuple(options.values())
                 if key not in done:
                     done[key] = _mean([
-                        _one(options, arguments.start, training, sets, steps, batch, seed)
+                        _one(
+                            options, arguments.start, training, sets, steps, batch, seed,
+                            arguments.precision,
+                        )
                         for seed in range(seeds)
                     ])  # fmt: skip
                     print(_progress(options, done[key]), flush=True)
@@ -128,20 +138,22 @@ def measure(arguments: argparse.Namespace) -> Data:
         "tables": found, "inputs": {name: _scores(None, pairs) for name, pairs in sets.items()},
         "scenes": {name: len(pairs) for name, pairs in sets.items()},
         "steps": steps, "batch": batch, "patch": PATCH, "filters": filters, "seeds": seeds,
-        "start": arguments.start, "threads": arguments.threads, "torch": torch.__version__,
+        "start": arguments.start, "photographs": arguments.photographs is not None,
+        "precision": arguments.precision, "threads": arguments.threads,
+        "torch": torch.__version__,
     }  # fmt: skip
 
 
 # ----------------------------------------------------------------------------------- scenes
-def synthetic(count: int, seed: int) -> list[Triple]:
+def synthetic(count: int, seed: int, photographs: Path | None) -> list[Triple]:
     """Depth, reduced and enlarged; luma; depth: (1, H, W) each."""
-    shape = (SCENE, SCENE)
-    return [(p.x, luma_studio(p.y), p.target) for p in scenes("depth", count, shape, seed)]
+    pairs = scenes("depth", count, (SCENE, SCENE), seed, photographs=photographs)
+    return [(p.x, luma_studio(p.y), p.target) for p in pairs]
 
 
-def held_out(*, quick: bool) -> dict[str, list[Triple]]:
+def held_out(photographs: Path | None, *, quick: bool) -> dict[str, list[Triple]]:
     """Scenes to measure on, by what they may be used for."""
-    sets = {"synthetic": synthetic(1 if quick else 6, HELD_OUT_SEED)}
+    sets = {"synthetic": synthetic(1 if quick else 6, HELD_OUT_SEED, photographs)}
     folder = DATA / "depth_sr"
     if quick or not folder.is_dir():
         return sets
@@ -198,14 +210,15 @@ def _frequencies(size: int) -> list[tuple[int, int]]:
 
 
 def _train(
-    net: unfolded.CUNet, training: Sequence[Triple], steps: int, batch: int, seed: int
-) -> None:
+    net: unfolded.CUNet, training: Sequence[Triple], steps: int, batch: int, seed: int,
+    precision: Arithmetic,
+) -> None:  # fmt: skip
     """The same patches for the same seed, whatever the network."""
     recipe = unfolded.Recipe(
         epochs=1, patches_per_epoch=steps * batch, patch=PATCH, batch_size=batch,
         learning_rate=1e-3, schedule="cosine", seed=seed, clip_norm=0.05,
     )  # fmt: skip
-    unfolded.train(net, training, recipe=recipe, device="cpu")
+    unfolded.train(net, training, recipe=recipe, device="cpu", precision=precision)
 
 
 def _one(
@@ -216,10 +229,11 @@ def _one(
     steps: int,
     batch: int,
     seed: int,
+    precision: Arithmetic,
 ) -> Data:
     net = make(options, start, seed)
     started = time.perf_counter()
-    _train(net, training, steps, batch, seed)
+    _train(net, training, steps, batch, seed, precision)
     seconds = time.perf_counter() - started
     return {"seconds": seconds, "scores": {name: _scores(net, p) for name, p in sets.items()}}
 
@@ -259,7 +273,10 @@ def summary(data: Data) -> str:
     parts = [
         f"Depth x4, {data['steps']} steps of {data['batch']} patches of {data['patch']}x"
         f"{data['patch']}, {data['filters']} filters a module, start: {data['start']}, "
-        f"{data['seeds']} seed{'s' if data['seeds'] > 1 else ''}, {data['threads']} threads, "
+        f"{data['seeds']} seed{'s' if data['seeds'] > 1 else ''}, "
+        f"{data.get('precision', '32-true')}, "
+        f"{data['threads']} thread{'s' if data['threads'] > 1 else ''}"
+        f"{', scenes made of photographs' if data.get('photographs') else ''}, "
         f"PyTorch {data['torch']}. RMSE of the input (bicubic): "
         + ", ".join(f"{name} {s['RMSE']:.2f}" for name, s in data["inputs"].items())
         + " ("
@@ -275,7 +292,7 @@ def summary(data: Data) -> str:
                 if isinstance(row["value"], bool)
                 else row["value"],
                 f"{paper['RMSE']:.2f}", f"{paper['PSNR']:.2f}", f"{paper['SSIM']:.4f}",
-                *(f"{row['scores'][name]['RMSE']:.2f}" for name in sets),
+                *(_with_spread(row["scores"][name]["RMSE"], row["each"][name]) for name in sets),
                 f"{row['scores'][sets[-1]]['PSNR']:.2f}", f"{row['scores'][sets[-1]]['SSIM']:.4f}",
                 f"{row['parameters']['filters']:,}", *_papers_size(found, row),
                 number(row["seconds"]),
@@ -288,6 +305,11 @@ def summary(data: Data) -> str:
         ]  # fmt: skip
         parts.append(f"Table {found['number']}:\n\n" + table(headers, rows))
     return "\n\n".join(parts)
+
+
+def _with_spread(mean: float, each: Sequence[float]) -> str:
+    """The mean, and the standard deviation over the seeds where there are several."""
+    return f"{mean:.2f}" + (f" ± {np.std(each, ddof=1):.2f}" if len(each) > 1 else "")
 
 
 def _papers_size(found: Data, row: Data) -> list[int]:
