@@ -91,7 +91,6 @@ sphinx_gallery_conf = {
     "only_warn_on_example_error": False,
     "matplotlib_animations": False,
     "image_scrapers": ("matplotlib",),
-    "reset_modules": ("matplotlib",),
     "plot_gallery": "True",
     "notebook_images": False,
     # What a block prints and draws, not the value of its last line.
@@ -99,6 +98,14 @@ sphinx_gallery_conf = {
     "image_srcset": ["2x"],
 }
 warnings.filterwarnings("ignore", message="Matplotlib is currently using agg")
+
+
+def refuse_warnings(conf: object, script: object) -> None:
+    """Make a warning that a line of a gallery's script leads to an error; `-W` knows of no such."""
+    warnings.filterwarnings("error", module="__main__")
+
+
+sphinx_gallery_conf["reset_modules"] = ("matplotlib", refuse_warnings)
 
 
 def write_help(app: object) -> None:

@@ -70,7 +70,7 @@ stops at once.
             "flips",
             "sigma",
         ],
-        "Signals": ["strength", "guide_weight", "joint", "colour_guide"],
+        "Signals": ["strength", "guide_weight", "all_channels", "colour_guide"],
         "Filters": ["common", "unique", "filter_size", "init"],
         "Learning": [
             "lam",
@@ -144,7 +144,7 @@ stops at once.
 )
 @options.sigma
 @click.option(
-    "--joint/--no-joint",
+    "--all-channels/--single-channels",
     default=None,
     help="Learn filters that cover all channels of the first image together, or filters for "
     "single channels.  [default: the task's]",
@@ -225,7 +225,7 @@ def learn(
     guide_weight: float | None,
     strength: float | None,
     sigma: float | None,
-    joint: bool | None,
+    all_channels: bool | None,
     colour_guide: bool | None,
     flips: bool,
     passes: int,
@@ -283,7 +283,7 @@ def learn(
                 lam=lam,
                 guide_weight=guide_weight,
                 sigma=sigma,
-                joint=joint,
+                all_channels=all_channels,
                 colour_guide=colour_guide,
                 flips=flips,
                 seed=seed,

@@ -378,7 +378,7 @@ def test_metadata_travel_with_the_weights(tmp_path):
 @pytest.mark.parametrize("task", RESTORATIONS, ids=lambda t: t.name)
 def test_network_of_a_dictionary_sees_what_the_solver_sees(task):
     d = shipped_dictionary(task.name)
-    first, second = (3, 3) if task.joint else (1, 3)
+    first, second = (3, 3) if task.all_channels else (1, 3)
     x, y = images(channels=(first, second))
     net = CUNet.from_dictionary(d, 0.05, blocks=2)
     net.metadata = {"base": d.metadata["base"], "strength": d.metadata["strength"]}

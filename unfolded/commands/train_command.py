@@ -77,7 +77,7 @@ def _refuse(asked: TrainOptions, task: Task) -> None:
         from mcsc.tasks.methods import method_names
 
         if task.kind != "fusion":
-            raise click.UsageError(f"--teacher is for fusions; of {task.name} the truth is known")
+            raise click.UsageError(f"--teacher is for fusions; {task.name} has true images")
         if asked.teacher not in (names := method_names(task)):
             raise click.UsageError(
                 f"--teacher: want one of {', '.join(names)}, found {asked.teacher!r}"
