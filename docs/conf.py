@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -13,6 +14,7 @@ matplotlib.use("Agg")
 import mcsc
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
 
 project = "mcsc"
 author = "The mcsc developers"
@@ -91,6 +93,7 @@ sphinx_gallery_conf = {
     "only_warn_on_example_error": False,
     "matplotlib_animations": False,
     "image_scrapers": ("matplotlib",),
+    "reset_modules": ("matplotlib", "strict.refuse_warnings"),
     "plot_gallery": "True",
     "notebook_images": False,
     # What a block prints and draws, not the value of its last line.
@@ -98,14 +101,6 @@ sphinx_gallery_conf = {
     "image_srcset": ["2x"],
 }
 warnings.filterwarnings("ignore", message="Matplotlib is currently using agg")
-
-
-def refuse_warnings(conf: object, script: object) -> None:
-    """Make a warning that a line of a gallery's script leads to an error; `-W` knows of no such."""
-    warnings.filterwarnings("error", module="__main__")
-
-
-sphinx_gallery_conf["reset_modules"] = ("matplotlib", refuse_warnings)
 
 
 def write_help(app: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,12 @@ from .starts.opening import open_weights
 
 _MUCH_WORK = 16.0
 """Times that the pixels of an image are computed in tiles, from which on a warning is due."""
+
+_LARGEST = 2.0
+"""Times that an answer may be larger than its signals together; beyond that, layers diverged."""
+
+_HALVINGS = 3
+"""How often signals are halved for a network that diverges on them."""
 
 
 def make_method(task: Task, file: str | Path | None) -> CUNetMethod:
@@ -325,27 +332,46 @@ def _answer(
 ) -> tuple[Floats, Floats | None, tuple[Floats | None, ...]]:
     """What the network adds to the base, and its common and unique parts, all (C, H, W).
 
-    Samples, as bands one by one are, go through it one at a time.
+    Samples, as bands one by one are, go through it one at a time. Nothing bounds what trained
+    layers do to signals of more contrast than they were trained on: each may enlarge what the one
+    before it left. A sample whose answer is out of proportion is computed again at half its
+    contrast, and that is told.
     """
     weight = next(net.parameters())
     dtype = made.base.dtype
-    samples: list[tuple[Tensor | None, ...]] = []
+    samples: list[tuple[Floats | None, ...]] = []
+    most = 0
 
-    def answer(first: Tensor, second: Tensor) -> Parts:
+    def answer(first: Tensor, second: Tensor, noise: float | None) -> Parts:
         if tile is None:
-            return net.split(first, second, level)
-        return Parts(net.tiled(first, second, tile, level), None, (None, None))
+            return net.split(first, second, noise)
+        return Parts(net.tiled(first, second, tile, noise), None, (None, None))
 
     with torch.inference_mode():
         for n in range(len(made.signals[0])):
-            first, second = (
-                (torch.from_numpy(np.array(s[n : n + 1])) * scale).to(weight) for s in made.signals
-            )
-            found = average_of_orientations(answer, first, second, orientations)
-            samples.append((found.image, found.common, *found.unique))
+            both = [np.array(s[n : n + 1]) for s in made.signals]
+            limit = _LARGEST * sum(float(np.abs(s).max()) for s in both)
+            for halvings in (*range(_HALVINGS + 1), 0):  # none helps: it is no matter of contrast
+                smaller = scale / 2**halvings
+                noise = None if level is None else level / 2**halvings
+                first, second = (torch.from_numpy(s * smaller).to(weight) for s in both)
+                split = average_of_orientations(
+                    partial(answer, noise=noise), first, second, orientations
+                )
+                parts = (split.image, split.common, *split.unique)
+                found = tuple(None if p is None else p.cpu().numpy() / smaller for p in parts)
+                if np.abs(found[0]).max() <= limit:
+                    break
+            most = max(most, halvings)
+            samples.append(found)
+    if most:
+        warn_user(
+            "the network diverged on the contrast of these images, and was given "
+            f"1/{2**most} of it: the method mcsc has no such limit"
+        )
 
-    def stacked(parts: tuple[Tensor | None, ...]) -> Floats | None:
-        planes = [p.cpu().numpy() / scale for p in parts if p is not None]
+    def stacked(parts: tuple[Floats | None, ...]) -> Floats | None:
+        planes = [p for p in parts if p is not None]
         return made.as_bands(np.concatenate(planes)).astype(dtype) if planes else None
 
     image, common, *unique = (stacked(parts) for parts in zip(*samples, strict=True))

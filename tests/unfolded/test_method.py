@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from mcsc import Parts
 from mcsc.baselines.exposure import exposure_fusion
 from mcsc.images import imresize, luma_studio, ycbcr
 from mcsc.quality.full_reference import psnr, rmse
@@ -386,3 +387,36 @@ def test_network_of_a_dictionary_sees_what_the_solver_sees(task):
     wanted = prepare_for_dictionary(x, y, d, task)
     for a, b in zip((*made.signals, made.base), (*wanted.signals, wanted.base), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+# ---------------------------------------------------------------------------- contrast
+
+
+def test_a_network_that_diverges_is_given_less_contrast(monkeypatch):
+    task = get_task("flash-denoise")
+    net = trained(task, base="none")
+
+    def split(self, x, y, sigma=None):
+        return Parts(x**2 + (1e6 if x.abs().max() > 0.6 else 0), x, (x, x))
+
+    monkeypatch.setattr(CUNet, "split", split)
+    x, y = images(channels=(1, 1))
+    with pytest.warns(UserWarning, match="diverged on the contrast .* given 1/2 of it"):
+        found = CUNetMethod(net, task)(x, y)
+    made = prepare_for_network(net, task, x, y)
+    wanted = made.base + 2 * (0.5 * made.signals[0][0]) ** 2
+    np.testing.assert_allclose(found.image, wanted, atol=1e-6)
+    CUNetMethod(net, task)(0.5 * x, y)  # no warning: it is in proportion
+
+
+@pytest.mark.filterwarnings("ignore:the network diverged")
+@pytest.mark.parametrize("dark", [False, True])
+def test_thin_things_before_a_far_wall_stay_in_proportion(dark):
+    """Of full contrast, as a near post before a far wall: more than networks are trained on."""
+    x = np.zeros((1, 48, 48))
+    rows = np.arange(48)
+    x[0, rows, (rows // 3 + 20) % 48] = x[0, rows, (rows // 2 + 5) % 48] = 1.0
+    x = 1 - x if dark else x
+    y = np.repeat(np.kron(x, np.ones((1, 4, 4))), 3, axis=0)
+    image = restore(x, y, "depth-sr", method="cunet", value_range=(0, 1)).image
+    assert np.abs(image - 0.5).max() < 2
