@@ -360,6 +360,7 @@ def _answer(
                 )
                 parts = (split.image, split.common, *split.unique)
                 found = tuple(None if p is None else p.cpu().numpy() / smaller for p in parts)
+                assert found[0] is not None
                 if np.abs(found[0]).max() <= limit:
                     break
             most = max(most, halvings)
