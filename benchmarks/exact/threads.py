@@ -3,16 +3,21 @@
 The same solve on 1, 2, 4, ... threads: a pair of 256x256 to a certified gap of 1e-4, and one of
 1024x1024 to 1e-2. Wall seconds, of several runs the fastest (whatever else runs on a machine
 disturbs several threads more than one), and the processor's seconds of that run: what they exceed
-those of one thread is waiting at the borders of bands, and caches that are shared.
+those of one thread is waiting at the borders of bands, and caches that are shared. Every thread has
+a core of its own where the system lets a process choose: beside busy processes Linux may leave two
+threads on one core for seconds.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import threading
 import time
 from collections.abc import Sequence
 
 import mcsc
+from mcsc.backend.threads import map_in_threads
 
 from ..common import timing
 from ..common.problems import FILTERS, QUICK_FILTERS, large_name, pair_names, setting
@@ -36,6 +41,7 @@ def measure(arguments: argparse.Namespace) -> Data:
     while counts[-1] < arguments.threads:
         counts.append(min(2 * counts[-1], arguments.threads))
     before = mcsc.get_num_threads()
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     rows = []
     try:
         timing.warm_up(("working-set",))
@@ -45,6 +51,7 @@ def measure(arguments: argparse.Namespace) -> Data:
             for _ in range(repeats):
                 for count in counts:  # in turn: what disturbs, disturbs all
                     mcsc.set_num_threads(count)
+                    _place(count, cores)
                     spent = time.process_time()
                     result = s.solve(arguments.fraction, method="working-set", tol=tol)
                     runs[count].append((result.seconds, time.process_time() - spent))
@@ -58,7 +65,22 @@ def measure(arguments: argparse.Namespace) -> Data:
                 print(f"{size}x{size}, {count} threads: {number(seconds)} s", flush=True)
     finally:
         mcsc.set_num_threads(before)
+        if cores:
+            os.sched_setaffinity(0, cores)
     return {"filters": filters, "fraction": arguments.fraction, "repeats": repeats, "rows": rows}
+
+
+def _place(count: int, cores: list[int]) -> None:
+    """Give each thread of the pool, and this one, a core of its own."""
+    if not cores:
+        return
+    met = threading.Barrier(count)  # so that no thread takes two
+
+    def settle(index: int) -> None:
+        os.sched_setaffinity(0, {cores[index % len(cores)]})
+        met.wait(60)
+
+    map_in_threads(settle, range(count))
 
 
 def summary(data: Data) -> str:
