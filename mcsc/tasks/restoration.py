@@ -23,7 +23,14 @@ from ..types import Device, Floats, Lam
 from ..values.forms import ImageForm, plain_array
 from ..values.ranges import ValueRange
 from .ghosts import ghosts_wanted, guide_without_ghosts
-from .methods import check_method_fits, check_options, find_method, name_of_method, run_method
+from .methods import (
+    check_method_enlarges,
+    check_method_fits,
+    check_options,
+    find_method,
+    name_of_method,
+    run_method,
+)
 from .protocol import TOL, Method
 from .shipped import shipped_dictionaries
 from .sparse_coding import SparseCoding
@@ -247,6 +254,7 @@ def restore(
     known_shape = None
     if task.factor is not None:
         factor, known_shape = _factor(size, shape, factor, task.factor, names)
+        check_method_enlarges(chosen, called, names[0], factor)
         if size == shape:
             _warn_if_sharp(image, known, factor, task, names)
         else:
