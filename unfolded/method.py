@@ -94,13 +94,12 @@ class CUNetMethod:
     def __init__(self, net: CUNet, task: Task) -> None:
         self.net, self.task = net, task
         self._accelerated: Accelerated | None = None
-        own = () if task.kind == "fusion" else ("factor", "known_shape", "sigma")
+        own = () if task.kind == "fusion" else ("known_shape", "sigma")
         self.options = frozenset({"device", "tile", "orientations", *own})
 
     def __call__(
         self,
         *images: Any,
-        factor: float | None = None,
         known_shape: tuple[int, int] | None = None,
         sigma: float | None = None,
         device: Device = "auto",
@@ -112,7 +111,7 @@ class CUNetMethod:
         Raises
         ------
         ValueError
-            The network was trained for another factor, or channels do not fit.
+            Channels do not fit.
         RuntimeError
             ``device="cuda"`` and PyTorch finds none.
         """
@@ -122,16 +121,16 @@ class CUNetMethod:
             first = images[0] if isinstance(images[0], np.ndarray) else images[0][0]
             _warn_of_work(net.configuration, first.shape[-2:], tile)
         if self.task.kind == "restoration":
-            if factor != self.task.factor:
-                raise InvalidValueError(
-                    f"the network enlarges {self.task.factor} times, x is {factor:g} times smaller "
-                    "than its guide"
-                )
             return restored(net, self.task, *images, known_shape=known_shape, sigma=sigma, **how)
         (sources,) = images
         if len(sources) == 2:
             return fused(net, self.task, *sources, **how)
         return fused_one_by_one(net, self.task, sources, **how)
+
+    @property
+    def only_factor(self) -> int | None:
+        """The factor that the network was trained for, of super-resolution."""
+        return self.task.factor
 
     def _on(self, device: Device) -> CUNet | Accelerated:
         """The network where it is to run: on a GPU its accelerated form, made at the first call."""

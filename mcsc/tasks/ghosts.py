@@ -96,7 +96,7 @@ def guide_without_ghosts(
         return guide, found
     _warn(found, names, kept=names[0])
     luma = np.array(luma_plane(image))  # which may be the image itself
-    level = noise_of(luma)
+    level = noise_of(luma, None if known is None else np.asarray((known > 0).all(axis=0)))
     if level > 0:
         from skimage.restoration import denoise_nl_means
 
