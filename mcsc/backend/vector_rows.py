@@ -66,7 +66,8 @@ def _products(
     size = signature.args[0].count
     vector = ir.VectorType(element, size)
     # Two sums: one would wait for each of its additions.
-    sums = [cgutils.alloca_once(builder, vector) for _ in range(min(2, size))]
+    variable: Any = cgutils.alloca_once
+    sums = [variable(builder, vector) for _ in range(min(2, size))]
     for total in sums:
         builder.store(ir.Constant(vector, [0.0] * size), total)
     # In the intrinsic's own loop the sums stay in registers.
@@ -101,8 +102,11 @@ def patch_dot(typing, rows, image, offset, stride, plane, channels, filters, fir
     """
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        _, image, *place, filters, first = args
-        return _products(context, builder, signature, image, *place, None, filters, first)
+        _, image, offset, stride, plane, channels, filters, first = args
+        return _products(
+            context, builder, signature, image, offset, stride, plane, channels, None, filters,
+            first,
+        )  # fmt: skip
 
     index = types.intp
     kind = image.dtype(rows, image, index, index, index, index, filters, index)
@@ -116,8 +120,11 @@ def patch_weighted_dot(  # type: ignore[no-untyped-def]
     """The same, multiplied by weights that are laid out as `image`."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        _, image, weights, *place, filters, first = args
-        return _products(context, builder, signature, image, *place, weights, filters, first)
+        _, image, weights, offset, stride, plane, channels, filters, first = args
+        return _products(
+            context, builder, signature, image, offset, stride, plane, channels, weights, filters,
+            first,
+        )  # fmt: skip
 
     index = types.intp
     kind = image.dtype(rows, image, weights, index, index, index, index, filters, index)
