@@ -22,11 +22,10 @@ import numpy as np
 
 from ..errors import InvalidValueError
 from ..files import read_npz, write_json, write_npz
-from ..lazy import cached_property
+from ..lazy import Recent, cached_property
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
 from ..model.penalty import Penalty
-from ..tasks.scenes import Recent
 from ..types import Boundary, Region
 from .cover import Cover
 

@@ -128,7 +128,6 @@ def prepare_scenes(
         The folder holds scenes of other settings, or a scene cannot be made: the message names it.
     """
     from mcsc.distributed import Scene, map_scenes
-    from mcsc.distributed.scenes import claim
 
     folder = folder.resolve()
     due, made = [], {}
@@ -136,8 +135,9 @@ def prepare_scenes(
         files = [folder / f"{part}-{n:05d}.npz" for n in range(len(triples))]
         made[part] = PreparedTriples(files, [triples.name(n) for n in range(len(triples))])
         due += [Scene(f"{part}-{n}", (triples, n), file) for n, file in enumerate(files)]
-    claim(folder, settings, [scene.out for scene in due if scene.out is not None])
-    table = map_scenes(_prepare, due, scheduler=scheduler, progress=progress)
+    table = map_scenes(
+        _prepare, due, scheduler=scheduler, folder=folder, settings=settings, progress=progress
+    )
     if table.count("interrupted"):
         raise KeyboardInterrupt
     for outcome in table.failed:

@@ -83,7 +83,8 @@ def test_a_table_names_inputs_and_outputs(scenes, tmp_path):
     ("text", "match"),
     [
         ("", "line of column names"),
-        ("x,guide\na,b\n", "line of column names"),
+        ("x,guide\na,b\n", "want a column out, with the name of each result"),
+        ("x,guide,out\na,b,../c.png\n", "line 2: out is ../c.png; want a name in the folder out"),
         ("x,guide,out\na,b\n", "line 2: want 3 entries"),
         ("x,guide,out\na,b,c.xyz\n", "line 2: out is c.xyz"),
     ],

@@ -134,7 +134,7 @@ def test_refusals_start_no_cluster(folder, tmp_path, monkeypatch):
     def started(*args, **options):
         raise AssertionError("a cluster was started")
 
-    monkeypatch.setattr("mcsc.distributed.images.restoration.opened", started)
+    monkeypatch.setattr("mcsc.distributed.images.coding.opened", started)
     small = tmp_path / "small.tif"
     write_samples(small, np.zeros((3, 20, 60), np.uint8))
     x, y, *others = asked(folder)

@@ -257,8 +257,7 @@ def test_what_does_not_fit_is_refused_before_a_cluster_is_started(monkeypatch):
     def started(*args, **options):
         raise AssertionError("a cluster was started")
 
-    for name in ("restoration", "fusion"):
-        monkeypatch.setattr(f"mcsc.distributed.images.{name}.opened", started)
+    monkeypatch.setattr("mcsc.distributed.images.coding.opened", started)
     grey = np.zeros((60, 80), np.float32)
     colour = np.zeros((3, 60, 80), np.float32)
     many = np.zeros((4, 60, 80), np.float32)
