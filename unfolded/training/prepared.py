@@ -15,6 +15,7 @@ import numpy as np
 
 from mcsc.errors import InvalidValueError
 from mcsc.files import read_npz, write_npz
+from mcsc.images.sizes import BYTES_OF_A_PIXEL
 from mcsc.tasks.scenes import Reader, SceneFiles
 
 if TYPE_CHECKING:
@@ -134,7 +135,10 @@ def prepare_scenes(
     for part, triples in parts.items():
         files = [folder / f"{part}-{n:05d}.npz" for n in range(len(triples))]
         made[part] = PreparedTriples(files, [triples.name(n) for n in range(len(triples))])
-        due += [Scene(f"{part}-{n}", (triples, n), file) for n, file in enumerate(files)]
+        due += [
+            Scene(f"{part}-{n}", (triples, n), file, triples.pixels(n) * BYTES_OF_A_PIXEL)
+            for n, file in enumerate(files)
+        ]
     table = map_scenes(
         _prepare, due, scheduler=scheduler, folder=folder, settings=settings, progress=progress
     )

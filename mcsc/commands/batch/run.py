@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import click
 
 from ...errors import InvalidValueError
+from ...images.sizes import BYTES_OF_A_PIXEL, pixels_of
 from ...images.suffixes import READABLE, WRITABLE
 from ...progress import is_terminal
 from ...tasks.task import Task
@@ -25,7 +26,6 @@ __all__ = ["SceneCommand", "cluster_options", "is_batch", "memory_of", "run_batc
 F = TypeVar("F", bound=Callable[..., Any])
 
 _WORDS = "mcsc.words"
-_BYTES = 100  # a pixel of a scene, about, where it is read, split, registered and put together
 _CODING = 900_000_000  # for codes: tiles are cut so that they stay below
 
 
@@ -251,16 +251,5 @@ def _of_table(path: Path, out: Path, task: Task | None, suffix: str | None) -> l
 
 def memory_of(inputs: Sequence[Path]) -> int:
     """Return about what a scene takes, by the size of its largest image; 0 if none tells it."""
-    pixels = max((_pixels(p) for p in inputs), default=0)
-    return pixels * _BYTES + min(pixels * 1800, _CODING)
-
-
-def _pixels(path: Path) -> int:
-    """Pixels of an image by what its first bytes say; 0 if they say nothing."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return int(image.width * image.height)
-    except Exception:  # a damaged file is refused where it is read
-        return 0
+    pixels = max((pixels_of(path) for path in inputs), default=0)
+    return pixels * BYTES_OF_A_PIXEL + min(pixels * 1800, _CODING)

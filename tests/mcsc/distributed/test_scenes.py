@@ -16,21 +16,15 @@ from mcsc.errors import InvalidValueError
 
 pytest.importorskip("distributed")
 
-from distributed import Client, LocalCluster
-
 from mcsc.distributed import Scene, map_scenes
 from mcsc.distributed.told import telling
+from tests.clusters import local_client
 
 
 @pytest.fixture(scope="module")
 def client():
     """A cluster in this process."""
-    with (
-        LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
+    with local_client(threads=2) as client:
         yield client
 
 
