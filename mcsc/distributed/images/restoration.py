@@ -72,7 +72,7 @@ def restore_blocks(
     dictionary: Dictionary | str | PathLike[str] | None = None,
     mask: Any = None,
     guide_mask: Any = None,
-    factor: int | None = None,
+    factor: float | None = None,
     sigma: float | None = None,
     lam: Any = None,
     value_range: ValueRange | tuple[float, float] | None = None,
@@ -224,7 +224,7 @@ def _mask(name: str, mask: Any, image: Any, chunk: int) -> Any:
 
 
 def _geometry(
-    task: Task, small: tuple[int, int], shape: tuple[int, int], factor: int | None,
+    task: Task, small: tuple[int, int], shape: tuple[int, int], factor: float | None,
     names: tuple[str, str],
 ) -> tuple[int | None, int]:  # fmt: skip
     """Return the factor of super-resolution, and how many times smaller x is than y as given."""
