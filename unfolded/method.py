@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mcsc import Parts
 from mcsc.baselines.stacks import Largest
 from mcsc.errors import InvalidValueError, warn_user
 from mcsc.fusion.bases import coloured, lumas_of, on_base
@@ -25,6 +26,7 @@ from .network.accelerated import Accelerated, accelerate
 from .network.configuration import Configuration
 from .network.cunet import CUNet
 from .network.devices import torch_device
+from .network.orientations import average_of_orientations
 from .network.tiling import radius, work_of_tiles
 from .starts.opening import open_weights
 
@@ -86,7 +88,7 @@ class CUNetMethod:
         self.net, self.task = net, task
         self._accelerated: Accelerated | None = None
         own = () if task.kind == "fusion" else ("factor", "known_shape", "sigma")
-        self.options = frozenset({"device", "tile", *own})
+        self.options = frozenset({"device", "tile", "orientations", *own})
 
     def __call__(
         self,
@@ -96,6 +98,7 @@ class CUNetMethod:
         sigma: float | None = None,
         device: Device = "auto",
         tile: int | None = None,
+        orientations: int | None = None,
     ) -> MethodResult:
         """Restore x with the guide y, or fuse sources; see `mcsc.tasks.Method`.
 
@@ -107,6 +110,7 @@ class CUNetMethod:
             ``device="cuda"`` and PyTorch finds none.
         """
         net = self._on(device)
+        how: dict[str, Any] = {"tile": tile, "orientations": orientations or 1}
         if tile is not None:
             first = images[0] if isinstance(images[0], np.ndarray) else images[0][0]
             _warn_of_work(net.configuration, first.shape[-2:], tile)
@@ -116,13 +120,11 @@ class CUNetMethod:
                     f"the network enlarges {self.task.factor} times, x is {factor:g} times smaller "
                     "than its guide"
                 )
-            return restored(
-                net, self.task, *images, known_shape=known_shape, sigma=sigma, tile=tile
-            )
+            return restored(net, self.task, *images, known_shape=known_shape, sigma=sigma, **how)
         (sources,) = images
         if len(sources) == 2:
-            return fused(net, self.task, *sources, tile=tile)
-        return fused_one_by_one(net, self.task, sources, tile=tile)
+            return fused(net, self.task, *sources, **how)
+        return fused_one_by_one(net, self.task, sources, **how)
 
     def _on(self, device: Device) -> CUNet | Accelerated:
         """The network where it is to run: on a GPU its accelerated form, made at the first call."""
@@ -175,6 +177,7 @@ def restored(
     known_shape: tuple[int, int] | None = None,
     sigma: float | None = None,
     tile: int | None = None,
+    orientations: int = 1,
 ) -> MethodResult:
     """Restore an image with a network.
 
@@ -195,10 +198,12 @@ def restored(
         range for a network whose thresholds follow it.
     tile : int, optional
         Work on tiles of that side, one at a time: `CUNet.tiled`. Then there are no parts.
+    orientations : {1, 2, 4, 8}
+        Average over so many orientations of the images, `unfolded.network.orientations`.
     """
     made = prepare_for_network(net, task, x, y, sigma)
     scale, level = _noise(net, task, sigma, made.copies)
-    detail, common, unique = _answer(net, made, scale, tile, level)
+    detail, common, unique = _answer(net, made, scale, level, tile=tile, orientations=orientations)
     image: Floats = made.base + detail
     if known_shape is not None and net.metadata.get("base") == "input":
         image = back_project(image, x, known_shape)
@@ -206,11 +211,17 @@ def restored(
 
 
 def fused(
-    net: CUNet | Accelerated, task: Task, x: Floats, y: Floats, *, tile: int | None = None
+    net: CUNet | Accelerated,
+    task: Task,
+    x: Floats,
+    y: Floats,
+    *,
+    tile: int | None = None,
+    orientations: int = 1,
 ) -> MethodResult:
     """Fuse two sources (C, H, W) with a network; arguments as in `restored`."""
     made = prepare_for_network(net, task, x, y)
-    detail, common, unique = _answer(net, made, 1.0, tile)
+    detail, common, unique = _answer(net, made, tile=tile, orientations=orientations)
     image: Floats = made.base + detail
     if len(image) == 1:
         image = coloured(image, (x, y), brightest=task.brightest_base)
@@ -237,7 +248,12 @@ def _noise(
 
 
 def fused_one_by_one(
-    net: CUNet | Accelerated, task: Task, sources: Sequence[Floats], *, tile: int | None = None
+    net: CUNet | Accelerated,
+    task: Task,
+    sources: Sequence[Floats],
+    *,
+    tile: int | None = None,
+    orientations: int = 1,
 ) -> MethodResult:
     """Fuse more than two sources: each goes through the network beside the mean of the others.
 
@@ -253,6 +269,8 @@ def fused_one_by_one(
         In any order; gone through three times and more, one in memory at a time.
     tile : int, optional
         Refused: tiles give no parts.
+    orientations : {1, 2, 4, 8}
+        As in `restored`.
 
     Notes
     -----
@@ -277,7 +295,7 @@ def fused_one_by_one(
         x = source if colour else lumas_of(source)
         others = ((total - x) / (len(sources) - 1)).astype(x.dtype)
         made = prepare_for_network(net, task, x, others)
-        _, common, unique = _answer(net, made, 1.0, None)
+        _, common, unique = _answer(net, made, orientations=orientations)
         assert common is not None
         assert unique[0] is not None
         if selection is None:
@@ -299,9 +317,11 @@ def fused_one_by_one(
 def _answer(
     net: CUNet | Accelerated,
     made: Prepared,
-    scale: float,
-    tile: int | None,
+    scale: float = 1.0,
     level: float | None = None,
+    *,
+    tile: int | None = None,
+    orientations: int = 1,
 ) -> tuple[Floats, Floats | None, tuple[Floats | None, ...]]:
     """What the network adds to the base, and its common and unique parts, all (C, H, W).
 
@@ -310,16 +330,19 @@ def _answer(
     weight = next(net.parameters())
     dtype = made.base.dtype
     samples: list[tuple[Tensor | None, ...]] = []
+
+    def answer(first: Tensor, second: Tensor) -> Parts:
+        if tile is None:
+            return net.split(first, second, level)
+        return Parts(net.tiled(first, second, tile, level), None, (None, None))
+
     with torch.inference_mode():
         for n in range(len(made.signals[0])):
             first, second = (
                 (torch.from_numpy(np.array(s[n : n + 1])) * scale).to(weight) for s in made.signals
             )
-            if tile is None:
-                split = net.split(first, second, level)
-                samples.append((split.image, split.common, *split.unique))
-            else:
-                samples.append((net.tiled(first, second, tile, level), None, None, None))
+            found = average_of_orientations(answer, first, second, orientations)
+            samples.append((found.image, found.common, *found.unique))
 
     def stacked(parts: tuple[Tensor | None, ...]) -> Floats | None:
         planes = [p.cpu().numpy() / scale for p in parts if p is not None]

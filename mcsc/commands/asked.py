@@ -51,6 +51,7 @@ class Asked:
     tol: float
     max_iter: int | None
     device: Device
+    orientations: int | None
     parts: Path | None
     align: bool
     registered: bool
@@ -80,7 +81,8 @@ class Asked:
         """Options of `mcsc.tasks.restore`, `fuse` and `fuse_volumes`."""
         return {
             "method": self.chosen, "lam": self.lam, "tol": self.tol, "max_iter": self.max_iter,
-            "device": self.device, "ghosts": self.ghosts, "progress": is_terminal(sys.stderr),
+            "device": self.device, "orientations": self.orientations, "ghosts": self.ghosts,
+            "progress": is_terminal(sys.stderr),
         }  # fmt: skip
 
     def run_scenes(
@@ -230,6 +232,7 @@ def shared_options(
         options.tol_of_images,
         options.max_iter(", for every tile of a large image"),
         options.device,
+        options.orientations,
         click.option(
             "--parts", metavar="DIR", type=click.Path(path_type=Path),
             help="Folder to write the parts to whose sum the image is (base, common, unique), as "

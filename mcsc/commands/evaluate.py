@@ -51,6 +51,7 @@ def _method_names() -> str:
 @options.tol_of_images
 @options.max_iter(", for every scene, or tile of a large one")
 @options.device
+@options.orientations
 @click.option(
     "--csv",
     "csv_path",
@@ -103,6 +104,7 @@ def evaluate(
     tol: float,
     max_iter: int | None,
     device: Device,
+    orientations: int | None,
     csv_path: Path | None,
     json_path: Path | None,
     images: Path | None,
@@ -193,6 +195,7 @@ def evaluate(
                 seed=seed,
                 tol=tol,
                 max_iter=max_iter,
+                orientations=orientations,
                 versions=versions(),
                 left_out=faults,
             )
@@ -219,8 +222,8 @@ def evaluate(
     level = task.sigma if sigma is None else sigma
     if scheduler is None and workers is None and out is None:
         result = run(
-            found, task, chosen, sigma=sigma, tol=tol, max_iter=max_iter, device=device, seed=seed,
-            each=each, skip=skip,
+            found, task, chosen, sigma=sigma, tol=tol, max_iter=max_iter, device=device,
+            orientations=orientations, seed=seed, each=each, skip=skip,
         )  # fmt: skip
         stopped = result.stopped
     else:
@@ -238,6 +241,7 @@ def evaluate(
             scheduler=scheduler, workers=workers,
             pictures=images is not None or report is not None, seed=seed, dictionary=dictionary,
             weights_file=weights_file, sigma=sigma, tol=tol, max_iter=max_iter, device=device,
+            orientations=orientations,
         )  # fmt: skip
         # Scenes ended in another order.
         order = {f.name: n for n, f in enumerate(found)}

@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from ..errors import InvalidTypeError
 from ..solvers import SOLVERS
-from ..tasks.protocol import TOL, Method
+from ..tasks.protocol import ORIENTATIONS, TOL, Method
 from ..tasks.task import TASKS
 from ..types import Device, Kind, Lam
 from ..values.ranges import ValueRange
@@ -178,6 +178,14 @@ device = click.option(
     show_default=True,
     help="Where to compute: 'cuda' is the GPU. 'auto' computes where the images are, and images "
     "that are read from files are on the CPU.",
+)
+orientations = click.option(
+    "--orientations",
+    type=click.Choice([str(n) for n in ORIENTATIONS]),
+    default=None,
+    callback=lambda ctx, param, given: given and int(given),
+    help="For the method cunet: number of orientations in which the network looks at the images; "
+    "the results are averaged. So many times dearer, and a little better.  [default: 1]",
 )
 task_dictionary = click.option(
     "--dictionary",
@@ -462,7 +470,7 @@ def _ranges(
 def refuse_idle(
     ctx: click.Context,
     methods: Mapping[str, Method],
-    names: Sequence[str] = ("tol", "max_iter", "device"),
+    names: Sequence[str] = ("tol", "max_iter", "device", "orientations"),
 ) -> None:
     """Refuse options that were given, even by their usual values, and that no method has."""
     for name in names:

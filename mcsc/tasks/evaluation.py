@@ -25,7 +25,7 @@ from ..solvers.driver import Callback, deferred_interrupt
 from ..types import Device, Floats
 from ..values.holes import fill_from_others
 from .fusion import Fusion, fuse
-from .methods import check_method, methods_by_name
+from .methods import check_method, check_orientations, methods_by_name
 from .preparation import alike
 from .protocol import TOL, Method
 from .restoration import Restoration, restore
@@ -117,6 +117,7 @@ def evaluate(
     tol: float = TOL,
     max_iter: int | None = None,
     device: Device = "auto",
+    orientations: int | None = None,
     seed: int = 0,
     callback: Callback | None = None,
     progress: bool = False,
@@ -146,7 +147,7 @@ def evaluate(
         File of weights for a method of another package, such as "cunet".
     sigma : float, optional
         Denoising: standard deviation of the noise, in grey levels of 255. Default: the task's.
-    tol, max_iter, device
+    tol, max_iter, device, orientations
         As in `restore`, for the methods that have such an option.
     seed : int
         Seed of the noise that is added; scene number n takes ``seed + n``.
@@ -198,15 +199,15 @@ def evaluate(
         chosen = methods_by_name(methods, task, dictionary=dictionary, weights_file=weights_file)
     if not chosen:
         raise InvalidValueError("methods is empty: want one at least")
-    _check_how(chosen, tol=tol, max_iter=max_iter, device=device)
+    _check_how(chosen, tol=tol, max_iter=max_iter, device=device, orientations=orientations)
     if isinstance(scenes, str | PathLike):
         scenes = find_scenes(scenes, task)
     _check_scenes(scenes)
     level = task.sigma if sigma is None else sigma
     found = Evaluation(task.name, tuple(m.name for m in task.measures))
     options = {
-        "tol": tol, "max_iter": max_iter, "device": device, "callback": callback,
-        "progress": progress,
+        "tol": tol, "max_iter": max_iter, "device": device,
+        "orientations": orientations, "callback": callback, "progress": progress,
     }  # fmt: skip
     total = len(scenes) * len(chosen)
     with (
@@ -242,13 +243,19 @@ def evaluate(
     return found
 
 
-def _check_how(methods: Mapping[str, Method], *, tol: Any, max_iter: Any, device: Any) -> None:
+def _check_how(
+    methods: Mapping[str, Method], *, tol: Any, max_iter: Any, device: Any, orientations: Any
+) -> None:
     """Refuse options that are no such thing, and ones that were set and that no method has."""
     check_tol(tol)
     check_choice("device", device, Device)
     if max_iter is not None:
         check_whole("max_iter", max_iter)
-    given = {"tol": tol != TOL, "max_iter": max_iter is not None, "device": device == "cuda"}
+    check_orientations(orientations)
+    given = {
+        "tol": tol != TOL, "max_iter": max_iter is not None, "device": device == "cuda",
+        "orientations": orientations not in (None, 1),
+    }  # fmt: skip
     for option, is_set in given.items():
         if is_set and not any(option in method.options for method in methods.values()):
             raise InvalidValueError(f"none of the methods {', '.join(methods)} has {option}")

@@ -92,6 +92,7 @@ def fuse(
     value_range: Any = None,
     device: Device = "auto",
     tile: int | None = None,
+    orientations: int | None = None,
     ghosts: bool | None = None,
     callback: Callback | None = None,
     progress: bool = False,
@@ -115,7 +116,7 @@ def fuse(
         For the method "mcsc": filters for signals of one channel. Those of two signals serve any
         number of sources (`mcsc.coding.shared.shared_filters`). Default: those that come with the
         package.
-    method, weights_file, lam, tol, max_iter, device, tile, callback, progress
+    method, weights_file, lam, tol, max_iter, device, tile, orientations, callback, progress
         As in `restore`.
     rule : str, optional
         For the method "mcsc": one of `mcsc.tasks.RULES`. Default: what the dictionary's metadata
@@ -211,7 +212,7 @@ def fuse(
     form = replace(looks[0].form, axes=max(look.form.axes for look in looks))
     options = {
         "rule": rule, "lam": lam, "tol": tol, "max_iter": max_iter, "device": form.device(device),
-        "tile": tile, "callback": callback, "progress": progress,
+        "tile": tile, "orientations": orientations, "callback": callback, "progress": progress,
     }  # fmt: skip
     check_options(chosen, called, options)
     order = _order(looks, task, roles=getattr(chosen, "roles", _ROLES))

@@ -17,7 +17,7 @@ from ..model.signals import check_filters_fit
 from ..solvers.result import ConvergenceWarning, Stop
 from ..tables import Table
 from ..types import Device, Floats
-from .protocol import METHOD_OPTIONS, TOL, Method, MethodResult
+from .protocol import METHOD_OPTIONS, ORIENTATIONS, TOL, Method, MethodResult
 from .sparse_coding import SparseCoding
 from .task import Task
 
@@ -29,6 +29,7 @@ __all__ = [
     "check_method",
     "check_method_fits",
     "check_options",
+    "check_orientations",
     "find_method",
     "method_names",
     "methods_by_name",
@@ -45,7 +46,9 @@ OWN = "mcsc"
 
 # What tells about the images, and how to show progress: methods that do not need it do without.
 _CIRCUMSTANCES = frozenset({"known_shape", "factor", "sigma", "progress"})
-_DEFAULTS: dict[str, tuple[Any, ...]] = {"tol": (TOL,), "device": ("auto", "cpu")}
+_DEFAULTS: dict[str, tuple[Any, ...]] = {
+    "tol": (TOL,), "device": ("auto", "cpu"), "orientations": (1,),
+}  # fmt: skip
 """What asks for nothing that a method could lack."""
 
 
@@ -238,11 +241,25 @@ def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
         check_whole("max_iter", options["max_iter"])
     if options["tile"] is not None:
         check_whole("tile", options["tile"])
+    check_orientations(options["orientations"])
     for option, value in options.items():
         harmless = option in _CIRCUMSTANCES or value in _DEFAULTS.get(option, ())
         if not (value is None or harmless or option in method.options):
             has = ", ".join(sorted(method.options - _CIRCUMSTANCES)) or "none of its own"
             raise InvalidValueError(f"the method {name} has no option {option}; it has {has}")
+
+
+def check_orientations(orientations: Any) -> None:
+    """Refuse a number of orientations that is none of 1, 2, 4, 8 (or None).
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is no whole number, or another one.
+    """
+    if orientations is not None and check_whole("orientations", orientations) not in ORIENTATIONS:
+        want = ", ".join(map(str, ORIENTATIONS))
+        raise InvalidValueError(f"orientations must be one of {want}; found {orientations}")
 
 
 def check_method_fits(method: Method, label: str, shape: Sequence[int]) -> None:

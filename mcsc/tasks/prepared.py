@@ -95,7 +95,7 @@ def look_at(name: str, source: Array, mask: Array | None) -> Look:
         digest=hashlib.blake2b(np.ascontiguousarray(values).data).digest(),
         spread=float(np.ptp(values, axis=0).max()) if channels > 1 else 0.0,
         holes=known is not None,
-        array=image[..., :1, :1],
+        array=form.xp.asarray(image[..., :1, :1], copy=True),  # a view would keep all of it
     )
 
 

@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 from ..solvers.result import Stop
 from ..types import Floats, Lam
 
-__all__ = ["METHOD_OPTIONS", "TOL", "Method", "MethodResult"]
+__all__ = ["METHOD_OPTIONS", "ORIENTATIONS", "TOL", "Method", "MethodResult"]
 
 TOL = 1e-2
 """Certified gap that `restore` and `fuse` ask for by default."""
 
+ORIENTATIONS = (1, 2, 4, 8)
+"""Numbers of orientations in which a method may look at images."""
+
 METHOD_OPTIONS = (
     "mask", "guide_mask", "known_shape", "factor", "sigma", "lam", "tol", "max_iter", "rule",
-    "device", "tile", "callback", "progress",
+    "device", "tile", "orientations", "callback", "progress",
 )  # fmt: skip
 """Names of the options that a method may have; see `Method`."""
 
@@ -97,6 +100,8 @@ class Method(Protocol):
         Where to compute.
     tile : int or None
         Side of the tiles that large images are cut into; None: the method's own.
+    orientations : {1, 2, 4, 8} or None
+        In how many orientations images are looked at, whose results are averaged; None: in one.
     callback : callable or None
         Called with a `mcsc.Progress` at every evaluation of the certificate; a true value or
         StopIteration asks to stop and to return what there is, as Ctrl-C does.

@@ -92,6 +92,7 @@ def restore(
     value_range: ValueRange | tuple[float, float] | None = None,
     device: Device = "auto",
     tile: int | None = None,
+    orientations: int | None = None,
     ghosts: bool | None = None,
     callback: Callback | None = None,
     progress: bool = False,
@@ -150,6 +151,10 @@ def restore(
         Where codes are computed; "auto": where x is.
     tile : int, optional
         Side of the tiles that large images are cut into. Default: chosen by the memory.
+    orientations : {1, 2, 4, 8}, optional
+        For the method "cunet": in how many orientations (quarter turns, mirrored for 8) the network
+        looks at the images, whose results are averaged. So many times dearer, and a little better.
+        Default: one.
     ghosts : bool, optional
         Look for places where x and y contradict each other, as things that moved and shadows of the
         flash do, and let x, freed of its noise, be its own guide there:
@@ -225,8 +230,8 @@ def restore(
     guide_known = None if guide_mask is None else guide_form.weights(guide_mask, y.shape)
     options = {
         "mask": known if "mask" in chosen.options else None, "sigma": sigma, "lam": lam, "tol": tol,
-        "max_iter": max_iter, "device": form.device(device), "tile": tile, "callback": callback,
-        "progress": progress,
+        "max_iter": max_iter, "device": form.device(device), "tile": tile,
+        "orientations": orientations, "callback": callback, "progress": progress,
     }  # fmt: skip
     check_options(chosen, called, options)
     if value_range is None:

@@ -11,6 +11,7 @@ from mcsc.images import imresize, luma_studio, ycbcr
 from mcsc.quality.full_reference import psnr, rmse
 from mcsc.tasks import (
     TASKS,
+    evaluate,
     find_method,
     find_scenes,
     fuse,
@@ -144,8 +145,8 @@ def test_what_the_network_does_not_have_is_refused_in_one_line(tmp_path):
             restore(x, scene.y, "depth-sr", method="cunet", **options)
         assert "\n" not in str(caught.value)
 
-    refused("the method cunet has no option lam; it has device, tile", lam=0.1)
-    refused("the method cunet has no option tol; it has device, tile", tol=1e-3)
+    refused("the method cunet has no option lam; it has device, orientations, tile", lam=0.1)
+    refused("the method cunet has no option tol; it has device, orientations, tile", tol=1e-3)
     refused("the method cunet takes no dictionary", dictionary=shipped_dictionary("depth-sr"))
     refused("the network enlarges 4 times, x is 2 times smaller", imresize(scene.target, 0.5))
     if not torch.cuda.is_available():
@@ -220,7 +221,14 @@ def test_on_the_command_line(tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path / "o.png").samples, wanted.image)
     done = run(*words, "--lam", 1)
     assert done.exit_code == 2
-    assert done.stderr == "mcsc: error: the method cunet has no option lam; it has device, tile\n"
+    has = "it has device, orientations, tile"
+    assert done.stderr == f"mcsc: error: the method cunet has no option lam; {has}\n"
+    done = run(*words, "--orientations", 2, "--overwrite")
+    assert done.exit_code == 0, done.stderr
+    assert (read_image(tmp_path / "o.png").samples != wanted.image).any()
+    done = run(*words, "--orientations", 2, "--overwrite", "--method", "bicubic")
+    assert done.exit_code == 2
+    assert "the method bicubic has no option orientations" in done.stderr
 
 
 @pytest.mark.slow
@@ -294,6 +302,60 @@ def test_tiles_give_the_same_image():
     np.testing.assert_allclose(tiled.image, whole.image, atol=1e-6)
     assert tiled.common is None
     assert tiled.unique == (None, None)
+
+
+def turned(image, turns, mirrored):
+    return np.rot90(image[..., ::-1] if mirrored else image, turns, (-2, -1))
+
+
+@pytest.mark.parametrize(
+    ("orientations", "alike"), [(2, [(2, 0)]), (4, [(1, 0), (2, 0)]), (8, [(3, 0), (0, 1), (1, 1)])]
+)
+def test_orientations_make_a_network_without_direction(orientations, alike):
+    """Images that are turned or mirrored give the same image, turned or mirrored."""
+    task = get_task("flash-denoise")
+    method = CUNetMethod(trained(task, (3, 3), 3, base="none", sigma=50.0), task)
+    x, y = images()
+
+    def image(x, y, orientations=orientations, **options):
+        how = {"method": method, "orientations": orientations, "ghosts": False, **options}
+        return restore(x, y, task, **how).image
+
+    whole = image(x, y)
+    for how in alike:
+        found = image(*(np.ascontiguousarray(turned(i, *how)) for i in (x, y)))
+        np.testing.assert_allclose(found, turned(whole, *how), atol=2e-6)
+    np.testing.assert_allclose(image(x, y, tile=9), whole, atol=2e-6)
+    single = image(x, y, None)
+    np.testing.assert_array_equal(single, image(x, y, 1))
+    assert np.abs(single - whole).max() > 1e-4
+    assert np.abs(image(turned(x, 1, 0), turned(y, 1, 0), 1) - turned(single, 1, 0)).max() > 1e-4
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_parts_of_orientations_add_up_to_the_image(count):
+    task = get_task("multi-focus")
+    method = CUNetMethod(trained(task, base="low", strength=5.0), task)
+    sources = images(channels=(1, 1)) + images(channels=(1, 1))[: count - 2]
+    found = fuse(sources, task, method=method, orientations=8)
+    assert np.isfinite(found.image).all()
+    if count == 2:
+        parts = found.base + found.common + found.unique[0] + found.unique[1]
+        np.testing.assert_allclose(found.image, parts, atol=1e-5)
+        mirrored = [turned(s, 0, 1) for s in sources]
+        again = fuse(mirrored, task, method=method, orientations=8)
+        np.testing.assert_allclose(again.common, turned(found.common, 0, 1), atol=1e-5)
+
+
+def test_a_number_of_orientations_is_checked(tmp_path):
+    sources = images(channels=(1, 1))
+    for wrong, message in ((3, "one of 1, 2, 4, 8; found 3"), (0, ">= 1"), (2.0, "whole number")):
+        with pytest.raises((ValueError, TypeError), match=message):
+            fuse(sources, "medical", method="cunet", orientations=wrong)
+    with pytest.raises(ValueError, match="the method mcsc has no option orientations"):
+        fuse(sources, "medical", orientations=8)
+    with pytest.raises(ValueError, match="none of the methods mean has orientations"):
+        evaluate([lambda: sources], "medical", ["mean"], orientations=2)
 
 
 def test_small_tiles_that_make_much_work_are_told():

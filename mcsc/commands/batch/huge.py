@@ -30,8 +30,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 _MIDDLE = 1024
 """Side of what is looked at for a shift, in the middle of the images."""
 _REFUSED = (
-    "parts", "report", "overwrite", "align", "weights_file", "device", "calibration", "depth",
-    "crop", "variables", "max_iter", "ghosts",
+    "parts", "report", "overwrite", "align", "weights_file", "device", "orientations",
+    "calibration", "depth", "crop", "variables", "max_iter", "ghosts",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -120,13 +121,17 @@ class Made(Sequence):
 
     def __init__(self, images):
         self.images, self.asked = images, []
+        self.made, self.most = [], 0
 
     def __len__(self):
         return len(self.images)
 
     def __getitem__(self, number):
         self.asked.append(number)
-        return self.images[number].copy()
+        made = self.images[number].copy()
+        self.made = [one for one in self.made if one() is not None] + [weakref.ref(made)]
+        self.most = max(self.most, len(self.made))
+        return made
 
 
 def test_long_stacks_are_coded_one_by_one(focus):
@@ -177,6 +182,19 @@ def test_methods_hold_one_source_of_a_long_stack():
             found.image, fuse(sources, "multi-focus", method=method).image
         )
         assert len(made.asked) >= 18
+        assert made.most <= 2
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("task", ["multi-focus", "multi-exposure"])
+def test_a_long_stack_is_not_held_in_memory(task, masked):
+    """Nothing keeps an image, by a view of it either, when the next ones are asked for."""
+    sources, _ = stack(12)
+    masks = [(image > 0.1).any(axis=0) for image in sources]
+    made, weights = Made(sources), Made(masks)
+    fuse(made, task, masks=weights if masked else None, tol=0.5)
+    assert made.most <= 2
+    assert weights.most <= 2
 
 
 def test_a_sum_of_many_parts_is_one_problem_still(focus):
