@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -13,6 +14,7 @@ matplotlib.use("Agg")
 import mcsc
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
 
 project = "mcsc"
 author = "The mcsc developers"
@@ -91,7 +93,7 @@ sphinx_gallery_conf = {
     "only_warn_on_example_error": False,
     "matplotlib_animations": False,
     "image_scrapers": ("matplotlib",),
-    "reset_modules": ("matplotlib",),
+    "reset_modules": ("matplotlib", "strict.refuse_warnings"),
     "plot_gallery": "True",
     "notebook_images": False,
     # What a block prints and draws, not the value of its last line.

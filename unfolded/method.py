@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,12 @@ from .starts.opening import open_weights
 
 _MUCH_WORK = 16.0
 """Times that the pixels of an image are computed in tiles, from which on a warning is due."""
+
+_LARGEST = 2.0
+"""Times that an answer may be larger than its signals together; beyond that, layers diverged."""
+
+_HALVINGS = 3
+"""How often signals are halved for a network that diverges on them."""
 
 
 def make_method(task: Task, file: str | Path | None) -> CUNetMethod:
@@ -87,13 +94,12 @@ class CUNetMethod:
     def __init__(self, net: CUNet, task: Task) -> None:
         self.net, self.task = net, task
         self._accelerated: Accelerated | None = None
-        own = () if task.kind == "fusion" else ("factor", "known_shape", "sigma")
+        own = () if task.kind == "fusion" else ("known_shape", "sigma")
         self.options = frozenset({"device", "tile", "orientations", *own})
 
     def __call__(
         self,
         *images: Any,
-        factor: float | None = None,
         known_shape: tuple[int, int] | None = None,
         sigma: float | None = None,
         device: Device = "auto",
@@ -105,7 +111,7 @@ class CUNetMethod:
         Raises
         ------
         ValueError
-            The network was trained for another factor, or channels do not fit.
+            Channels do not fit.
         RuntimeError
             ``device="cuda"`` and PyTorch finds none.
         """
@@ -115,16 +121,16 @@ class CUNetMethod:
             first = images[0] if isinstance(images[0], np.ndarray) else images[0][0]
             _warn_of_work(net.configuration, first.shape[-2:], tile)
         if self.task.kind == "restoration":
-            if factor != self.task.factor:
-                raise InvalidValueError(
-                    f"the network enlarges {self.task.factor} times, x is {factor:g} times smaller "
-                    "than its guide"
-                )
             return restored(net, self.task, *images, known_shape=known_shape, sigma=sigma, **how)
         (sources,) = images
         if len(sources) == 2:
             return fused(net, self.task, *sources, **how)
         return fused_one_by_one(net, self.task, sources, **how)
+
+    @property
+    def only_factor(self) -> int | None:
+        """The factor that the network was trained for, of super-resolution."""
+        return self.task.factor
 
     def _on(self, device: Device) -> CUNet | Accelerated:
         """The network where it is to run: on a GPU its accelerated form, made at the first call."""
@@ -325,27 +331,47 @@ def _answer(
 ) -> tuple[Floats, Floats | None, tuple[Floats | None, ...]]:
     """What the network adds to the base, and its common and unique parts, all (C, H, W).
 
-    Samples, as bands one by one are, go through it one at a time.
+    Samples, as bands one by one are, go through it one at a time. Nothing bounds what trained
+    layers do to signals of more contrast than they were trained on: each may enlarge what the one
+    before it left. A sample whose answer is out of proportion is computed again at half its
+    contrast, and that is told.
     """
     weight = next(net.parameters())
     dtype = made.base.dtype
-    samples: list[tuple[Tensor | None, ...]] = []
+    samples: list[tuple[Floats | None, ...]] = []
+    most = 0
 
-    def answer(first: Tensor, second: Tensor) -> Parts:
+    def answer(first: Tensor, second: Tensor, noise: float | None) -> Parts:
         if tile is None:
-            return net.split(first, second, level)
-        return Parts(net.tiled(first, second, tile, level), None, (None, None))
+            return net.split(first, second, noise)
+        return Parts(net.tiled(first, second, tile, noise), None, (None, None))
 
     with torch.inference_mode():
         for n in range(len(made.signals[0])):
-            first, second = (
-                (torch.from_numpy(np.array(s[n : n + 1])) * scale).to(weight) for s in made.signals
-            )
-            found = average_of_orientations(answer, first, second, orientations)
-            samples.append((found.image, found.common, *found.unique))
+            both = [np.array(s[n : n + 1]) for s in made.signals]
+            limit = _LARGEST * sum(float(np.abs(s).max()) for s in both)
+            for halvings in (*range(_HALVINGS + 1), 0):  # none helps: it is no matter of contrast
+                smaller = scale / 2**halvings
+                noise = None if level is None else level / 2**halvings
+                first, second = (torch.from_numpy(s * smaller).to(weight) for s in both)
+                split = average_of_orientations(
+                    partial(answer, noise=noise), first, second, orientations
+                )
+                parts = (split.image, split.common, *split.unique)
+                found = tuple(None if p is None else p.cpu().numpy() / smaller for p in parts)
+                assert found[0] is not None
+                if np.abs(found[0]).max() <= limit:
+                    break
+            most = max(most, halvings)
+            samples.append(found)
+    if most:
+        warn_user(
+            "the network diverged on the contrast of these images, and was given "
+            f"1/{2**most} of it: the method mcsc has no such limit"
+        )
 
-    def stacked(parts: tuple[Tensor | None, ...]) -> Floats | None:
-        planes = [p.cpu().numpy() / scale for p in parts if p is not None]
+    def stacked(parts: tuple[Floats | None, ...]) -> Floats | None:
+        planes = [p for p in parts if p is not None]
         return made.as_bands(np.concatenate(planes)).astype(dtype) if planes else None
 
     image, common, *unique = (stacked(parts) for parts in zip(*samples, strict=True))

@@ -44,7 +44,7 @@ def versions(job: Job) -> None:
 
 
 def tests(job: Job) -> None:
-    """``pytest -m gpu``; the log has all of it."""
+    """``pytest -m gpu``; the log has all of it, and what was said last is written as it comes."""
     where = ["tests/mcsc/backend/test_select.py"] if job.quick else ["tests"]
     words = ["-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *where]
     process = subprocess.Popen(
@@ -56,6 +56,7 @@ def tests(job: Job) -> None:
     for line in process.stdout:
         print(line, end="", flush=True)
         last = line.strip() or last
+        job.write({"text": f"so far: {last}"})
     code = process.wait()
     counts = {what: int(n) for n, what in re.findall(r"(\d+) (\w+)", last)}
     job.write({"exit_status": code, "counts": counts, "text": last})

@@ -78,7 +78,9 @@ def profile(job: Job) -> None:
     rows = [
         (r["stage"], number(r["milliseconds"]), number(r["GB/s"])) for r in data["sweep"]["rows"]
     ]
-    data["text"] = "FISTA, one sweep:\n\n" + table(("stage", "ms", "GB/s"), rows)
+    data["text"] = "FISTA, one sweep, and the certificate's looks:\n\n" + table(
+        ("stage", "ms", "GB/s"), rows
+    )
     job.write(data)
     device = job.torch_device()
     net, images = _network(job, device)

@@ -11,6 +11,7 @@ import numpy as np
 
 import mcsc
 from mcsc.backend import backend_for
+from mcsc.model.peaks import PatchPeaks, SweepPeaks
 from mcsc.model.problem import Problem
 from mcsc.solvers import SOLVERS
 from mcsc.solvers.gpu_cost import bytes_of_an_iteration
@@ -161,7 +162,11 @@ def _solved(data: Data) -> str:
 
 
 def stages(job: Job) -> Data:
-    """Milliseconds and bytes a second of each stage of FISTA's sweep, the slowest first."""
+    """Milliseconds and bytes a second of the stages of a sweep and of a certificate.
+
+    The slowest come first. The certificate's looks at the correlations of an image are by patches,
+    as it takes them, and by sweeps, as it does where patches are too large.
+    """
     xp, device = job.arrays()
     wait = waiter(xp)
     pair = coded_pair(job.prepared, quick=job.quick)
@@ -190,6 +195,13 @@ def stages(job: Job) -> Data:
             lambda: backend.synthesise_spectra(pairs, maps), count[1] + count[2]
         ),
     }  # fmt: skip
+    image = problem.stacked.astype(np.float64)
+    by_patches = PatchPeaks(problem.dictionary.groups, problem.boundary, problem.penalty)
+    by_sweeps = SweepPeaks(problem.exact_operator, problem.penalty, backend)
+    images = PatchPeaks.memory(1, shape) + image.nbytes
+    actions["look by patches"] = lambda: by_patches.look(image), images
+    exact = 2 * (2 * count[1] + count[2] + 2 * count[0])  # in float64
+    actions["look by sweeps"] = lambda: by_sweeps.look(image), exact
     rows = []
     for name, (action, moved) in actions.items():
         seconds = timed(action, wait, 0.02 if job.quick else 0.2)

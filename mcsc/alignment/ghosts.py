@@ -104,7 +104,7 @@ def find_ghosts(x: Floats, y: Floats, kind: Ghosts, known: Map | None = None) ->
     if not there.any():
         return np.zeros(shape, bool)
     if kind == "flash":
-        found = _lacking(first, second) & there
+        found = _lacking(first, second, there) & there
     else:
         if len(first) != len(second):
             first, second = luma_plane(first)[None], luma_plane(second)[None]
@@ -177,7 +177,7 @@ def _beyond(x: NDArray[np.float64], y: NDArray[np.float64], there: Map) -> Map:
 
 
 # ---------------------------------------------------------------------------------------- flash
-def _lacking(first: NDArray[np.float64], second: NDArray[np.float64]) -> Map:
+def _lacking(first: NDArray[np.float64], second: NDArray[np.float64], there: Map) -> Map:
     """Where the second has detail that the first should show and does not."""
     x, y = luma_plane(first), luma_plane(second)
 
@@ -187,7 +187,7 @@ def _lacking(first: NDArray[np.float64], second: NDArray[np.float64]) -> Map:
     m_x, m_y = mean(x), mean(y)
     covariance = mean(x * y) - m_x * m_y
     variance = np.maximum(mean(y * y) - m_y * m_y, 0)
-    noise = math.hypot(noise_of(x), _STEP)
+    noise = math.hypot(noise_of(x, there), _STEP)
     doubt = _SURE * noise * np.sqrt(variance / (4 * math.pi * _WINDOW**2))
     expected = _SHARED * variance * np.maximum(m_x, 0) / np.maximum(m_y, _CLIPPED)
     # Next to nothing is shown in black, nor in what is burnt out.
@@ -195,9 +195,12 @@ def _lacking(first: NDArray[np.float64], second: NDArray[np.float64]) -> Map:
     return np.asarray(tells & (covariance + doubt < expected))
 
 
-def noise_of(image: NDArray[np.float64]) -> float:
-    """Standard deviation of white noise, by what is finest along diagonals."""
-    if min(image.shape) < 2:
-        return 0.0
-    finest = image[1:, 1:] - image[1:, :-1] - image[:-1, 1:] + image[:-1, :-1]
-    return float(np.median(np.abs(finest)) / 0.6745 / 2)
+def noise_of(image: NDArray[np.float64], known: Map | None = None) -> float:
+    """Standard deviation of white noise, by what is finest along diagonals.
+
+    Pixels that are not known say nothing: what fills them is smooth.
+    """
+    finest = np.abs(image[1:, 1:] - image[1:, :-1] - image[:-1, 1:] + image[:-1, :-1])
+    if known is not None:
+        finest = finest[known[1:, 1:] & known[1:, :-1] & known[:-1, 1:] & known[:-1, :-1]]
+    return float(np.median(finest) / 0.6745 / 2) if finest.size else 0.0

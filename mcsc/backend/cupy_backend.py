@@ -14,8 +14,8 @@ import numpy as np
 
 from ..types import Array
 from .base import Backend, Pairs, Piece, Tile
-from .cupy_kernels import THREADS, Maps, launch
-from .cupy_transforms import backward, forward
+from .cuda.kernels import THREADS, Maps, launch
+from .cuda.transforms import backward, forward
 
 _NULL = np.uintp(0)
 _SUMS = 256

@@ -1,4 +1,4 @@
-"""Kernels on sparse codes: coordinate descent, synthesis and correlation at given coefficients.
+"""Kernels on sparse codes: correlation and its transpose at given coefficients.
 
 A coefficient t stands for map ``k[t]``; it touches the s x s patch of its channels that begins at
 row ``i[t]`` and column ``j[t]`` of the image, in sample ``n[t]``. Filters lie one after the other
@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import Any
 
 from .compiling import compiled
-from .vector_rows import row_add, row_dot, row_take, row_weighted_dot, start
+from .vector_rows import patch_dot, patch_weighted_dot, row_add, row_take, start
 
 WEIGHTED, EDGE = 1, 2
 
@@ -33,19 +33,11 @@ _FAST: dict[str, Any] = {"fastmath": {"reassoc", "contract", "nsz"}}
 @compiled(inline="always", **_FAST)
 def dot(rows, image, weights, shape, filters, first, c0, nc, n, i, j, kind):  # type: ignore[no-untyped-def]
     """``D^T w^2 image`` at one coefficient."""
-    s = len(rows)
     all_channels, h, w, _, _ = shape
     place = ((n * all_channels + c0) * h + i) * w + j
     if kind & WEIGHTED:
-        total = row_weighted_dot(rows, image, weights, place, w, filters, first)
-        for c in range(1, nc):
-            offset = place + c * h * w
-            total += row_weighted_dot(rows, image, weights, offset, w, filters, first + c * s * s)
-    else:
-        total = row_dot(rows, image, place, w, filters, first)
-        for c in range(1, nc):
-            total += row_dot(rows, image, place + c * h * w, w, filters, first + c * s * s)
-    return total
+        return patch_weighted_dot(rows, image, weights, place, w, h * w, nc, filters, first)
+    return patch_dot(rows, image, place, w, h * w, nc, filters, first)
 
 
 @compiled(inline="always", **_FAST)
@@ -74,112 +66,6 @@ def put_copies(rows, image, shape, filters, first, c0, nc, n, i, j, value):  # t
             place = ((n * all_channels + c0) * h + i + di) * w + j + dj
             for c in range(nc):
                 row_add(rows, image, place + c * h * w, w, filters, first + c * s * s, value)
-
-
-@compiled(**_FAST)
-def descend(  # type: ignore[no-untyped-def]
-    rows,
-    tiles,
-    bounds,
-    sweeps,
-    residual,
-    weights,
-    shape,
-    filters,
-    first,
-    channel,
-    channels,
-    mu,
-    signed,
-    n,
-    k,
-    i,
-    j,
-    kind,
-    curvature,
-    lam,
-    value,
-):
-    """Cyclic coordinate descent on the coefficients of each tile.
-
-    `lam` is one number per coefficient, `mu` and `signed` (values must not be negative) are one per
-    map. Returns the largest change of a correlation relative to lam in the last sweep.
-    """
-    zero = filters.dtype.type(0)
-    residual, weights, filters = start(residual), start(weights), start(filters)
-    worst = 0.0
-    for tile in tiles:
-        for sweep in range(sweeps):
-            largest = zero
-            for t in range(bounds[tile], bounds[tile + 1]):
-                m = k[t]
-                g = dot(
-                    rows,
-                    residual,
-                    weights,
-                    shape,
-                    filters,
-                    first[m],
-                    channel[m],
-                    channels[m],
-                    n[t],
-                    i[t],
-                    j[t],
-                    kind[t],
-                )
-                old = value[t]
-                z = old * curvature[t] + g
-                h = curvature[t] + mu[m]
-                new = max(z - lam[t], zero) / h
-                if not signed[m]:
-                    new += min(z + lam[t], zero) / h
-                change = new - old
-                if change != zero:
-                    value[t] = new
-                    put(
-                        rows,
-                        residual,
-                        shape,
-                        filters,
-                        first[m],
-                        channel[m],
-                        channels[m],
-                        n[t],
-                        i[t],
-                        j[t],
-                        kind[t],
-                        -change,
-                    )
-                    largest = max(largest, abs(change) * h / lam[t])
-            if sweep == sweeps - 1:
-                worst = max(worst, float(largest))
-    return worst
-
-
-@compiled(**_FAST)
-def add(  # type: ignore[no-untyped-def]
-    rows, tiles, bounds, image, shape, filters, first, channel, channels, n, k, i, j, kind, value
-):
-    """``image += D value`` for the coefficients of the tiles."""
-    image, filters = start(image), start(filters)
-    for tile in tiles:
-        for t in range(bounds[tile], bounds[tile + 1]):
-            if value[t] != 0:
-                m = k[t]
-                put(
-                    rows,
-                    image,
-                    shape,
-                    filters,
-                    first[m],
-                    channel[m],
-                    channels[m],
-                    n[t],
-                    i[t],
-                    j[t],
-                    kind[t],
-                    value[t],
-                )
 
 
 @compiled(**_FAST)
@@ -268,91 +154,3 @@ def measure(  # type: ignore[no-untyped-def]
         if not plain:
             out[t] = total
             kind[t] |= WEIGHTED
-
-
-@compiled(**_FAST)
-def scan(  # type: ignore[no-untyped-def]
-    g, inverse, mu, signed, active_k, active_pixel, active_value, active_lam, best, best_map, every
-):
-    """Reduce correlations (K, T) times `inverse` to the largest of the inactive maps at each pixel.
-
-    Of `signed` maps negative ones do not count. `every` gets the largest of all maps, those of
-    active coefficients after the pull of their square, mu times the value over lam.
-    Returns the largest violation of the optimality conditions over lam, of the active coefficients.
-    Their correlations are overwritten by zero.
-    """
-    violation = 0.0
-    for q in range(g.shape[1]):
-        best[q] = 0
-        best_map[q] = 0
-        every[q] = 0
-    for t in range(active_k.shape[0]):
-        k, q, value = active_k[t], active_pixel[t], active_value[t]
-        normal = g[k, q] * inverse[k] - mu[k] * value / active_lam[t]
-        ratio = normal if signed[k] else abs(normal)
-        every[q] = max(every[q], ratio)
-        if value > 0:
-            violation = max(violation, abs(float(normal) - 1.0))
-        elif value < 0:
-            violation = max(violation, abs(float(normal) + 1.0))
-        else:
-            violation = max(violation, float(ratio) - 1.0)
-        g[k, q] = 0
-    for k in range(g.shape[0]):
-        row = g[k]
-        factor = inverse[k]
-        if signed[k]:
-            for q in range(g.shape[1]):
-                r = row[q] * factor
-                better = r > best[q]
-                best[q] = r if better else best[q]
-                best_map[q] = k if better else best_map[q]
-        else:
-            for q in range(g.shape[1]):
-                r = abs(row[q]) * factor
-                better = r > best[q]
-                best[q] = r if better else best[q]
-                best_map[q] = k if better else best_map[q]
-    for q in range(g.shape[1]):
-        every[q] = max(every[q], best[q])
-    return violation
-
-
-@compiled(**_FAST)
-def clear(image, windows):  # type: ignore[no-untyped-def]
-    """Set windows (sample, top, left, bottom, right) of an image (N, C, H, W) to zero."""
-    for m in range(windows.shape[0]):
-        n, top, left, bottom, right = windows[m]
-        for c in range(image.shape[1]):
-            for i in range(top, bottom):
-                row = image[n, c, i]
-                for j in range(left, right):
-                    row[j] = 0
-
-
-@compiled(**_FAST)
-def pick(best, best_map, width, cell, most, threshold, out_pixel, out_map):  # type: ignore[no-untyped-def]
-    """Choose up to `most` pixels with the largest ratio > threshold in every cell of a strip.
-
-    `best` is (rows * width); returns how many were chosen.
-    """
-    rows = best.shape[0] // width
-    count = 0
-    for top in range(0, rows, cell):
-        for left in range(0, width, cell):
-            bottom, right = min(top + cell, rows), min(left + cell, width)
-            for _ in range(most):
-                place = -1
-                largest = threshold
-                for i in range(top, bottom):
-                    for j in range(left, right):
-                        if best[i * width + j] > largest:
-                            largest = best[i * width + j]
-                            place = i * width + j
-                if place < 0:
-                    break
-                out_pixel[count] = place
-                out_map[count] = best_map[place]
-                best[place] = 0
-                count += 1
-    return count

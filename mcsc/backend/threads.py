@@ -94,6 +94,12 @@ def _blas() -> Any:
     return _controller
 
 
+def note_new_blas() -> None:
+    """Look for libraries again: a BLAS was loaded that may not have been there the last time."""
+    global _controller
+    _controller = None
+
+
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
     """Keep BLAS to one thread: the tasks of the pool already use every core.

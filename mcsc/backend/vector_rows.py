@@ -58,49 +58,76 @@ def _sum(builder: Any, vector: Any, element: Any, size: int) -> Any:
 
 
 def _products(
-    context: Any, builder: Any, signature: Any, image: Any, offset: Any, stride: Any,
-    weights: Any, filters: Any, first: Any,
+    context: Any, builder: Any, signature: Any, image: Any, offset: Any, stride: Any, plane: Any,
+    channels: Any, weights: Any, filters: Any, first: Any,
 ) -> Any:  # fmt: skip
+    """Sum over channels, a plane of the image apart, with one sum across a vector at the end."""
     element = context.get_value_type(signature.return_type)
     size = signature.args[0].count
     vector = ir.VectorType(element, size)
-    total = None
-    for _ in range(size):
-        a = builder.load(_row(builder, image, offset, vector))
-        term = _aligned(a, element)
-        if weights is not None:
-            w = builder.load(_row(builder, weights, offset, vector))
-            term = builder.fmul(term, _aligned(w, element), flags=_FAST)
-        f = builder.load(_row(builder, filters, first, vector))
-        term = builder.fmul(term, _aligned(f, element), flags=_FAST)
-        total = term if total is None else builder.fadd(total, term, flags=_FAST)
-        offset = builder.add(offset, stride)
-        first = builder.add(first, ir.Constant(first.type, size))
+    # Two sums: one would wait for each of its additions.
+    variable: Any = cgutils.alloca_once
+    sums = [variable(builder, vector) for _ in range(min(2, size))]
+    for total in sums:
+        builder.store(ir.Constant(vector, [0.0] * size), total)
+    # In the intrinsic's own loop the sums stay in registers.
+    with cgutils.for_range(builder, channels) as loop:
+        place = builder.add(offset, builder.mul(loop.index, plane))
+        where = builder.add(first, builder.mul(loop.index, ir.Constant(first.type, size * size)))
+        totals = [builder.load(total) for total in sums]
+        for row in range(size):
+            a = builder.load(_row(builder, image, place, vector))
+            term = _aligned(a, element)
+            if weights is not None:
+                w = builder.load(_row(builder, weights, place, vector))
+                term = builder.fmul(term, _aligned(w, element), flags=_FAST)
+            f = builder.load(_row(builder, filters, where, vector))
+            term = builder.fmul(term, _aligned(f, element), flags=_FAST)
+            which = row % len(sums)
+            totals[which] = builder.fadd(totals[which], term, flags=_FAST)
+            place = builder.add(place, stride)
+            where = builder.add(where, ir.Constant(where.type, size))
+        for total, value in zip(sums, totals, strict=True):
+            builder.store(value, total)
+    values = [builder.load(total) for total in sums]
+    total = values[0] if len(sums) == 1 else builder.fadd(*values, flags=_FAST)
     return _sum(builder, total, element, size)
 
 
 @_intrinsic
-def row_dot(typing, rows, image, offset, stride, filters, first):  # type: ignore[no-untyped-def]
-    """Sum of the patch of `image` (1-D) at `offset` times the filter at `first`."""
+def patch_dot(typing, rows, image, offset, stride, plane, channels, filters, first):  # type: ignore[no-untyped-def]
+    """Sum of the patch of `image` (1-D) at `offset` times the filter at `first`.
+
+    Rows of the patch lie `stride` apart, its channels `plane`.
+    """
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        _, image, offset, stride, filters, first = args
-        return _products(context, builder, signature, image, offset, stride, None, filters, first)
+        _, image, offset, stride, plane, channels, filters, first = args
+        return _products(
+            context, builder, signature, image, offset, stride, plane, channels, None, filters,
+            first,
+        )  # fmt: skip
 
-    return image.dtype(rows, image, types.intp, types.intp, filters, types.intp), generate
+    index = types.intp
+    kind = image.dtype(rows, image, index, index, index, index, filters, index)
+    return kind, generate
 
 
 @_intrinsic
-def row_weighted_dot(typing, rows, image, weights, offset, stride, filters, first):  # type: ignore[no-untyped-def]
+def patch_weighted_dot(  # type: ignore[no-untyped-def]
+    typing, rows, image, weights, offset, stride, plane, channels, filters, first
+):
     """The same, multiplied by weights that are laid out as `image`."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        _, image, weights, offset, stride, filters, first = args
+        _, image, weights, offset, stride, plane, channels, filters, first = args
         return _products(
-            context, builder, signature, image, offset, stride, weights, filters, first
-        )
+            context, builder, signature, image, offset, stride, plane, channels, weights, filters,
+            first,
+        )  # fmt: skip
 
-    kind = image.dtype(rows, image, weights, types.intp, types.intp, filters, types.intp)
+    index = types.intp
+    kind = image.dtype(rows, image, weights, index, index, index, index, filters, index)
     return kind, generate
 
 

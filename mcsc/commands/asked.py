@@ -245,8 +245,8 @@ def shared_options(
         ),
         click.option(
             "--ghosts/--no-ghosts", default=None,
-            help="Look for places where the images contradict each other, as things that move and "
-            f"shadows of a flash do, and keep {kept} there.  [default: for {{names}}]",
+            help="Look for places where the images contradict each other, such as things that "
+            f"moved and shadows of a flash, and keep there {kept}.  [default: for {{names}}]",
             cls=options.ListedOption, names=lambda: _with_ghosts(kind),
         ),
         click.option(

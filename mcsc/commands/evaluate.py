@@ -24,8 +24,7 @@ def _method_names() -> str:
 
 
 @click.command()
-@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-@click.option("--data", metavar="DIR", type=click.Path(path_type=Path), help="The same as DIR.")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @options.task("Task: one of {names}.")
 @click.option(
     "--method",
@@ -70,7 +69,7 @@ def _method_names() -> str:
     "--images",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Folder to write every image to that a method makes, in 8 bits; depth in 16.",
+    help="Folder to which every image that a method makes is written, in 8 bits; depth in 16 bits.",
 )
 @click.option(
     "--report",
@@ -90,8 +89,7 @@ def _method_names() -> str:
 @click.pass_context
 def evaluate(
     ctx: click.Context,
-    folder: Path | None,
-    data: Path | None,
+    folder: Path,
     task_name: str,
     methods: tuple[str, ...],
     scenes: str | None,
@@ -130,8 +128,6 @@ def evaluate(
     Exit status: 0 if all scenes were measured, 1 if a scene was left out, 2 if the input was
     refused, 130 if it was interrupted.
     """  # noqa: D301  (click wants the backspace itself)
-    if (folder is None) == (data is None):
-        raise click.UsageError("want one folder or table of scenes")
     from ..images.files import write_samples
     from ..tasks import Evaluation, get_task
     from ..tasks import evaluate as run
@@ -141,8 +137,6 @@ def evaluate(
 
     options.check_counts(masks, ranges, 2)
     task = get_task(task_name)
-    path = folder if data is None else data
-    assert path is not None
     if report is not None and report.suffix.lower() not in (".html", ".htm"):
         raise InvalidValueError(f"--report {report}: pages are HTML; want a name ending in .html")
     chosen = methods_by_name(
@@ -151,7 +145,7 @@ def evaluate(
     options.refuse_idle(ctx, chosen)
     faults: dict[str, str] = {}
     wanted = options.listed_names([scenes]) if scenes else None
-    files = find_scenes(path, task, wanted, faults=faults)
+    files = find_scenes(folder, task, wanted, faults=faults)
     count = len(files) + len(faults)
     check_destinations(
         {"--csv": csv_path, "--json": json_path, "--report": report},
@@ -166,7 +160,7 @@ def evaluate(
     for name, reason in faults.items():
         _left_out(name, reason)
     if not found:
-        raise InvalidValueError(f"{path}: no scene can be read")
+        raise InvalidValueError(f"{folder}: no scene can be read")
     for which, role in (("first", 0), ("second", 1)):
         for values in dict.fromkeys(f.ranges[role] for f in found):
             if values not in options.PLAIN_RANGES:
@@ -232,7 +226,7 @@ def evaluate(
         stopped = evaluate_on_workers(
             found, task.name, list(chosen), each, skip, _warn, out=out,
             settings={
-                "data": str(path.resolve()),
+                "data": str(folder.resolve()),
                 # Of all scenes together; and noise goes by their numbers.
                 "ranges": [sorted({v.words for f in found if (v := f.ranges[r])}) for r in (0, 1)],
                 "masks": {str(number): list(words) for number, words in masks.items()},

@@ -47,7 +47,7 @@ def _rule_words() -> str:
     align="Register the sources first, for the shift, rotation and tilt of a hand-held camera "
     "and the change of scale of its lens. Two are registered to the first, more to the one in "
     "the middle.",
-    kept="the first of two sources, the one of middle brightness of more,",
+    kept="the first of two sources, or, of more, the one of middle brightness",
     own=[
         click.option(
             "--rule",
@@ -97,7 +97,7 @@ def fuse(
     \b
     mcsc fuse scenes/ --task multi-focus -o fused/ --workers 2
 
-    Images that need not fit in memory (.zarr, TIFF, .npy) are coded as one problem, in blocks.
+    Images that need not fit in memory (TIFF, .npy, .zarr) are coded in blocks, as one problem.
 
     \b
     mcsc fuse near.tif far.tif --task multi-focus --blocks 512 -o huge.tif

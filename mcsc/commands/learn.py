@@ -71,7 +71,7 @@ stops at once.
             "flips",
             "sigma",
         ],
-        "Signals": ["strength", "guide_weight", "joint", "colour_guide"],
+        "Signals": ["strength", "guide_weight", "all_channels", "colour_guide"],
         "Filters": ["common", "unique", "filter_size", "init"],
         "Learning": [
             "lam",
@@ -145,7 +145,7 @@ stops at once.
 )
 @options.sigma
 @click.option(
-    "--joint/--no-joint",
+    "--all-channels/--single-channels",
     default=None,
     help="Learn filters that cover all channels of the first image together, or filters for "
     "single channels.  [default: the task's]",
@@ -226,7 +226,7 @@ def learn(
     guide_weight: float | None,
     strength: float | None,
     sigma: float | None,
-    joint: bool | None,
+    all_channels: bool | None,
     colour_guide: bool | None,
     flips: bool,
     passes: int,
@@ -284,7 +284,7 @@ def learn(
                 lam=lam,
                 guide_weight=guide_weight,
                 sigma=sigma,
-                joint=joint,
+                all_channels=all_channels,
                 colour_guide=colour_guide,
                 flips=flips,
                 seed=seed,

@@ -62,7 +62,7 @@ def restore(
     \b
     mcsc restore scenes/ --task depth-sr -o restored/ --workers 2
 
-    Images that need not fit in memory (.zarr, TIFF, .npy) are coded as one problem, in blocks.
+    Images that need not fit in memory (TIFF, .npy, .zarr) are coded in blocks, as one problem.
 
     \b
     mcsc restore a.tif b.tif --task flash-denoise --blocks 512 -o huge.tif

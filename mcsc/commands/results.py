@@ -41,9 +41,7 @@ def registered_to(
         check_aspect(moving.shape, reference.shape, (second, first))
         found = register(moving, reference, flow=True, names=(second, first))
         if _is_still(found) and moving.shape[-2:] == reference.shape[-2:]:
-            click.echo(
-                f"{Path(second).name}: no motion that could be told from none: left as it is"
-            )
+            click.echo(f"{Path(second).name}: no motion was found, the image is left as it is")
             return moving
         click.echo(f"{Path(second).name}: {found.description}")
         return found.image

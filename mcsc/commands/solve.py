@@ -40,16 +40,17 @@ from .options import check_counts, mask_option, range_option
     "--lam-weights",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="What lam is multiplied by in each pixel, or for each coefficient: an array of numbers "
-    "> 0 (.npy) of the images' height and width, or of (maps, height, width), an axis of one being "
-    "repeated; or one for each group, named common, x, y, ... (.npz; groups left out keep lam).",
+    help="Numbers > 0 by which lam is multiplied in each pixel, or for each coefficient: an array "
+    "(.npy) of the images' height and width, or of (maps, height, width), where an axis of length "
+    "1 is repeated; or one array for each group, named common, x, y, ... (.npz; the lam of groups "
+    "that are left out stays as it is).",
 )
 @options.term_options
 @click.option(
     "--joint",
     metavar="GROUPS",
-    help="Groups whose codes vanish together, named as for --nonnegative, of equally many maps: "
-    "lam weighs the root of their sum of squares in every place.",
+    help="Groups whose codes vanish together, named as for --nonnegative; they must have equally "
+    "many maps. In every place, lam weighs the root of the sum of their squares.",
 )
 @click.option(
     "--rounds",
@@ -57,8 +58,8 @@ from .options import check_counts, mask_option, range_option
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Solve N times: in each further round the lam of a coefficient is the smaller, the larger "
-    "it was in the last.",
+    help="Solve N times: the larger a coefficient is in one round, the smaller is its lam in the "
+    "next.",
 )
 @options.method
 @options.tol

@@ -28,6 +28,7 @@ from ..model.lam import lam_per_map
 from ..model.penalty import Penalty
 from ..model.problem import Problem
 from ..model.signals import check_filters_fit
+from ..model.solver_table import SOLVERS
 from ..solvers.result import ConvergenceWarning, Progress
 from ..solvers.working_set import WorkingSet
 from ..types import Boundary
@@ -58,6 +59,7 @@ def solve_blocks(
     masks: Sequence[Any] | None = None,
     mu: Any = 0.0,
     nonnegative: Any = False,
+    joint: Any = False,
     block: int | tuple[int, int] | None = None,
     max_sweeps: int = 100,
     client: Client | None = None,
@@ -81,6 +83,9 @@ def solve_blocks(
         one grid and in the same chunks. They are read again whenever a block is coded.
     dictionary, boundary, tol, mu, nonnegative
         As in `mcsc.solve`.
+    joint : bool, or one per code group
+        As in `mcsc.solve`, but no groups can be joined: regions are coded by the working set, which
+        changes one coefficient at a time, and has no rule for several that vanish together.
     lam : number, or one entry a code group or a map, or arrays
         As in `mcsc.solve`; with a number for each coefficient as arrays (H, W) or (K, H, W), of the
         kinds that signals may be, in the same chunks: for all groups, or an entry for each.
@@ -166,8 +171,9 @@ def solve_blocks(
     threads = check_whole("threads", threads)
     check_callback(callback)
     images, weights, lams, record = prepared(
-        signals, dictionary, lam, boundary, masks, block, mu=mu, nonnegative=nonnegative
-    )
+        signals, dictionary, lam, boundary, masks, block,
+        mu=mu, nonnegative=nonnegative, joint=joint,
+    )  # fmt: skip
     with ExitStack() as stack:
         cluster = stack.enter_context(opened(client, scheduler, workers))
         _require_memory(cluster, record, lams)
@@ -227,6 +233,7 @@ def prepared(
     *,
     mu: Any = 0.0,
     nonnegative: Any = False,
+    joint: Any = False,
 ) -> tuple[list[Any], list[Any], list[Any], ProblemRecord]:
     """Return images, weights and lams as Dask arrays (C, H, W), and what is to be solved."""
     check_choice("boundary", boundary, Boundary)
@@ -272,7 +279,14 @@ def prepared(
     )
     maps = {g.name: len(g.bank) for g in dictionary.groups}
     every, lams = _lams(lam, maps, images[0], chunk)
-    penalty = Penalty.make(1.0, mu, nonnegative, maps, (1, *shape), np)
+    penalty = Penalty.make(1.0, mu, nonnegative, maps, (1, *shape), np, joint)
+    if penalty.joined:
+        raise InvalidValueError(
+            "joint groups cannot be solved in blocks, which are coded by the working set, one "
+            "coefficient at a time: take mcsc.solve, whose methods "
+            f"{', '.join(repr(n) for n, s in SOLVERS.items() if s.joint)} have room for the whole "
+            "image, or leave joint out"
+        )
     firsts = [g.maps.start for g in dictionary.groups]
     cover = Cover(rows, columns, size, boundary)
     dtype = np.result_type(*(image.dtype for image in images))

@@ -240,6 +240,7 @@ def _result(future: Any, region: Region) -> Any:
     except KilledWorker as error:
         rows, columns = region
         raise OutOfMemoryError(
-            f"rows {rows.start} to {rows.stop}, columns {columns.start} to {columns.stop} killed "
-            "their worker again and again, perhaps for want of memory: take smaller blocks"
+            f"rows {rows.start} to {rows.stop}, columns {columns.start} to {columns.stop}: "
+            "every worker that took them ended, perhaps because it had too little memory; take "
+            "smaller blocks"
         ) from error

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..backend import is_array
 from ..errors import InvalidTypeError, InvalidValueError
-from ..model.signals import check_masks, check_signal, check_signals
+from ..model.signals import check_filters_fit, check_masks, check_signal, check_signals
 from .windows import Window
 
 
@@ -135,12 +135,20 @@ class Images:
 
     def check_size(self, filter_size: int, window: int) -> None:
         """Refuse windows and images that are smaller than the filters."""
-        smallest = min(min(h, w) for _, h, w in self.sizes)
-        if min(smallest, window) < filter_size:
+        if window < filter_size:
             raise InvalidValueError(
-                f"filters of {filter_size}x{filter_size} need windows and images at least as "
-                f"large: window = {window}, the smallest image has {smallest} pixels on a side"
+                f"filters of {filter_size}x{filter_size} need windows at least as large: window = "
+                f"{window}"
             )
+        for index, (_, height, width) in enumerate(self.sizes):
+            check_filters_fit(filter_size, (height, width), self._name(index))
+
+    def _name(self, index: int) -> str:
+        """What messages call a scene: its name, where a sequence knows it."""
+        name = getattr(self._signals, "name", None)
+        if callable(name):
+            return str(name(index))
+        return f"scene {index}" if len(self.sizes) > 1 else "the signals"
 
     def cut(self, window: Window) -> Cut:
         """Return what a window shows; the rest of its scene is not touched."""

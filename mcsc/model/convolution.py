@@ -137,8 +137,13 @@ class FourierOperator:
         itemsize: int,
         backend: Backend,
         slab: int | None = None,
+        *,
+        analyse: bool = True,
     ) -> tuple[int, int]:
-        """Bytes that such an operator holds, and what its sweeps take on top."""
+        """Bytes that such an operator holds, and what its sweeps take on top.
+
+        Without `analyse` they are sweeps from codes to images alone.
+        """
         h, w = shape if boundary == "periodic" else padded_grid(shape, groups[0].bank.shape[2])
         pairs = sum(g.bank.shape[0] * g.bank.shape[1] for g in groups)
         channels = max(g.channels.stop for g in groups)
@@ -149,9 +154,12 @@ class FourierOperator:
             # A plan may ask for a work area as large as its spectra: there and back, and of the
             # last slab, which may be smaller, too.
             transforms = maps + (all_maps % maps) + channels
-            held = (pairs + 2 * samples * transforms) * plane
-            # Of a slab two arrays at a time, and a certificate takes what it sums up of a third.
-            return held, samples * (3 * maps + 3 * channels) * plane
+            back = transforms if analyse else channels
+            held = (pairs + samples * (transforms + back)) * plane
+            # Of a slab two arrays at a time, and what is padded, or what a certificate sums up of
+            # correlations, is a third.
+            slabs = 3 if analyse or boundary == "zero" else 2
+            return held, samples * (slabs * maps + 3 * channels) * plane
         # Of a slab the maps and their spectra, on the way there and back; of the signals likewise.
         return pairs * plane, 4 * samples * (maps + channels) * plane
 
@@ -398,12 +406,18 @@ def operator_memory(
     itemsize: int,
     *,
     whole: bool = False,
+    analyse: bool = True,
 ) -> tuple[int, int]:
-    """Bytes that `make_operator` would hold, and what sweeps take on top; nothing is made."""
+    """Bytes that `make_operator` would hold, and what sweeps take on top; nothing is made.
+
+    Without `analyse` the sweeps are from codes to images alone.
+    """
     if needs_spectra(backend, groups[0].bank.shape[2]):
         size = groups[0].bank.shape[2]
         slab = None if whole else maps_at_a_time(backend, samples, shape, boundary, size, itemsize)
-        return FourierOperator.memory(groups, samples, shape, boundary, itemsize, backend, slab)
+        return FourierOperator.memory(
+            groups, samples, shape, boundary, itemsize, backend, slab, analyse=analyse
+        )
     return 0, DirectOperator.memory(groups, samples, shape, itemsize)
 
 

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from ..backend import Array, Backend, get_num_threads, to_numpy
 from ..backend.base import Tile
 from ..backend.threads import map_in_threads
+from ..lazy import cached_property
 from ..types import Boundary, Region
-from .convolution import DirectOperator, Operator
+from .convolution import LARGEST_DIRECT_FILTER, DirectOperator, Operator
 from .dictionary import Group
 from .penalty import Penalty
 
@@ -98,6 +99,47 @@ class SweepPeaks:
         _, (excess,) = self._operator.sweep(image, visit, samples=n, synthesise=False)
         largest = xp.maximum(xp.max(best, axis=(1, 2)), xp.zeros((), dtype=xp.float64))
         return Look(to_numpy(largest), to_numpy(excess), in_cells(to_numpy(best)))
+
+
+class PatchPeaks:
+    """Peaks of CuPy arrays, of the l1 norm with one lam a map: no map is ever written.
+
+    For filters and numbers of channels that `PatchPeaks.takes`. See `mcsc.backend.cuda.peaks`.
+    """
+
+    def __init__(self, groups: Sequence[Group], boundary: Boundary, penalty: Penalty) -> None:
+        self._groups = sorted(groups, key=lambda g: g.maps.start)
+        self._periodic = boundary == "periodic"
+        self._lam = penalty.lam_maps
+
+    @staticmethod
+    def takes(groups: Sequence[Group], backend: Backend) -> bool:
+        """Whether it is for this library, these filters and so many channels."""
+        if backend.name != "CuPy" or groups[0].bank.shape[2] > LARGEST_DIRECT_FILTER:
+            return False
+        from ..backend.cuda.peaks import Peaks
+
+        return Peaks.fit(max(g.channels.stop for g in groups), groups[0].bank.shape[2])
+
+    @staticmethod
+    def memory(samples: int, shape: tuple[int, int]) -> int:
+        """Bytes that a look takes on the device."""
+        from ..backend.cuda.peaks import Peaks
+
+        return Peaks.memory(samples, shape)
+
+    @cached_property
+    def _kernels(self) -> Any:
+        # Made at the first look: an objective needs none.
+        from ..backend.cuda.peaks import Peaks
+
+        banks = [(g.bank, g.channels.start) for g in self._groups]
+        return Peaks(banks, self._lam, periodic=self._periodic)
+
+    def look(self, image: Array) -> Look:
+        """See `Peaks`. Two launches, ``2 s^2`` operations a pixel and pair (map, channel)."""
+        largest, cells = self._kernels.look(image)
+        return Look(largest, np.zeros_like(largest), cells)
 
 
 class TilePeaks:

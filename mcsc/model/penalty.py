@@ -149,13 +149,16 @@ class Penalty:
         if np.any((value < 0) & self.nonnegative[k]):
             return np.inf
         lam = self.at(n, k, i, j)
-        total = float(np.dot(lam, self._sizes(value, n, k, i, j)))
+        total = float(np.dot(lam, self.sizes(value, n, k, i, j)))
         return total + 0.5 * float(np.dot(self.mu[k], value * value)) if self.elastic else total
 
-    def _sizes(
+    def sizes(
         self, value: np.ndarray, n: np.ndarray, k: np.ndarray, i: np.ndarray, j: np.ndarray
     ) -> np.ndarray:
-        """``|value|``; of joined coefficients their norm at one, and zero at the others."""
+        """Return ``|value|``; of joined coefficients their norm at one, zero at the others.
+
+        NumPy only, as `at`.
+        """
         sizes: np.ndarray = np.abs(value)
         member = np.full(len(k), -1)
         for maps in self.joined:

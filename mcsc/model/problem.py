@@ -24,7 +24,7 @@ from .convolution import (
     needs_spectra,
 )
 from .dictionary import Dictionary
-from .peaks import Peaks, SweepPeaks, TilePeaks
+from .peaks import PatchPeaks, Peaks, SweepPeaks, TilePeaks
 from .penalty import Penalty
 from .signals import check_filters_fit, check_masks, check_signals, stack_signals
 from .solver_table import SOLVERS
@@ -253,12 +253,22 @@ class Problem:
         """Return an evaluator of objective and dual value in float64; it copies the signals."""
         return self._certificate(self.penalty)
 
+    @property
+    def certifies_by_patches(self) -> bool:
+        """Whether certificates look at patches on a GPU, and not at maps of correlations."""
+        return self._by_patches(self.penalty)
+
+    def _by_patches(self, penalty: Penalty) -> bool:
+        return penalty.plain and PatchPeaks.takes(self.dictionary.groups, self.backend)
+
     def _certificate(self, penalty: Penalty) -> Certificate:
         xp, d = self.backend.xp, self.dictionary
         weights = None if self.weights is None else xp.astype(self.weights, xp.float64)
         peaks: Peaks
         if self.backend.name == "NumPy" and not penalty.joined:
             peaks = TilePeaks(d.groups, self.shape, self.boundary, self.backend, penalty)
+        elif self._by_patches(penalty):
+            peaks = PatchPeaks(d.groups, self.boundary, penalty)
         else:
             peaks = SweepPeaks(self.exact_operator, penalty, self.backend)
         signal = xp.astype(self.stacked, xp.float64)

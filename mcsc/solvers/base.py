@@ -10,6 +10,7 @@ from ..backend import Array
 from ..model.certificate import Bounds, Certificate
 from ..model.codes import Codes
 from ..model.convolution import DirectOperator, operator_memory, padded_grid
+from ..model.peaks import PatchPeaks
 from ..model.problem import Problem
 from ..types import Boundary
 
@@ -161,9 +162,12 @@ class DenseSolver(Solver):
             exact = DirectOperator.memory(groups, n, problem.shape, 8)
         else:
             also, exact = operator_memory(
-                groups, n, problem.shape, problem.boundary, backend, 8, whole=whole
-            )
+                groups, n, problem.shape, problem.boundary, backend, 8, whole=whole,
+                analyse=not problem.certifies_by_patches,
+            )  # fmt: skip
             held += also if item == 4 else 0
+            if problem.certifies_by_patches:
+                exact += PatchPeaks.memory(n, problem.shape)
         # Signals in both precisions, residuals and images, about four each.
         images = (4 * 8 + 4 * item) * n * channels * h * w
         gram = 3 * channels * channels * h * w * 8

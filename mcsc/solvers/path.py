@@ -39,6 +39,7 @@ def solve_path(
     masks: Sequence[Array | None] | None = None,
     mu: Any = 0.0,
     nonnegative: Any = False,
+    joint: Any = False,
     device: Device = "auto",
     init: Result | Codes | None = None,
     max_iter: int | None = None,
@@ -54,7 +55,7 @@ def solve_path(
     lams : sequence of lam
         Each as `mcsc.solve` takes it: a number, one entry per code group, or one number per map; or
         the rows of an array. They decrease: from one to the next no map's grows, and some fall.
-    method, boundary, tol, masks, mu, nonnegative, device, progress
+    method, boundary, tol, masks, mu, nonnegative, joint, device, progress
         As in `mcsc.solve`.
     init : Result or Codes, optional
         Warm start of the first.
@@ -90,7 +91,9 @@ def solve_path(
     values = _several("lams", lams)
     if not values:
         raise InvalidValueError("lams is empty")
-    problem, moved = problem_on(signals, dictionary, 1.0, masks, boundary, device, mu, nonnegative)
+    problem, moved = problem_on(
+        signals, dictionary, 1.0, masks, boundary, device, mu, nonnegative, joint
+    )
     maps = [_lam_maps(problem, index, lam) for index, lam in enumerate(values)]
     for index, (before, after) in enumerate(pairwise(maps), 1):
         if np.any(after > before) or not np.any(after < before):
@@ -140,6 +143,7 @@ def solve_discrepancy(
     masks: Sequence[Array | None] | None = None,
     mu: Any = 0.0,
     nonnegative: Any = False,
+    joint: Any = False,
     device: Device = "auto",
     init: Result | Codes | None = None,
     max_iter: int | None = None,
@@ -161,7 +165,7 @@ def solve_discrepancy(
         Standard deviation of the noise in the signals' unit, > 0.
     rtol : float
         Relative tolerance on the root mean square of the residual, > 0.
-    method, boundary, tol, masks, mu, nonnegative, device, progress
+    method, boundary, tol, masks, mu, nonnegative, joint, device, progress
         As in `mcsc.solve`.
     init : Result or Codes, optional
         Warm start of the first lam that is tried.
@@ -202,7 +206,9 @@ def solve_discrepancy(
     """
     options = Options(method, tol, max_iter, callback, progress)
     check_number("rtol", rtol)
-    problem, moved = problem_on(signals, dictionary, 1.0, masks, boundary, device, mu, nonnegative)
+    problem, moved = problem_on(
+        signals, dictionary, 1.0, masks, boundary, device, mu, nonnegative, joint
+    )
     sigmas = _noise(noise, len(problem.signals))
     with problem.on_device():
         energy, target, known = _energies(problem, sigmas)
@@ -315,12 +321,22 @@ def _noise(noise: Any, signals: int) -> list[float]:
 
 def _penalty(problem: Problem, codes: Codes) -> float:
     """Value of the penalty, for a lam that is one number."""
+    groups, penalty = problem.dictionary.groups, problem.penalty
+    if penalty.joined:
+        # Norms over groups need the places of their nonzeros, which move to the host.
+        found = []
+        for g, maps in zip(groups, codes.to(np.zeros(0)).present, strict=True):
+            n, k, i, j, value = maps.coordinates()
+            found.append((value.astype(np.float64), n, k + g.maps.start, i, j))
+        values, n, k, i, j = map(np.concatenate, zip(*found, strict=True))
+        lam, mu = problem.lam_maps[k], penalty.mu[k]
+        return float(lam @ penalty.sizes(values, n, k, i, j) + 0.5 * mu @ values**2)
     total = 0.0
     with problem.on_device():
-        for g, maps in zip(problem.dictionary.groups, codes.present, strict=True):
+        for g, maps in zip(groups, codes.present, strict=True):
             xp = namespace(maps.value)
             a = xp.astype(maps.value, xp.float64)
-            lam, mu = problem.lam_maps[g.maps.start], problem.penalty.mu[g.maps.start]
+            lam, mu = problem.lam_maps[g.maps.start], penalty.mu[g.maps.start]
             total += float(lam * xp.sum(xp.abs(a)) + 0.5 * mu * xp.sum(a * a))
     return total
 

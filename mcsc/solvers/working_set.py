@@ -208,10 +208,7 @@ class WorkingSet(Solver):
 
         Returns the largest violation over lam, and how many became zero or nonzero, at the end.
         """
-        for _ in range(self.sweeps // self.visit):
-            before = active.value != 0
-            worst = active.descend(self._residual, self.visit)
-        return worst, int(np.count_nonzero(before != (active.value != 0)))
+        return active.descend(self._residual, self.visit, self.sweeps // self.visit)
 
     def _try(self, active: ActiveSet, value: np.ndarray, before: float) -> bool:
         """Take these values if the objective falls below what it was."""
@@ -229,7 +226,6 @@ class WorkingSet(Solver):
 
         Returns True, and does nothing, if no violation is larger than `target`.
         """
-        real = active.dtype.type
         sign = np.sign(active.value)
         free = sign != 0
         mu = active.mu[active.k]
@@ -242,25 +238,8 @@ class WorkingSet(Solver):
         r = np.where(free, g - lam * sign, 0).astype(active.dtype)
         # Scaling by the curvature makes columns of equal norm.
         scale = np.where(free, 1 / (active.curvature + mu), 0).astype(active.dtype)
-        x = np.zeros_like(r)
-        p = scale * r
-        rz = first = float(np.dot(r, p))
-        image = np.zeros_like(self._residual)
-        for _ in range(self.cg_steps):
-            if rz <= 1e-8 * first or float((np.abs(r) / lam).max()) <= 0.3 * target:
-                break
-            active.clear(image)
-            active.synthesise(p, image)
-            q = np.where(free, active.correlate(image) + mu * p, 0)
-            curvature = float(np.dot(p, q))
-            if curvature <= 0:
-                break
-            step = real(rz / curvature)
-            x += step * p
-            r -= step * q
-            z = scale * r
-            rz, previous = float(np.dot(r, z)), rz
-            p = z + real(rz / previous) * p
+        image = np.empty_like(self._residual)
+        x = active.solve(r, scale, self.cg_steps, 0.3 * target, image)
         self._project(active, x, sign)
         return False
 

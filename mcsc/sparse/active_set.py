@@ -1,9 +1,8 @@
-"""The active coefficients of the working-set solver, sorted by tile and place."""
+"""The active coefficients of the working-set solver, sorted by tile and map."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +12,8 @@ from ..backend import get_num_threads, sparse_kernels
 from ..backend.threads import map_in_threads
 from ..model.codes import Codes
 from ..model.problem import Problem
+from . import band_kernels
+from .bands import Bands
 from .filters import FilterTable
 from .tiles import TileGrid
 
@@ -23,7 +24,7 @@ class ActiveSet:
     Images of this class, (N, C, H', W'), are padded: with zero weights at the zero boundary, with
     copies of the other side on the periodic one. Patches that leave the image so need no special
     case when they are read. Holds 41 bytes per coefficient in float32. Results are independent of
-    the number of threads: tiles of one colour share nothing, and colours follow each other.
+    the number of threads (see `band_kernels`).
     """
 
     def __init__(self, problem: Problem, grid: TileGrid, dtype: Any) -> None:
@@ -67,7 +68,8 @@ class ActiveSet:
         self.mu = problem.penalty.mu.astype(dtype)
         self.signed = problem.penalty.nonnegative
         self.bounds = np.zeros(grid.count + 1, dtype=np.int64)
-        self._schedule: list[list[np.ndarray]] = []
+        self._bands: Bands | None = None
+        self._windows = self._owned_windows()
 
     @property
     def size(self) -> int:
@@ -115,9 +117,10 @@ class ActiveSet:
         kind = np.zeros(fresh, dtype=np.uint8)
         curvature = np.zeros(fresh, dtype=self.dtype)
         height, width = self.problem.shape
-        # Sorted by tile, then place, then map: neighbours share cache lines of the residual.
+        # Sorted by tile, then map, then place. A tile's residual stays in the cache, a filter is
+        # read once, and one coefficient seldom waits for the pixels that the last one wrote.
         tile = self.grid.of(n, i, j)
-        key = ((tile * height + i) * width + j) * self.problem.dictionary.n_maps + k
+        key = ((tile * self.problem.dictionary.n_maps + k) * height + i) * width + j
         lam = self._lam_at(n, k, i, j).astype(self.dtype)
         n, k, i, j = (
             np.ascontiguousarray(a, dtype=np.int32)
@@ -179,22 +182,23 @@ class ActiveSet:
         chosen[part.tiles] = True
         self.value[np.repeat(chosen, np.diff(self.bounds))] = part.value
 
-    def clear(self, image: np.ndarray) -> None:
-        """Set to zero what the patches of this set's tiles touch."""
-        # Windows overlap, and are cleared row by row: of many tiles the whole image costs less.
-        if 4 * len(self.tiles) > self.grid.count or self._periodic:
-            image[...] = 0
-            return
-        s = self.problem.dictionary.filter_size
-        windows = np.array([self.grid.window(int(t)) for t in self.tiles], dtype=np.int64)
-        windows[:, 3:] += s - 1
-        sparse_kernels.clear(image, windows)
-
     def _arrays(self) -> tuple[np.ndarray, ...]:
         return (
             self._key, self.n, self.k, self._i, self._j, self.kind, self.curvature, self.lam,
             self.value,
         )  # fmt: skip
+
+    def _owned_windows(self) -> np.ndarray:
+        """Sample, top, left, bottom, right of every tile's part of a padded image, (tiles, 5)."""
+        windows = np.array([self.grid.window(t) for t in range(self.grid.count)], dtype=np.int64)
+        # The edge belongs to the tiles at it.
+        for begin, end, axis in ((1, 3, 0), (2, 4, 1)):
+            first, last = windows[:, begin].min(), windows[:, end].max()
+            at_first, at_last = windows[:, begin] == first, windows[:, end] == last
+            windows[:, [begin, end]] += self._before
+            windows[at_first, begin] = 0
+            windows[at_last, end] = self.shape[axis]
+        return windows
 
     def _lam_at(self, n: np.ndarray, k: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
         """Return lam of coefficients on the grid of the codes, float64."""
@@ -209,12 +213,7 @@ class ActiveSet:
         height, width = self.problem.shape
         stride = height * width * self.problem.dictionary.n_maps
         self.bounds = np.searchsorted(self._key, np.arange(self.grid.count + 1) * stride)
-        counts = np.diff(self.bounds)
-        self._schedule = []
-        for colour in self.grid.colours:
-            tiles = colour[counts[colour] > 0]
-            if len(tiles):
-                self._schedule.append(_balanced(tiles, counts[tiles]))
+        self._bands = None
 
     def astype(self, dtype: Any) -> ActiveSet:
         """Return the same set in another precision."""
@@ -223,39 +222,91 @@ class ActiveSet:
         return other
 
     # ---------------------------------------------------------------- operators
-    def by_colour(self, work: Callable[[np.ndarray], Any]) -> list[Any]:
-        """Call `work` on parts of the tiles, colour by colour: what runs at once is disjoint."""
-        return [r for parts in self._schedule for r in map_in_threads(work, parts)]
+    @property
+    def bands(self) -> Bands:
+        """The tiles, cut for as many threads as there are."""
+        if self._bands is None or self._bands.threads != get_num_threads():
+            # Patches reach into the tiles around, which are cleared and waited for, too.
+            tiles = self.grid.with_neighbours(self.tiles)
+            self._bands = Bands(self.grid, tiles, np.diff(self.bounds))
+        return self._bands
 
-    def descend(self, residual: np.ndarray, sweeps: int) -> float:
-        """Coordinate descent, `residual` = s - D value kept up; the largest violation over lam."""
+    def descend(self, residual: np.ndarray, sweeps: int, passes: int = 1) -> tuple[float, int]:
+        """Coordinate descent, `residual` = s - D value kept up.
+
+        In each of some passes a tile is swept some times before its neighbours have their turn.
+        Returns the largest violation over lam in the last sweep, and how often a coefficient became
+        zero or nonzero in the last pass.
+        """
         t = self.table
         flat = residual.reshape(-1)
+        worst = np.zeros(self.grid.count)
+        changed = np.zeros(self.grid.count, dtype=np.int64)
 
-        def work(tiles: np.ndarray) -> float:
-            worst: float = sparse_kernels.descend(
-                self.filter_rows,
-                tiles, self.bounds, sweeps, flat, self._flat_weights, self.extent,
+        def work(_: int, *band: Any) -> bool:
+            finished: bool = band_kernels.descend(
+                self.filter_rows, *band,
+                passes, sweeps, self.bounds, flat, self._flat_weights, self.extent,
                 *t.arguments, self.mu, self.signed,
-                *self.places, self.curvature, self.lam, self.value,
+                *self.places, self.curvature, self.lam, self.value, worst, changed,
             )  # fmt: skip
-            return worst
+            return finished
 
-        return max(self.by_colour(work), default=0.0)
+        self.bands.run(work)
+        return float(worst.max(initial=0.0)), int(changed.sum())
+
+    def solve(
+        self, r: np.ndarray, scale: np.ndarray, steps: int, goal: float, image: np.ndarray
+    ) -> np.ndarray:
+        """Solve ``(D^T w^2 D + mu) x = r`` for the coefficients at which `scale` is not zero.
+
+        By conjugate gradients with the diagonal `scale` as their preconditioner, until
+        ``max |r| / lam <= goal`` or for some steps. What `image`, as large as the residual, holds
+        before or afterwards is meaningless.
+        """
+        r = r.copy()
+        x, p, q = np.zeros_like(r), scale * r, np.empty_like(r)
+        flat = image.reshape(-1)
+        first = float(np.dot(r, p))
+        if first <= 0 or float((np.abs(r) / self.lam).max(initial=0.0)) <= goal:
+            return x
+        products, worst = np.zeros((self.grid.count, 2)), np.zeros(self.grid.count)
+        bands = self.bands
+        numbers = np.full((bands.count, 3), first)
+        arrived = np.zeros(bands.count, dtype=np.int64)
+
+        def work(band: int, *where: Any) -> bool:
+            finished: bool = band_kernels.conjugate_gradients(
+                self.filter_rows, *where,
+                band, arrived, numbers, self._windows, steps, goal, self.bounds, flat,
+                self._flat_weights, self.extent, *self.table.arguments, self.mu, *self.places,
+                self.lam, scale, p, q, r, x, products, worst,
+            )  # fmt: skip
+            return finished
+
+        bands.run(work)
+        return x
 
     def synthesise(self, value: np.ndarray, image: np.ndarray) -> np.ndarray:
         """``image += D value``, in place (what lies off the image is meaningless)."""
+        self.add(image, self.table.arguments, self.extent, value)
+        return image
+
+    def add(
+        self, image: np.ndarray, filters: tuple[np.ndarray, ...], extent: tuple[int, ...],
+        value: np.ndarray,
+    ) -> None:  # fmt: skip
+        """``image += D value`` with filters and an extent that may be others than this set's."""
         flat = image.reshape(-1)
 
-        def work(tiles: np.ndarray) -> None:
-            sparse_kernels.add(
-                self.filter_rows,
-                tiles, self.bounds, flat, self.extent, *self.table.arguments,
-                *self.places, value,
+        def work(_: int, *band: Any) -> bool:
+            finished: bool = band_kernels.add(
+                self.filter_rows, *band,
+                self.bounds, flat, extent, *filters, *self.places, value,
             )  # fmt: skip
+            return finished
 
-        self.by_colour(work)
-        return image
+        self.bands.run(work)
 
     def correlate(self, image: np.ndarray) -> np.ndarray:
         """``D^T w^2 image`` at the active coefficients."""
@@ -289,15 +340,7 @@ class ActiveSet:
         """``D value`` in float64 on the signals' grid, whatever the precision of the set."""
         table = FilterTable(self.problem.dictionary, np.float64)
         image = np.zeros(self.signal.shape)
-        flat, value = image.reshape(-1), value.astype(np.float64, copy=False)
-
-        def work(tiles: np.ndarray) -> None:
-            sparse_kernels.add(
-                self.filter_rows,
-                tiles, self.bounds, flat, self.extent, *table.arguments, *self.places, value,
-            )  # fmt: skip
-
-        self.by_colour(work)
+        self.add(image, table.arguments, self.extent, value.astype(np.float64, copy=False))
         return self.crop(image)
 
 
@@ -309,13 +352,3 @@ def _parts(length: int) -> list[slice]:
     count = max(1, min(2 * get_num_threads(), length // _WORTH_A_THREAD))
     edges = np.linspace(0, length, count + 1).astype(int)
     return [slice(int(a), int(b)) for a, b in pairwise(edges)]
-
-
-def _balanced(tiles: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
-    """Cut tiles into parts of about equal work."""
-    total = np.cumsum(counts)
-    parts = int(min(len(tiles), 2 * get_num_threads(), total[-1] // (_WORTH_A_THREAD // 4)))
-    if parts <= 1:
-        return [tiles]
-    cuts = np.searchsorted(total, np.linspace(0, total[-1], parts + 1)[1:-1])
-    return [part for part in np.split(tiles, np.unique(cuts)) if len(part)]

@@ -44,16 +44,8 @@ class CodesOperator:
         """``sum_k filter_k * a_k``, padded as the active set's images."""
         a = self._active
         out = np.zeros(self.image_shape, dtype=a.dtype)
-        flat, where = out.reshape(-1), self._layout.arrays
         given = filters.astype(a.dtype, copy=False)
-
-        def work(tiles: np.ndarray) -> None:
-            sparse_kernels.add(
-                a.filter_rows, tiles, a.bounds, flat, self._extent, given, *where,
-                *a.places, a.value,
-            )  # fmt: skip
-
-        a.by_colour(work)
+        a.add(out, (given, *self._layout.arrays), self._extent, a.value)
         return out
 
     def transpose(self, image: np.ndarray) -> np.ndarray:

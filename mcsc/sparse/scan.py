@@ -8,10 +8,9 @@ import numpy as np
 
 from ..backend import get_num_threads
 from ..backend.base import Tile
-from ..backend.cpu_kernels import gather_patches
-from ..backend.sparse_kernels import pick, scan
 from ..backend.threads import map_in_threads
 from ..model.convolution import DirectOperator
+from . import scan_kernels
 from .active_set import ActiveSet
 
 Candidates = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -49,7 +48,11 @@ class CorrelationScan:
         count = active.grid.count
         nothing = np.zeros(0, dtype=np.int32)
         self.candidates: list[Candidates] = [(nothing,) * 4] * count
-        problem = active.problem
+        self._problem = problem = active.problem
+        self._windows = np.array([active.grid.window(t) for t in range(count)], dtype=np.int64)
+        tall, wide = (self._windows[:, 3:] - self._windows[:, 1:3]).max(axis=0)
+        self._most_of_a_tile = min(-(-tall // cell) * -(-wide // cell) * most, tall * wide)
+        self._no_lam = np.zeros((0, 0, 0, 0))
         self.ratio = np.zeros((problem.n_samples, *problem.shape), dtype=np.float32)
         self.outside, self.inside = np.zeros(count), np.zeros(count)
         self._make_operator(active)
@@ -61,6 +64,17 @@ class CorrelationScan:
         )
         self._operator = DirectOperator(
             p.dictionary.groups, p.shape, p.boundary, p.backend, active.dtype
+        )
+        # The filters of all groups in one vector: so a kernel is compiled for any number of them.
+        parts = [matrix.reshape(-1) for *_, matrix in self._operator.matrices]
+        first = np.cumsum([0, *(len(p) for p in parts)])
+        self._matrices = np.concatenate(parts)
+        self._groups = np.array(
+            [
+                (maps.start, maps.stop, rows.start, rows.stop, begin)
+                for (maps, _, rows, _), begin in zip(self._operator.matrices, first, strict=False)
+            ],
+            dtype=np.int64,
         )
 
     @property
@@ -87,57 +101,52 @@ class CorrelationScan:
         if active.dtype != self._operator.dtype:
             self._make_operator(active)
         padded = self._operator.pad(active.crop(active.weighted(residual)))
+        threshold = active.dtype.type(1.0 + margin)
+
         place = active.i, active.j
 
         def work(part: np.ndarray) -> None:
-            self._scan(active, padded, place, part, active.dtype.type(1.0 + margin))
+            if active.problem.penalty.per_map:
+                self._look(active, place, padded, part, self._no_lam, threshold)
+            else:
+                for tile in part:
+                    one = np.array([tile])
+                    self._look(active, place, padded, one, self._lam_on(tile), threshold)
 
         map_in_threads(work, np.array_split(tiles, min(len(tiles), 4 * get_num_threads())))
 
-    def _scan(
+    def _lam_on(self, tile: int) -> np.ndarray:
+        """Return lam on a tile, (1, K, h, w)."""
+        problem = self._problem
+        n, top, left, bottom, right = self._windows[tile]
+        where = Tile(slice(n, n + 1), slice(0, self._operator.n_maps), slice(top, bottom))
+        lam = problem.penalty.on(where)
+        lam = lam[..., left:right] if lam.shape[3] > 1 else lam
+        whole = (1, self._operator.n_maps, bottom - top, right - left)
+        return np.ascontiguousarray(np.broadcast_to(lam, whole), dtype=np.float64)
+
+    def _look(
         self,
         active: ActiveSet,
-        padded: np.ndarray,
         place: tuple[np.ndarray, np.ndarray],
+        padded: np.ndarray,
         tiles: np.ndarray,
+        lam: np.ndarray,
         threshold: np.floating[Any],
     ) -> None:
-        # One set of buffers a task: fresh megabyte arrays for every tile would page-fault.
-        grid, dtype, size = active.grid, active.dtype, self._operator.size
-        maps, depth = self._operator.n_maps, padded.shape[1] * size * size
-        largest = grid.largest
-        patches = np.empty(depth * largest, dtype)
-        block = np.empty(maps * largest, dtype)
-        best, every = np.empty(largest, dtype), np.empty(largest, dtype)
-        best_map = np.empty(largest, dtype=np.int32)
-        pixels = np.empty(largest, dtype=np.int64)
-        chosen = np.empty(largest, dtype=np.int32)
-        for tile in tiles:
-            n, top, left, bottom, right = grid.window(int(tile))
-            rows, cols = bottom - top, right - left
-            area = rows * cols
-            view = patches[: depth * area].reshape(-1, area)
-            gather_patches(padded[n], top, left, rows, cols, size, view)
-            g = block[: maps * area].reshape(maps, area)
-            for m, _, patch_rows, matrix in self._operator.matrices:
-                np.matmul(matrix, view[patch_rows], out=g[m])
-            a, b = active.bounds[tile], active.bounds[tile + 1]
-            pixel = (place[0][a:b] - top) * np.int64(cols) + (place[1][a:b] - left)
-            if not active.problem.penalty.per_map:
-                where = Tile(slice(n, n + 1), slice(0, maps), slice(top, bottom))
-                lam = active.problem.penalty.on(where)
-                lam = lam[..., left:right] if lam.shape[3] > 1 else lam
-                g.reshape(1, maps, rows, cols)[...] /= lam
-            self.inside[tile] = scan(
-                g, self._inverse, active.mu, active.signed, active.k[a:b], pixel,
-                active.value[a:b], active.lam[a:b], best[:area], best_map[:area], every[:area],
-            )  # fmt: skip
-            self.outside[tile] = float(best[:area].max()) - 1.0
-            self.ratio[n, top:bottom, left:right] = every[:area].reshape(rows, cols)
-            count = pick(
-                best[:area], best_map[:area], cols, self._cell, self._most,
-                threshold, pixels, chosen,
-            )  # fmt: skip
-            i, j = np.divmod(pixels[:count], cols)
-            sample = np.full(count, n, dtype=np.int32)
-            self.candidates[tile] = (sample, chosen[:count].copy(), i + top, j + left)
+        most = self._most_of_a_tile
+        pixel = np.empty((len(tiles), most), dtype=np.int32)
+        chosen = np.empty((len(tiles), most), dtype=np.int32)
+        found = np.zeros(len(tiles), dtype=np.int64)
+        scan_kernels.look(
+            tiles, self._windows, padded, self._operator.size, self._matrices, self._groups,
+            active.grid.largest, self._inverse, lam, active.mu, active.signed,
+            active.bounds, active.k, *place, active.value, active.lam,
+            self._cell, self._most, threshold, self.ratio, self.inside, self.outside,
+            pixel, chosen, found,
+        )  # fmt: skip
+        for u, tile in enumerate(tiles):
+            n, top, left, _, right = self._windows[tile]
+            row, column = np.divmod(pixel[u, : found[u]], np.int32(right - left))
+            sample = np.full(found[u], n, dtype=np.int32)
+            self.candidates[tile] = sample, chosen[u, : found[u]].copy(), row + top, column + left

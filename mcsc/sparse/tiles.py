@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from ..types import Region
@@ -39,6 +41,7 @@ class TileGrid:
         self.count = samples * rows * cols
         index = np.arange(self.count)
         colour = 2 * ((index // cols) % rows % 2) + (index % cols) % 2
+        self.colour = colour
         self.colours = [index[colour == c] for c in range(4) if np.any(colour == c)]
         # Row and column of pixels to row and column of tiles.
         self._row_of = np.searchsorted(self.edges[0], np.arange(shape[0]), side="right") - 1
@@ -49,16 +52,22 @@ class TileGrid:
         tile: np.ndarray = (n * self.rows + self._row_of[i]) * self.cols + self._col_of[j]
         return tile
 
-    def with_neighbours(self, tiles: np.ndarray) -> np.ndarray:
-        """Return the tiles and those around them (across the edges too), sorted."""
-        n, rest = np.divmod(tiles, self.rows * self.cols)
+    @cached_property
+    def neighbours(self) -> np.ndarray:
+        """The eight tiles around each, across the edges too, (tiles, 8)."""
+        n, rest = np.divmod(np.arange(self.count), self.rows * self.cols)
         r, c = np.divmod(rest, self.cols)
         found = [
             (n * self.rows + (r + dr) % self.rows) * self.cols + (c + dc) % self.cols
             for dr in (-1, 0, 1)
             for dc in (-1, 0, 1)
+            if (dr, dc) != (0, 0)
         ]
-        return np.unique(np.concatenate(found))
+        return np.stack(found, axis=1)
+
+    def with_neighbours(self, tiles: np.ndarray) -> np.ndarray:
+        """Return the tiles and those around them (across the edges too), sorted."""
+        return np.union1d(tiles, self.neighbours[tiles])
 
     @property
     def largest(self) -> int:

@@ -221,7 +221,8 @@ def evaluate(
                 try:
                     if images is None:
                         images = _inputs(task, reader, level, seed + number)
-                    made, reference, mask = _run(task, method, images, level, options)
+                    labels = (f"the first image of {scene}", f"the second image of {scene}")
+                    made, reference, mask = _run(task, method, images, level, options, labels)
                     if made.stopped in ("callback", "interrupted"):
                         # What it measures is the interruption.
                         return replace(found, stopped=made.stopped)
@@ -283,6 +284,7 @@ def _run(
     images: tuple[Floats, Floats, Floats | None],
     sigma: float | None,
     given: Mapping[str, Any],
+    names: tuple[str, str],
 ) -> tuple[Restoration | Fusion, Any, NDArray[np.bool_] | None]:
     """What a method makes of a scene, what that is measured against, and where."""
     x, y, truth = images
@@ -294,11 +296,12 @@ def _run(
             mask = np.isfinite(truth)
         return restore(
             x, y, task, method=method, mask=known[0], guide_mask=known[1], sigma=sigma,
-            value_range=(0, 1), ghosts=False, **options,
+            value_range=(0, 1), ghosts=False, names=names, **options,
         ), truth, mask  # fmt: skip
     made = fuse(
-        (x, y), task, method=method, masks=known, value_range=(0, 1), ghosts=False, **options
-    )
+        (x, y), task, method=method, masks=known, value_range=(0, 1), ghosts=False, names=names,
+        **options,
+    )  # fmt: skip
     filled = fill_from_others(alike([x, y]), known)
     if any(k is not None for k in known):
         mask = np.logical_and.reduce([k.all(axis=0) for k in known if k is not None])

@@ -51,8 +51,8 @@ def _warn(found: Map, names: Sequence[str], *, kept: str) -> None:
     these = " and ".join(names) if len(names) == 2 else f"the {len(names)} sources"
     warn_user(
         f"{these} contradict each other in {100 * float(found.mean()):.2g} % of the pixels, as "
-        f"things that move and shadows of a flash do: there {kept} is kept (ghosts=False, "
-        "--no-ghosts: not looked for)"
+        f"things that moved and shadows of a flash do; there, {kept} is kept (ghosts=False or "
+        "--no-ghosts does not look for such places)"
     )
 
 
@@ -96,7 +96,7 @@ def guide_without_ghosts(
         return guide, found
     _warn(found, names, kept=names[0])
     luma = np.array(luma_plane(image))  # which may be the image itself
-    level = noise_of(luma)
+    level = noise_of(luma, None if known is None else np.asarray((known > 0).all(axis=0)))
     if level > 0:
         from skimage.restoration import denoise_nl_means
 

@@ -41,7 +41,7 @@ class TaskSettings:
     """Weight of the second signal in the data term."""
     sigma: float | None = None
     """Denoising: standard deviation of the noise, of 255."""
-    joint: bool | None = None
+    all_channels: bool | None = None
     """Code all channels of x together; otherwise one by one."""
     colour_guide: bool | None = None
     """Keep three channels of the guide; otherwise its luma."""
@@ -61,7 +61,7 @@ class TaskSettings:
                 "lam",
                 "guide_weight",
                 "sigma",
-                "joint",
+                "all_channels",
                 "colour_guide",
             )
         }
@@ -129,7 +129,10 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
         first, wanted = self._first
         s = self._settings
         # What is coded channel by channel, or as a luma, may differ.
-        together = (s.joint, s.joint if self._task.kind == "fusion" else s.colour_guide)
+        together = (
+            s.all_channels,
+            s.all_channels if self._task.kind == "fusion" else s.colour_guide,
+        )
         if any(t and a != b for t, a, b in zip(together, channels, wanted, strict=True)):
             raise InvalidValueError(
                 f"{name} has images of {channels[0]} and {channels[1]} channels, {first} of "
@@ -154,7 +157,7 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
             known = [_known(image) for image in (first, second)]
             if any(k is not None for k in known):
                 first, second = fill_from_others(alike([first, second]), known)
-            channels = (len(first), len(second)) if s.joint else (1, 1)
+            channels = (len(first), len(second)) if s.all_channels else (1, 1)
             made = prepare_fusion(
                 first,
                 second,
@@ -168,19 +171,19 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
             # As the lumas of the sources: grey beside colour is in full range.
             mixed = len(images[0]) != len(images[1])
             luma = luma_full if mixed else _grey
-            target = _filled(truth[0] if s.joint else luma(truth[0]))
+            target = _filled(truth[0] if s.all_channels else luma(truth[0]))
             if s.base == "low":
                 return _Made(made.signals, None, lowpass_split(target, s.strength).high[None])
             return _Made(made.signals, None, (target - made.base)[None])
         first, second = task.cropped(first, second)
         x = task.degrade(first, sigma=s.sigma, seed=s.seed + index)
-        channels = (len(x) if s.joint else 1, len(second) if s.colour_guide else 1)
+        channels = (len(x) if s.all_channels else 1, len(second) if s.colour_guide else 1)
         made = prepare_restoration(
             x, second, channels, strength=s.strength, base=s.base, mask=_known(x),
             guide_mask=_known(second), smoothing=s.smoothing, sigma=s.sigma,
         )  # fmt: skip
         target = _filled(first) - made.base
-        return _Made(made.signals, made.masks, target[None] if s.joint else target[:, None])
+        return _Made(made.signals, made.masks, target[None] if s.all_channels else target[:, None])
 
 
 class _Made(NamedTuple):

@@ -27,6 +27,7 @@ __all__ = [
     "MethodMaker",
     "baseline_names",
     "check_method",
+    "check_method_enlarges",
     "check_method_fits",
     "check_options",
     "check_orientations",
@@ -271,6 +272,21 @@ def check_method_fits(method: Method, label: str, shape: Sequence[int]) -> None:
         The message calls the image by `label`.
     """
     check_filters_fit(getattr(method, "filter_size", 1), shape, label)
+
+
+def check_method_enlarges(method: Method, called: str, label: str, factor: float) -> None:
+    """Refuse a factor other than the only one by which a method enlarges, if it has one.
+
+    Raises
+    ------
+    ValueError
+        The message calls the image by `label`.
+    """
+    only = getattr(method, "only_factor", None)
+    if only is not None and factor != only:
+        raise InvalidValueError(
+            f"{called} enlarges {only:g} times, {label} is {factor:g} times smaller than its guide"
+        )
 
 
 def _check_made(image: Any, shape: tuple[int, ...], name: str) -> None:

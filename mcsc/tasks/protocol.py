@@ -119,7 +119,8 @@ class Method(Protocol):
     their own, 2 by default. If there are no more sources than roles, they are passed in the order
     in which they were given, and otherwise in an order that does not depend on it. Any method may
     have an attribute ``filter_size``: the side of its filters in pixels. Images that are smaller
-    are refused by their names before the method is called.
+    are refused by their names before the method is called. So is an image to be enlarged by another
+    factor than ``only_factor``, if a method has that attribute and it is not None.
 
     Another package adds a method by an entry point of group ``mcsc.methods``: a callable of the
     `Task` and of a file of weights (or None: its own), which returns the method or raises a

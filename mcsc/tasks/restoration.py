@@ -23,7 +23,14 @@ from ..types import Device, Floats, Lam
 from ..values.forms import ImageForm, plain_array
 from ..values.ranges import ValueRange
 from .ghosts import ghosts_wanted, guide_without_ghosts
-from .methods import check_method_fits, check_options, find_method, name_of_method, run_method
+from .methods import (
+    check_method_enlarges,
+    check_method_fits,
+    check_options,
+    find_method,
+    name_of_method,
+    run_method,
+)
 from .protocol import TOL, Method
 from .shipped import shipped_dictionaries
 from .sparse_coding import SparseCoding
@@ -234,6 +241,8 @@ def restore(
         "orientations": orientations, "callback": callback, "progress": progress,
     }  # fmt: skip
     check_options(chosen, called, options)
+    if known is not None and "mask" not in chosen.options:
+        _check_mask_acts(called, names[0], known)
     if value_range is None:
         noise = task.sigma if sigma is None else sigma
         form = form.measured(x, known, display=task.display, sigma=noise)
@@ -247,6 +256,7 @@ def restore(
     known_shape = None
     if task.factor is not None:
         factor, known_shape = _factor(size, shape, factor, task.factor, names)
+        check_method_enlarges(chosen, called, names[0], factor)
         if size == shape:
             _warn_if_sharp(image, known, factor, task, names)
         else:
@@ -312,6 +322,15 @@ def _warn_of_filling(method: str, name: str, known: Floats) -> None:
         f"{method} takes no mask: the unknown pixels of {name} ({share:.2g} %) were filled by the "
         "model first"
     )
+
+
+def _check_mask_acts(method: str, name: str, known: Floats) -> None:
+    """Refuse weights of which a method without masks would make nothing."""
+    if (known > 0).all():
+        raise InvalidValueError(
+            f"{method} takes no mask, and in that of {name} no pixel is unknown: its weights would "
+            "do nothing"
+        )
 
 
 def _check_pair_of_names(names: Any) -> None:

@@ -113,7 +113,7 @@ class Task:
         Weight of y in learning.
     rule : str
         Fusion: how parts become an image, one of `mcsc.tasks.RULES`.
-    joint, colour_guide : bool
+    all_channels, colour_guide : bool
         Learning: whether filters cover all channels of x together, and whether those of the guide
         cover its three colours or only its luma.
     display : bool
@@ -160,7 +160,7 @@ class Task:
     factor: int | None = None
     sigma: float | None = None
     rule: str = "sum"
-    joint: bool = False
+    all_channels: bool = False
     colour_guide: bool = False
     display: bool = True
     brightest_base: bool = False
@@ -192,7 +192,7 @@ class Task:
             )
         for number in self.smoothing:
             check_number(self._field("smoothing"), number)
-        for name in ("joint", "colour_guide", "display", "one_unit"):
+        for name in ("all_channels", "colour_guide", "display", "one_unit"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidTypeError(
                     f"{self._field(name)} must be True or False, found {getattr(self, name)!r}"
@@ -381,7 +381,7 @@ for _task in (
     Task(
         "flash-denoise", "Denoising of an ambient photograph with a flash photograph",
         "restoration", (("ambient",), ("flash",)), "flash", strength=120.0, base="guided",
-        smoothing=(0.16, 0.0714 / 255), network_base="low", lam=0.5, sigma=50.0, joint=True,
+        smoothing=(0.16, 0.0714 / 255), network_base="low", lam=0.5, sigma=50.0, all_channels=True,
         colour_guide=True, ghosts="flash",
         baselines={
             "guided-filter": {"radius": 0.1, "edge": 0.1 / 255},

@@ -169,6 +169,7 @@ def test_the_stages_of_a_sweep(tmp_path, folder):
     found = solvers.stages(job(tmp_path, "profile", folder))
     assert {row["stage"] for row in found["rows"]} == {
         "analyse_spectra", "irfft2", "fista_update", "rfft2", "synthesise_spectra",
+        "look by patches", "look by sweeps",
     }  # fmt: skip
 
 

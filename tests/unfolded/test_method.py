@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from mcsc import Parts
 from mcsc.baselines.exposure import exposure_fusion
 from mcsc.images import imresize, luma_studio, ycbcr
 from mcsc.quality.full_reference import psnr, rmse
@@ -148,7 +149,11 @@ def test_what_the_network_does_not_have_is_refused_in_one_line(tmp_path):
     refused("the method cunet has no option lam; it has device, orientations, tile", lam=0.1)
     refused("the method cunet has no option tol; it has device, orientations, tile", tol=1e-3)
     refused("the method cunet takes no dictionary", dictionary=shipped_dictionary("depth-sr"))
-    refused("the network enlarges 4 times, x is 2 times smaller", imresize(scene.target, 0.5))
+    half = imresize(scene.target, 0.5)
+    refused("cunet enlarges 4 times, x is 2 times smaller than its guide", half)
+    # Nor are its holes filled first.
+    known = half > np.median(half)
+    refused("cunet enlarges 4 times", np.where(known, half, np.nan), mask=known)
     if not torch.cuda.is_available():
         with pytest.raises(RuntimeError, match="device='cuda' cannot be used: PyTorch finds no CU"):
             restore(small, scene.y, "depth-sr", method="cunet", device="cuda")
@@ -378,7 +383,7 @@ def test_metadata_travel_with_the_weights(tmp_path):
 @pytest.mark.parametrize("task", RESTORATIONS, ids=lambda t: t.name)
 def test_network_of_a_dictionary_sees_what_the_solver_sees(task):
     d = shipped_dictionary(task.name)
-    first, second = (3, 3) if task.joint else (1, 3)
+    first, second = (3, 3) if task.all_channels else (1, 3)
     x, y = images(channels=(first, second))
     net = CUNet.from_dictionary(d, 0.05, blocks=2)
     net.metadata = {"base": d.metadata["base"], "strength": d.metadata["strength"]}
@@ -386,3 +391,36 @@ def test_network_of_a_dictionary_sees_what_the_solver_sees(task):
     wanted = prepare_for_dictionary(x, y, d, task)
     for a, b in zip((*made.signals, made.base), (*wanted.signals, wanted.base), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+# ---------------------------------------------------------------------------- contrast
+
+
+def test_a_network_that_diverges_is_given_less_contrast(monkeypatch):
+    task = get_task("flash-denoise")
+    net = trained(task, base="none")
+
+    def split(self, x, y, sigma=None):
+        return Parts(x**2 + (1e6 if x.abs().max() > 0.6 else 0), x, (x, x))
+
+    monkeypatch.setattr(CUNet, "split", split)
+    x, y = images(channels=(1, 1))
+    with pytest.warns(UserWarning, match="diverged on the contrast .* given 1/2 of it"):
+        found = CUNetMethod(net, task)(x, y)
+    made = prepare_for_network(net, task, x, y)
+    wanted = made.base + 2 * (0.5 * made.signals[0][0]) ** 2
+    np.testing.assert_allclose(found.image, wanted, atol=1e-6)
+    CUNetMethod(net, task)(0.5 * x, y)  # no warning: it is in proportion
+
+
+@pytest.mark.filterwarnings("ignore:the network diverged")
+@pytest.mark.parametrize("dark", [False, True])
+def test_thin_things_before_a_far_wall_stay_in_proportion(dark):
+    """Of full contrast, as a near post before a far wall: more than networks are trained on."""
+    x = np.zeros((1, 48, 48))
+    rows = np.arange(48)
+    x[0, rows, (rows // 3 + 20) % 48] = x[0, rows, (rows // 2 + 5) % 48] = 1.0
+    x = 1 - x if dark else x
+    y = np.repeat(np.kron(x, np.ones((1, 4, 4))), 3, axis=0)
+    image = restore(x, y, "depth-sr", method="cunet", value_range=(0, 1)).image
+    assert np.abs(image - 0.5).max() < 2

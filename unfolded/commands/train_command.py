@@ -77,7 +77,7 @@ def _refuse(asked: TrainOptions, task: Task) -> None:
         from mcsc.tasks.methods import method_names
 
         if task.kind != "fusion":
-            raise click.UsageError(f"--teacher is for fusions; of {task.name} the truth is known")
+            raise click.UsageError(f"--teacher is for fusions; {task.name} has true images")
         if asked.teacher not in (names := method_names(task)):
             raise click.UsageError(
                 f"--teacher: want one of {', '.join(names)}, found {asked.teacher!r}"
@@ -123,7 +123,7 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
     from ..network.devices import torch_device
     from ..starts.task_start import describe, start
     from ..training.card import write_card
-    from ..training.checkpoints import find_checkpoint
+    from ..training.checkpoints import check_checkpoint, find_checkpoint, known_by
     from ..training.evaluation import rmse
     from ..training.prepared import prepare_scenes, stamp_of_scenes
     from ..training.scenes import TaskTriples
@@ -137,7 +137,8 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
     say = rank_zero_only(click.echo)
     out, resume = asked.out, asked.resume
     logs = _logs(asked)
-    if not find_checkpoint(logs, resume=resume).exists() and resume:
+    checkpoint = find_checkpoint(logs, resume=resume)
+    if not checkpoint.exists() and resume:
         say(f"There is no checkpoint in {logs} yet: training from the start.")
 
     begin = start(
@@ -164,6 +165,16 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
     seen.check(asked.patch, net.configuration)
     held_out.check(1, net.configuration)
     noise: dict[str, Any] = {} if levels is None else {"noise_levels": list(levels)}
+    identity = {
+        "task": task.name,
+        "data": words,
+        "start": begin.words,
+        "validation": asked.validation,
+        **asdict(settings),
+        **noise,
+    }
+    if checkpoint.exists():
+        check_checkpoint(checkpoint, known_by(asked.recipe(), net.configuration, identity))
     scenes: Sequence[Any] = seen
     unseen: Sequence[Any] = held_out
     if asked.prepare is not None:
@@ -198,14 +209,7 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
         folder=logs,
         resume=resume,
         checkpoint_every=asked.checkpoint_every,
-        identity={
-            "task": task.name,
-            "data": words,
-            "start": begin.words,
-            "validation": asked.validation,
-            **asdict(settings),
-            **noise,
-        },
+        identity=identity,
         patience=asked.patience,
         device=asked.device,
         devices=asked.n_devices,

@@ -117,14 +117,15 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--prepare",
         metavar="DIR",
         type=click.Path(path_type=Path),
-        help="Make the scenes as the network sees them once, before, on a process a core, as "
-        "files of 16 bits in DIR; the same command takes them from there again.",
+        help="Before training, make every scene as the network sees it, with one process for each "
+        "core, and keep them in DIR as files of 16 bits, from which the same command takes them "
+        "the next time.",
     ),
     click.option(
         "--scheduler",
         metavar="ADDRESS",
-        help="With --prepare: of a Dask cluster whose workers make the scenes, as "
-        "tcp://HOST:8786.  [default: this machine]",
+        help="With --prepare: address of a Dask scheduler, such as tcp://HOST:8786, whose workers "
+        "are to make the scenes.  [default: processes on this machine]",
     ),
     click.option(
         "--out",

@@ -91,7 +91,7 @@ def start(
         metadata = dict(net.metadata)
     elif str(what) == "xavier":
         settings = TaskSettings().complete(task)
-        x = 3 if settings.joint else 1
+        x = 3 if settings.all_channels else 1
         y = x if task.kind == "fusion" else 3 if settings.colour_guide else 1
         net = _random((x, y), x, task, filters, kernel_size, blocks, seed, sweeps, thresholds)
         words, metadata = "random filters (Xavier)", {}
@@ -154,7 +154,7 @@ def _settings(
         base=base,
         smoothing=metadata.get("smoothing"),
         sigma=sigma,
-        joint=first > 1,
+        all_channels=first > 1,
         colour_guide=second > 1,
         seed=seed,
     )

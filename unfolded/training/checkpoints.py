@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,22 @@ from ..network.configuration import Configuration
 from .recipe import Recipe
 
 LAST = "last.ckpt"
+
+
+def known_by(
+    recipe: Recipe, configuration: Configuration, identity: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what a run is known by in its checkpoint: it is resumed with the same only.
+
+    `identity` is what else makes it this run: its data, the number of devices.
+    """
+    return {
+        "recipe": asdict(recipe),
+        "identity": dict(identity),
+        "configuration": {
+            k: list(v) if isinstance(v, tuple) else v for k, v in configuration.as_dict().items()
+        },
+    }
 
 
 def find_checkpoint(folder: Path, *, resume: bool) -> Path:
@@ -39,7 +55,7 @@ def check_checkpoint(path: Path, wanted: Mapping[str, Any]) -> None:
     path : Path
         File of the checkpoint.
     wanted : mapping
-        What the run is known by: recipe, identity, configuration.
+        What the run is known by, see `known_by`; of the identity it may be a part.
 
     Raises
     ------

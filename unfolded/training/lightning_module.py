@@ -5,7 +5,6 @@ Apart from `unfolded.training.train`, so that Lightning is imported only when so
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..network.cunet import CUNet
+from .checkpoints import known_by
 from .recipe import Recipe
 
 
@@ -39,18 +39,8 @@ class Module(lightning.LightningModule):
         self.per_epoch = recipe.steps_per_epoch()
 
     def identify(self, identity: dict[str, Any]) -> None:
-        """Keep what the run is known by in the checkpoint: it is resumed with the same only."""
-        recipe, net = self.recipe, self.net
-        self.save_hyperparameters(
-            {
-                "recipe": dataclasses.asdict(recipe),
-                "identity": identity,
-                "configuration": {
-                    k: list(v) if isinstance(v, tuple) else v
-                    for k, v in net.configuration.as_dict().items()
-                },
-            }
-        )
+        """Keep what the run is known by in the checkpoint."""
+        self.save_hyperparameters(known_by(self.recipe, self.net.configuration, identity))
 
     def training_step(self, batch: Any, number: int) -> Tensor:
         """Return the loss of a batch."""

@@ -40,14 +40,15 @@ def block_options(command: F) -> F:
     for option in (
         click.option(
             "--codes", metavar="DIR", type=click.Path(path_type=Path),
-            help="With --blocks: folder for the codes, which all workers see; the same command "
-            "goes on from it after it was interrupted.  [default: a temporary one]",
+            help="With --blocks: folder for the codes, which all workers must be able to reach. "
+            "After an interruption, the same command continues from it.  [default: a temporary "
+            "folder]",
         ),
         click.option(
             "--blocks", metavar="N", type=click.IntRange(min=1),
-            help="Images that need not fit in memory, as TIFF, .npy or .zarr: coded as one problem "
-            "in blocks of N x N pixels, which is what bounds the memory; --out is a .tif or .zarr. "
-            " [default: 512 where an image is a .zarr, else none]",
+            help="Code images that need not fit in memory (TIFF, .npy, .zarr) in blocks of N x N "
+            "pixels, yet as one problem. The memory grows with N, not with the images; --out is a "
+            ".tif or .zarr.  [default: 512 if an image is a .zarr, otherwise no blocks]",
         ),
     ):  # fmt: skip
         command = option(command)
@@ -113,7 +114,7 @@ class HugeImages:
         if len(self.images) < 2:
             raise click.UsageError("want two images or more")
         if self.masks:
-            raise click.UsageError("--mask: in blocks, sources of a fusion are known everywhere")
+            raise click.UsageError("--mask is not for fusions in blocks: all pixels must be known")
         if len(self.ranges) > 1:
             raise click.UsageError("--range with --blocks is for all sources: give it once")
         sources, samples = self._opened(measured=False)

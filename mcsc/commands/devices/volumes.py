@@ -77,7 +77,7 @@ def fuse_volumes(
         why = same_grid(volumes[0], other)
         if why:
             raise InvalidValueError(
-                f"{why}: want volumes of one grid; resample the one to the other first, as "
+                f"{why}: want volumes of one grid; resample one to that of the other first, as "
                 "nibabel.processing.resample_from_to does"
             )
     if ranges:

@@ -124,10 +124,13 @@ def kind_of(path: Path) -> str:
     Raises
     ------
     ImageFileError
-        It is missing, a folder, empty, cannot be opened, or of a kind that is not read.
+        It is missing, a folder, a pipe, empty, cannot be opened, or of a kind that is not read.
     """
     if path.is_dir():
         raise ImageFileError(f"{path}: is a folder, not an image file; {READABLE}")
+    if path.exists() and not path.is_file():
+        # To open a pipe is to wait until somebody writes to it.
+        raise ImageFileError(f"{path}: is a pipe or a device; want a file on disk")
     try:
         with open(path, "rb") as file:
             head = file.read(_HEAD)

@@ -80,4 +80,4 @@ def _choose(request: Request, shapes: dict[str, tuple[int, ...]]) -> str:
         return next(iter(images))
     if not images:
         raise ImageFileError(f"{path}: holds no image; it holds {listed or 'no array of numbers'}")
-    raise ImageFileError(f"{path}: holds {listed}: say which by the name of its variable")
+    raise ImageFileError(f"{path}: holds {listed}: want the name of one, --variable NAME")

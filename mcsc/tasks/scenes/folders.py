@@ -146,6 +146,6 @@ def _by_scene(folder: Path, roles: Sequence[str], twice: dict[str, str]) -> dict
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
-        # Programs of others keep files of their own there: ._s1_depth.png is no image.
-        if path.suffix.lower() in READABLE and path.is_file() and not path.name.startswith("."):
+        # ._s1_depth.png of other programs is no image. A link to nothing is told when it is read.
+        if path.suffix.lower() in READABLE and path.name[0] != "." and not path.is_dir():
             yield path

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from mcsc.alignment.ghosts import find_ghosts
+from mcsc.alignment.ghosts import find_ghosts, noise_of
 from mcsc.synthetic import exposure_pair, flash_pair, make_scene
 from mcsc.synthetic import flash as flash_module
 
@@ -133,6 +133,17 @@ def test_grey_small_flat_and_unknown():
     for kind in ("exposure", "flash"):
         assert not find_ghosts(np.full((9, 8), 0.5), np.full((9, 8), 0.2), kind).any()
         assert not find_ghosts(x[:1, :1], y[:1, :1], kind).any()
+
+
+def test_the_noise_is_that_of_what_is_known():
+    """Holes, most of the image, are filled smoothly."""
+    image = noisy(np.full((1, 80, 80), 0.5), 15)[0]
+    known = np.zeros(image.shape, bool)
+    known[:, :20] = True
+    filled = np.where(known, image, 0.5)
+    assert noise_of(filled) < 1e-6
+    assert noise_of(filled, known) == pytest.approx(15 / 255, rel=0.1)
+    assert noise_of(filled, np.zeros_like(known)) == 0
 
 
 def test_large_images_are_looked_at_in_a_reduced_size():

@@ -31,7 +31,7 @@ def blas():
     import threadpoolctl
     return [p["num_threads"] for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"]
 """
-TIMEOUT = 100  # seconds; a script takes 2 to 5
+TIMEOUT = 300  # seconds; a script takes 2 to 5 on a machine that does nothing else
 
 
 def succeeds(tmp_path, body):
@@ -112,7 +112,7 @@ def test_fork_while_another_thread_solves(tmp_path):
                     mine, its = context.Pipe()
                     child = context.Process(target=in_child, args=(its,), daemon=True)
                     child.start()
-                    assert mine.poll(60), "a child hangs"
+                    assert mine.poll(200), "a child hangs"
                     found, count, pools = mine.recv()
                     child.join()
                     assert (found, count, pools) == (alone, 2, before), (found, count, pools)
@@ -142,7 +142,7 @@ def test_fork_during_the_first_solve(tmp_path):
                 child.start()
                 children.append((child, mine))
                 time.sleep(0.1)
-            found = [mine.poll(60) and mine.recv() for _, mine in children]
+            found = [mine.poll(200) and mine.recv() for _, mine in children]
             assert found == [job(0)] * len(found), found
             print("done")
     """

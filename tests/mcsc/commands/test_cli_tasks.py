@@ -171,7 +171,7 @@ def test_a_shift_is_refused_and_align_registers_it(focus, tmp_path):
         (("learn", "--task", "depth-sr", "-o", "o.npz"), "want a folder of scenes"),
         (("learn", "--task", "depth-sr", "{d}", "-o", "o.npz", "--filter-size", "a"), "'a' is not"),
         (("learn", "--task", "medical", "{d}", "-o", "o.npz"), "no images of medical"),
-        (("evaluate", "--task", "depth-sr"), "want one folder"),
+        (("evaluate", "--task", "depth-sr"), "Missing argument 'DIR'"),
         (("evaluate", "--task", "depth-sr", "{d}", "--method", "mean"), "has no method 'mean'"),
         (("evaluate", "--task", "depth-sr", "{d}", "--scenes", "s9", "--method", "bicubic"),
          "no scene s9"),

@@ -66,7 +66,13 @@ def twice(folder):
     write_image(folder / "s1_depth.tif", pair("depth-sr", 7).target, 8)
 
 
+def gone(folder):
+    (folder / "s1_depth.png").unlink()
+    (folder / "s1_depth.png").symlink_to(folder / "elsewhere.png")
+
+
 BAD = {
+    gone: "s1_depth.png: no such file",
     truncate: "s1_rgb.png: truncated or damaged PNG",
     other_size: "s1_rgb.png is 64 x 68, s1_depth.png is 64 x 64",
     not_a_number: "s1_depth.tif holds NaN or Inf; if these are unknown pixels, say --mask nan",

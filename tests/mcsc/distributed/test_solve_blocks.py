@@ -298,6 +298,10 @@ def test_what_does_not_fit_is_refused_before_a_cluster_is_started(monkeypatch):
     refused(ValueError, "halos do not fit", (x[:, :5], y[:, :5]), block=9, boundary="periodic")
     refused(ValueError, "rechunk", (da.from_array(x, (1, 10, 12)), da.from_array(y, (1, 5, 12))))
     refused(ValueError, "different grids", (x, y[:, :-1]))
+    refused(
+        ValueError, "joint groups cannot be solved in blocks.*'admm'", joint=(False, True, True)
+    )
+    refused(ValueError, "two groups or more, found common alone", joint=(True, False, False))
     refused(ValueError, "for 2 signals, found 1", (x,))
     refused(ValueError, "2 channels", (np.concatenate([x, x]), y))
     refused(ValueError, "larger than the image", (x[:, :3], y[:, :3]))

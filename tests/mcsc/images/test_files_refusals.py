@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -33,6 +34,12 @@ def test_missing_folder_empty_and_not_an_image(tmp_path):
     (tmp_path / "text.png").write_text("hello, this is no picture\n")
     refused(tmp_path / "text.png", "not an image of a known kind; want PNG")
     refused(tmp_path / "text.png" / "a.png", "cannot be opened: Not a directory")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    refused(tmp_path / "pipe.png", "is a pipe or a device; want a file on disk")
 
 
 def test_a_tiff_without_pixels_is_damaged(tmp_path):

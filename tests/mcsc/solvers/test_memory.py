@@ -202,7 +202,7 @@ def test_no_solver_takes_more_than_its_estimate_on_a_gpu(method, boundary):
     """With all that plans keep: they are made anew. An emulator's ask for EMULATOR_WORK=1."""
     import cupy
 
-    from mcsc.backend import cupy_transforms
+    from mcsc.backend.cuda import transforms
 
     pool = cupy.get_default_memory_pool()
 
@@ -218,7 +218,7 @@ def test_no_solver_takes_more_than_its_estimate_on_a_gpu(method, boundary):
     signals = tuple(cupy.asarray(x) for x in problem.signals)
     given = (signals, problem.dictionary, problem.lam)
     estimate = mcsc.Problem(*given, boundary=boundary).memory_estimate(method)
-    cupy_transforms._plan.cache_clear()
+    transforms._plan.cache_clear()
     gc.collect()
     before = pool.used_bytes()
     with Peak() as peak, warnings.catch_warnings():

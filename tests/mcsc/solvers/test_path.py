@@ -35,6 +35,21 @@ def test_a_path_is_its_members():
         assert result.objective == pytest.approx(alone.objective, rel=1e-7)
 
 
+def test_groups_are_joined_along_a_path():
+    problem = make_problem(shape=(12, 10), joint=(False, True, True), mu=0.1)
+    top = problem.lambda_max()
+    lams = [0.5 * top, 0.1 * top]
+    joint = {"joint": (False, True, True), "mu": 0.1}
+    results = mcsc.solve_path(problem.signals, problem.dictionary, lams, tol=1e-8, **joint)
+    for lam, result in zip(lams, results, strict=True):
+        assert result.method != "working-set"
+        assert problem.with_lam(lam).gap(result.codes) <= 1e-8
+    with pytest.raises(ValueError, match=r"lams\[1\]: lam must be the same for the joint groups"):
+        mcsc.solve_path(
+            problem.signals, problem.dictionary, [1.0, (0.5, 0.5, 0.4)], tol=1e-8, **joint
+        )
+
+
 @pytest.mark.parametrize(
     ("lams", "error", "message"),
     [
@@ -210,6 +225,19 @@ def test_discrepancy_leaves_a_residual_of_the_noise():
     )
     energy = 2 * (problem.objective(found.result.codes) - found.lam * l1)
     assert np.sqrt(energy / sum(p.size for p in parts)) == pytest.approx(found.residual, rel=1e-6)
+
+
+def test_discrepancy_with_joint_groups_leaves_a_residual_of_the_noise():
+    """The residual is what the parts of the codes leave, whatever the penalty is."""
+    signals, dictionary = noisy_problem(0.1)
+    joint = {"joint": (False, True, True), "mu": 0.05}
+    found = mcsc.solve_discrepancy(signals, dictionary, 0.1, rtol=2e-3, tol=1e-6, **joint)
+    assert found.reached
+    parts = mcsc.signal_parts(found.result.codes, dictionary)
+    left = [x - part.image for x, part in zip(signals, parts, strict=True)]
+    assert np.sqrt(np.mean(np.square(left))) == pytest.approx(found.residual, rel=1e-6)
+    problem = mcsc.Problem(tuple(signals), dictionary, found.lam, **joint)
+    assert problem.gap(found.result.codes) <= 1e-6
 
 
 def test_discrepancy_counts_known_pixels_only():

@@ -103,6 +103,11 @@ def test_json_has_no_infinity(tmp_path):
     assert content["mean"]["bicubic"]["PSNR"] is None
 
 
+def test_an_image_that_is_too_small_is_called_by_its_scene():
+    with pytest.raises(ValueError, match="larger than the second image of scene 0: filters 12x12"):
+        evaluate([both], "depth-sr", ["mcsc"])
+
+
 def both():
     return (np.zeros((1, 8, 8), "f4"), np.zeros((1, 8, 8), "f4"))
 

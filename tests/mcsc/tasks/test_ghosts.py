@@ -89,13 +89,13 @@ def test_of_two_exposures_the_first_is_kept(exposures, method):
         plain = fuse([over, after], "multi-exposure", ghosts=False, **options)
     assert not still.ghosts.any()
     assert plain.ghosts is None
-    with pytest.warns(UserWarning, match="there sources.0. is kept") as record:
+    with pytest.warns(UserWarning, match="there, sources.0. is kept") as record:
         found = fuse([over, after], "multi-exposure", **options)
     assert record[0].filename == __file__
     where = found.ghosts
     assert error(found.image, still.image, where) < 0.5 * error(plain.image, still.image, where)
     # In the other order it is the other one.
-    with pytest.warns(UserWarning, match="there sources.0. is kept"):
+    with pytest.warns(UserWarning, match="there, sources.0. is kept"):
         other = fuse([after, over], "multi-exposure", **options)
     np.testing.assert_array_equal(other.ghosts, where)
     assert error(other.image, found.image, where) > 0.02
@@ -104,7 +104,7 @@ def test_of_two_exposures_the_first_is_kept(exposures, method):
 def test_of_three_the_middle_is_kept_and_of_a_white_one_the_other(exposures):
     over, under, after, _ = exposures
     middle = np.clip(over * 0.6, 0, 1)
-    with pytest.warns(UserWarning, match="the 3 sources contradict .* there sources.1. is kept"):
+    with pytest.warns(UserWarning, match="the 3 sources contradict .* there, sources.1. is kept"):
         found = fuse([over, middle, after], "multi-exposure", method="laplacian")
     same = fuse([over, middle, under], "multi-exposure", method="laplacian")
     assert not same.ghosts.any()

@@ -135,6 +135,13 @@ def test_unknown_values_without_a_mask_are_refused_with_advice():
         restore(x, guide, "depth-sr", mask=np.zeros_like(known))
 
 
+def test_weights_that_would_do_nothing_are_refused():
+    x, known, guide, _ = holed()
+    weights = np.where(known, 1.0, 0.5)
+    with pytest.raises(ValueError, match="takes no mask, and in that of x no pixel is unkn"):
+        restore(np.nan_to_num(x), guide, "depth-sr", mask=weights, method="guided-filter")
+
+
 def test_a_method_without_masks_gets_holes_filled_by_the_model(depth):
     x, known, guide, target = holed()
     with pytest.warns(UserWarning, match=r"guided-filter takes no mask: the unknown .* filled by"):

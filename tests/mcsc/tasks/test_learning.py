@@ -92,8 +92,10 @@ def test_scenes_that_do_not_fit_are_called_by_their_names():
     with pytest.raises(ValueError, match="odd has images of 1 and 1 channels, scene 0 of 1 and 3"):
         learn_from((x, grey), colour_guide=True)
     with pytest.raises(ValueError, match="odd has images of 3 and 3 channels, scene 0 of 1 and 3"):
-        learn_from((y, y), joint=True)
+        learn_from((y, y), all_channels=True)
     assert learn_from((y, grey)).completed
+    with pytest.raises(ValueError, match="filters are larger than odd: filters 5x5, image 4x32"):
+        learn_from((x[:, :4], y[:, :4]))
     x[0, 3, 4] = np.inf
     with pytest.raises(ValueError, match="odd holds Inf; unknown pixels are NaN"):
         learn_from((x, y))

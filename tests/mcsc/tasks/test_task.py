@@ -103,7 +103,7 @@ def test_synthetic_pairs_may_come_from_a_function_or_be_missing():
         ({"factor": 2.5}, ValueError, "factor of the task depth-sr must be a whole number >= 2"),
         ({"factor": None, "sigma": 0}, ValueError, "sigma of the task depth-sr must be a finite"),
         ({"sigma": 5.0}, ValueError, "depth-sr has a factor and a sigma"),
-        ({"joint": "yes"}, TypeError, "joint of the task depth-sr must be True or False"),
+        ({"all_channels": "yes"}, TypeError, "all_channels of the task depth-sr must be True or"),
         ({"baselines": {"guided-filter": 3}}, TypeError, "baselines of the task depth-sr must map"),
         ({"measured_by": "RMSE"}, TypeError, "measured_by of the task depth-sr must be a tuple of"),
     ],

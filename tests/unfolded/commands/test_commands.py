@@ -68,6 +68,9 @@ def test_training_on_a_folder(task, folder, tmp_path):
     assert (tmp_path / "net-training" / "csv" / "metrics.csv").exists()
     again = invoke(train, folder / task, "--task", task, "-o", out, *SHORT, "--resume")
     assert again.exit_code == 0, said(again)
+    other = invoke(train, folder / task, "--task", task, "-o", out, *SHORT, "--resume", "--seed", 9)
+    assert "is of another run: seed was 0, now it is 9" in said(other)
+    assert "Error on" not in said(other)  # before anything is measured or trained
 
 
 @pytest.mark.slow

@@ -114,7 +114,7 @@ def test_pages_and_variables_on_the_command_line(tmp_path):
              "guided-filter", "--registered", "-o", tmp_path / "o.tif")  # fmt: skip
     result = run(*words)
     assert result.exit_code == 2
-    assert "say which by the name of its variable" in result.stderr
+    assert "want the name of one, --variable NAME" in result.stderr
     result = run(*words, "--variable", "depth")
     assert result.exit_code == 0, result.stderr
     stack = np.stack([255 - photo[..., 0], photo[..., 0]])

@@ -66,7 +66,7 @@ def test_volumes_of_other_grids_and_mixtures(files):
     other = save_nifti(folder / "b.nii", body(SHAPE), np.diag([1.0, 1, 1, 1]))
     result = run("fuse", ct, other, "--task", "medical", "-o", folder / "o.nii")
     assert result.exit_code == 2
-    assert "want volumes of one grid; resample the one to the other first" in result.stderr
+    assert "want volumes of one grid; resample one to that of the other first" in result.stderr
     picture = folder / "a.pgm"
     picture.write_bytes(b"P5 36 40 255\n" + bytes(36 * 40))
     result = run("fuse", ct, picture, "--task", "medical", "-o", folder / "o.nii")

@@ -14,7 +14,7 @@ import cupy
 import numpy as np
 from cupy.cuda import cufft
 
-from ..types import Array
+from ...types import Array
 
 _REAL = {"f": cufft.CUFFT_R2C, "d": cufft.CUFFT_D2Z}
 _COMPLEX = {"F": cufft.CUFFT_C2R, "D": cufft.CUFFT_Z2D}

@@ -1,4 +1,4 @@
-"""The kernels of ``kernels.cu``: compiled when they are first called, and how maps are laid out."""
+"""The kernels of the files ``.cu``: compiled when they are first called; how maps are laid out."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import cupy
 import numpy as np
 
-from ..errors import InvalidValueError
-from ..types import Array
+from ...errors import InvalidValueError
+from ...types import Array
 
 THREADS = 256
 """Of a block; the kernels' sums over a block rely on it."""
@@ -30,7 +30,8 @@ _Block = tuple[int, ...]
 
 @cache
 def _source() -> str:
-    return (files("mcsc.backend") / "kernels.cu").read_text(encoding="utf-8")
+    names = ("kernels.cu", "peaks.cu")
+    return "\n".join((files("mcsc.backend") / n).read_text(encoding="utf-8") for n in names)
 
 
 @cache
