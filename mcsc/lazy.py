@@ -1,15 +1,17 @@
-"""What is made on first use: names of a package, so that importing it is cheap, and properties."""
+"""What is made on first use, and kept: names of a package, properties, and what is large."""
 
 from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-__all__ = ["cached_property", "loading"]
+__all__ = ["Recent", "cached_property", "loading"]
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 
 class cached_property(functools.cached_property[T]):
@@ -67,3 +69,34 @@ def loading(package: str, homes: Mapping[str, Sequence[str]]) -> Callable[[str],
         return getattr(importlib.import_module(f".{modules[name]}", package), name)
 
     return load
+
+
+class Recent(Generic[V]):
+    """What was made lately, up to so many bytes, and the last one in any case.
+
+    Parameters
+    ----------
+    cache_bytes : int
+        Most bytes that are kept.
+    """
+
+    def __init__(self, cache_bytes: int) -> None:
+        self.cache_bytes = cache_bytes
+        self._kept: OrderedDict[Hashable, tuple[V, int]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, key: Hashable, make: Callable[[], V], size: Callable[[V], int]) -> V:
+        """Return what was made for the key, or make it; `size` gives its bytes."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key][0]
+        made = make()
+        self._kept[key] = made, size(made)
+        self._bytes += self._kept[key][1]
+        while self._bytes > self.cache_bytes and len(self._kept) > 1:
+            self._bytes -= self._kept.popitem(last=False)[1][1]
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process makes its own.
+        return {"cache_bytes": self.cache_bytes, "_kept": OrderedDict(), "_bytes": 0}

@@ -2,8 +2,8 @@
 
 The image is a synthetic pair of a focus stack, its detail mirrored again and again to the size that
 is asked for, in zarr arrays on disk. First a small image, with blocks of several sizes: sweeps and
-bytes. Then the large one, with 1 and 2 workers: seconds and the peak memory of each worker. All of
-docs/distributed.md that is measured:
+bytes. Then the large one: seconds and the peak memory of each worker. All of docs/distributed.md on
+blocks that is measured:
 
     python -m benchmarks.exact.blocks
 
@@ -35,11 +35,11 @@ SETTLED = ("OMP", "OPENBLAS", "MKL")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--side", type=int, default=4096, help="of the large image")
-    parser.add_argument("--block", type=int, default=512, help="of the large image")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--side", type=int, default=8192, help="of the large image")
+    parser.add_argument("--block", type=int, default=1024, help="of the large image")
+    parser.add_argument("--workers", type=int, nargs="+", default=[2])
     parser.add_argument("--small-side", type=int, default=1024, help="of the small image; 0: none")
-    parser.add_argument("--small-block", type=int, nargs="+", default=[128, 256, 512])
+    parser.add_argument("--small-block", type=int, nargs="+", default=[64, 128, 256, 512])
     parser.add_argument("--fraction", type=float, default=0.03, help="lam over lambda_max")
     parser.add_argument("--tol", type=float, default=1e-2, help="certified gap")
     parser.add_argument("--folder", type=Path, help="for image and codes, on a disk with room")

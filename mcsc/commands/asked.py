@@ -19,7 +19,7 @@ from ..tasks.task import TASKS, get_task
 from ..types import Device, Kind, Lam
 from ..values.ranges import ValueRange
 from . import options
-from .batch import block_options, cluster_options, is_batch, is_huge, run_batch
+from .batch import HugeImages, block_options, cluster_options, is_batch, is_huge, run_batch
 from .destinations import check_destinations, overwrite_option
 
 if TYPE_CHECKING:
@@ -111,17 +111,14 @@ class Asked:
         )  # fmt: skip
         return True
 
-    def in_blocks(self, images: Sequence[Path]) -> dict[str, Any] | None:
-        """Return what the commands for images in blocks take, if they are to be done so."""
+    def in_blocks(self, images: Sequence[Path]) -> HugeImages | None:
+        """Return the images as they are worked on in blocks, if they are to be."""
         if not is_huge(images, self.blocks, self.codes):
             return None
-        return {
-            "blocks": self.blocks, "codes": self.codes, "method": self.method,
-            "bit_depth": self.bit_depth, "masks": self.masks, "ranges": self.ranges,
-            "pages": self.pages, "registered": self.registered, "scheduler": self.scheduler,
-            "workers": self.workers, "dictionary": self.dictionary, "lam": self.lam,
-            "tol": self.tol,
-        }  # fmt: skip
+        shared = {f.name for f in fields(HugeImages)} - {"images", "task"}
+        return HugeImages(
+            images=tuple(images), task=self.task, **{name: getattr(self, name) for name in shared}
+        )
 
     def file(self, number: int, path: Path, *, usual: Sequence[str] = ()) -> SourceFile:
         """Return image `number`, from 0, with what options say of it; `usual` without --mask."""

@@ -77,7 +77,15 @@ def _method_names() -> str:
     type=click.Path(path_type=Path),
     help="HTML page to write, which shows the images in a browser.",
 )
-@cluster_options("measure a scene each")
+@click.option(
+    "--out",
+    "-o",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Folder to keep what was measured of each scene, by worker processes: the same command "
+    "measures only what is missing there.",
+)
+@cluster_options("measure a scene each", "none; with --out one for each core")
 @click.pass_context
 def evaluate(
     ctx: click.Context,
@@ -99,10 +107,11 @@ def evaluate(
     json_path: Path | None,
     images: Path | None,
     report: Path | None,
+    out: Path | None,
     scheduler: str | None,
     workers: int | None,
 ) -> None:
-    """Measure methods on the scenes in DIR.
+    """Measure methods on the scenes in DIR, a folder, or a CSV file with the columns x and guide.
 
     For a restoration, the first image of a scene is the true image, and the input is made from it;
     the root mean square error (RMSE) is in grey levels of 255 and taken over all known pixels. For
@@ -113,7 +122,8 @@ def evaluate(
 
     \b
     mcsc evaluate --task depth-sr photos/ --mask zeros --csv table.csv
-    mcsc evaluate --task depth-sr photos/ --workers 2
+    mcsc evaluate --task depth-sr photos/ --workers 2 --out measured/
+    mcsc evaluate --task depth-sr scenes.csv --method bicubic,mcsc
 
     Exit status: 0 if all scenes were measured, 1 if a scene was left out, 2 if the input was
     refused, 130 if it was interrupted.
@@ -138,7 +148,8 @@ def evaluate(
     files = find_scenes(folder, task, wanted, faults=faults)
     count = len(files) + len(faults)
     check_destinations(
-        {"--csv": csv_path, "--json": json_path, "--report": report}, folders={"--images": images},
+        {"--csv": csv_path, "--json": json_path, "--report": report},
+        folders={"--images": images, "--out": out},
         inputs=[dictionary, weights_file, *(p for f in files for p in (f.x_path, f.y_path))],
     )  # fmt: skip
     found, unreadable = look_at_scenes(
@@ -172,7 +183,6 @@ def evaluate(
         if json_path is not None:
             from .info import versions
 
-            level = task.sigma if sigma is None else sigma
             table.write_json(
                 json_path,
                 sigma=level,
@@ -203,7 +213,8 @@ def evaluate(
         faults[name] = str(error)
         _left_out(name, faults[name])
 
-    if scheduler is None and workers is None:
+    level = task.sigma if sigma is None else sigma
+    if scheduler is None and workers is None and out is None:
         result = run(
             found, task, chosen, sigma=sigma, tol=tol, max_iter=max_iter, device=device,
             orientations=orientations, seed=seed, each=each, skip=skip,
@@ -213,7 +224,15 @@ def evaluate(
         from .batch.scores import evaluate_on_workers
 
         stopped = evaluate_on_workers(
-            found, task.name, list(chosen), each, skip, scheduler=scheduler, workers=workers,
+            found, task.name, list(chosen), each, skip, _warn, out=out,
+            settings={
+                "data": str(folder.resolve()),
+                # Of all scenes together; and noise goes by their numbers.
+                "ranges": [sorted({v.words for f in found if (v := f.ranges[r])}) for r in (0, 1)],
+                "masks": {str(number): list(words) for number, words in masks.items()},
+                "scenes": [f.name for f in found] if level is not None else [],
+            },
+            scheduler=scheduler, workers=workers,
             pictures=images is not None or report is not None, seed=seed, dictionary=dictionary,
             weights_file=weights_file, sigma=sigma, tol=tol, max_iter=max_iter, device=device,
             orientations=orientations,
@@ -248,4 +267,8 @@ def evaluate(
 
 
 def _left_out(name: str, reason: str) -> None:
-    click.echo(f"mcsc: warning: scene {name} is left out: {' '.join(reason.split())}", err=True)
+    _warn(name, f"is left out: {reason}", "")
+
+
+def _warn(name: str, reason: str, mark: str = ":") -> None:
+    click.echo(f"mcsc: warning: scene {name}{mark} {' '.join(reason.split())}", err=True)

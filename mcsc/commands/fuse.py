@@ -15,7 +15,7 @@ from ..types import Floats
 from ..values.ranges import ValueRange
 from . import options
 from .asked import Asked, shared_options
-from .batch import SceneCommand, fuse_huge
+from .batch import SceneCommand
 from .results import Sink, check_registered, tell, write_parts
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def fuse(
 
     blocks = asked.in_blocks(sources)
     if blocks is not None:
-        fuse_huge(sources, asked.out, asked.task, rule=rule, **blocks)
+        blocks.fuse(rule=rule)
         return
     volumes = len(sources) > 1 and not asked.pages and has_volumes(sources)
     if not volumes and asked.run_scenes(sources[0], sources[1:], single=("depth", "crop")):

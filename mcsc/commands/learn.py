@@ -43,7 +43,8 @@ _HELP = """Learn the filters of a task from the scenes in DIR, from synthetic on
 mcsc learn --task depth-sr photos/ --filter-size 12 -o depth.npz
 mcsc learn --task multi-focus --synthetic 40 -o focus.npz
 
-DIR holds two images of each scene, called SCENE_ROLE.EXT with the roles below. An image marked as
+DIR holds two images of each scene, called SCENE_ROLE.EXT with the roles below, or is a CSV file
+with a column for each of them. An image marked as
 clean is the one that a restoration is to find; the image to restore is made from it.
 
 \b

@@ -8,7 +8,7 @@ import click
 
 from . import options
 from .asked import Asked, shared_options
-from .batch import SceneCommand, restore_huge
+from .batch import SceneCommand
 from .devices.calibrated import calibration_option, check_calibration
 from .results import Sink, registered_to, tell, write_parts
 
@@ -75,7 +75,7 @@ def restore(
 
     blocks = asked.in_blocks((x,) if guide is None else (x, guide))
     if blocks is not None:
-        restore_huge((x, guide), asked.out, asked.task, factor=factor, sigma=sigma, **blocks)
+        blocks.restore(factor=factor, sigma=sigma)
         return
     if asked.run_scenes(x, () if guide is None else (guide,)):
         return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 import numpy as np
 
-from ..errors import InvalidValueError
+from ..errors import InvalidValueError, warn_user
 from ..images.suffixes import DTYPES, MANY_BANDS, WRITABLE
 from ..values.ranges import quantised
 from . import options
@@ -178,11 +178,9 @@ class Sink:
         if cut:
             said.append(f"{100 * cut:.2g} % of the values cut off at {info.min} or {info.max}")
         if cut > _MUCH:
-            click.echo(
-                f"mcsc: warning: {100 * cut:.2g} % of the values of {self.path} lie beyond "
-                f"{info.min} to {info.max} and were cut off there: --bit-depth 32 (.tif) keeps "
-                "them",
-                err=True,
+            warn_user(
+                f"{100 * cut:.2g} % of the values of {self.path} lie beyond {info.min} to "
+                f"{info.max} and were cut off there: --bit-depth 32 (.tif) keeps them"
             )
         return said
 
@@ -200,7 +198,7 @@ def write_parts(folder: Path | None, parts: dict[str, Floats | None], method: st
         return
     there = {name: image for name, image in parts.items() if image is not None}
     if not there:
-        click.echo(f"mcsc: warning: {method} gives no parts: --parts wrote nothing", err=True)
+        warn_user(f"{method} gives no parts: --parts wrote nothing")
     for name, image in there.items():
         write_samples(folder / f"{name}.tif", image)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import threading
@@ -30,7 +31,7 @@ __all__ = ["FieldTask", "Workers", "memory_of_a_task", "opened", "require_memory
 
 T = TypeVar("T")
 
-_CONNECT = 5.0  # seconds
+_CONNECT = 4.0  # seconds; with what comes before and after, an answer within ten
 
 
 @contextmanager
@@ -101,25 +102,59 @@ def _active() -> Client | None:
 
 @contextmanager
 def _connected(address: str) -> Iterator[Client]:
-    loggers = [logging.getLogger(name) for name in ("distributed.client", "distributed.comm.core")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)  # what they say is in the one line below
-    try:
-        client = distributed.Client(address, timeout=_CONNECT, set_as_default=False)
-    except (OSError, TimeoutError, ValueError, ImportError) as error:
+    # Asked first: a client that finds nobody waits for itself, and says so, when it is removed.
+    answer: list[Any] = []
+    asking = threading.Thread(target=lambda: answer.append(_asked(address)), daemon=True)
+    asking.start()
+    asking.join(2 * _CONNECT)
+    found = answer[0] if answer else "no answer"
+    if found is None:
+        try:
+            client = distributed.Client(address, timeout=_CONNECT, set_as_default=False)
+        except (OSError, TimeoutError) as error:
+            found = error
+    if found is not None:
         raise UnavailableError(
-            f"no Dask scheduler at {address}: {_first_line(error)}; want an address as "
+            f"no Dask scheduler at {address}: {_first_line(found)}; want an address as "
             "tcp://HOST:8786, which `dask scheduler` prints"
-        ) from error
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        )
     with client:
         yield client
 
 
-def _first_line(error: BaseException) -> str:
+def _asked(address: str) -> Any:
+    """Ask who answers at an address; returns None if it is a scheduler, else what is wrong."""
+
+    async def asked() -> Any:
+        settings = distributed.Security().get_connection_args("client")
+        comm = await distributed.comm.connect(address, timeout=_CONNECT, **settings)
+        try:
+            await comm.write({"op": "identity", "reply": True, "close": True})
+            return await comm.read()
+        finally:
+            comm.abort()
+
+    async def in_time() -> Any:
+        # What is no part of Dask may never answer.
+        return await asyncio.wait_for(asked(), 1.5 * _CONNECT)
+
+    try:
+        answer = asyncio.run(in_time())
+    except TimeoutError:
+        return "what is there does not answer"
+    except OSError as error:
+        return f"nobody answers within {_CONNECT:g} s" if "Timed out" in str(error) else error
+    except MemoryError:  # first bytes of another protocol, taken for a length
+        return "what answers is no part of Dask"
+    except (TypeError, ValueError, ImportError) as error:
+        return error
+    who = answer.get("type") if isinstance(answer, dict) else None
+    if who == "Scheduler":
+        return None
+    return f"what answers there is {'a worker' if who == 'Worker' else 'no scheduler'}"
+
+
+def _first_line(error: Any) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 

@@ -18,7 +18,8 @@ from ..model.dictionary import Dictionary
 from ..model.reconstruction import Parts, reconstruct
 from ..solvers.result import Stop
 from ..types import Kind, Region
-from .store import CodeStore, Layer, Places, overlapping
+from .layers import Layers
+from .store import CodeStore, Places
 from .tasks import Job, named_parts, parts_of_block, reach_of_targets
 
 __all__ = ["BlockHistory", "BlockResult", "channels_of_parts"]
@@ -58,7 +59,7 @@ class BlockResult:
     nonzeros: int
     """Number of coefficients that are not zero."""
     history: BlockHistory = field(repr=False)
-    layers: tuple[Layer, ...] = field(repr=False)
+    layers: Layers = field(repr=False)
     job: Job = field(repr=False)
 
     @property
@@ -95,7 +96,7 @@ class BlockResult:
         """Return the codes of a part of the image, on its grid."""
         store = self._store
         record = store.problem()
-        places = store.within(region, self.layers, record.cover)
+        places = store.within(region, self.layers.within(region), record.cover)
         return places.codes(region, record.dictionary)
 
     def reconstruct(self, task: Kind = "restoration") -> Parts:
@@ -123,7 +124,7 @@ class BlockResult:
         cover = record.cover
         tasks = []
         for block in cover.blocks:
-            layers = overlapping(self.layers, reach_of_targets(store, block), cover)
+            layers = self.layers.within(reach_of_targets(store, block))
             tasks.append(dask.delayed(parts_of_block, pure=False)(self.job, block, layers, task))
         made = {
             name: None if channels is None else self._assemble(tasks, name, channels, record.dtype)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
 import shutil
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,11 +20,12 @@ from ..errors import InvalidTypeError, InvalidValueError
 from ..files import write_json
 from ..solvers.driver import deferred_interrupt
 from .cluster import memory_of_a_task, opened
+from .told import telling
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Outcome", "Scene", "SceneTable", "claim", "map_scenes"]
+__all__ = ["Incomplete", "Outcome", "Scene", "SceneTable", "map_scenes"]
 
 Status: TypeAlias = Literal["done", "skipped", "failed", "interrupted"]
 
@@ -43,6 +44,21 @@ class Scene:
     """Estimate of the bytes of memory that it takes; 0: not known."""
 
 
+class Incomplete(Exception):
+    """Raised by a function of `map_scenes` that could do a part of its scene, which then failed.
+
+    Parameters
+    ----------
+    reason : str
+    value : object
+        What there is of it: `Outcome.value`.
+    """
+
+    def __init__(self, reason: str, value: Any) -> None:
+        super().__init__(reason)
+        self.value = value
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Result of one scene: done, skipped, failed or interrupted, and why."""
@@ -53,7 +69,7 @@ class Outcome:
     """One line: why it failed, or what was warned of."""
     seconds: float = 0.0
     value: Any = None
-    """What the function returned."""
+    """What the function returned, or had of a scene when it raised `Incomplete`."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +114,8 @@ def map_scenes(
     scheduler: str | None = None,
     workers: int | None = None,
     threads: int = 1,
+    folder: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
     progress: bool = False,
     each: Callable[[Outcome], Any] | None = None,
 ) -> SceneTable:
@@ -111,7 +129,7 @@ def map_scenes(
     ----------
     function : callable
         Called on a worker with the inputs of a scene and then, if the scene has an output, the path
-        to write it to. What it raises is the reason in the table.
+        to write it to. What it raises is the reason in the table; see `Incomplete`.
     scenes : sequence of Scene
         The scenes; their names must differ, and so must their outputs.
     client : distributed.Client, optional
@@ -123,6 +141,11 @@ def map_scenes(
     threads : int
         Number of threads of the solvers in each task. ``MCSC_NUM_THREADS`` in the environment of a
         worker has precedence.
+    folder : path, optional
+        Folder of the outputs, made if it is missing; its file ``settings.json`` notes `settings`.
+        One with outputs of other settings, or of nobody knows which, is refused.
+    settings : mapping, optional
+        With `folder`, all that the outputs depend on besides their inputs, in JSON's types.
     progress : bool
         Show Dask's bar on standard output.
     each : callable, optional
@@ -137,7 +160,8 @@ def map_scenes(
     Raises
     ------
     TypeError, ValueError
-        Scenes are something else, or share a name or an output.
+        Scenes are something else, or share a name or an output; or the folder holds outputs of
+        other settings. Nothing is changed.
     RuntimeError
         Nobody answers at `scheduler`.
     ModuleNotFoundError
@@ -164,6 +188,9 @@ def map_scenes(
         raise InvalidTypeError(f"function must be callable, found {type(function).__name__}")
     threads = check_whole("threads", threads)
     _check(scenes)
+    if folder is not None:
+        outputs = [s.out for s in scenes if s.out is not None]
+        _check_settings(folder, settings or {}, outputs)
     there = [s.out is not None and s.out.exists() for s in scenes]
     found = {
         s.name: Outcome(s.name, "skipped", "it is there already")
@@ -173,6 +200,8 @@ def map_scenes(
     missing = [s for s in scenes if s.name not in found]
     if missing:
         with opened(client, scheduler, workers) as cluster:
+            if folder is not None:
+                _note_settings(folder, settings or {})
             room = memory_of_a_task(cluster)
             for scene in missing:
                 if room is not None and scene.memory > room:
@@ -264,21 +293,29 @@ def _do(function: Callable[..., Any], scene: Scene, threads: int, caller: str) -
     if scene.out is not None:
         # With its suffix, which tells the format.
         temporary = scene.out.with_name(f".mcsc-{secrets.token_hex(6)}-{scene.out.name}")
+
+    def line(text: str) -> str:
+        """Return it in one line, with the name that the output will have."""
+        if temporary is not None and scene.out is not None:
+            text = text.replace(temporary.name, scene.out.name)
+        return " ".join(text.split())
+
     try:
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always", UserWarning)
+        if scene.out is not None:
+            scene.out.parent.mkdir(parents=True, exist_ok=True)
+        with telling() as told:
             value = function(*scene.inputs, *(() if temporary is None else (temporary,)))
         if temporary is not None:
             assert scene.out is not None
             os.replace(temporary, scene.out)
     except Exception as error:
-        return Outcome(scene.name, "failed", _line(error), time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        part = error.value if isinstance(error, Incomplete) else None
+        return Outcome(scene.name, "failed", line(_line(error)), seconds, part)
     finally:
         if temporary is not None:
             _remove(temporary)
-    said = [str(w.message) for w in told if issubclass(w.category, UserWarning)]
-    note = " ".join("; ".join(dict.fromkeys(said)).split())
-    return Outcome(scene.name, "done", note, time.perf_counter() - started, value)
+    return Outcome(scene.name, "done", line("; ".join(told)), time.perf_counter() - started, value)
 
 
 def _line(error: BaseException) -> str:
@@ -286,7 +323,7 @@ def _line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    elif not isinstance(error, ValueError) or not text:
+    elif not isinstance(error, ValueError | Incomplete) or not text:
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return text
 
@@ -308,31 +345,23 @@ def _remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def claim(folder: Path, settings: Mapping[str, Any], outputs: Sequence[Path]) -> None:
-    """Note with which settings a folder's outputs are made, or refuse one of other settings.
+# ------------------------------------------------------------------- settings of a folder
+def _settings_of(folder: Path) -> Path:
+    return folder / "settings.json"
 
-    Parameters
-    ----------
-    folder : Path
-        Made if it is missing; ``settings.json`` in it holds the settings.
-    settings : mapping
-        In JSON's types.
-    outputs : sequence of Path
-        What will be written.
 
-    Raises
-    ------
-    ValueError
-        The folder holds outputs of other settings, or of nobody knows which. Nothing is changed.
-    """
-    import json
+def _plain(settings: Mapping[str, Any]) -> Any:
+    """Return settings as they are read back."""
+    return json.loads(json.dumps(dict(settings)))
 
-    path = folder / "settings.json"
-    wanted = json.loads(json.dumps(dict(settings)))
+
+def _check_settings(folder: Path, settings: Mapping[str, Any], outputs: Sequence[Path]) -> None:
+    """Refuse a folder whose outputs are of other settings, or of nobody knows which."""
+    path, wanted = _settings_of(folder), _plain(settings)
     if path.is_file():
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+            found = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
             raise InvalidValueError(f"{path} is damaged") from error
         if found != wanted:
             keys = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
@@ -347,8 +376,11 @@ def claim(folder: Path, settings: Mapping[str, Any], outputs: Sequence[Path]) ->
             f"{strange[0]} is there, and {folder} does not say with which settings it was made; "
             "name another folder"
         )
+
+
+def _note_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(path, wanted)
+        write_json(_settings_of(folder), _plain(settings))
     except OSError as error:
         raise InvalidValueError(f"{folder}: {error.strerror}") from error

@@ -35,6 +35,7 @@ from ..types import Boundary
 from .arrays import as_blocks, same_chunks
 from .cluster import Workers, opened, require_memory, require_seen
 from .cover import Cover, edges_of_blocks
+from .layers import Layers
 from .result import BlockResult
 from .store import CodeStore, ProblemRecord
 from .sweeps import Sweeps
@@ -186,7 +187,16 @@ def solve_blocks(
         require_seen(cluster, store.folder)
         job = Job(store, threads, this_process())
         sweeps = Sweeps(
-            Workers(cluster), store, record, job, images, weights, lams, layers, tol, started
+            Workers(cluster),
+            store,
+            record,
+            job,
+            images,
+            weights,
+            lams,
+            Layers(record.cover, layers),
+            tol,
+            started,
         )
         result = sweeps.run(max_sweeps, callback, progress=progress)
     if not result.converged:

@@ -12,7 +12,7 @@ import json
 import shutil
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,29 +22,21 @@ import numpy as np
 
 from ..errors import InvalidValueError
 from ..files import read_npz, write_json, write_npz
-from ..lazy import cached_property
+from ..lazy import Recent, cached_property
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
 from ..model.penalty import Penalty
-from ..tasks.scenes import Recent
 from ..types import Boundary, Region
 from .cover import Cover
+from .layers import Layer, moved, overlap
 
-__all__ = ["CodeStore", "Layer", "Places", "ProblemRecord", "overlapping"]
+__all__ = ["CodeStore", "Places", "ProblemRecord"]
 
 # Codes that a worker read or wrote lately: a block's are read for every seam around it.
 _recent: Recent[Places] = Recent(50_000_000)
 _recent_lock = threading.Lock()
 
 _KIND, _FORMAT = "mcsc.Codes of a region", 2
-
-
-class Layer(NamedTuple):
-    """The codes of a region as they were found; a later layer is what counts where it lies."""
-
-    region: Region
-    name: str
-    """Of the file; empty: no code in the region is active."""
 
 
 class Places(NamedTuple):
@@ -185,11 +177,12 @@ class CodeStore:
             return []
         return [_layer(entry) for entry in _read_json(self._layers)["layers"]]
 
-    def keep(self, layers: Sequence[Layer]) -> None:
+    def keep(self, layers: Iterable[Layer]) -> None:
         """Note the layers, oldest first, and remove the files of other ones."""
-        entries = [[r.start, r.stop, c.start, c.stop, name] for (r, c), name in layers]
+        kept = list(layers)
+        entries = [[r.start, r.stop, c.start, c.stop, name] for (r, c), name in kept]
         write_json(self._layers, {"format": _FORMAT, "layers": entries})
-        wanted = {layer.name for layer in layers}
+        wanted = {layer.name for layer in kept}
         for path in self.folder.glob("codes-*.npz"):
             if path.name not in wanted:
                 path.unlink(missing_ok=True)
@@ -236,39 +229,21 @@ class CodeStore:
         nothing = np.zeros(0, dtype=np.int32)
         found = [Places(nothing, nothing, nothing, np.zeros(0, dtype=dtype))]
         placed = [
-            (_moved(layer.region, shift), shift, layer.name)
+            (moved(layer.region, shift), shift, layer.name)
             for layer in layers
             for shift in cover.shifts()
         ]
         for number, (there, (down, right), name) in enumerate(placed):
-            if not name or not _overlap(there, region):
+            if not name or not overlap(there, region):
                 continue
             places = self.read(name)
             places = Places(places.map, places.row + down, places.column + right, places.value)
             keep = places.inside(region)
             for later, _, _ in placed[number + 1 :]:
-                if _overlap(later, there):
+                if overlap(later, there):
                     keep &= ~places.inside(later)
             found.append(places.chosen(keep))
         return Places(*(np.concatenate(column) for column in zip(*found, strict=True)))
-
-
-def overlapping(layers: Sequence[Layer], region: Region, cover: Cover) -> list[Layer]:
-    """Return the layers that lie in a region, in their order."""
-    return [
-        layer
-        for layer in layers
-        if any(_overlap(_moved(layer.region, shift), region) for shift in cover.shifts())
-    ]
-
-
-def _moved(region: Region, shift: tuple[int, int]) -> Region:
-    rows, columns = (slice(p.start + d, p.stop + d) for p, d in zip(region, shift, strict=True))
-    return rows, columns
-
-
-def _overlap(one: Region, other: Region) -> bool:
-    return all(a.start < b.stop and b.start < a.stop for a, b in zip(one, other, strict=True))
 
 
 def _layer(entry: Sequence[Any]) -> Layer:

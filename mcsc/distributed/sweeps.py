@@ -20,8 +20,9 @@ from ..solvers.result import Progress, Stop
 from ..types import Region
 from .arrays import cut
 from .cluster import FieldTask
+from .layers import Layer, Layers, key_of
 from .result import BlockHistory, BlockResult
-from .store import CodeStore, Layer, ProblemRecord, overlapping
+from .store import CodeStore, ProblemRecord
 from .sums import Sums, join_cells
 from .tasks import Job, Part, Visit, certify, code
 
@@ -54,7 +55,7 @@ class Sweeps:
     images: Sequence[Any]
     weights: Sequence[Any]
     lams: Sequence[Any]
-    layers: list[Layer]
+    layers: Layers
     tol: float
     started: float
     history: BlockHistory = field(default_factory=BlockHistory)
@@ -65,7 +66,7 @@ class Sweeps:
         self._settled: dict[tuple[int, ...], tuple[float, int]] = {}
         names = [layer.name for layer in self.layers if layer.name]
         self.number = max((int(name[6:-4]) for name in names), default=0)
-        self._changed = {_key(layer.region): self.number for layer in self.layers}
+        self._changed = {key_of(layer.region): self.number for layer in self.layers}
 
     def run(self, max_sweeps: int, callback: Any, *, progress: bool) -> BlockResult:
         """Sweep until the certificate says so, or something stops it; returns what there is."""
@@ -125,7 +126,7 @@ class Sweeps:
             message = f"not converged ({reasons[stopped]}): {message}, wanted {self.tol:g}"
         return BlockResult(
             objective, gap, best, converged, sweep, time.perf_counter() - self.started, stopped,
-            message, nonzeros, self.history, tuple(self.layers), self.job,
+            message, nonzeros, self.history, self.layers, self.job,
         )  # fmt: skip
 
     def _note(self, objective: float, gap: float) -> None:
@@ -142,7 +143,7 @@ class Sweeps:
         """Return what is to be done to a region, with its field."""
         cover = self.record.cover
         pixels = cover.field(region)
-        layers = overlapping(self.layers, cover.reach(pixels), cover)
+        layers = self.layers.within(cover.reach(pixels))
         images = tuple(
             [None if image is None else cut(image, pixels) for image in each]
             for each in (self.images, self.weights, self.lams)
@@ -155,26 +156,25 @@ class Sweeps:
         names = {}
         for region in due:
             self.number += 1
-            names[_key(region)] = f"codes-{self.number}.npz"
+            names[key_of(region)] = f"codes-{self.number}.npz"
 
         def task(region: Region) -> Any:
-            return self._task(code, region, accuracy, names[_key(region)])
+            return self._task(code, region, accuracy, names[key_of(region)])
 
         found: dict[tuple[int, ...], Visit] = {}
         for region, future in self.workers.each(due, task):
-            found[_key(region)] = _result(future, region)
+            found[key_of(region)] = _result(future, region)
             if interrupt.asked:
                 break
         # In the order of the regions, whichever came first.
         for region in due:
-            visit = found.get(_key(region))
+            visit = found.get(key_of(region))
             if visit is None:
                 continue
             if visit.name is not None:
-                self.layers = [layer for layer in self.layers if layer.region != region]
-                self.layers.append(Layer(region, visit.name))
-                self._changed[_key(region)] = self.number
-            self._settled[_key(region)] = visit.after, self.number
+                self.layers.put(Layer(region, visit.name))
+                self._changed[key_of(region)] = self.number
+            self._settled[key_of(region)] = visit.after, self.number
         self.store.keep(self.layers)
         h, visits = self.history, found.values()
         if len(h.visits) == len(h.gap):
@@ -187,12 +187,12 @@ class Sweeps:
 
     def _is_settled(self, region: Region, accuracy: float) -> bool:
         """Whether nothing changed around a region since it was coded as well as is wanted now."""
-        if _key(region) not in self._settled:
+        if key_of(region) not in self._settled:
             return False
-        after, when = self._settled[_key(region)]
+        after, when = self._settled[key_of(region)]
         cover = self.record.cover
-        near = overlapping(self.layers, cover.reach(cover.field(region)), cover)
-        return after <= accuracy and all(self._changed[_key(n.region)] <= when for n in near)
+        near = self.layers.within(cover.reach(cover.field(region)))
+        return after <= accuracy and all(self._changed[key_of(n.region)] <= when for n in near)
 
     def _certificate(self) -> tuple[Bounds, float, int]:
         """Return objective and dual value, the penalty, and how many codes are not zero."""
@@ -221,18 +221,14 @@ class Sweeps:
 
         found: dict[tuple[int, ...], Part] = {}
         for block, future in self.workers.each(blocks, task):
-            part = found[_key(block)] = _result(future, block)
+            part = found[key_of(block)] = _result(future, block)
             if cells is not None:
                 join_cells(cells, part.cells, block)
-        parts = [found[_key(block)] for block in blocks]
+        parts = [found[key_of(block)] for block in blocks]
         sums = parts[0].sums
         for part in parts[1:]:
             sums = sums + part.sums
         return sums, sum(part.nonzeros for part in parts)
-
-
-def _key(region: Region) -> tuple[int, ...]:
-    return tuple(n for part in region for n in (part.start, part.stop))
 
 
 def _result(future: Any, region: Region) -> Any:

@@ -12,7 +12,8 @@ from ..backend.processes import worker_threads
 from ..model.reconstruction import Parts, reconstruct
 from ..types import Boundary, Floats, Kind, Region
 from .block import FieldProblem
-from .store import CodeStore, Layer
+from .layers import Layer
+from .store import CodeStore
 from .sums import Sums
 
 __all__ = [

@@ -110,7 +110,7 @@ class SparseCoding:
         model does not know that; afterwards it is back-projected
         (`mcsc.images.enlarging.back_project`). What that adds goes to the base.
         """
-        self._warn_of_factor(factor)
+        self.warn_of_factor(factor)
         prepared = prepare_for_dictionary(x, y, self.dictionary, self.task, mask, guide_mask, sigma)
         chosen = self._lam(lam, sigma)
         base = prepared.base
@@ -144,7 +144,8 @@ class SparseCoding:
             stopped=coded.stopped,
         )
 
-    def _warn_of_factor(self, factor: float | None) -> None:
+    def warn_of_factor(self, factor: float | None) -> None:
+        """Warn of a factor of super-resolution far from the one that was learned for."""
         learned = self.task.factor
         if factor is None or learned is None or learned / _FAR <= factor <= _FAR * learned:
             return

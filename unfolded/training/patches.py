@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mcsc.errors import InvalidValueError
-from mcsc.tasks.scenes import Recent
+from mcsc.lazy import Recent
 
 from ..network.configuration import Configuration
 from .scenes import Scene, as_scene, check_size, scene_name

@@ -15,6 +15,7 @@ import numpy as np
 
 from mcsc.errors import InvalidValueError
 from mcsc.files import read_npz, write_npz
+from mcsc.images.sizes import BYTES_OF_A_PIXEL
 from mcsc.tasks.scenes import Reader, SceneFiles
 
 if TYPE_CHECKING:
@@ -128,16 +129,19 @@ def prepare_scenes(
         The folder holds scenes of other settings, or a scene cannot be made: the message names it.
     """
     from mcsc.distributed import Scene, map_scenes
-    from mcsc.distributed.scenes import claim
 
     folder = folder.resolve()
     due, made = [], {}
     for part, triples in parts.items():
         files = [folder / f"{part}-{n:05d}.npz" for n in range(len(triples))]
         made[part] = PreparedTriples(files, [triples.name(n) for n in range(len(triples))])
-        due += [Scene(f"{part}-{n}", (triples, n), file) for n, file in enumerate(files)]
-    claim(folder, settings, [scene.out for scene in due if scene.out is not None])
-    table = map_scenes(_prepare, due, scheduler=scheduler, progress=progress)
+        due += [
+            Scene(f"{part}-{n}", (triples, n), file, triples.pixels(n) * BYTES_OF_A_PIXEL)
+            for n, file in enumerate(files)
+        ]
+    table = map_scenes(
+        _prepare, due, scheduler=scheduler, folder=folder, settings=settings, progress=progress
+    )
     if table.count("interrupted"):
         raise KeyboardInterrupt
     for outcome in table.failed:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mcsc.checks import check_number
 from mcsc.errors import InvalidTypeError, InvalidValueError
+from mcsc.images.sizes import pixels_of
 from mcsc.tasks.learning import TaskScenes, TaskSettings
 from mcsc.tasks.scenes import Reader, SceneFiles
 from mcsc.tasks.task import Task
@@ -75,6 +76,14 @@ class TaskTriples(Sequence[Triple]):
             raise IndexError(index)
         index %= len(self)
         return self._with_noise(self._readers[index](), index)
+
+    def pixels(self, index: int) -> int:
+        """Return how many pixels a scene has, by its files; 0 if that is not known before."""
+        reader = self._readers[index]
+        reader = reader.reader if isinstance(reader, Taught) else reader
+        if not isinstance(reader, SceneFiles):
+            return 0
+        return max(pixels_of(reader.x_path), pixels_of(reader.y_path))
 
     def _with_noise(self, images: tuple[Floats, ...], index: int) -> Any:
         assert self._levels is not None

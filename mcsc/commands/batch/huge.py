@@ -12,18 +12,18 @@ import click
 import numpy as np
 from click.core import ParameterSource
 
-from ...errors import InvalidValueError
+from ...errors import InvalidValueError, warn_user
 from ...progress import is_terminal
 from ...tasks.task import Task
-from ...types import Floats
+from ...types import Floats, Lam
 from ...values.ranges import ValueRange
 from .. import options
 from ..results import registered_to, tell
 
 if TYPE_CHECKING:
-    from ...distributed import BlockFusion, BlockRestoration
+    from ...distributed import BlockFusion, BlockOptions, BlockRestoration
 
-__all__ = ["block_options", "fuse_huge", "is_huge", "restore_huge"]
+__all__ = ["HugeImages", "block_options", "is_huge"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,88 +63,111 @@ def is_huge(images: Sequence[Path], blocks: int | None, codes: Path | None) -> b
     return huge
 
 
-def restore_huge(
-    images: tuple[Path, Path | None],
-    out: Path,
-    task: Task,
-    *,
-    blocks: int | None,
-    codes: Path | None,
-    method: str,
-    bit_depth: str | None,
-    masks: Mapping[int, Sequence[str]],
-    ranges: Sequence[ValueRange],
-    pages: Mapping[int, int],
-    registered: bool,
-    scheduler: str | None,
-    workers: int | None,
-    **how: Any,
-) -> None:
-    """Restore an image in blocks; `how` goes to `mcsc.distributed.restore_blocks`."""
-    from ...distributed import restore_blocks
+@dataclass(frozen=True)
+class HugeImages:
+    """Images to be worked on in blocks, and what the options say of that."""
 
-    x_path, guide_path = images
-    if guide_path is None:
-        raise click.UsageError(f"want a GUIDE beside {x_path}")
-    names = (str(x_path), str(guide_path))
-    _check(method, out, (x_path, guide_path))
-    x, guide = (_opened(path, pages.get(m)) for m, path in enumerate((x_path, guide_path)))
-    samples = _Samples.of(x, bit_depth, measured=not task.display)
-    options.check_counts(masks, (), 2, {"--page": pages})
-    if len(ranges) > 1:
-        raise click.UsageError("--range is for X: give it once")
-    known = [_known(image, masks.get(m, ())) for m, image in enumerate((x, guide))]
-    if not registered:
-        _check_registered((x, guide), names, task)
-    found = restore_blocks(
-        x, guide, task, mask=known[0], guide_mask=known[1], folder=codes, scheduler=scheduler,
-        workers=workers, value_range=ranges[0] if ranges else None, block=blocks or 512,
-        names=names, progress=is_terminal(sys.stderr), **how,
-    )  # fmt: skip
-    said = _write(out, found, found.value_range, samples, scheduler, workers)
-    tell(out, found, said)
+    images: tuple[Path, ...]
+    out: Path
+    task: Task
+    blocks: int | None
+    codes: Path | None
+    method: str
+    bit_depth: str | None
+    masks: Mapping[int, Sequence[str]]
+    ranges: Sequence[ValueRange]
+    pages: Mapping[int, int]
+    registered: bool
+    scheduler: str | None
+    workers: int | None
+    dictionary: Path | None
+    lam: Lam | None
+    tol: float
 
+    def restore(self, *, factor: float | None, sigma: float | None) -> None:
+        """Restore the first image with the second one as its guide."""
+        from ...distributed import restore_blocks
 
-def fuse_huge(
-    images: Sequence[Path],
-    out: Path,
-    task: Task,
-    *,
-    blocks: int | None,
-    codes: Path | None,
-    method: str,
-    bit_depth: str | None,
-    masks: Mapping[int, Sequence[str]],
-    ranges: Sequence[ValueRange],
-    pages: Mapping[int, int],
-    registered: bool,
-    scheduler: str | None,
-    workers: int | None,
-    **how: Any,
-) -> None:
-    """Fuse images in blocks; `how` goes to `mcsc.distributed.fuse_blocks`."""
-    from ...distributed import fuse_blocks
+        if len(self.images) < 2:
+            raise click.UsageError(f"want a GUIDE beside {self.images[0]}")
+        (x, guide), samples = self._opened(measured=not self.task.display)
+        options.check_counts(self.masks, (), 2, {"--page": self.pages})
+        if len(self.ranges) > 1:
+            raise click.UsageError("--range is for X: give it once")
+        mask, guide_mask = (
+            _known(image, self.masks.get(m, ())) for m, image in enumerate((x, guide))
+        )
+        names = str(self.images[0]), str(self.images[1])
+        if not self.registered:
+            _check_registered((x, guide), names, self.task)
+        found = restore_blocks(
+            x, guide, self.task, mask=mask, guide_mask=guide_mask, factor=factor, sigma=sigma,
+            value_range=self._range, names=names, dictionary=self.dictionary, lam=self.lam,
+            **self._how,
+        )  # fmt: skip
+        self._write(found, found.value_range, samples)
 
-    if len(images) < 2:
-        raise click.UsageError("want two images or more")
-    if masks:
-        raise click.UsageError("--mask is not for fusions in blocks: all pixels must be known")
-    if len(ranges) > 1:
-        raise click.UsageError("--range with --blocks is for all sources: give it once")
-    names = [str(path) for path in images]
-    _check(method, out, images)
-    sources = [_opened(path, pages.get(m)) for m, path in enumerate(images)]
-    samples = _Samples.of(sources[0], bit_depth, measured=False)
-    if not registered:
-        for m in range(1, len(sources)):
-            _check_registered((sources[0], sources[m]), (names[0], names[m]), task)
-    found = fuse_blocks(
-        sources, task, folder=codes, scheduler=scheduler, workers=workers, block=blocks or 512,
-        names=names, value_range=ranges[0] if ranges else None, progress=is_terminal(sys.stderr),
-        **how,
-    )  # fmt: skip
-    said = _write(out, found, found.value_ranges[0], samples, scheduler, workers)
-    tell(out, found, said)
+    def fuse(self, *, rule: str | None) -> None:
+        """Fuse all images."""
+        from ...distributed import fuse_blocks
+
+        if len(self.images) < 2:
+            raise click.UsageError("want two images or more")
+        if self.masks:
+            raise click.UsageError("--mask is not for fusions in blocks: all pixels must be known")
+        if len(self.ranges) > 1:
+            raise click.UsageError("--range with --blocks is for all sources: give it once")
+        sources, samples = self._opened(measured=False)
+        names = [str(path) for path in self.images]
+        if not self.registered:
+            for m in range(1, len(sources)):
+                _check_registered((sources[0], sources[m]), (names[0], names[m]), self.task)
+        found = fuse_blocks(
+            sources, self.task, rule=rule, value_range=self._range, names=names,
+            dictionary=self.dictionary, lam=self.lam, **self._how,
+        )  # fmt: skip
+        self._write(found, found.value_ranges[0], samples)
+
+    @property
+    def _range(self) -> ValueRange | None:
+        return self.ranges[0] if self.ranges else None
+
+    @property
+    def _how(self) -> BlockOptions:
+        return {
+            "tol": self.tol, "block": self.blocks or 512, "folder": self.codes,
+            "scheduler": self.scheduler, "workers": self.workers,
+            "progress": is_terminal(sys.stderr),
+        }  # fmt: skip
+
+    def _opened(self, *, measured: bool) -> tuple[list[Any], _Samples]:
+        """Check what can be checked at once; return the images, and what is written of them."""
+        _check(self.method, self.out, self.images)
+        found = [_opened(path, self.pages.get(m)) for m, path in enumerate(self.images)]
+        return found, _Samples.of(found[0], self.bit_depth, measured=measured)
+
+    def _write(
+        self, found: BlockRestoration | BlockFusion, values: ValueRange, samples: _Samples
+    ) -> None:
+        """Write the image, and tell of it."""
+        from ...distributed import write_blocks
+
+        out, image, said, dtype = self.out, found.image / samples.white, [], samples.dtype
+        if samples.scaled:
+            white = float(np.iinfo(dtype).max)
+            image = (image - values.low) * (white / (values.high - values.low))
+            said.append(f"0 is {values.low:.6g} and {white:.0f} is {values.high:.6g}")
+        elif values not in options.PLAIN_RANGES:
+            click.echo(f"{options.range_words(out.name, values)}, and the result is in their unit")
+        cut = write_blocks(out, image, dtype=dtype, scheduler=self.scheduler, workers=self.workers)
+        if cut:
+            said.append(f"{100 * cut:.2g} % of the values cut off at the ends of {dtype}")
+        if cut > 0.01:
+            warn_user(
+                f"{100 * cut:.2g} % of the values of {out} lie beyond what {dtype} holds, and were "
+                "cut off there: --bit-depth 32 keeps them"
+            )
+        tell(out, found, said)
 
 
 # ------------------------------------------------------------------------ before any work
@@ -290,34 +313,3 @@ def _shown(image: np.ndarray) -> Floats:
     low, high = float(values[known].min()), float(values[known].max())
     values = np.where(known, values, low)
     return np.asarray((values - low) / max(high - low, 1e-30), np.float32)
-
-
-# -------------------------------------------------------------------------------- the work
-def _write(
-    out: Path,
-    found: BlockRestoration | BlockFusion,
-    values: ValueRange,
-    samples: _Samples,
-    scheduler: str | None,
-    workers: int | None,
-) -> list[str]:
-    """Write the image; return what is to be told of its values."""
-    from ...distributed import write_blocks
-
-    image, said, dtype = found.image / samples.white, [], samples.dtype
-    if samples.scaled:
-        white = float(np.iinfo(dtype).max)
-        image = (image - values.low) * (white / (values.high - values.low))
-        said.append(f"0 is {values.low:.6g} and {white:.0f} is {values.high:.6g}")
-    elif values not in options.PLAIN_RANGES:
-        click.echo(f"{options.range_words(out.name, values)}, and the result is in their unit")
-    cut = write_blocks(out, image, dtype=dtype, scheduler=scheduler, workers=workers)
-    if cut:
-        said.append(f"{100 * cut:.2g} % of the values cut off at the ends of {dtype}")
-    if cut > 0.01:
-        click.echo(
-            f"mcsc: warning: {100 * cut:.2g} % of the values of {out} lie beyond what {dtype} "
-            "holds, and were cut off there: --bit-depth 32 keeps them",
-            err=True,
-        )
-    return said

@@ -6,18 +6,17 @@ folder. So every option means in a folder what it means for a scene.
 
 from __future__ import annotations
 
-import csv
 import importlib
-import io
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from ...errors import InvalidValueError
+from ...images.sizes import BYTES_OF_A_PIXEL, pixels_of
 from ...images.suffixes import READABLE, WRITABLE
 from ...progress import is_terminal
 from ...tasks.task import Task
@@ -27,7 +26,6 @@ __all__ = ["SceneCommand", "cluster_options", "is_batch", "memory_of", "run_batc
 F = TypeVar("F", bound=Callable[..., Any])
 
 _WORDS = "mcsc.words"
-_BYTES = 100  # a pixel of a scene, about, where it is read, split, registered and put together
 _CODING = 900_000_000  # for codes: tiles are cut so that they stay below
 
 
@@ -120,9 +118,15 @@ def run_batch(
         raise InvalidValueError(f"--out {out} is a file; want a folder for the results of {path}")
     out = out.resolve()
     words = _option_words(ctx, {"out", "scheduler", "workers"})
-    rows = _of_table(path, out, suffix) if path.is_file() else _of_folder(path, out, task, suffix)
-    from ...distributed import Scene, map_scenes
-    from ...distributed.scenes import claim
+    faults: dict[str, str] = {}
+    if path.is_file():
+        rows = _of_table(path, out, task, suffix)
+    else:
+        rows = _of_folder(path, out, task, suffix, faults)
+    if not rows:
+        reasons = "; ".join(f"scene {name} {reason}" for name, reason in faults.items())
+        raise InvalidValueError(f"{path}: {reasons}")
+    from ...distributed import Outcome, Scene, SceneTable, map_scenes
 
     command = str(ctx.command.name)
     scenes = [
@@ -134,12 +138,13 @@ def run_batch(
         )
         for name, inputs, target in rows
     ]
-    claim(out, {"command": command, "options": words}, [s.out for s in scenes if s.out])
-    for folder in {s.out.parent for s in scenes if s.out is not None}:
-        folder.mkdir(parents=True, exist_ok=True)
-    table = map_scenes(
-        run_command, scenes, scheduler=scheduler, workers=workers, progress=is_terminal(sys.stdout)
-    )
+    done = map_scenes(
+        run_command, scenes, scheduler=scheduler, workers=workers, folder=out,
+        settings={"command": command, "options": words, "scenes": str(path.resolve())},
+        progress=is_terminal(sys.stdout),
+    )  # fmt: skip
+    incomplete = [Outcome(name, "failed", reason) for name, reason in faults.items()]
+    table = SceneTable([*done.outcomes, *incomplete], done.seconds)
     click.echo(str(table))
     statuses = {o.status for o in table.outcomes}
     stopped = any(o.value == 1 for o in table.outcomes)
@@ -157,8 +162,7 @@ def run_command(name: str, words: Sequence[str], inputs: Sequence[str], out: Pat
     command = getattr(importlib.import_module(f"..{name}", __package__), name)
     args = [*words, "--out", str(out), "--", *inputs]
     try:
-        with redirect_stdout(io.StringIO()):
-            status = command.main(args, f"mcsc {name}", standalone_mode=False)
+        status = command.main(args, f"mcsc {name}", standalone_mode=False)
     except click.ClickException as error:
         raise InvalidValueError(error.format_message()) from error
     return status if isinstance(status, int) else 0
@@ -187,7 +191,11 @@ def _option_words(ctx: click.Context, but: set[str]) -> list[str]:
 Row = tuple[str, tuple[Path, ...], Path]
 
 
-def _of_folder(folder: Path, out: Path, task: Task | None, suffix: str | None) -> list[Row]:
+def _of_folder(
+    folder: Path, out: Path, task: Task | None, suffix: str | None, faults: dict[str, str]
+) -> list[Row]:
+    """Scenes of a folder; what is wrong with others goes into `faults`."""
+
     def target(scene: str, first: Path) -> Path:
         ending = first.suffix.lower()
         own = ending if ending in WRITABLE and ending not in (".jpg", ".jpeg") else ".png"
@@ -198,7 +206,7 @@ def _of_folder(folder: Path, out: Path, task: Task | None, suffix: str | None) -
 
         return [
             (s.name, (s.x_path, s.y_path), target(s.name, s.x_path))
-            for s in find_scenes(folder, task)
+            for s in find_scenes(folder, task, faults=faults)
         ]
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(folder.iterdir()):
@@ -207,61 +215,41 @@ def _of_folder(folder: Path, out: Path, task: Task | None, suffix: str | None) -
             found.setdefault(scene, {})[role] = path
     if not found:
         raise InvalidValueError(f"{folder}: no scenes; want files SCENE_NAME.png")
-    first = next(iter(found))
-    for scene, files in found.items():
-        if files.keys() != found[first].keys():
-            raise InvalidValueError(
-                f"{folder}: scene {scene} has the images {', '.join(files)}, scene {first} has "
-                f"{', '.join(found[first])}: want the same for all"
-            )
+    kinds = Counter(tuple(sorted(files)) for files in found.values())
+    usual = kinds.most_common(1)[0][0]
     rows = []
     for scene, files in found.items():
-        inputs = tuple(files[role] for role in sorted(files))
-        rows.append((scene, inputs, target(scene, inputs[0])))
+        roles = tuple(sorted(files))
+        if roles == usual:
+            inputs = tuple(files[role] for role in usual)
+            rows.append((scene, inputs, target(scene, inputs[0])))
+        else:
+            faults[scene] = f"has the images {', '.join(roles)}; others have {', '.join(usual)}"
     return rows
 
 
-def _of_table(path: Path, out: Path, suffix: str | None) -> list[Row]:
-    """Scenes of a CSV file: columns of input files, in their order, and ``out``."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            lines, names = list(table), list(table.fieldnames or ())
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidValueError(f"{path} is no table in UTF-8: {error}") from error
-    inputs = [n for n in names if n != "out"]
-    if "out" not in names or not inputs or not lines:
-        raise InvalidValueError(
-            f"{path}: want a line of column names first, such as x,guide,out, and then one line "
-            "per scene"
-        )
+def _of_table(path: Path, out: Path, task: Task | None, suffix: str | None) -> list[Row]:
+    """Scenes of a CSV file, which says where their results go."""
+    from ...tasks.scenes import scene_table
+
     rows = []
-    for number, line in enumerate(lines, 2):
-        values = [line[n] for n in inputs]
-        if None in line or not line["out"] or not values[0] or None in values:
-            raise InvalidValueError(f"{path}, line {number}: want {len(names)} entries")
-        given = Path(str(line["out"]))
-        folders = suffix == ""
+    folders = suffix == ""
+    for line in scene_table(path, task):
+        if line.out is None:
+            raise InvalidValueError(f"{path}: want a column out, with the name of each result")
+        given = Path(line.out)
+        if given.is_absolute() or ".." in given.parts:
+            raise InvalidValueError(
+                f"{path}, line {line.number}: out is {given}; want a name in the folder {out.name}"
+            )
         if given.suffix.lower() not in (("",) if folders else WRITABLE):
             kind = "the name of a folder" if folders else "the name of an image"
-            raise InvalidValueError(f"{path}, line {number}: out is {given}; want {kind}")
-        files = tuple(path.parent / v for v in values if v)
-        rows.append((given.with_suffix("").as_posix(), files, out / given))
+            raise InvalidValueError(f"{path}, line {line.number}: out is {given}; want {kind}")
+        rows.append((given.with_suffix("").as_posix(), line.inputs, out / given))
     return rows
 
 
 def memory_of(inputs: Sequence[Path]) -> int:
     """Return about what a scene takes, by the size of its largest image; 0 if none tells it."""
-    pixels = max((_pixels(p) for p in inputs), default=0)
-    return pixels * _BYTES + min(pixels * 1800, _CODING)
-
-
-def _pixels(path: Path) -> int:
-    """Pixels of an image by what its first bytes say; 0 if they say nothing."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return int(image.width * image.height)
-    except Exception:  # a damaged file is refused where it is read
-        return 0
+    pixels = max((pixels_of(path) for path in inputs), default=0)
+    return pixels * BYTES_OF_A_PIXEL + min(pixels * 1800, _CODING)

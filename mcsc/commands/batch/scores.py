@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InvalidValueError
+from ...files import read_npz, write_npz
 from .run import memory_of
 
 if TYPE_CHECKING:
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate_on_workers"]
 
+_KIND, _FORMAT = "mcsc.Measures of a scene", 1
+_IMAGES = ("x", "y", "image", "truth")
+
+Scores = list[tuple["Row", tuple[Any, ...]]]
+
 
 def evaluate_on_workers(
     scenes: Sequence[SceneFiles],
@@ -23,7 +29,10 @@ def evaluate_on_workers(
     methods: Sequence[str],
     each: Callable[..., None],
     skip: Callable[[str, Exception], None],
+    tell: Callable[[str, str], None],
     *,
+    out: Path | None,
+    settings: Mapping[str, Any],
     scheduler: str | None,
     workers: int | None,
     pictures: bool,
@@ -41,6 +50,14 @@ def evaluate_on_workers(
     methods : sequence of str
     each, skip : callables
         As `mcsc.tasks.evaluate` takes them; without `pictures` images are None.
+    tell : callable
+        Called with the name of a scene and what was warned of.
+    out : path or None
+        Folder in which the rows of each scene are kept; those that are there are not measured
+        again.
+    settings : mapping
+        With `out`, what rows depend on besides the arguments here: see
+        `mcsc.distributed.map_scenes`.
     scheduler, workers
         As in `mcsc.distributed.map_scenes`.
     pictures : bool
@@ -60,16 +77,30 @@ def evaluate_on_workers(
         Scene(
             scene.name,
             (_absolute(scene), task, tuple(methods), seed + number, *files, how, pictures),
-            memory=memory_of((scene.x_path, scene.y_path)),
+            None if out is None else out.resolve() / f"{scene.name}.npz",
+            memory_of((scene.x_path, scene.y_path)),
         )
         for number, scene in enumerate(scenes)
     ]
+    noted = {
+        "task": task, "methods": list(methods), "seed": seed, "dictionary": files[0],
+        "weights_file": files[1], "images": pictures, **how, **settings,
+    }  # fmt: skip
 
     def done(outcome: Outcome) -> None:
         for row, images in outcome.value or ():
             each(row, *images)
+        if outcome.status == "done" and outcome.reason:
+            tell(outcome.name, outcome.reason)
 
-    table = map_scenes(_scores, due, scheduler=scheduler, workers=workers, each=done)
+    table = map_scenes(
+        _scores, due, scheduler=scheduler, workers=workers, each=done,
+        folder=None if out is None else out.resolve(), settings=noted,
+    )  # fmt: skip
+    for scene, outcome in zip(due, table.outcomes, strict=True):
+        if outcome.status == "skipped" and scene.out is not None:
+            for row, images in _kept(scene.out):
+                each(row, *images)
     for outcome in table.failed:
         skip(outcome.name, InvalidValueError(outcome.reason))
     return "interrupted" if table.count("interrupted") else "completed"
@@ -97,17 +128,41 @@ def _scores(
     weights_file: str | None,
     how: dict[str, Any],
     pictures: bool,
-) -> list[tuple[Row, tuple[Any, ...]]]:
-    """Run all methods on one scene, on a worker."""
+    out: Path | None = None,
+) -> Scores:
+    """Run all methods on one scene, on a worker, and keep what they gave if there is a place."""
+    from ...distributed import Incomplete
     from ...tasks import evaluate
 
-    found: list[tuple[Row, tuple[Any, ...]]] = []
+    found: Scores = []
+    faults: list[str] = []
 
     def note(row: Row, *images: Any) -> None:
         found.append((row, images if pictures else (None,) * len(images)))
 
     evaluate(
         [scene], task, methods, dictionary=dictionary, weights_file=weights_file, seed=seed,
-        each=note, **how,
+        each=note, skip=lambda name, error: faults.append(str(error)), **how,
     )  # fmt: skip
+    if faults:
+        raise Incomplete(faults[0], found)
+    if out is not None:
+        arrays = {
+            f"{name}{n}": image
+            for n, (_, images) in enumerate(found)
+            for name, image in zip(_IMAGES, images, strict=True)
+            if image is not None
+        }
+        write_npz(out, _KIND, _FORMAT, arrays, rows=[asdict(row) for row, _ in found])
     return found
+
+
+def _kept(path: Path) -> Scores:
+    """Read what `_scores` wrote."""
+    from ...tasks.evaluation import Row
+
+    header, arrays = read_npz(path, _KIND, _FORMAT)
+    return [
+        (Row(**row), tuple(arrays.get(f"{name}{n}") for name in _IMAGES))
+        for n, row in enumerate(header["rows"])
+    ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .coding import BlockOptions
 from .fusion import BlockFusion, fuse_blocks
 from .restoration import BlockRestoration, restore_blocks
 
-__all__ = ["BlockFusion", "BlockRestoration", "fuse_blocks", "restore_blocks"]
+__all__ = ["BlockFusion", "BlockOptions", "BlockRestoration", "fuse_blocks", "restore_blocks"]

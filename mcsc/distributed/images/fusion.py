@@ -4,40 +4,32 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from ...checks import check_callback, check_tol, check_whole
 from ...coding.shared import shared_filters
 from ...errors import InvalidTypeError, InvalidValueError
 from ...fusion import JOINTLY
 from ...fusion.rules import RULES, Rule
 from ...model.dictionary import Dictionary
-from ...solvers.result import Progress, Stop
-from ...tasks.methods import check_method_fits, find_method
-from ...tasks.protocol import TOL
+from ...solvers.result import Stop
+from ...tasks.methods import check_method_fits
 from ...tasks.sparse_coding import SparseCoding, checked_lam, lam_of
-from ...tasks.task import Task, get_task
+from ...tasks.task import Task
 from ...types import Lam, Region
 from ...values.forms import ImageForm
 from ...values.ranges import ValueRange
 from ..arrays import as_blocks, same_chunks
-from ..cluster import Workers, opened
+from ..cluster import Workers
 from ..result import BlockResult
-from ..solve import block_sides, check_blocks, solve_blocks
 from .blended import LocalFusion
+from .coding import BlockOptions, CodedBlocks, Signals
 from .local import BlockGrid, halo_of_split, layers_around, made_of_blocks, reach_of
-from .stored import room_for_signals, stored_signals
 from .survey import Survey, range_of, survey
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 __all__ = ["BlockFusion", "fuse_blocks"]
 
@@ -79,18 +71,9 @@ def fuse_blocks(
     dictionary: Dictionary | str | PathLike[str] | None = None,
     rule: str | None = None,
     lam: Any = None,
-    tol: float = TOL,
     value_range: ValueRange | tuple[float, float] | None = None,
-    block: int = 512,
-    max_sweeps: int = 100,
-    client: Client | None = None,
-    scheduler: str | None = None,
-    workers: int | None = None,
-    threads: int = 1,
-    folder: str | Path | None = None,
-    callback: Callable[[Progress], Any] | None = None,
-    progress: bool = False,
     names: Sequence[str] | None = None,
+    **how: Unpack[BlockOptions],
 ) -> BlockFusion:
     """Fuse two to eight registered images of any size, block by block.
 
@@ -105,15 +88,13 @@ def fuse_blocks(
     task, dictionary, rule, lam
         As in `mcsc.tasks.fuse`. The base of an exposure fusion depends on the whole image; tasks
         that have it, as "multi-exposure", want a rule that takes pixels, as "choose".
-    tol : float
-        Certified relative duality gap of the whole image.
     value_range : (low, high), optional
         Values of all sources that stand for 0 and 1. Default: as `mcsc.values.ranges.find_range`
         finds it by the smallest and the largest value.
-    block, folder, names
-        As in `restore_blocks`.
-    max_sweeps, client, scheduler, workers, threads, callback, progress
-        As in `solve_blocks`.
+    names : sequence of str, optional
+        What messages call the sources.
+    **how
+        `BlockOptions`: how they are worked on in blocks.
 
     Returns
     -------
@@ -146,14 +127,9 @@ def fuse_blocks(
     ((3, 96, 128), (1, 96, 128), 'choose')
     """
     started = time.perf_counter()
-    check_tol(tol)
-    check_callback(callback)
-    block = check_whole("block", block)
-    task = get_task(task, "fusion")
-    model = find_method("mcsc", task, dictionary=dictionary)
-    assert isinstance(model, SparseCoding)
+    coding = CodedBlocks.of(task, "fusion", dictionary, **how)
+    task, model, block = coding.task, coding.model, coding.block
     filters = model.dictionary
-    block_sides(block, filters.filter_size)
     name, applied = _rule(model, rule, task)
     chosen = lam_of(filters, task) if lam is None else checked_lam(lam, filters)
     labels, images = _images(sources, names, block)
@@ -171,9 +147,7 @@ def fuse_blocks(
     strength = float(filters.metadata.get("strength", task.strength))
     halo = halo_of_split(strength)
     grid = BlockGrid(shape, block, halo)
-    terms = filters.terms
-    with ExitStack() as stack:
-        cluster = stack.enter_context(opened(client, scheduler, workers))
+    with coding.opened() as cluster:
         looks = [
             survey(Workers(cluster), grid, label, image)
             for label, image in zip(labels, images, strict=True)
@@ -193,20 +167,9 @@ def fuse_blocks(
             task.brightest_base, tuple(order),
         )  # fmt: skip
         given = [(images[m], 1) for m in order]
-        place = stack.enter_context(room_for_signals(folder))
         likes = {f"x{m}": (1, local.dtype) for m in range(count)}
         made = made_of_blocks(grid, local.signals, given, lambda number, around: (), likes)
-        codes = None if folder is None else Path(folder) / "codes-0"
-        check_blocks(
-            cluster, tuple(made.values()), filters, each, masks=None, block=block, folder=codes,
-            **terms,
-        )  # fmt: skip
-        signals = stored_signals(made, place, cluster, grid)
-        coded = solve_blocks(
-            tuple(signals[f"x{m}"] for m in range(count)), filters, each, tol=tol, block=block,
-            max_sweeps=max_sweeps, client=cluster, threads=threads, folder=codes,
-            callback=callback, progress=progress, **terms,
-        )  # fmt: skip
+        [coded] = coding.code(cluster, grid, made, filters, [Signals(tuple(likes), None, each)])
     reach = reach_of(filters)
 
     def words(number: int, around: Region) -> tuple[Any, ...]:

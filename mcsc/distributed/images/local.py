@@ -17,8 +17,8 @@ from ...model.dictionary import Dictionary
 from ...types import Region
 from ..arrays import cut
 from ..cover import Cover
+from ..layers import Layer
 from ..result import BlockResult
-from ..store import Layer, overlapping
 from ..tasks import Job
 
 __all__ = [
@@ -169,7 +169,7 @@ def layers_around(found: BlockResult, around: Region, reach: int) -> BlockCodes:
     """Return which codes touch a region."""
     cover: Cover = found.job.store.problem().cover
     region = BlockGrid(cover.shape, 1, reach).around(around)
-    return BlockCodes(found.job, overlapping(found.layers, region, cover), reach)
+    return BlockCodes(found.job, found.layers.within(region), reach)
 
 
 def codes_around(given: BlockCodes, around: Region) -> tuple[Codes, Region]:

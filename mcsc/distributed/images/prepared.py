@@ -191,7 +191,9 @@ class LocalRestoration:
             else:
                 own[lost] = 0
         if other is not None and guide_lost.any():
-            other = np.zeros_like(other)
+            other = other.copy()
+            # A luma is unknown where a channel is.
+            other[:, guide_lost if other.shape[1] == len(guide_lost) else slice(None)] = 0
         masks = None if prepared.masks is None else (own, other)
         return replace(prepared, masks=masks), image, known
 

@@ -4,38 +4,31 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from ...checks import check_callback, check_number, check_tol, check_whole
+from ...checks import check_number
 from ...errors import InvalidValueError
 from ...images.enlarging import check_factor, find_factor
 from ...model.dictionary import Dictionary
-from ...solvers.result import Progress, Stop
-from ...tasks.methods import check_method_fits, find_method
-from ...tasks.protocol import TOL
-from ...tasks.sparse_coding import SparseCoding, checked_lam, lam_of, reach_of_base
-from ...tasks.task import Task, get_task
+from ...solvers.result import Stop
+from ...tasks.methods import check_method_fits
+from ...tasks.sparse_coding import checked_lam, lam_of, reach_of_base
+from ...tasks.task import Task
 from ...types import Lam, Region
 from ...values.forms import ImageForm
 from ...values.ranges import ValueRange
 from ..arrays import as_blocks
-from ..cluster import Workers, opened
+from ..cluster import Workers
 from ..result import BlockResult
-from ..solve import block_sides, check_blocks, solve_blocks
+from .coding import BlockOptions, CodedBlocks, Signals
 from .local import BlockGrid, halo_of_split, layers_around, made_of_blocks, reach_of
 from .prepared import LocalRestoration
-from .stored import room_for_signals, stored_signals
 from .survey import Survey, survey
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 __all__ = ["BlockRestoration", "restore_blocks"]
 
@@ -79,21 +72,12 @@ def restore_blocks(
     dictionary: Dictionary | str | PathLike[str] | None = None,
     mask: Any = None,
     guide_mask: Any = None,
-    factor: int | None = None,
+    factor: float | None = None,
     sigma: float | None = None,
     lam: Any = None,
-    tol: float = TOL,
     value_range: ValueRange | tuple[float, float] | None = None,
-    block: int = 512,
-    max_sweeps: int = 100,
-    client: Client | None = None,
-    scheduler: str | None = None,
-    workers: int | None = None,
-    threads: int = 1,
-    folder: str | Path | None = None,
-    callback: Callable[[Progress], Any] | None = None,
-    progress: bool = False,
     names: tuple[str, str] = ("x", "y"),
+    **how: Unpack[BlockOptions],
 ) -> BlockRestoration:
     r"""Restore an image of any size with the help of a registered guide, block by block.
 
@@ -110,21 +94,13 @@ def restore_blocks(
         As in `mcsc.tasks.restore`.
     mask, guide_mask : array (H, W), (1, H, W) or (C, H, W), optional
         Weights of x on its own grid, and of y: booleans, or numbers in [0, 1]; 0 is unknown.
-    tol : float
-        Certified relative duality gap of the whole image.
     value_range : (low, high), optional
         Values of x that stand for 0 and 1. Default: as `mcsc.values.ranges.find_range` finds it by
         the smallest and the largest known value.
-    block : int
-        Side of the blocks in pixels.
-    max_sweeps, client, scheduler, workers, threads, callback, progress
-        As in `solve_blocks`.
-    folder : path, optional
-        Where codes are kept, on a file system that all workers see; a second call with it goes on.
-        Signals that were made of the images are there as long as they are coded. Default: a
-        temporary folder of this machine.
     names : (str, str)
         What messages call x and y.
+    **how
+        `BlockOptions`: how it is worked on in blocks.
 
     Returns
     -------
@@ -139,6 +115,8 @@ def restore_blocks(
     -----
     ConvergenceWarning
         The codes did not reach `tol`.
+    UserWarning
+        x is enlarged by a factor far from the one that the dictionary was learned for.
 
     Notes
     -----
@@ -166,14 +144,9 @@ def restore_blocks(
     ((3, 96, 128), True)
     """
     started = time.perf_counter()
-    check_tol(tol)
-    check_callback(callback)
-    block = check_whole("block", block)
-    task = get_task(task, "restoration")
-    model = find_method("mcsc", task, dictionary=dictionary)
-    assert isinstance(model, SparseCoding)
+    coding = CodedBlocks.of(task, "restoration", dictionary, **how)
+    task, model, block = coding.task, coding.model, coding.block
     filters = model.dictionary
-    block_sides(block, filters.filter_size)
     if sigma is not None:
         if task.sigma is None:
             raise InvalidValueError(f"sigma is for denoising, not for {task.name}")
@@ -187,6 +160,7 @@ def restore_blocks(
     small, shape = (image.shape[1:] for image in images)
     check_method_fits(model, names[1], shape)
     factor, ratio = _geometry(task, small, shape, factor, names)
+    model.warn_of_factor(factor)
     halo = halo_of_split(float(filters.metadata.get("strength", task.strength)))
     if any(m is not None for m in known):
         halo = max(halo, _HOLES)
@@ -196,9 +170,7 @@ def restore_blocks(
     ends = BlockGrid(shape, block, halo + _BACK * (factor or 0), factor or 1)
     given = [(images[0], ratio), (images[1], 1)]
     given += [None if m is None else (m, s) for m, s in zip(known, (ratio, 1), strict=True)]  # type: ignore[misc]
-    terms = filters.terms
-    with ExitStack() as stack:
-        cluster = stack.enter_context(opened(client, scheduler, workers))
+    with coding.opened() as cluster:
         looks = [
             survey(Workers(cluster), grid, name, image, m, scale)
             for name, image, m, scale in zip(names, images, known, (ratio, 1), strict=True)
@@ -211,30 +183,15 @@ def restore_blocks(
         def told(number: int, around: Region) -> tuple[Any, ...]:
             return (tuple(f[number] for f in fallbacks),)
 
-        place = stack.enter_context(room_for_signals(folder))
         made = made_of_blocks(grid, local.signals, given, told, bands.signals)
-        asked = [
-            {
-                "lam": bands.lam(chosen, task), "masks": _masks(made, n), "block": block,
-                "folder": None if folder is None else Path(folder) / f"codes-{n}",
-            }
-            for n in range(bands.count)
-        ]  # fmt: skip
-        for n, how in enumerate(asked):
-            check_blocks(cluster, (made[f"x{n}"], made["y"]), filters, **how, **terms)  # type: ignore[arg-type]
-        signals = stored_signals(made, place, cluster, grid)
-        coded: list[BlockResult] = []
-        for n, how in enumerate(asked):
-            how["masks"] = _masks(signals, n)
-            coded.append(
-                solve_blocks(
-                    (signals[f"x{n}"], signals["y"]), filters, **how, **terms,  # type: ignore[arg-type]
-                    tol=tol, max_sweeps=max_sweeps, client=cluster, threads=threads,
-                    callback=callback, progress=progress,
-                )
-            )  # fmt: skip
-            if coded[-1].stopped in ("interrupted", "callback"):
-                break
+        lam_of_each = bands.lam(chosen, task)
+        coded = coding.code(
+            cluster, grid, made, filters,
+            [
+                Signals((f"x{n}", "y"), (f"mask{n}", "guide_mask"), lam_of_each)
+                for n in range(bands.count)
+            ],
+        )  # fmt: skip
     reach = reach_of(filters)
 
     def words(number: int, around: Region) -> tuple[Any, ...]:
@@ -254,11 +211,6 @@ def restore_blocks(
     )  # fmt: skip
 
 
-def _masks(made: Any, number: int) -> tuple[Any, Any] | None:
-    own, other = made.get(f"mask{number}"), made.get("guide_mask")
-    return None if own is None and other is None else (own, other)
-
-
 def _mask(name: str, mask: Any, image: Any, chunk: int) -> Any:
     found = as_blocks(f"the mask of {name}", mask, chunk)
     if found.shape[1:] != image.shape[1:] or found.shape[0] not in (1, image.shape[0]):
@@ -272,7 +224,7 @@ def _mask(name: str, mask: Any, image: Any, chunk: int) -> Any:
 
 
 def _geometry(
-    task: Task, small: tuple[int, int], shape: tuple[int, int], factor: int | None,
+    task: Task, small: tuple[int, int], shape: tuple[int, int], factor: float | None,
     names: tuple[str, str],
 ) -> tuple[int | None, int]:  # fmt: skip
     """Return the factor of super-resolution, and how many times smaller x is than y as given."""

@@ -7,25 +7,21 @@ import json
 import numpy as np
 import pytest
 
-from mcsc.images import imresize
 from mcsc.images.files import read_image, write_image
 from mcsc.synthetic import make_pair
 from tests.helpers import run
 
 pytest.importorskip("distributed")
 
-from distributed import Client, LocalCluster
+
+from tests.clusters import local_client
+from tests.mcsc.commands.scene_files import write_depth_scenes
 
 
 @pytest.fixture(scope="module", autouse=True)
 def client():
     """The active client: commands take its workers."""
-    with (
-        LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+    with local_client(active=True) as client:
         yield client
 
 
@@ -33,14 +29,7 @@ def client():
 def scenes(tmp_path_factory):
     """Two scenes of depth, and one whose guide is truncated."""
     folder = tmp_path_factory.mktemp("scenes")
-    pair = make_pair("depth", 0, (32, 32))
-    depth = imresize(np.asarray(pair.target).reshape(1, 32, 32), 0.25)
-    for name in "abz":
-        write_image(folder / f"{name}_depth.png", depth, bit_depth=16)
-        write_image(folder / f"{name}_rgb.png", np.asarray(pair.y), bit_depth=8)
-    spoiled = folder / "z_rgb.png"
-    spoiled.write_bytes(spoiled.read_bytes()[:200])
-    return folder
+    return write_depth_scenes(folder, "abz", factor=4, truncated="z")
 
 
 QUICK = ("--task", "depth-sr", "--method", "guided-filter")
@@ -66,6 +55,28 @@ def test_a_folder_is_restored_and_what_fails_is_listed(scenes, tmp_path):
     assert other.stderr.count("\n") == 1
 
 
+def test_a_scene_that_lacks_a_file_fails_alone(tmp_path):
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    write_depth_scenes(folder, "ab", factor=4)
+    (folder / "b_rgb.png").unlink()
+    found = run("restore", folder, *QUICK, "-o", tmp_path / "out")
+    assert found.exit_code == 1
+    assert "b  failed: has no file b_rgb.png\n1 done, 1 failed" in found.stdout
+    # The same of any images.
+    solved = run("solve", folder, "--grey", "--lam-relative", 0.5, "--out", tmp_path / "s")
+    assert solved.exit_code == 1
+    assert "b  failed: has the images depth; others have depth, rgb" in solved.stdout
+
+
+def test_results_of_other_scenes_are_not_taken_for_these(scenes, tmp_path):
+    assert run("restore", scenes, *QUICK, "-o", tmp_path / "out").exit_code == 1
+    other = write_depth_scenes(tmp_path, "ab", factor=4)
+    found = run("restore", other, *QUICK, "-o", tmp_path / "out")
+    assert found.exit_code == 2
+    assert "holds results of other settings: scenes" in found.stderr
+
+
 def test_a_table_names_inputs_and_outputs(scenes, tmp_path):
     table = tmp_path / "scenes.csv"
     table.write_text(
@@ -83,7 +94,8 @@ def test_a_table_names_inputs_and_outputs(scenes, tmp_path):
     ("text", "match"),
     [
         ("", "line of column names"),
-        ("x,guide\na,b\n", "line of column names"),
+        ("x,guide\na,b\n", "want a column out, with the name of each result"),
+        ("x,guide,out\na,b,../c.png\n", "line 2: out is ../c.png; want a name in the folder out"),
         ("x,guide,out\na,b\n", "line 2: want 3 entries"),
         ("x,guide,out\na,b,c.xyz\n", "line 2: out is c.xyz"),
     ],

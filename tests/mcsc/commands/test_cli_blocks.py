@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from mcsc.images import imresize, read_image
+from mcsc.images import read_image
 from mcsc.images.files import write_image, write_samples
 from mcsc.synthetic import make_pair
 from tests.helpers import make_dictionary, run
@@ -16,18 +16,15 @@ from tests.helpers import make_dictionary, run
 pytest.importorskip("distributed")
 
 import zarr
-from distributed import Client, LocalCluster
+
+from tests.clusters import local_client
+from tests.mcsc.commands.scene_files import write_depth_scenes
 
 
 @pytest.fixture(scope="module", autouse=True)
 def client():
     """The active client: commands take its workers."""
-    with (
-        LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+    with local_client(active=True) as client:
         yield client
 
 
@@ -134,7 +131,7 @@ def test_refusals_start_no_cluster(folder, tmp_path, monkeypatch):
     def started(*args, **options):
         raise AssertionError("a cluster was started")
 
-    monkeypatch.setattr("mcsc.distributed.images.restoration.opened", started)
+    monkeypatch.setattr("mcsc.distributed.images.coding.opened", started)
     small = tmp_path / "small.tif"
     write_samples(small, np.zeros((3, 20, 60), np.uint8))
     x, y, *others = asked(folder)
@@ -180,13 +177,8 @@ def test_files_that_cannot_be_opened_in_part_are_refused(folder, tmp_path):
 # -------------------------------------------------------------------------- tables, learning
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
-    """Three scenes of depth, one of them truncated."""
-    folder = tmp_path_factory.mktemp("scenes")
-    for seed in range(3):
-        pair = make_pair("depth", seed, (32, 32))
-        write_image(folder / f"s{seed}_depth.png", imresize(pair.target, 1.0), bit_depth=16)
-        write_image(folder / f"s{seed}_rgb.png", pair.y, bit_depth=8)
-    return folder
+    """Three scenes of depth."""
+    return write_depth_scenes(tmp_path_factory.mktemp("scenes"), ["s0", "s1", "s2"])
 
 
 def test_an_evaluation_on_workers_has_the_same_rows(scenes, tmp_path, client):
@@ -201,15 +193,68 @@ def test_an_evaluation_on_workers_has_the_same_rows(scenes, tmp_path, client):
             done = run(*words, *more, "--csv", tmp_path / name, "--images", tmp_path / name[0])
             assert done.exit_code == 1, done.output
             assert "1 of 3 scenes were left out: s1" in done.stderr
-            with (tmp_path / name).open() as file:
-                rows = list(csv.DictReader(file))
-            tables.append([{k: v for k, v in row.items() if k != "seconds"} for row in rows])
+            tables.append(table_of(tmp_path / name))
     finally:
         spoiled.write_bytes(content)
     assert len(tables[0]) == 6
     assert tables[0] == tables[1]
     names = [sorted(p.name for p in (tmp_path / f).iterdir()) for f in "ab"]
     assert names[0] == names[1]
+
+
+def table_of(path):
+    with path.open() as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_rows_before_the_one_that_fails_are_kept(tmp_path, client):
+    """A method that cannot do a scene costs the rows after it, with workers and without."""
+    write_depth_scenes(tmp_path, ["s0", "s1"])
+    for role in ("depth", "rgb"):
+        small = read_image(tmp_path / f"s1_{role}.png").samples[:, :16, :16]
+        write_samples(tmp_path / f"s1_{role}.png", small)
+    make_dictionary(3, size=20, common=1, unique=1, target=1).save(tmp_path / "d.npz")
+    words = (
+        "evaluate", "--task", "depth-sr", tmp_path, "--method", "bicubic,mcsc", "--dictionary",
+        tmp_path / "d.npz", "--tol", "0.5",
+    )  # fmt: skip
+    tables = []
+    for name, more in (("a.csv", ()), ("b.csv", ("--scheduler", client.scheduler.address))):
+        done = run(*words, *more, "--csv", tmp_path / name)
+        assert done.exit_code == 1, done.output
+        assert "scene s1 is left out: " in done.stderr
+        assert "1 of 2 scenes were left out: s1" in done.stderr
+        tables.append(table_of(tmp_path / name))
+    assert [(r["scene"], r["method"]) for r in tables[0]] == [
+        ("s0", "bicubic"), ("s0", "mcsc"), ("s1", "bicubic"), ("mean", "bicubic"), ("mean", "mcsc")
+    ]  # fmt: skip
+    assert tables[0] == tables[1]
+
+
+def test_a_second_evaluation_measures_what_is_missing(scenes, tmp_path):
+    out = tmp_path / "out"
+    lines = "".join(f"{scenes}/{s}_depth.png,{scenes}/{s}_rgb.png,{s}\n" for s in ("s2", "s0"))
+    table = tmp_path / "scenes.csv"
+    table.write_text("x,guide,scene\n" + lines)
+    words = ("evaluate", "--task", "depth-sr", table, "--out", out, "--images", tmp_path / "i")
+    bicubic = ("--method", "bicubic")
+    first = run(*words, *bicubic, "--csv", tmp_path / "a.csv")
+    assert first.exit_code == 0, first.output
+    assert sorted(p.name for p in out.iterdir()) == ["s0.npz", "s2.npz", "settings.json"]
+    before = (out / "s0.npz").stat().st_mtime_ns
+    (out / "s2.npz").unlink()
+    (tmp_path / "i" / "s0_bicubic.png").unlink()
+    again = run(*words, *bicubic, "--csv", tmp_path / "b.csv")
+    assert again.exit_code == 0, again.output
+    assert (out / "s0.npz").stat().st_mtime_ns == before
+    assert table_of(tmp_path / "a.csv") == table_of(tmp_path / "b.csv")
+    assert [r["scene"] for r in table_of(tmp_path / "b.csv")] == ["s2", "s0", "mean"]
+    assert sorted(p.name for p in (tmp_path / "i").iterdir()) == [
+        "s0_bicubic.png", "s2_bicubic.png"
+    ]  # fmt: skip
+    other = run(*words, "--method", "guided-filter")
+    assert other.exit_code == 2
+    assert "holds results of other settings: methods" in other.stderr
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 import dask
 
 from mcsc.backend.processes import this_process
+from mcsc.distributed.layers import Layers
 from mcsc.distributed.solve import prepared
 from mcsc.distributed.store import CodeStore
 from mcsc.distributed.sweeps import Sweeps
@@ -48,5 +49,16 @@ def solve_here(
     layers = store.begin(record)
     job = Job(store, 1, this_process())
     started = time.perf_counter()
-    sweeps = Sweeps(Here(), store, record, job, images, weights, lams, layers, tol, started)
+    sweeps = Sweeps(
+        Here(),
+        store,
+        record,
+        job,
+        images,
+        weights,
+        lams,
+        Layers(record.cover, layers),
+        tol,
+        started,
+    )
     return sweeps.run(max_sweeps, None, progress=False)

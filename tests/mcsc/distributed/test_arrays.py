@@ -12,21 +12,16 @@ pytest.importorskip("distributed")
 import dask.array as da
 import tifffile
 import zarr
-from distributed import Client, LocalCluster
 
 from mcsc.distributed import open_image, write_blocks
 from mcsc.distributed.arrays import as_blocks, cut
+from tests.clusters import local_client
 
 
 @pytest.fixture(scope="module")
 def client():
     """A cluster in this process."""
-    with (
-        LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
+    with local_client() as client:
         yield client
 
 

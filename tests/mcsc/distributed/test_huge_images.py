@@ -18,10 +18,12 @@ from tests.helpers import make_dictionary
 pytest.importorskip("distributed")
 
 import dask.array as da
-from distributed import Client, LocalCluster
 
 from mcsc.distributed import fuse_blocks, open_image, restore_blocks, write_blocks
 from mcsc.distributed.images.local import BlockGrid, halo_of_split, made_of_blocks
+from mcsc.distributed.images.prepared import LocalRestoration
+from mcsc.values.forms import ImageForm
+from tests.clusters import local_client
 
 TOL = 0.2
 """Any will do: what is compared is made of the same codes."""
@@ -30,12 +32,7 @@ TOL = 0.2
 @pytest.fixture(scope="module")
 def client():
     """A cluster in this process."""
-    with (
-        LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
+    with local_client() as client:
         yield client
 
 
@@ -168,6 +165,32 @@ def test_where_nothing_is_known_for_blocks_around(client):
     np.testing.assert_allclose(far, pair.x[:, :, 32:60].mean((1, 2)), atol=0.1)
 
 
+def test_a_factor_far_from_the_one_that_was_learned_for_is_told(client):
+    pair = make_pair("depth", 0, (32, 64))
+    with pytest.warns(UserWarning, match="x is enlarged 16 times, and the dictionary was learned"):
+        restore_blocks(
+            imresize(pair.target, 1 / 16), pair.y.mean(0), "depth-sr", tol=0.9, client=client,
+            dictionary=few_filters((1, 1), 1, "input"),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(("channels", "wanted"), [(3, [0, 1, 1]), (1, [0])])
+def test_a_channel_of_the_guide_that_is_unknown_around_a_block_loses_no_other(channels, wanted):
+    pair = make_pair("flash", 0, (32, 32))
+    x, y = pair.x[:1], pair.y
+    forms = ImageForm.of("x", x), ImageForm.of("y", y)
+    local = LocalRestoration(
+        few_filters((1, channels), 1), get_task("flash-denoise"), forms, None, 1, None
+    )
+    known = np.ones((3, 32, 32), np.float32)
+    known[0] = 0
+    fallback = np.zeros(1), np.full(3, 0.5)
+    found = local.signals([x, y, None, known], (fallback,), (slice(4, 28), slice(0, 32)))
+    assert found["guide_mask"].shape == (channels, 24, 32)
+    assert found["guide_mask"].mean((1, 2)).tolist() == wanted
+    assert "mask0" not in found or found["mask0"] is None
+
+
 @pytest.mark.slow
 def test_it_goes_on_from_its_folder_and_leaves_codes_alone(client, tmp_path):
     pair = make_pair("flash", 0, (40, 50))
@@ -257,8 +280,7 @@ def test_what_does_not_fit_is_refused_before_a_cluster_is_started(monkeypatch):
     def started(*args, **options):
         raise AssertionError("a cluster was started")
 
-    for name in ("restoration", "fusion"):
-        monkeypatch.setattr(f"mcsc.distributed.images.{name}.opened", started)
+    monkeypatch.setattr("mcsc.distributed.images.coding.opened", started)
     grey = np.zeros((60, 80), np.float32)
     colour = np.zeros((3, 60, 80), np.float32)
     many = np.zeros((4, 60, 80), np.float32)

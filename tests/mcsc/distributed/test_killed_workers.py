@@ -15,13 +15,13 @@ import pytest
 
 import mcsc
 from tests.helpers import make_dictionary, make_signals, make_sparse_images
+from tests.mcsc.distributed.toys import LEARNING
 from tests.paths import ROOT
 
 pytest.importorskip("distributed")
 
-from distributed import Client, LocalCluster
-
 from mcsc.distributed import Scene, map_scenes, solve_blocks
+from tests.clusters import local_client
 
 pytestmark = [
     pytest.mark.slow,
@@ -32,13 +32,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def client():
     """Two workers, processes of their own."""
-    with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0",
-            silence_logs=50,
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):  # fmt: skip
+    with local_client(2, processes=True) as client:
         yield client
 
 
@@ -106,8 +100,8 @@ def test_scenes(client, tmp_path):
 def test_learning(client):
     signals, _ = make_sparse_images(1, shape=(32, 32))
     asked = {
-        "lam": 0.3, "n_common": 4, "n_unique": 3, "filter_size": 5, "passes": 2, "window": 16,
-        "client": client, "options": mcsc.LearnOptions(batch_size=4, update_steps=2),
+        **LEARNING, "client": client,
+        "options": mcsc.LearnOptions(batch_size=4, update_steps=2),
     }  # fmt: skip
     straight = mcsc.learn(signals, **asked)
     with a_worker_killed(client):

@@ -7,30 +7,22 @@ import pytest
 
 import mcsc
 from tests.helpers import make_sparse_images
+from tests.mcsc.distributed.toys import LEARNING
 
 pytest.importorskip("distributed")
 
-from distributed import Client, LocalCluster
+from tests.clusters import local_client
 
 SETTINGS = {
-    "lam": 0.3, "n_common": 4, "n_unique": 3, "filter_size": 5, "passes": 2, "window": 16,
-    "options": mcsc.LearnOptions(batch_size=4, update_steps=4, target_windows=4),
+    **LEARNING, "options": mcsc.LearnOptions(batch_size=4, update_steps=4, target_windows=4),
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def clusters():
     """Clients of clusters of one and of three workers in this process."""
-    found = []
-    for count in (1, 3):
-        cluster = LocalCluster(
-            n_workers=count, threads_per_worker=1, processes=False, dashboard_address=":0"
-        )
-        found.append(Client(cluster, set_as_default=False))
-    yield found
-    for client in found:
-        client.cluster.close()
-        client.close()
+    with local_client() as one, local_client(3) as three:
+        yield [one, three]
 
 
 def same(one, other):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -13,21 +16,15 @@ from mcsc.errors import InvalidValueError
 
 pytest.importorskip("distributed")
 
-from distributed import Client, LocalCluster
-
 from mcsc.distributed import Scene, map_scenes
-from mcsc.distributed.scenes import claim
+from mcsc.distributed.told import telling
+from tests.clusters import local_client
 
 
 @pytest.fixture(scope="module")
 def client():
     """A cluster in this process."""
-    with (
-        LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
+    with local_client(threads=2) as client:
         yield client
 
 
@@ -103,17 +100,63 @@ def test_scenes_that_are_none_are_refused(scenes, match):
         map_scenes(write, scenes)
 
 
-def test_a_folder_keeps_its_settings(tmp_path):
+def test_a_folder_keeps_its_settings(client, tmp_path):
     folder = tmp_path / "out"
-    claim(folder, {"tol": 1}, [folder / "a.png"])
-    (folder / "a.png").write_text("x")
-    claim(folder, {"tol": 1}, [folder / "a.png"])
+    scenes = [Scene("a", ("x",), folder / "deep" / "a.txt")]
+    asked = {"client": client, "folder": folder}
+    assert map_scenes(write, scenes, settings={"tol": 1}, **asked).count("done") == 1
+    assert map_scenes(write, scenes, settings={"tol": 1}, **asked).count("skipped") == 1
     with pytest.raises(ValueError, match=r"other settings: tol \(1, now 2\)"):
-        claim(folder, {"tol": 2}, [folder / "a.png"])
+        map_scenes(write, scenes, settings={"tol": 2}, **asked)
     assert json.loads((folder / "settings.json").read_text()) == {"tol": 1}
     strange = tmp_path / "strange"
     strange.mkdir()
-    (strange / "a.png").write_text("x")
+    (strange / "a.txt").write_text("x")
     with pytest.raises(ValueError, match="does not say"):
-        claim(strange, {}, [strange / "a.png"])
-    assert os.listdir(strange) == ["a.png"]
+        map_scenes(
+            write, [Scene("a", ("y",), strange / "a.txt")], folder=strange, client=client,
+            settings={},
+        )  # fmt: skip
+    assert os.listdir(strange) == ["a.txt"]
+    assert (strange / "a.txt").read_text() == "x"
+
+
+def test_nothing_is_noted_where_nobody_answers(tmp_path, monkeypatch):
+    monkeypatch.setattr("mcsc.distributed.cluster._CONNECT", 0.5)
+    folder = tmp_path / "out"
+    with pytest.raises(RuntimeError, match=r"no Dask scheduler at tcp://127\.0\.0\.1:9: nobody"):
+        map_scenes(
+            write, [Scene("a", ("x",), folder / "a.txt")], folder=folder, settings={},
+            scheduler="tcp://127.0.0.1:9",
+        )  # fmt: skip
+    assert not folder.exists()
+
+
+def speak(mine, out):
+    print("to nobody")
+    for _ in range(20):
+        warnings.warn(f"of {mine} in {out.name}", UserWarning, stacklevel=1)
+        time.sleep(0.005)
+    out.write_text(str(sys.stderr.isatty()))
+
+
+def test_each_scene_is_told_its_own_warnings(client, tmp_path, capsys):
+    """Workers of several threads do scenes side by side."""
+    scenes = [Scene(name, (name,), tmp_path / f"{name}.txt") for name in "abcd"]
+    before = sys.stdout, sys.stderr, warnings.showwarning
+    table = map_scenes(speak, scenes, client=client)
+    assert [o.reason for o in table.outcomes] == [f"of {name} in {name}.txt" for name in "abcd"]
+    assert capsys.readouterr().out == ""
+    assert (sys.stdout, sys.stderr, warnings.showwarning) == before
+
+
+def test_others_speak_while_a_task_does_not(capsys):
+    with telling() as said:
+        thread = threading.Thread(target=print, args=("aloud",))
+        thread.start()
+        thread.join()
+        print("to nobody")
+        warnings.warn("once", UserWarning, stacklevel=1)
+        warnings.warn("once", UserWarning, stacklevel=1)
+    assert said == ["once"]
+    assert capsys.readouterr().out == "aloud\n"

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from mcsc.images import write_image
+from mcsc.lazy import Recent
 from mcsc.synthetic import scenes
 from mcsc.tasks import find_scenes, get_task, synthetic_scenes
 from mcsc.tasks.scenes import (
-    Recent,
     SceneFiles,
     flipped,
     hold_out,
@@ -143,3 +143,60 @@ def test_a_target_of_another_kind_of_file_keeps_its_values(tmp_path):
     asked, faults = look_at_scenes([scene], ranges=[ValueRange(0, 100)])
     assert not asked
     assert "a_target.tif: another kind of file than a_near.png" in faults["a"]
+
+
+def written(tmp_path, text):
+    table = tmp_path / "scenes.csv"
+    table.write_text(text)
+    return table
+
+
+def test_a_table_names_the_files_of_scenes(tmp_path):
+    task = get_task("depth-sr")
+    table = written(
+        tmp_path, "rgb,out,depth,scene\nb/g.png,o.png,a/d.png,one\ng.png,p.png,d.png,two\n"
+    )
+    one, two = find_scenes(table, task)
+    assert (one.name, one.x_path, one.y_path) == ("one", tmp_path / "a/d.png", tmp_path / "b/g.png")
+    assert two.x_path == tmp_path / "d.png"
+    assert [s.name for s in find_scenes(table, task, ["two"])] == ["two"]
+    with pytest.raises(ValueError, match="no scene three; there are one, two"):
+        find_scenes(table, task, ["three"])
+    # Names of their own are taken in their order.
+    [scene] = find_scenes(written(tmp_path, "a,b\nguide.png,x.png\n"), task)
+    assert (scene.name, scene.x_path.name, scene.y_path.name) == ("guide", "guide.png", "x.png")
+
+
+def test_a_table_of_a_fusion_may_name_targets(tmp_path):
+    table = written(tmp_path, "target,far,near\nt.png,f.png,n.png\n,f.png,m.png\n")
+    first, second = find_scenes(table, get_task("multi-focus"))
+    assert (first.x_path.name, first.y_path.name, first.target_path) == (
+        "n.png", "f.png", tmp_path / "t.png"
+    )  # fmt: skip
+    assert second.target_path is None
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("", "want a line of column names first"),
+        ("x,guide\n", "want a line of column names first"),
+        ("out\nb\n", "want a line of column names first"),
+        ("x,x\na,b\n", "two columns have one name: x, x"),
+        ("x,guide\na,b\na\n", "line 3: want 2 entries"),
+        ("x,guide\na,b,c\n", "line 2: want 2 entries"),
+        ("x,guide\n,b\n", "line 2: want 2 entries"),
+        ("x,guide\n\na/d.png,b\nc/d.png,b\n", "line 4: there is a scene d already: want a column"),
+        ("x,guide,scene\na,b,../c\n", "line 2: '../c' is no name of a scene"),
+        ("x,guide,more\na,b,c\n", "line 2: want the two images of depth-sr, found 3"),
+    ],
+)
+def test_tables_that_are_none_are_refused(text, match, tmp_path):
+    with pytest.raises(ValueError, match=match):
+        find_scenes(written(tmp_path, text), get_task("depth-sr"))
+
+
+def test_a_table_in_another_encoding_is_refused(tmp_path):
+    (tmp_path / "t.csv").write_bytes("x,guide\nä,b\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="is no table in UTF-8"):
+        find_scenes(tmp_path / "t.csv", get_task("depth-sr"))

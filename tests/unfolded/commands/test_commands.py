@@ -75,14 +75,11 @@ def test_training_on_a_folder(task, folder, tmp_path):
 
 @pytest.mark.slow
 def test_training_on_scenes_that_are_prepared_first(folder, tmp_path):
-    distributed = pytest.importorskip("distributed")
+    pytest.importorskip("distributed")
+    from tests.clusters import local_client
+
     given = [folder / "depth-sr", "--task", "depth-sr", "--prepare", tmp_path / "made", *SHORT]
-    with (
-        distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
-        ) as cluster,
-        distributed.Client(cluster),
-    ):
+    with local_client(active=True):
         for name in ("a", "b"):
             result = invoke(train, *given, "-o", tmp_path / f"{name}.safetensors")
             assert result.exit_code == 0, said(result)

@@ -35,13 +35,10 @@ def test_a_constant_image_stays_one():
 @pytest.fixture(scope="module")
 def client():
     """The active client of a cluster in this process."""
-    distributed = pytest.importorskip("distributed")
-    with (
-        distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
+    pytest.importorskip("distributed")
+    from tests.clusters import local_client
+
+    with local_client(active=True) as client:
         yield client
 
 

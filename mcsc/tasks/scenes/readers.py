@@ -1,0 +1,92 @@
+"""Scenes by what reads them: their names, some kept apart, all of them turned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from ...errors import InvalidValueError
+from ...types import Floats
+
+__all__ = ["Reader", "flipped", "hold_out", "name_of"]
+
+S = TypeVar("S")
+
+Reader = Callable[[], tuple[Floats, ...]]
+"""Returns the images of both roles: the clean image and the guide, or both sources.
+
+Of a fusion, the image that is to be made of them may come third.
+"""
+
+_GRID = 16  # pixels; a multiple of every task's factor
+
+
+def name_of(reader: Reader, number: int) -> str:
+    """Return what to call a scene in a message."""
+    return str(getattr(reader, "name", f"scene {number}"))
+
+
+def hold_out(scenes: Sequence[S], share: float, seed: int = 0) -> tuple[list[S], list[S]]:
+    """Keep a share of the scenes apart, to measure on what was not learned from.
+
+    Parameters
+    ----------
+    scenes : sequence
+        In any order; both lists keep it.
+    share : float
+        In [0, 1): at least one scene is kept apart, unless it is 0.
+    seed : int
+        Seed of the random choice.
+
+    Returns
+    -------
+    list, list
+        Those to learn from, and those kept apart.
+
+    Raises
+    ------
+    ValueError
+        No scene would be left to learn from.
+    """
+    count = max(1, round(share * len(scenes))) if share else 0
+    if count >= len(scenes):
+        raise InvalidValueError(
+            f"of {len(scenes)} scene{'s' * (len(scenes) > 1)}, {count} would be held out, and "
+            "none left to learn from: want more scenes, or a smaller share"
+        )
+    order = np.random.default_rng(seed).permutation(len(scenes))
+    return [scenes[i] for i in sorted(order[count:])], [scenes[i] for i in sorted(order[:count])]
+
+
+@dataclass(frozen=True)
+class _Turned:
+    """A scene upside down, mirrored, or both."""
+
+    reader: Reader
+    number: int
+    down: bool
+    across: bool
+
+    @property
+    def name(self) -> str:
+        return name_of(self.reader, self.number)
+
+    def __call__(self) -> tuple[Floats, ...]:
+        images = self.reader()
+        # Cut first, so that degradations see the same grid of pixels.
+        h, w = images[0].shape[1:]
+        if min(h, w) < _GRID:
+            raise InvalidValueError(f"{self.name} is {h} x {w}: flips want {_GRID} x {_GRID}")
+        height, width = (n - n % _GRID for n in (h, w))
+        rows = slice(None, None, -1 if self.down else 1)
+        columns = slice(None, None, -1 if self.across else 1)
+        return tuple(np.ascontiguousarray(i[:, :height, :width][:, rows, columns]) for i in images)
+
+
+def flipped(readers: Sequence[Reader]) -> list[Reader]:
+    """The scenes, and each upside down, mirrored, and both: four times as much to learn from."""
+    turns = [(False, False), (True, False), (False, True), (True, True)]
+    return [_Turned(reader, n, *how) for how in turns for n, reader in enumerate(readers)]
