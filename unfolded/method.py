@@ -34,7 +34,7 @@ from .starts.opening import open_weights
 _MUCH_WORK = 16.0
 """Times that the pixels of an image are computed in tiles, from which on a warning is due."""
 
-_LARGEST = 2.0
+_LARGEST = 8.0
 """Times that an answer may be larger than its signals together; beyond that, layers diverged."""
 
 _HALVINGS = 3

@@ -196,7 +196,7 @@ def test_on_a_gpu_the_network_runs_as_it_is_accelerated(monkeypatch):
         method = CUNetMethod(net, task)
         pair = images(channels=(1, 1))
         given = (pair,) if task.kind == "fusion" else pair
-        options = {} if task.kind == "fusion" else {"factor": task.factor, "known_shape": (6, 7)}
+        options = {} if task.kind == "fusion" else {"known_shape": (6, 7)}
         wanted = method(*given, **options)
         for tile in (None, 16):
             found = method(*given, device="cuda", tile=tile, **options)

@@ -118,7 +118,7 @@ def test_second_ctrl_c_leaves_at_once(folder, here, monkeypatch):
         (("-o", "d", "--sigma", "5"), "--sigma is for flash-denoise, not for depth-sr"),
         (("-o", "d", "--filter-size", "1"), "'1' is not a whole number >= 2"),
         (("-o", "d", "--filter-size", "8,x"), "'8,x' is not a whole number >= 2"),
-        (("-o", "d", "--filter-size", "97"), "filters of 97x97 need windows and images"),
+        (("-o", "d", "--filter-size", "97"), "filters of 97x97 need windows at least as large"),
         (("-o", "d", "--common", "0", "--unique", "0"), "leave a signal without filters"),
         (("-o", "d", "--lam", "0"), "'0' is not a number > 0, or several separated by commas"),
         (("-o", "d", "--init", "random"), "'random' is not one of 'patches', 'dct'"),

@@ -330,7 +330,7 @@ def test_restore_and_fuse_take_the_network(folder, tmp_path):
     assert result.exit_code == 0, said(result)
     assert mcsc.images.read_image(out).pixels.shape == (1, 64, 64)
     result = invoke(cli, "restore", *files, *options, *weights, "--lam", "1")
-    assert "the method cunet has no option lam; it has device, tile" in said(result)
+    assert "the method cunet has no option lam; it has device, orientations, tile" in said(result)
     result = invoke(cli, "restore", *files, "--task", "depth-sr", "-o", out, *weights)
     assert "the method mcsc takes no weights" in said(result)
     pair = [folder / "multi-focus" / f"scene0_{role}.png" for role in ("near", "far")]

@@ -131,7 +131,9 @@ def test_mat_by_name_or_the_only_image(tmp_path):
     path = tmp_path / "a.mat"
     scipy.io.savemat(path, {"depth": DEPTH, "K": np.eye(3), "name": "x"}, do_compression=True)
     np.testing.assert_array_equal(read_image(path, variable="depth").pixels[0], DEPTH)
-    with pytest.raises(ImageFileError, match=r"holds depth \(5 x 7\), K \(3 x 3\): say which"):
+    with pytest.raises(
+        ImageFileError, match=r"holds depth \(5 x 7\), K \(3 x 3\): want the name of one"
+    ):
         read_image(path)
     with pytest.raises(ImageFileError, match=r"has no array rgb; it holds depth \(5 x 7\), K"):
         read_image(path, variable="rgb")
@@ -158,7 +160,9 @@ def test_mat_7_3(tmp_path):
         file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")
     np.testing.assert_array_equal(read_image(path, variable="depth").pixels[0], DEPTH)
     np.testing.assert_array_equal(read_image(path, variable="ms").pixels, COLOURS)
-    with pytest.raises(ImageFileError, match=r"holds depth \(5 x 7\), ms \(5 x 7 x 3\): say which"):
+    with pytest.raises(
+        ImageFileError, match=r"holds depth \(5 x 7\), ms \(5 x 7 x 3\): want the name"
+    ):
         read_image(path)
 
 
