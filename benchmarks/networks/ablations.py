@@ -147,7 +147,7 @@ def measure(arguments: argparse.Namespace) -> Data:
 # ----------------------------------------------------------------------------------- scenes
 def synthetic(count: int, seed: int, photographs: Path | None) -> list[Triple]:
     """Depth, reduced and enlarged; luma; depth: (1, H, W) each."""
-    pairs = scenes("depth", count, (SCENE, SCENE), seed, photographs=photographs)
+    pairs = scenes("depth", count, (SCENE, SCENE), seed, photographs=photographs or False)
     return [(p.x, luma_studio(p.y), p.target) for p in pairs]
 
 
