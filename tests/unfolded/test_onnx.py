@@ -16,11 +16,12 @@ from tests.unfolded.nets import make_images, make_net, noise_of, torch
 from unfolded import export_onnx
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
         {"kernel_size": 4, "task": "fusion", "channels": (1, 3), "out_channels": 3, "tied": True},
-        pytest.param({"kernel_size": 3, "channels": (3, 1)}, marks=pytest.mark.slow),
+        {"kernel_size": 3, "channels": (3, 1)},
         {"sweeps": 2, "thresholds": "map", "noise_aware": True, "blocks": 1},
     ],
     ids=["fusion", "restoration", "noise"],

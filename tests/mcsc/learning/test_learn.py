@@ -315,6 +315,7 @@ def test_projection_is_the_nearest_point():
         assert (flat - found) @ (other - found) <= 1e-10
 
 
+@pytest.mark.slow
 def test_windows_are_coded_where_they_are_asked_to_be(monkeypatch):
     """Without a GPU the standard's library is the other side: it takes no NumPy arrays."""
     strict = pytest.importorskip("array_api_strict")
