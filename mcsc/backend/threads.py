@@ -86,12 +86,13 @@ def not_forked_meanwhile() -> Iterator[None]:
 def _blas() -> Any:
     """Return what limits BLAS; made once, since it looks through all loaded libraries."""
     global _controller
-    if _controller is None:
+    found = _controller  # another thread may forget it meanwhile: `note_new_blas`
+    if found is None:
         with not_forked_meanwhile():
             from threadpoolctl import ThreadpoolController
 
-            _controller = ThreadpoolController()
-    return _controller
+            found = _controller = ThreadpoolController()
+    return found
 
 
 def note_new_blas() -> None:
