@@ -11,10 +11,10 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 from ..types import Floats
-from .shapes import random_outline, random_radii
+from .shapes import Outline, bar, random_outline, random_radii
 from .textures import Material
 
-__all__ = ["RELIEF", "Canvas", "Layer", "Start", "flatten", "plan", "spread"]
+__all__ = ["RELIEF", "Canvas", "Layer", "Start", "flatten", "plan", "railing", "spread"]
 
 RELIEF = 0.45
 """Height of a scene over its unit of length: how deep the box is that it fills."""
@@ -24,6 +24,8 @@ _MOST_OBJECTS = 400
 _THICKETS = 0.3
 # Depth over which one surface dives under another, so that they meet in a smooth line.
 _CONTACT = 0.006
+# Scenes with a railing, wires or poles before everything else.
+_RAILINGS = 0.2
 # A surface no deeper than this, over its unit of inverse depth, is one to a quantised depth map.
 _CLUSTER = 0.02
 
@@ -52,6 +54,8 @@ class Start:
     material: int
     turn: float | None = None
     """Of a leaf, radians; None: anything else."""
+    outline: Outline | None = None
+    """None: a random one."""
 
 
 class Canvas:
@@ -114,7 +118,7 @@ class Canvas:
 
     def paint(self, rng: np.random.Generator, start: Start) -> None:
         """Lay an object over what is there."""
-        outline = random_outline(rng, start.centre, start.radius, start.turn)
+        outline = start.outline or random_outline(rng, start.centre, start.radius, start.turn)
         box = outline.box(self.shape)
         number = start.material
         inside = outline.distance(box)
@@ -276,6 +280,35 @@ def _fan(rng: np.random.Generator, start: Start) -> list[Start]:
         )
         depth = float(np.clip(start.depth + rng.normal(0, 1.5 * _CLUSTER), 0.02, 0.98))
         out.append(Start(centre, max(length, 2.5), depth, start.material, turn))
+    return out
+
+
+def railing(
+    rng: np.random.Generator, shape: tuple[int, int], unit: float, materials: int
+) -> list[Start]:
+    """Choose thin things far before all else: one wire or pole, or several side by side.
+
+    They have nearly the whole range of depth on both of their sides, which nothing else in a
+    scene has: a network that never saw them may answer with anything at all.
+    """
+    if rng.random() >= _RAILINGS:
+        return []
+    turn = float(rng.choice([0.0, 0.5]) * math.pi + rng.normal(0, 0.1))
+    if rng.random() < 0.4:
+        turn = float(rng.uniform(0, math.pi))
+    count = int(rng.choice([1, 2, 3, int(rng.integers(4, 13))]))
+    width = float(np.exp(rng.uniform(math.log(1.0), math.log(max(0.025 * unit, 4.0)))))
+    spacing = width * float(rng.uniform(1.6, 8.0))
+    depth, material = float(rng.uniform(0.5, 0.98)), int(rng.integers(materials))
+    half = float(rng.uniform(0.2, 1.2)) * unit
+    middle = rng.random(2) * shape
+    across = np.array([math.cos(turn), -math.sin(turn)])
+    bend = float(rng.normal(0, 0.03))
+    out = []
+    for i in range(count):
+        y, x = middle + (i - 0.5 * (count - 1)) * spacing * across
+        outline = bar((float(y), float(x)), half, width, turn + float(rng.normal(0, 0.01)), bend)
+        out.append(Start(outline.centre, half, depth, material, outline=outline))
     return out
 
 

@@ -13,7 +13,7 @@ from ..checks import check_whole, is_whole
 from ..errors import InvalidValueError
 from ..types import Floats
 from .camera import Camera, encode, exposure, random_camera
-from .canvas import RELIEF, Canvas, Layer, plan
+from .canvas import RELIEF, Canvas, Layer, plan, railing
 from .lighting import Lamp, light_field, random_lamp, smooth_field
 from .photographs import Library, Photographs, Picture, library, panorama_view
 from .relief import invent_relief, reflectance, sheets
@@ -26,6 +26,8 @@ _UNITS = (350.0, 1400.0)
 # Share of photographs that are views of panoramas, and the largest side of such: beyond, they are
 # too soft.
 _PANORAMAS, _VIEW = 0.3, 400
+# Of the streams of random numbers of a scene, as `Scene.rng` takes them.
+_RAILING = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +164,10 @@ def _painted(
     canvas.background(rng)
     for start in plan(rng, shape, unit, canvas.depth, len(materials)):
         canvas.paint(rng, start)
+    # Of a stream of its own: scenes without a railing are as they would be if there were none.
+    thin = np.random.default_rng([seed, _RAILING])
+    for start in railing(thin, shape, unit, len(materials)):
+        canvas.paint(thin, start)
     lamp = random_lamp(rng)
     gloss = np.array([m.gloss for m in materials], np.float32)[canvas.material]
     height = canvas.depth * np.float32(RELIEF * unit)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..types import Floats
 
-__all__ = ["Outline", "random_outline", "random_radii"]
+__all__ = ["Outline", "bar", "random_outline", "random_radii"]
 
 _KINDS = ("blob", "polygon", "ellipse", "box", "stalk")
 _SHARES = (0.3, 0.2, 0.2, 0.18, 0.12)
@@ -156,6 +156,17 @@ def random_outline(
     if kind == "box" and rng.random() < 0.6:
         angle = float(rng.choice([0.0, 0.5 * math.pi]) + rng.normal(0, 0.05))
     return Outline(kind, centre, radius, angle, aspect, bend, corners, hollow)
+
+
+def bar(
+    centre: tuple[float, float], half: float, width: float, turn: float, bend: float = 0.0
+) -> Outline:
+    """Outline of a pole or wire of that half length and width, in pixels.
+
+    Its ends leave its chord by `bend` times the half length.
+    """
+    slim = min(0.5 * width / half, 1.0)
+    return Outline("stalk", centre, half, turn, slim, bend, np.zeros((0, 2)), 0.0)
 
 
 def _corners(rng: np.random.Generator, radius: float) -> NDArray[np.float64]:
