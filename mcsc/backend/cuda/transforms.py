@@ -6,13 +6,12 @@ Python for a call; a plan alone takes one or two.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from threading import get_ident
 from typing import Any
 
 import cupy
 import numpy as np
 from cupy.cuda import cufft
+from cupy.fft.config import get_plan_cache
 
 from ...types import Array
 
@@ -22,28 +21,35 @@ _OTHER = {
     "f": np.dtype(np.complex64), "d": np.dtype(np.complex128),
     "F": np.dtype(np.float32), "D": np.dtype(np.float64),
 }  # fmt: skip
-_KEPT = 16
 
 
-@lru_cache(maxsize=_KEPT)
-def _plan(device: int, thread: int, code: str, batch: int, shape: tuple[int, int]) -> Any:
-    # A plan has a work area of its own: threads must not share it.
+def _plan(code: str, batch: int, shape: tuple[int, int], keep: bool) -> Any:
+    # CuPy's own cache, one for each thread and device: what its users bound and clear. Its keys
+    # are tuples of any kind.
+    cache = get_plan_cache()
+    key = (code, batch, shape, "mcsc")
+    plan = cache.get(key)
+    if plan is not None:
+        return plan
     h, w = shape
     half = (h, w // 2 + 1)
     if code in _REAL:
         inside, outside, kind, last = shape, half, _REAL[code], w // 2 + 1
     else:
         inside, outside, kind, last = half, shape, _COMPLEX[code], w
-    return cufft.PlanNd(
+    plan = cufft.PlanNd(
         shape, inside, 1, inside[0] * inside[1], outside, 1, outside[0] * outside[1],
         kind, batch, "C", 1, last,
     )  # fmt: skip
+    if keep:
+        cache[key] = plan
+    return plan
 
 
 def forward(array: Array, *, keep: bool = True) -> Array:
     """Return the spectra (..., H, W // 2 + 1) of contiguous real arrays (..., H, W).
 
-    With `keep` the plan, and its work area, stay for the next call.
+    With `keep` the plan, and its work area, stay in CuPy's cache of plans for the next call.
     """
     *lead, h, w = array.shape
     out = cupy.empty((*lead, h, w // 2 + 1), _OTHER[array.dtype.char])
@@ -68,6 +74,4 @@ def _run(
     batch = 1
     for n in lead:
         batch *= n
-    device = cupy.cuda.runtime.getDevice()
-    make: Any = _plan if keep else _plan.__wrapped__
-    make(device, get_ident(), source.dtype.char, batch, shape).fft(source, target, None)
+    _plan(source.dtype.char, batch, shape, keep).fft(source, target, None)

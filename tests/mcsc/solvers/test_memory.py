@@ -199,10 +199,11 @@ def test_the_working_set_holds_pixels_and_nonzeros_whatever_the_filter_size(size
 @pytest.mark.parametrize("method", ["fista", "admm", "alternating"])
 @pytest.mark.parametrize("boundary", ["periodic", "zero"])
 def test_no_solver_takes_more_than_its_estimate_on_a_gpu(method, boundary):
-    """With all that plans keep: they are made anew. An emulator's ask for EMULATOR_WORK=1."""
-    import cupy
+    """With all that plans keep, which are made anew; nor less than 1 / 1.3 of it.
 
-    from mcsc.backend.cuda import transforms
+    An emulator's plans have work areas only with EMULATOR_WORK=1.
+    """
+    import cupy
 
     pool = cupy.get_default_memory_pool()
 
@@ -218,10 +219,20 @@ def test_no_solver_takes_more_than_its_estimate_on_a_gpu(method, boundary):
     signals = tuple(cupy.asarray(x) for x in problem.signals)
     given = (signals, problem.dictionary, problem.lam)
     estimate = mcsc.Problem(*given, boundary=boundary).memory_estimate(method)
-    transforms._plan.cache_clear()
+    cupy.fft.config.get_plan_cache().clear()
     gc.collect()
     before = pool.used_bytes()
     with Peak() as peak, warnings.catch_warnings():
         warnings.simplefilter("ignore", mcsc.ConvergenceWarning)
         mcsc.solve(*given, method=method, boundary=boundary, tol=1e-12, max_iter=2)
     assert peak.bytes - before <= 1.05 * estimate
+    plans = cupy.fft.config.get_plan_cache()
+    assert plans.get_curr_size() > 0
+    if plans.get_curr_memsize() > 0.1 * estimate:  # the estimate counts on work areas
+        assert estimate <= 1.3 * (peak.bytes - before)
+    # Whoever needs the memory gets it as CuPy says.
+    held = pool.used_bytes()
+    memory = plans.get_curr_memsize()
+    cupy.fft.config.get_plan_cache().clear()
+    gc.collect()
+    assert pool.used_bytes() == held - memory
