@@ -44,7 +44,7 @@ PAPERS: dict[str, Any] = {"filters": 64, "kernel_size": 8, "blocks": 4, "residua
 VALIDATION = ("cones", "teddy")
 TEST = ("ambush", "market", "art", "books", "moebius")
 PATCH = 48
-SCENE = 128
+SCENE = 192
 TRAINING_SEED, HELD_OUT_SEED = 11, 12
 Triple = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -104,7 +104,7 @@ def measure(arguments: argparse.Namespace) -> Data:
     steps, batch, filters, seeds = (
         arguments.steps, arguments.batch, arguments.filters, arguments.seeds,
     )  # fmt: skip
-    count, tables = 24, [t for t in TABLES if t.number in arguments.tables]
+    count, tables = 120, [t for t in TABLES if t.number in arguments.tables]
     values = {t.option: list(t.published) for t in tables}
     if arguments.quick:
         steps, batch, filters, seeds, count = 2, 1, 2, 1, 2
@@ -153,7 +153,7 @@ def synthetic(count: int, seed: int, photographs: Path | None) -> list[Triple]:
 
 def held_out(photographs: Path | None, *, quick: bool) -> dict[str, list[Triple]]:
     """Scenes to measure on, by what they may be used for."""
-    sets = {"synthetic": synthetic(1 if quick else 6, HELD_OUT_SEED, photographs)}
+    sets = {"synthetic": synthetic(1 if quick else 12, HELD_OUT_SEED, photographs)}
     folder = DATA / "depth_sr"
     if quick or not folder.is_dir():
         return sets

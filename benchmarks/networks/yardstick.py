@@ -8,9 +8,10 @@ synthetic scenes are from those of the real ones: of histograms the share of sam
 other bins, of numbers the difference.
 
 Sets: scenes of 128x128 and 256x256, as networks are trained on; cuts of 256x256 out of scenes of
-512x512 and 1024x1024; cuts of real ones around their middles. Real scenes lie in ../shared/data
-beside the repository, the authors' weights in ../shared/official_weights; what is not there is left
-out, and the table says why.
+512x512 and 1024x1024; cuts of real ones around their middles; and of folders, as `mcsc evaluate`
+reads them (``--also TASK LABEL DIR``): rendered worlds, or scenes that another program made. Real
+scenes lie in ../shared/data beside the repository, the authors' weights in
+../shared/official_weights; what is not there is left out, and the table says why.
 """
 
 from __future__ import annotations
@@ -78,12 +79,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--photographs", type=Path, help="folder for textures and pictures")
     parser.add_argument("--side", type=int, default=384, help="of the cuts of real scenes")
     parser.add_argument("--sets", nargs="+", choices=tuple(SETS), default=tuple(SETS))
+    parser.add_argument(
+        "--also", nargs=3, metavar=("TASK", "LABEL", "DIR"), action="append", default=[],
+        help="judge the scenes in this folder too, cut as the real ones are",
+    )  # fmt: skip
     parser.add_argument("--ours", type=Path, help="weights to judge by the side of the authors'")
 
 
 def measure(arguments: argparse.Namespace) -> Data:
     sets = QUICK_SETS if arguments.quick else {name: SETS[name] for name in arguments.sets}
     count = 2 if arguments.quick else arguments.scenes
+    folders = _folders(arguments.also, arguments.tasks)
     found: Data = {}
     with network_threads(arguments.threads):
         for name in arguments.tasks:
@@ -98,12 +104,32 @@ def measure(arguments: argparse.Namespace) -> Data:
                 )
                 pairs = [_cut(reader(), cut) for reader in readers]
                 _add(rows, statistics, label, task, judge, ours, pairs)
+            for label, scenes in folders.get(name, []):
+                pairs = [_cut(scene.read(), arguments.side) for scene in scenes]
+                _add(rows, statistics, label, task, judge, ours, pairs)
             real, reason = _real(task, 64 if arguments.quick else arguments.side)
             if real:
                 _add(rows, statistics, REAL, task, judge, ours, real)
             missing = [text for text in (why, reason) if text]
             found[name] = {"rows": rows, "statistics": statistics, "missing": missing}
     return {"tasks": found, "scenes": count, "seed": arguments.seed}
+
+
+def _folders(
+    given: Sequence[tuple[str, str, str]], tasks: Sequence[str]
+) -> dict[str, list[tuple[str, Sequence[Any]]]]:
+    """Find all scenes before any work."""
+    found: dict[str, list[tuple[str, Sequence[Any]]]] = {}
+    for name, label, folder in given:
+        if name not in tasks:
+            raise SystemExit(f"--also {name} {label} {folder}: {name} is none of --tasks")
+        if label in (*SETS, *QUICK_SETS, REAL):
+            raise SystemExit(
+                f"--also {name} {label} {folder}: the table has a line {label} already"
+            )
+        scenes = find_scenes(Path(folder), get_task(name), None)
+        found.setdefault(name, []).append((label, scenes))
+    return found
 
 
 def _judge(name: str) -> tuple[unfolded.CUNet | None, str]:

@@ -16,6 +16,8 @@ from benchmarks.networks.scene_statistics import (
     spectral_slope,
     steps,
 )
+from mcsc.images import write_image
+from mcsc.synthetic import scenes
 
 
 @pytest.mark.parametrize("sigma", [0.8, 1.2, 2.0])
@@ -109,3 +111,23 @@ def test_without_the_files_it_says_so(tmp_path, monkeypatch):
     assert all(len(row) == 2 for errors in found["rows"].values() for row in errors)
     for label in found["rows"]:
         assert len(found["statistics"][label]) == len(STATISTICS["depth"])
+
+
+def test_folders_of_scenes_are_judged_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(yardstick, "DATA", tmp_path)
+    monkeypatch.setattr(yardstick, "OFFICIAL", tmp_path)
+    folder = tmp_path / "worlds"
+    folder.mkdir()
+    for n, pair in enumerate(scenes("depth", 2, (96, 96), 5, photographs=False)):
+        write_image(folder / f"w{n}_depth.png", pair.target)
+        write_image(folder / f"w{n}_rgb.png", pair.y)
+    given = ["--quick", "--threads", "1", "--tasks", "depth-sr"]
+    also = ["--also", "depth-sr", "worlds", str(folder)]
+    found = yardstick.main([*given, *also])["tasks"]["depth-sr"]
+    assert len(found["rows"]["worlds"]) == 2
+    assert found["rows"]["worlds"] != found["rows"]["48 of 64"]
+    for wrong in (["flash-denoise", "worlds"], ["depth-sr", "real"]):
+        with pytest.raises(SystemExit, match=r"none of --tasks|a line real already"):
+            yardstick.main([*given, "--also", *wrong, str(folder)])
+    with pytest.raises(ValueError, match="nowhere"):
+        yardstick.main([*given, "--also", "depth-sr", "lost", str(tmp_path / "nowhere")])
