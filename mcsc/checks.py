@@ -22,6 +22,7 @@ __all__ = [
     "check_source",
     "check_sources",
     "check_tol",
+    "check_unmasked",
     "check_whole",
     "is_number",
     "is_whole",
@@ -84,8 +85,18 @@ def check_choice(name: str, given: Any, literal: Any) -> None:
         raise InvalidValueError(f"{name} must be {', '.join(others)} or {last}, found {given!r}")
 
 
+def check_unmasked(name: str, given: Any) -> None:
+    """Refuse a masked array of NumPy: what knows no masks would work on what lies under them."""
+    if isinstance(given, np.ma.MaskedArray):
+        raise InvalidTypeError(
+            f"{name} is a masked array, whose mask would be lost here; want a plain array, as its "
+            "filled() gives, and the mask where there is an argument for it"
+        )
+
+
 def check_floats(name: str, given: Any) -> None:
-    """Refuse what is not a NumPy array of floats."""
+    """Refuse what is not a NumPy array of floats, and one whose mask would be lost."""
+    check_unmasked(name, given)
     if not (isinstance(given, np.ndarray) and np.issubdtype(given.dtype, np.floating)):
         found = getattr(given, "dtype", type(given).__name__)
         raise InvalidTypeError(f"{name} must be a NumPy array of floats, found {found}")

@@ -21,6 +21,7 @@ from .errors import InvalidValueError
 
 __all__ = [
     "atomic_write",
+    "check_readable",
     "check_writable",
     "make_folder",
     "npz_path",
@@ -35,6 +36,7 @@ __all__ = [
 _TIGHTEST = 200
 _HARMLESS = 2**28
 
+_ANYBODY = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 _EFFECTIVE = os.access in os.supports_effective_ids
 
 
@@ -53,7 +55,7 @@ def check_writable(path: str | Path) -> None:
     FileNotFoundError
         Its folder does not exist.
     PermissionError
-        The file is read-only, or its folder cannot be written to.
+        The file is read-only, which holds for root, too; or its folder cannot be written to.
     OSError
         A new file cannot be made beside it for another reason, as a disk that is full.
     ValueError
@@ -61,6 +63,35 @@ def check_writable(path: str | Path) -> None:
     """
     path = Path(path)
     _try(_target(path).parent, path)
+
+
+def check_readable(path: str | Path, what: str = "file") -> None:
+    """Refuse what cannot be read as a file, before it is opened.
+
+    To open a pipe is to wait until somebody writes to it, and a device may have no end.
+
+    Parameters
+    ----------
+    path : path
+    what : str
+        What messages call it.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none.
+    IsADirectoryError
+        It is a folder.
+    ValueError
+        It is a pipe or a device.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder; want a {what}")
+    if not path.exists():
+        raise FileNotFoundError(f"no {what} at {path}")
+    if not path.is_file():
+        raise InvalidValueError(f"{path}: is a pipe or a device; want a {what} on disk")
 
 
 def make_folder(path: str | Path) -> None:
@@ -238,10 +269,9 @@ def read_npz(
     """
     path = Path(path)
     noun = kind.removeprefix("mcsc.").lower()
-    if not path.is_file():
-        if not npz_path(path).is_file():
-            raise FileNotFoundError(f"no {noun} file at {path}")
+    if not path.exists() and npz_path(path).exists():
         path = npz_path(path)
+    check_readable(path, f"{noun} file")
     with path.open("rb") as handle:
         most = max(_HARMLESS, _TIGHTEST * path.stat().st_size) if max_bytes is None else max_bytes
         try:
@@ -289,7 +319,9 @@ def _target(path: Path) -> Path:
             raise InvalidValueError(
                 f"{path}: cannot be written: it is a device or a pipe; want the name of a file"
             )
-        if not os.access(target, os.W_OK, effective_ids=_EFFECTIVE):
+        # What nobody may write was protected by somebody; root, as whom containers run, could.
+        protected = not target.stat().st_mode & _ANYBODY
+        if protected or not os.access(target, os.W_OK, effective_ids=_EFFECTIVE):
             raise PermissionError(f"{path}: cannot be written: it is read-only")
     if not os.access(target.parent, os.W_OK | os.X_OK, effective_ids=_EFFECTIVE):
         raise PermissionError(

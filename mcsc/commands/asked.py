@@ -21,6 +21,7 @@ from ..values.ranges import ValueRange
 from . import options
 from .batch import HugeImages, block_options, cluster_options, is_batch, is_huge, run_batch
 from .destinations import check_destinations, overwrite_option
+from .results import check_bit_depth
 
 if TYPE_CHECKING:
     from ..tasks.protocol import Method
@@ -137,14 +138,44 @@ class Asked:
             {"--page": self.pages, "--variable": self.variables},
         )  # fmt: skip
 
-    def check(self, inputs: Sequence[Path | None], depth: Path | None = None) -> None:
-        """Refuse before the work what could not be done, or not be written after it."""
+    def check_options(
+        self,
+        count: int,
+        *,
+        sigma: float | None = None,
+        factor: float | None = None,
+        rule: str | None = None,
+    ) -> None:
+        """Refuse, before any of `count` images is looked at, what the task or the method lacks."""
+        from ..tasks.ghosts import ghosts_wanted
+        from ..tasks.methods import check_method_enlarges, check_options, gives_parts
+
+        task, method = self.task, self.chosen
+        task.check_sigma(sigma, "--sigma")
+        task.check_factor(factor, "--factor")
+        ghosts_wanted(self.ghosts, task, count)
+        # By its usual value, too: what was given counts.
+        options.refuse_idle(click.get_current_context(), {self.method: method}, ("tol",))
+        wanted = {
+            "lam": self.lam, "tol": self.tol, "max_iter": self.max_iter, "device": self.device,
+            "orientations": self.orientations, "sigma": sigma, "rule": rule, "tile": None,
+            "callback": None,
+        }  # fmt: skip
+        check_options(method, self.method, wanted)
+        if factor is not None:
+            check_method_enlarges(method, self.method, "the first image", factor)
+        if self.parts is not None and not gives_parts(method):
+            raise click.UsageError(f"--parts: the method {self.method} gives no parts")
         if self.align and self.registered:
             raise click.UsageError("--align and --registered exclude each other")
+
+    def check_places(self, inputs: Sequence[Path | None], depth: Path | None = None) -> None:
+        """Refuse before the work what could not be written after it."""
         if self.out.suffix.lower() not in WRITABLE:
             raise InvalidValueError(
                 f"--out {self.out}: want a name that ends in {', '.join(WRITABLE)}"
             )
+        check_bit_depth(self.out, self.bit_depth)
         if self.report is not None and self.report.suffix.lower() not in (".html", ".htm"):
             raise InvalidValueError(
                 f"--report {self.report}: pages are HTML; want a name ending in .html"
@@ -156,8 +187,6 @@ class Asked:
             folders={"--parts": self.parts},
             inputs=(*inputs, self.dictionary, self.weights_file), overwrite=self.overwrite,
         )  # fmt: skip
-        # Others are looked at with the images: what is asked for, not that it was given, counts.
-        options.refuse_idle(click.get_current_context(), {self.method: self.chosen}, ("tol",))
 
 
 def _methods(kind: Kind) -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -128,6 +132,7 @@ def evaluate(
     Exit status: 0 if all scenes were measured, 1 if a scene was left out, 2 if the input was
     refused, 130 if it was interrupted.
     """  # noqa: D301  (click wants the backspace itself)
+    from ..backend import require_cuda
     from ..images.files import write_samples
     from ..tasks import Evaluation, get_task
     from ..tasks import evaluate as run
@@ -137,12 +142,17 @@ def evaluate(
 
     options.check_counts(masks, ranges, 2)
     task = get_task(task_name)
+    task.check_sigma(sigma, "--sigma")
+    if task.sigma is None and options.was_given(ctx, "seed"):
+        raise click.UsageError(f"--seed is for the noise of denoising: {task.name} has none")
     if report is not None and report.suffix.lower() not in (".html", ".htm"):
         raise InvalidValueError(f"--report {report}: pages are HTML; want a name ending in .html")
     chosen = methods_by_name(
         options.listed_names(methods), task, dictionary=dictionary, weights_file=weights_file
     )
     options.refuse_idle(ctx, chosen)
+    if device == "cuda":
+        require_cuda()
     faults: dict[str, str] = {}
     wanted = options.listed_names([scenes]) if scenes else None
     files = find_scenes(folder, task, wanted, faults=faults)
@@ -213,18 +223,24 @@ def evaluate(
         faults[name] = str(error)
         _left_out(name, faults[name])
 
+    def warn_once(name: str, reason: str) -> None:
+        if told.is_new(f"scene {name}: {reason}"):
+            _warn(name, reason)
+
+    told = _OncePerKind([f.name for f in found])
     level = task.sigma if sigma is None else sigma
     if scheduler is None and workers is None and out is None:
-        result = run(
-            found, task, chosen, sigma=sigma, tol=tol, max_iter=max_iter, device=device,
-            orientations=orientations, seed=seed, each=each, skip=skip,
-        )  # fmt: skip
+        with told.shown():
+            result = run(
+                found, task, chosen, sigma=sigma, tol=tol, max_iter=max_iter, device=device,
+                orientations=orientations, seed=seed, each=each, skip=skip,
+            )  # fmt: skip
         stopped = result.stopped
     else:
         from .batch.scores import evaluate_on_workers
 
         stopped = evaluate_on_workers(
-            found, task.name, list(chosen), each, skip, _warn, out=out,
+            found, task.name, list(chosen), each, skip, warn_once, out=out,
             settings={
                 "data": str(folder.resolve()),
                 # Of all scenes together; and noise goes by their numbers.
@@ -241,6 +257,7 @@ def evaluate(
         order = {f.name: n for n, f in enumerate(found)}
         table.rows.sort(key=lambda row: order[row.scene])
         pictures.sort(key=lambda given: order[given[0].scene])
+    told.tell()
     table = replace(table, stopped=stopped)
     click.echo()
     for method in table.methods():
@@ -252,10 +269,9 @@ def evaluate(
         report_of_evaluation(report, task, table, pictures)
     if cut_off:
         most = max(cut_off, key=cut_off.__getitem__)
-        click.echo(
-            f"mcsc: warning: in {len(cut_off)} of the files in {images} values beyond black or "
-            f"white were cut off, in {most} {100 * cut_off[most]:.2g} % of them",
-            err=True,
+        _warn_of(
+            f"in {len(cut_off)} of the files in {images} values beyond black or white were cut "
+            f"off, in {most} {100 * cut_off[most]:.2g} % of them"
         )
     if stopped == "interrupted":
         click.echo(f"mcsc: interrupted; {len(table.rows)} rows were done and are kept", err=True)
@@ -266,9 +282,56 @@ def evaluate(
         ctx.exit(1)
 
 
+class _OncePerKind:
+    """Shows a warning that comes with every scene once, and counts the others.
+
+    Two are of one kind if they differ in names of scenes and in numbers alone.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        # The longest first: of "a" and "ab", the second is not the first and a letter.
+        listed = sorted(map(re.escape, names), key=len, reverse=True)
+        self._parts = re.compile(rf"(?<!\w)(?:{'|'.join(listed)}|\d[\d.]*(?:e[-+]\d+)?)(?!\w)")
+        self._first: dict[str, str] = {}
+        self._more: dict[str, int] = {}
+
+    def is_new(self, message: str) -> bool:
+        kind = self._parts.sub("*", message)
+        if kind not in self._first:
+            self._first[kind] = message
+            return True
+        self._more[kind] = self._more.get(kind, 0) + 1
+        return False
+
+    def tell(self) -> None:
+        """Say how many were not shown."""
+        for kind, more in self._more.items():
+            again = "once more" if more == 1 else f"{more} more times"
+            _warn_of(f"{again}, of other scenes or methods: {self._first[kind]}")
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Let only the first warning of a kind through."""
+        with warnings.catch_warnings():
+            # What Python itself would show once in a process is counted, too.
+            warnings.simplefilter("always", UserWarning)
+            show = warnings.showwarning
+
+            def counted(message: Any, category: Any, *where: Any, **others: Any) -> None:
+                if not issubclass(category, UserWarning) or self.is_new(str(message)):
+                    show(message, category, *where, **others)
+
+            warnings.showwarning = counted
+            yield
+
+
 def _left_out(name: str, reason: str) -> None:
     _warn(name, f"is left out: {reason}", "")
 
 
 def _warn(name: str, reason: str, mark: str = ":") -> None:
-    click.echo(f"mcsc: warning: scene {name}{mark} {' '.join(reason.split())}", err=True)
+    _warn_of(f"scene {name}{mark} {' '.join(reason.split())}")
+
+
+def _warn_of(words: str) -> None:
+    click.echo(f"mcsc: warning: {words}", err=True)

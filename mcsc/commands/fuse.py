@@ -114,6 +114,8 @@ def fuse(
     if blocks is not None:
         blocks.fuse(rule=rule)
         return
+    # A folder or a table holds scenes of two.
+    asked.check_options(max(2, len(sources)), rule=rule)
     volumes = len(sources) > 1 and not asked.pages and has_volumes(sources)
     if not volumes and asked.run_scenes(sources[0], sources[1:], single=("depth", "crop")):
         return
@@ -134,13 +136,15 @@ def fuse(
             task=asked.task_name, rule=rule, **asked.how,
         )  # fmt: skip
         return
-    asked.check(sources, depth)
+    asked.check_places(sources, depth)
     task, method = asked.task, asked.chosen
     if depth is not None and not (isinstance(method, SparseCoding) and method.chooses(rule)):
         raise click.UsageError(
             f"--depth: {asked.method} does not choose between sources as it is asked to; want "
             "--method mcsc with a rule that does, as --rule choose"
         )
+    if isinstance(method, SparseCoding):
+        method.check_count(len(sources), rule)
     files = [asked.file(m, path) for m, path in enumerate(sources)]
     given, frames, known = _opened(files, asked.ranges, together=task.one_unit)
     images = [g.image for g in given]

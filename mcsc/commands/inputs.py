@@ -12,6 +12,7 @@ import click
 import numpy as np
 
 from ..errors import InvalidValueError
+from ..files import check_readable
 from ..images.colour import luma_studio
 from ..images.files import Image
 from ..images.split import fill_holes
@@ -272,21 +273,24 @@ def _size(shape: tuple[int, ...]) -> str:
     return f"{shape[-2]} x {shape[-1]}"
 
 
-def read_dictionary(path: Path | None, signals: Sequence[Signal]) -> Dictionary:
-    """Load a dictionary that fits the images, or make the starter."""
-    dictionary = _of_channels(path, tuple(len(signal.image) for signal in signals))
+def fitting_dictionary(
+    given: Dictionary | None, path: Path | None, signals: Sequence[Signal]
+) -> Dictionary:
+    """Return a dictionary that was read from `path` if it fits the images; of none, the starter."""
+    dictionary = _of_channels(given, path, tuple(len(signal.image) for signal in signals))
     for signal in signals:
         shape = signal.image.shape[1:]
         check_filters_fit(dictionary.filter_size, shape, signal.source["file"])
     return dictionary
 
 
-def _of_channels(path: Path | None, channels: tuple[int, ...]) -> Dictionary:
-    if path is None:
+def _of_channels(
+    dictionary: Dictionary | None, path: Path | None, channels: tuple[int, ...]
+) -> Dictionary:
+    if dictionary is None:
         from ..model.starter import dct_dictionary
 
         return dct_dictionary(channels)
-    dictionary = Dictionary.load(path)
     if dictionary.channels != channels:
         hint = ""
         if dictionary.channels == tuple(1 for _ in channels) and set(channels) <= {1, 3}:
@@ -303,8 +307,7 @@ def read_weights(path: Path, names: Mapping[str, str]) -> Any:
 
     `names` are what the command line calls the groups, by their own names.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no file at {path}")
+    check_readable(path)
     try:
         found: Any = np.load(path, allow_pickle=False)
         if not isinstance(found, np.ndarray):

@@ -246,12 +246,10 @@ def learn(
     """Learn the filters of a task, and write them as a dictionary."""
     from ..learning.options import LearnOptions
     from ..tasks.learning import TaskSettings, learn_task
-    from ..tasks.task import TASKS, get_task
+    from ..tasks.task import get_task
 
     task = get_task(task_name)
-    if sigma is not None and task.sigma is None:
-        denoising = " and ".join(t.name for t in TASKS.values() if t.sigma is not None)
-        raise click.UsageError(f"--sigma is for {denoising}, not for {task_name}")
+    task.check_sigma(sigma, "--sigma")
     if target_windows is not None and task.kind == "fusion":
         raise click.UsageError(
             f"--target-windows is for restorations: {task_name} has no target filters"

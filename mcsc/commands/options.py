@@ -359,7 +359,10 @@ def check_counts(
     count: int,
     parts: Mapping[str, Mapping[int, Any]] | None = None,
 ) -> None:
-    """Refuse masks and parts of images that are not there, and another number of ranges."""
+    """Refuse masks and parts of images that are not there, and another number of ranges.
+
+    And words of --mask that are none.
+    """
     for option, given in (parts or {}).items():
         if given and max(given) >= count:
             raise click.UsageError(f"{option} is for image {max(given) + 1}, there are {count}")
@@ -370,6 +373,11 @@ def check_counts(
             f"--range is given {len(ranges)} times for {count} images; want it once, or once for "
             "each"
         )
+    if masks:
+        from ..values.masks import check_words
+
+        for words in masks.values():
+            check_words(words)
 
 
 def _numbered(text: str, ctx: click.Context, param: click.Parameter) -> tuple[int, str]:
@@ -467,6 +475,11 @@ def _ranges(
     return tuple(ValueRange(*pair) for pair in given)
 
 
+def was_given(ctx: click.Context, name: str) -> bool:
+    """Whether an option was given, even by its usual value."""
+    return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
 def refuse_idle(
     ctx: click.Context,
     methods: Mapping[str, Method],
@@ -474,8 +487,7 @@ def refuse_idle(
 ) -> None:
     """Refuse options that were given, even by their usual values, and that no method has."""
     for name in names:
-        given = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if given and not any(name in method.options for method in methods.values()):
+        if was_given(ctx, name) and not any(name in method.options for method in methods.values()):
             listed = ", ".join(methods)
             if len(methods) == 1:
                 raise click.UsageError(f"the method {listed} has no option {name}")

@@ -25,9 +25,9 @@ _PICTURES = ("panel.png", "convergence.png")
 _CODES = ("codes.npz", "dictionary.npz")
 
 
-def names_of_files(signals: Sequence[Signal], *, codes: bool) -> list[str]:
-    """Names of all files that `write_all` may write."""
-    parts = [f"{s.symbol}_{n}.tif" for s in signals for n in ("low", "common", "unique", "sum")]
+def names_of_files(symbols: Sequence[str], *, codes: bool) -> list[str]:
+    """Names of all files that `write_all` may write of signals that are called so."""
+    parts = [f"{s}_{n}.tif" for s in symbols for n in ("low", "common", "unique", "sum")]
     return ["result.json", *_PICTURES, *(_CODES if codes else ()), *parts]
 
 

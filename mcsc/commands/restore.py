@@ -9,7 +9,7 @@ import click
 from . import options
 from .asked import Asked, shared_options
 from .batch import SceneCommand
-from .devices.calibrated import calibration_option, check_calibration
+from .devices.calibrated import calibration_option, read_rig
 from .results import Sink, registered_to, tell, write_parts
 
 
@@ -77,6 +77,7 @@ def restore(
     if blocks is not None:
         blocks.restore(factor=factor, sigma=sigma)
         return
+    asked.check_options(2, sigma=sigma, factor=factor)
     if asked.run_scenes(x, () if guide is None else (guide,)):
         return
     if guide is None:
@@ -84,15 +85,18 @@ def restore(
     asked.check_counts(2, ranges=False)
     if len(asked.ranges) > 1:
         raise click.UsageError("--range is for X: give it once")
-    asked.check((x, guide, calibration))
+    if asked.align and 1 in asked.masks:
+        raise click.UsageError("--mask 2=... with --align: register the guide and its mask before")
+    asked.check_places((x, guide, calibration))
     task, registered = asked.task, asked.registered
-    check_calibration(calibration, task, align=asked.align, factor=factor)
+    rig = read_rig(calibration, task, align=asked.align, factor=factor)
     # A sensor's 0 is no distance, and no point.
     first = asked.file(0, x, usual=() if calibration is None else ("zeros", "nan")).read()
     second = asked.file(1, guide).read()
     warn_of_profiles([first.image, second.image])
-    if calibration is not None:
-        first, factor = brought_into(first, second, calibration)
+    if rig is not None:
+        assert calibration is not None
+        first, factor = brought_into(first, second, rig, calibration)
         registered = True
     [first] = with_ranges(
         [first], asked.ranges, measured=not task.display, sigma=sigma or task.sigma
@@ -109,8 +113,6 @@ def restore(
         )
         shown = enlarge(shown, shape)[0]
     tell_ranges([first, second])
-    if asked.align and second.mask is not None:
-        raise click.UsageError("--mask 2=... with --align: register the guide and its mask before")
     other = registered_to(shown, other, names, align=asked.align, registered=registered)
     found = run(
         first.pixels, other, task, mask=first.mask, guide_mask=second.mask, factor=factor,

@@ -104,6 +104,21 @@ def check_registered(frames: Sequence[Floats], names: Sequence[str]) -> None:
             )
 
 
+def check_bit_depth(out: Path, bit_depth: str | None) -> None:
+    """Refuse a depth that a format does not hold.
+
+    Raises
+    ------
+    ValueError
+        Files of that name do not hold so many bits.
+    """
+    kind = WRITABLE[out.suffix.lower()]
+    depths = sorted({8 * np.dtype(name).itemsize for name in DTYPES[kind]})
+    if bit_depth is not None and int(bit_depth) not in depths:
+        held = " or ".join(map(str, depths))
+        raise InvalidValueError(f"--out {out}: {kind} holds {held} bits, not {bit_depth}")
+
+
 @dataclass(frozen=True)
 class Sink:
     """The file that the image goes to, and what becomes of its values there."""
@@ -123,6 +138,7 @@ class Sink:
         ValueError
             The format does not hold so many bits, such values or such bands.
         """
+        check_bit_depth(out, bit_depth)
         kind = WRITABLE[out.suffix.lower()]
         bands = len(given.image.pixels)
         if bands not in (1, 3) and out.suffix.lower() not in MANY_BANDS:
@@ -137,9 +153,6 @@ class Sink:
             dtype = np.dtype({"8": "u1", "16": "u2", "32": "f4"}[bit_depth])
             if bit_depth == "16" and own == np.int16 and own in held:
                 dtype = own
-            if dtype not in held:
-                depths = " or ".join(sorted({str(8 * d.itemsize) for d in held}, key=int))
-                raise InvalidValueError(f"--out {out}: {kind} holds {depths} bits, not {bit_depth}")
         elif own in held:
             dtype = own
         elif own == np.float32 and given.values.is_plain and np.dtype("u2") in held:

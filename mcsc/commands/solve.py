@@ -191,31 +191,37 @@ def solve(
         run_batch(images[0], out, task=None, suffix="", scheduler=scheduler, workers=workers)
         return
 
-    from ..backend import set_num_threads
+    from ..backend import require_cuda, set_num_threads
+    from ..model.dictionary import Dictionary
+    from ..model.starter import dct_dictionary
     from ..tasks import decompose
+    from ..tasks.decomposition import symbols
     from .destinations import check_destinations
-    from .inputs import read_dictionary, read_signals, read_weights
+    from .inputs import fitting_dictionary, read_signals, read_weights
     from .outputs import names_of_files, show_lam, show_signals, show_table, write_all
 
     if threads is not None:
         set_num_threads(threads)
-    signals = read_signals(
-        images, masks, grey=grey, precision=precision, ranges=ranges, pages=pages,
-        variables=variables,
+    if device == "cuda":
+        require_cuda()
+    letters = symbols(len(images))
+    check_destinations(
+        {}, folders={"--out": out}, inside={"--out": names_of_files(letters, codes=codes)},
+        inputs=(*images, dictionary, lam_weights),
     )  # fmt: skip
-    bank = read_dictionary(dictionary, signals)
-    names = options.names_of_groups(
-        (group.name for group in bank.groups), [signal.symbol for signal in signals]
-    )
+    loaded = None if dictionary is None else Dictionary.load(dictionary)
+    groups = (loaded or dct_dictionary((1,) * len(images))).groups
+    names = options.names_of_groups((group.name for group in groups), letters)
     signs = None
     if nonnegative is not None:
         signs = options.chosen_groups("--nonnegative", nonnegative, names)
     joined = False if joint is None else options.chosen_groups("--joint", joint, names)
     weights = None if lam_weights is None else read_weights(lam_weights, names)
-    check_destinations(
-        {}, folders={"--out": out}, inside={"--out": names_of_files(signals, codes=codes)},
-        inputs=(*images, dictionary, lam_weights),
+    signals = read_signals(
+        images, masks, grey=grey, precision=precision, ranges=ranges, pages=pages,
+        variables=variables,
     )  # fmt: skip
+    bank = fitting_dictionary(loaded, dictionary, signals)
     show_signals(signals)
     if not low_pass and dictionary is None:
         click.echo("The starter dictionary has no constant filter: without the low-pass part, flat")

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..checks import check_whole
 from ..errors import InvalidTypeError, InvalidValueError
+from ..files import check_readable
 from ..types import Region
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ def open_image(path: str | PathLike[str], *, page: int = 0, chunk: int = 1024) -
         It is no such file, or has no such page; or the array has other than two or three axes.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(2, "No such file or directory", str(path))
+    if not path.is_dir():
+        check_readable(path, "image file")
     page = check_whole("page", page, least=0)
     chunk = check_whole("chunk", chunk)
     if path.is_dir():
@@ -117,8 +118,7 @@ def image_pages(path: Path) -> list[int]:
     """
     import tifffile
 
-    if not path.exists():
-        raise FileNotFoundError(2, "No such file or directory", str(path))
+    check_readable(path, "image file")
     try:
         with tifffile.TiffFile(path) as file:
             every: list[Any] = list(file.pages)

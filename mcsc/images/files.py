@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..checks import check_unmasked
 from ..files import atomic_write, check_writable
 from .formats import encode
 from .formats.base import ImageFileError, Request, Samples
@@ -219,6 +220,7 @@ def write_image(
     if bit_depth not in encode.DEPTHS[kind]:
         depths = " or ".join(map(str, encode.DEPTHS[kind]))
         raise ImageFileError(f"{path}: {kind} cannot hold bit_depth {bit_depth!r}; want {depths}")
+    check_unmasked("pixels", pixels)
     values = encode.quantised(path, kind, np.asarray(pixels), bit_depth)
     _write(path, kind, values, metadata)
 
@@ -245,6 +247,7 @@ def write_samples(
     """
     path = Path(path)
     kind = encode.kind_of_name(path)
+    check_unmasked("samples", samples)
     values = np.asarray(samples)
     if values.dtype.kind == "f":
         values = values.astype(np.float32)

@@ -14,6 +14,8 @@ def pixels_of(path: Path) -> int:
     """Return the number of pixels of an image in a file; 0 if its first bytes say nothing."""
     from PIL import Image
 
+    if not path.is_file():  # a pipe, say, is refused where it is read
+        return 0
     try:
         with Image.open(path) as image:
             return int(image.width * image.height)

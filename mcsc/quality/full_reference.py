@@ -1,6 +1,7 @@
 """How close an image is to a reference.
 
-Images are arrays of floats in [0, 1], shape (H, W) or (C, H, W). Nothing is rounded to 8 bits.
+Images are arrays of floats in [0, 1], shape (H, W) or (C, H, W). Nothing is rounded to 8 bits. What
+a method made may overshoot, but not be of another scale.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def rmse(
     image, reference : array of floats, shape (H, W) or (C, H, W)
         :math:`z` and :math:`z^*`, of one shape.
     scale : float
-        :math:`s`; 255 gives grey levels of 8 bits.
+        :math:`s`; 255 gives grey levels of 8 bits. With 1 the error is in the unit of the images,
+        which then may be any, as metres.
     mask : array, optional
         Broadcasts to the images; where it is 0, pixels do not count and may hold anything.
 
@@ -52,10 +54,11 @@ def rmse(
         An image is not an array of floats.
     ValueError
         An image is not finite or empty, the shapes differ, `scale` is not positive, or no pixel
-        counts.
+        counts; or, with another scale than 1, an image is not in [0, 1].
     """
     image, reference, known = _pair(image, reference, mask)
-    check_number("scale", scale)
+    if check_number("scale", scale) != 1:
+        _check_scales(image, reference, known)
     difference = (np.asarray(image, np.float64) - reference)[known]
     return float(scale) * math.sqrt(float(np.mean(difference * difference)))
 
@@ -80,8 +83,9 @@ def psnr(image: Floats, reference: Floats, *, mask: NDArray[Any] | None = None) 
     TypeError, ValueError
         As :func:`rmse`.
     """
-    error = rmse(image, reference, 1.0, mask=mask)
-    check_scale("reference", reference, mask)
+    image, reference, known = _pair(image, reference, mask)
+    _check_scales(image, reference, known)
+    error = rmse(image, reference, 1.0, mask=known)
     return math.inf if error == 0 else -20 * math.log10(error)
 
 
@@ -119,7 +123,7 @@ def ssim(image: Floats, reference: Floats, *, mask: NDArray[Any] | None = None) 
 
     image, reference, known = _pair(image, reference, mask)
     _check_window("image", image.shape)
-    check_scale("reference", reference)
+    _check_scales(image, reference, known)
     if not known.all():
         reference = fill_holes(reference, known)
         image = np.where(known, image, reference)
@@ -146,6 +150,7 @@ def _pair(image: Any, reference: Any, mask: Any) -> tuple[Floats, Floats, NDArra
         _check_pair(image, reference)
         return image, reference, np.ones(image.shape, bool)
     check_floats("image", image)
+    check_floats("reference", reference)
     try:
         known = np.broadcast_to(np.asarray(mask) > 0, image.shape)
     except ValueError:
@@ -154,7 +159,7 @@ def _pair(image: Any, reference: Any, mask: Any) -> tuple[Floats, Floats, NDArra
         ) from None
     if not known.any():
         raise InvalidValueError("mask is 0 everywhere: no pixel counts")
-    if getattr(reference, "shape", None) == image.shape:
+    if reference.shape == image.shape:
         image = np.where(known, image, 0)
         reference = np.where(known, reference, 0)
     _check_pair(image, reference)
@@ -168,6 +173,11 @@ def _check_pair(image: Any, reference: Any) -> None:
         raise InvalidValueError(
             f"image has shape {image.shape}, reference {reference.shape}; want one shape"
         )
+
+
+def _check_scales(image: Any, reference: Any, known: Any) -> None:
+    check_scale("image", image, known, result=True)
+    check_scale("reference", reference, known)
 
 
 def _check_window(name: str, shape: tuple[int, ...]) -> None:

@@ -60,7 +60,7 @@ def qabf(
         counts the frame as an edge that every fusion keeps or loses: values are 0.02 to 0.07
         higher.
     mask : array, shape (H, W), optional
-        Where it is 0, pixels do not count, nor their neighbours.
+        Where it is 0, pixels do not count, nor their neighbours, and may hold anything.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def qabf(
     """
     if border not in _BORDERS:
         raise InvalidValueError(f"border must be 'reflect' or 'zero', found {border!r}")
-    target, images = lumas(fused, sources)
+    target, images = lumas(fused, sources, mask=mask)
     counted = scipy.ndimage.binary_erosion(
         _known(mask, target.shape), np.ones((3, 3)), border_value=1
     )
@@ -139,7 +139,7 @@ def mutual_information(
         False: the sum of Qu et al. in bits, which favours sources of high entropy. True: the form
         of Hossny et al., between 0 and the number of sources.
     mask : array, shape (H, W), optional
-        Where it is 0, pixels do not count.
+        Where it is 0, pixels do not count and may hold anything.
 
     Returns
     -------
@@ -160,7 +160,7 @@ def mutual_information(
     M. Hossny, S. Nahavandi, D. Creighton, "Comments on 'Information measure for performance of
     image fusion'", Electronics Letters 44(18), 2008. doi:10.1049/el:20081754
     """
-    target, images = lumas(fused, sources)
+    target, images = lumas(fused, sources, mask=mask)
     known = _known(mask, target.shape)
     levels = _quantised(target[known])
     h_f = _bits(np.bincount(levels, minlength=_LEVELS))

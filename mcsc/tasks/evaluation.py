@@ -185,8 +185,7 @@ def evaluate(
     task = get_task(task)
     check_callback(callback)
     check_whole("seed", seed, least=0)
-    if sigma is not None and task.sigma is None:
-        raise InvalidValueError(f"sigma is for denoising, not for {task.name}")
+    sigma = task.check_sigma(sigma)
     if isinstance(methods, Mapping):
         if dictionary is not None or weights_file is not None:
             raise InvalidValueError(

@@ -189,19 +189,15 @@ def fuse(
     chosen = find_method(method, task, dictionary=dictionary, weights_file=weights_file)
     if rule is not None:
         RULES.find(rule)
-    kind = ghosts_wanted(ghosts, task)
     if is_array(sources) or not isinstance(sources, Sequence):
         raise InvalidTypeError(
             f"sources must be a list or tuple of images, found {type(sources).__name__}"
         )
     if len(sources) < 2:
         raise InvalidValueError(f"sources holds {len(sources)} images; want at least 2")
+    kind = ghosts_wanted(ghosts, task, len(sources))
     labels = _labels(names, len(sources))
     given = _weights(masks, len(sources))
-    if ghosts and len(sources) > JOINTLY:
-        raise InvalidValueError(
-            f"ghosts can be looked for in up to {JOINTLY} sources, found {len(sources)}"
-        )
     # By number: a sequence need not know its end otherwise.
     looks = [look_at(labels[m], sources[m], given[m]) for m in range(len(sources))]
     listed = given if isinstance(given, list | tuple) else ()
@@ -219,7 +215,7 @@ def fuse(
     prepared = PreparedSources(sources, given, looks, order)
     few = len(sources) <= JOINTLY
     contradictions = None
-    if kind is not None and few:
+    if kind is not None:
         prepared, contradictions = sources_without_ghosts(prepared, kind, order, labels)
     found, seconds = run_method(chosen, called, (prepared.loaded() if few else prepared,), options)
     index = None if found.index is None else _known_only(found.index, prepared)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..alignment.ghosts import find_ghosts, noise_of
 from ..errors import InvalidTypeError, InvalidValueError, warn_user
+from ..fusion import JOINTLY
 from ..images.planes import luma_plane
 from ..images.split import fill_holes
 from ..types import Floats, Ghosts
@@ -28,22 +29,28 @@ _AROUND = 12
 """Pixels around a contradiction that its denoising looks at."""
 
 
-def ghosts_wanted(asked: bool | None, task: Task) -> Ghosts | None:
-    """Return what ghosts to look for, or None.
+def ghosts_wanted(asked: bool | None, task: Task, count: int = 2) -> Ghosts | None:
+    """Return what ghosts to look for in so many sources, or None.
 
     Raises
     ------
     TypeError
         `asked` is neither True nor False nor None.
     ValueError
-        They are asked for, and the task does not say how its images differ.
+        They are asked for, and the task does not say how its images differ, or there are more than
+        `JOINTLY` sources.
     """
     if asked is not None and not isinstance(asked, bool | np.bool_):
         raise InvalidTypeError(f"ghosts must be True, False or None, found {asked!r}")
     if asked and task.ghosts is None:
         names = [t.name for t in TASKS.available().values() if t.ghosts is not None]
         raise InvalidValueError(f"ghosts can be told in {' and '.join(names)}, not in {task.name}")
-    return None if asked is not None and not asked else task.ghosts
+    if asked and count > JOINTLY:
+        raise InvalidValueError(
+            f"ghosts can be looked for in up to {JOINTLY} sources, found {count}"
+        )
+    wanted = count <= JOINTLY and (asked is None or bool(asked))
+    return task.ghosts if wanted else None
 
 
 def _warn(found: Map, names: Sequence[str], *, kept: str) -> None:

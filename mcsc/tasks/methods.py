@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ..backend import require_cuda
 from ..baselines.table import BASELINES, Baseline
 from ..checks import check_callback, check_choice, check_tol, check_whole
 from ..errors import InvalidTypeError, InvalidValueError, warn_user
@@ -18,7 +19,7 @@ from ..solvers.result import ConvergenceWarning, Stop
 from ..tables import Table
 from ..types import Device, Floats
 from .protocol import METHOD_OPTIONS, ORIENTATIONS, TOL, Method, MethodResult
-from .sparse_coding import SparseCoding
+from .sparse_coding import SparseCoding, checked_lam
 from .task import Task
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "check_options",
     "check_orientations",
     "find_method",
+    "gives_parts",
     "method_names",
     "methods_by_name",
     "name_of_method",
@@ -93,6 +95,11 @@ class _BaselineMethod:
         if "sigma" in self.options:
             settings["sigma"] = self.task.sigma if sigma is None else sigma
         return self.baseline.function(*images, **settings)
+
+
+def gives_parts(method: Method) -> bool:
+    """Whether a method may give parts of its image, as far as that is known before it runs."""
+    return not isinstance(method, _BaselineMethod)
 
 
 def method_names(task: Task) -> list[str]:
@@ -224,10 +231,15 @@ def check_method(name: str, method: Any) -> None:
 def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
     """Refuse options that are no such thing, or were set and that a method does not have.
 
+    That needs no image, so it can be done before any is read.
+
     Raises
     ------
     ValueError
-        The message says which, and what the method has; or the method claims one that is unknown.
+        The message says which, and what the method has; or the method claims one that is unknown,
+        or lam does not fit its dictionary.
+    RuntimeError
+        ``device="cuda"`` without CuPy or a usable driver.
     """
     unknown = sorted(set(method.options) - set(METHOD_OPTIONS))
     if unknown:
@@ -248,6 +260,10 @@ def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
         if not (value is None or harmless or option in method.options):
             has = ", ".join(sorted(method.options - _CIRCUMSTANCES)) or "none of its own"
             raise InvalidValueError(f"the method {name} has no option {option}; it has {has}")
+    if isinstance(method, SparseCoding) and options["lam"] is not None:
+        checked_lam(options["lam"], method.dictionary)
+    if options["device"] == "cuda" and "device" in method.options:
+        require_cuda()
 
 
 def check_orientations(orientations: Any) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend import Array, is_array, namespace
-from ..checks import check_number
 from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..images.enlarging import check_factor, enlarge, find_factor, is_sharp
 from ..images.split import fill_holes
@@ -224,7 +223,8 @@ def restore(
     task = get_task(task, "restoration")
     called = name_of_method(method)
     chosen = find_method(method, task, dictionary=dictionary, weights_file=weights_file)
-    sigma = _check_sigma(sigma, task)
+    sigma = task.check_sigma(sigma)
+    task.check_factor(factor)
     _check_pair_of_names(names)
     wanted = ghosts_wanted(ghosts, task)
     (x, mask), (y, guide_mask) = (
@@ -261,8 +261,6 @@ def restore(
             _warn_if_sharp(image, known, factor, task, names)
         else:
             image, known = enlarge(image, shape, known)
-    elif factor is not None:
-        raise InvalidValueError(f"factor is for super-resolution, not for {task.name}")
     elif size != shape:
         raise InvalidValueError(
             f"{names[0]} is {size[0]} x {size[1]}, {names[1]} is {shape[0]} x {shape[1]}: want "
@@ -337,14 +335,6 @@ def _check_pair_of_names(names: Any) -> None:
     pair = isinstance(names, Sequence) and not isinstance(names, str) and len(names) == 2
     if not (pair and all(isinstance(name, str) for name in names)):
         raise InvalidTypeError(f"names must be two names, of x and of y; found {names!r}")
-
-
-def _check_sigma(sigma: float | None, task: Task) -> float | None:
-    if sigma is None:
-        return None
-    if task.sigma is None:
-        raise InvalidValueError(f"sigma is for denoising, not for {task.name}")
-    return check_number("sigma", sigma)
 
 
 def _factor(

@@ -174,6 +174,7 @@ class SparseCoding:
 
         Memory of the joint problem: all sources, and bounded tiles of codes.
         """
+        self.check_count(len(sources), rule)
         name = self.rule_name(rule)
         applied = RULES.find(name)
         chosen = self._lam(lam)
@@ -189,12 +190,6 @@ class SparseCoding:
                 made.image, made.base, index=made.index, rule=name, lam=chosen, gap=made.gap,
                 nonzero=made.nonzero, converged=made.stopped == "converged", stopped=made.stopped,
             )  # fmt: skip
-        if applied.targets and not own:
-            raise InvalidValueError(
-                f"the rule {name} takes the target filters of a dictionary, and this one is for "
-                f"{self.dictionary.n_signals} sources; found {len(sources)}: want another rule, or "
-                "a dictionary for as many"
-            )
         dictionary: Dictionary = self.dictionary
         each: Any = chosen
         if not own:
@@ -222,6 +217,21 @@ class SparseCoding:
             converged=coded.converged,
             stopped=coded.stopped,
         )
+
+    def check_count(self, count: int, rule: str | None = None) -> None:
+        """Refuse a number of sources that a rule cannot fuse with this dictionary.
+
+        Raises
+        ------
+        ValueError
+            The rule takes its target filters, and it is for another number.
+        """
+        name, own = self.rule_name(rule), self.dictionary.n_signals
+        if RULES.find(name).targets and count != own:
+            raise InvalidValueError(
+                f"the rule {name} takes the target filters of a dictionary, and this one is for "
+                f"{own} sources; found {count}: want another rule, or a dictionary for as many"
+            )
 
     @property
     def filter_size(self) -> int:

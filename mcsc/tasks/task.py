@@ -272,6 +272,25 @@ class Task:
             return tuple(MEASURES.find(name) for name in self.measured_by)
         return tuple(m for m in MEASURES.available().values() if m.kind == self.kind)
 
+    def check_sigma(self, sigma: float | None, name: str = "sigma") -> float | None:
+        """Return a standard deviation of noise, of 255, as a float; `name` is what to call it.
+
+        Raises
+        ------
+        ValueError
+            The task has no noise, or it is no number above 0.
+        """
+        if sigma is None:
+            return None
+        if self.sigma is None:
+            raise InvalidValueError(f"{name} is for denoising, not for {self.name}")
+        return check_number(name, sigma)
+
+    def check_factor(self, factor: float | None, name: str = "factor") -> None:
+        """Refuse a factor of enlargement for a task that enlarges nothing."""
+        if factor is not None and self.factor is None:
+            raise InvalidValueError(f"{name} is for super-resolution, not for {self.name}")
+
     def cropped(self, *images: Floats) -> tuple[Floats, ...]:
         """Cut images (C, H, W) of one size at the bottom and on the right to a size for `degrade`.
 

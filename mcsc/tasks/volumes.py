@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import check_unmasked
 from ..errors import InvalidTypeError, InvalidValueError
 from ..progress import ProgressBar
 from ..types import Floats
@@ -84,7 +85,8 @@ def fuse_volumes(
     task = get_task(task, "fusion")
     arrays = [np.asarray(volume) for volume in volumes]
     labels = [f"volumes[{m}]" for m in range(len(arrays))] if names is None else list(names)
-    for name, array in zip(labels, arrays, strict=True):
+    for name, given, array in zip(labels, volumes, arrays, strict=True):
+        check_unmasked(name, given)
         if array.dtype.kind not in "fiu":
             raise InvalidTypeError(f"{name} has dtype {array.dtype}; want floats or integers")
         if array.ndim != 3 or array.size == 0 or array.shape != arrays[0].shape:

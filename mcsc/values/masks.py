@@ -16,7 +16,8 @@ from ..images.files import Image, read_image
 from ..types import Floats
 
 __all__ = [
-    "MASK_WORDS", "check_mask", "full_scale", "known_image", "mask_of_words", "read_mask"
+    "MASK_WORDS", "check_mask", "check_words", "full_scale", "known_image", "mask_of_words",
+    "read_mask",
 ]  # fmt: skip
 
 MASK_WORDS = {
@@ -148,6 +149,24 @@ def known_image(
     return image, mask
 
 
+def check_words(words: Sequence[str]) -> None:
+    """Refuse words that say nothing of which pixels are unknown: see `mask_of_words`.
+
+    Raises
+    ------
+    ValueError
+        One is no word of `MASK_WORDS`, no number, and no file.
+    """
+    for word in words:
+        if word not in MASK_WORDS and _number(word) is None and not Path(word).exists():
+            close = difflib.get_close_matches(word, MASK_WORDS, n=1)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            raise InvalidValueError(
+                f"--mask {word}: no such file; want {', '.join(MASK_WORDS)}, a number or a mask "
+                f"file{meant}"
+            )
+
+
 def mask_of_words(words: Sequence[str], image: Image) -> tuple[Floats | None, list[str]]:
     """Return the weights that words give the pixels of an image that was read from a file.
 
@@ -173,6 +192,7 @@ def mask_of_words(words: Sequence[str], image: Image) -> tuple[Floats | None, li
         for; a mask file cannot be read or does not fit; no pixel is known; or the image holds NaN
         or Inf where it is known.
     """
+    check_words(words)
     samples, path = image.samples, image.path
     mask: Floats = np.ones((1, *samples.shape[1:]), np.float32)
     said: list[str] = []
@@ -193,13 +213,6 @@ def mask_of_words(words: Sequence[str], image: Image) -> tuple[Floats | None, li
             part = _unlike(samples, image.nodata)
         elif (number := _number(word)) is not None:
             part = _unlike(samples, number)
-        elif not Path(word).exists():
-            close = difflib.get_close_matches(word, MASK_WORDS, n=1)
-            meant = f"; did you mean {close[0]}?" if close else ""
-            raise InvalidValueError(
-                f"--mask {word}: no such file; want {', '.join(MASK_WORDS)}, a number or a mask "
-                f"file{meant}"
-            )
         else:
             part, how = read_mask(word, samples, path)
             said += [] if how is None else [how]

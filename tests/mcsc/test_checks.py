@@ -61,6 +61,12 @@ def test_zero_is_a_number_where_it_may_be():
         check_number("s", 0)
 
 
+def test_masks_of_masked_arrays_are_not_lost():
+    masked = np.ma.masked_array(np.zeros((3, 4)), False)
+    with pytest.raises(TypeError, match=r"x is a masked array, .* filled\(\)"):
+        check_image("x", masked)
+
+
 def test_channels_are_asked_for_before_pixels():
     check_image("x", np.zeros((4, 4)), channels=(1, 3))
     with pytest.raises(ValueError, match=r"x has shape \(2, 4, 4\); want 1 or 3 channels: pick"):

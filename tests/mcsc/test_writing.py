@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcsc.files import atomic_write, check_writable, write_json, write_text
+from mcsc.files import atomic_write, check_readable, check_writable, write_json, write_text
 
 posix = pytest.mark.skipif(os.name != "posix", reason="links, devices and modes of POSIX")
 
@@ -98,6 +98,39 @@ def test_read_only_files_and_folders_are_refused(tmp_path):
         )
     assert (tmp_path / "old").read_bytes() == b"old"
     assert list((tmp_path / "folder").iterdir()) == []
+
+
+@posix
+def test_files_that_nobody_may_write_are_refused_by_root_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *args, **others: True)  # root may do everything
+    path = tmp_path / "old"
+    path.write_bytes(b"old")
+    path.chmod(0o444)
+    for call in (check_writable, write):
+        with pytest.raises(PermissionError, match="old: cannot be written: it is read-only"):
+            call(path)
+    assert path.read_bytes() == b"old"
+    path.chmod(0o464)
+    check_writable(path)
+
+
+@posix
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        ("none", FileNotFoundError, "no table at .*none"),
+        ("folder", IsADirectoryError, "folder: is a folder; want a table"),
+        ("pipe", ValueError, "pipe: is a pipe or a device; want a table on disk"),
+        ("/dev/zero", ValueError, "/dev/zero: is a pipe or a device; want a table on disk"),
+        ("link", ValueError, "link: is a pipe or a device; want a table on disk"),
+    ],
+)
+def test_what_cannot_be_read_as_a_file(tmp_path, name, error, words):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    with pytest.raises(error, match=words):
+        check_readable(tmp_path / name, "table")
 
 
 # ------------------------------------------------------------------ the disk

@@ -58,8 +58,7 @@ def train(**given: Any) -> None:
 
 def _refuse(asked: TrainOptions, task: Task) -> None:
     """Refuse what is cheap to refuse: Torch and Lightning take seconds to load."""
-    if asked.sigma is not None and task.sigma is None:
-        raise click.UsageError(f"--sigma is for denoising, not for {task.name}")
+    task.check_sigma(asked.sigma, "--sigma")
     if asked.noise_levels is not None:
         low, high = asked.noise_levels
         if task.sigma is None:

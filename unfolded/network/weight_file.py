@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mcsc import __version__
 from mcsc.errors import InvalidTypeError, InvalidValueError
-from mcsc.files import atomic_write
+from mcsc.files import atomic_write, check_readable
 
 from .configuration import Configuration
 
@@ -85,8 +85,7 @@ def read_weights(path: str | Path) -> WeightFile:
         The file is damaged, of another kind, or written by a newer version.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no weight file at {path}")
+    check_readable(path, "weight file")
     foreign = f"{path} is not a weight file written by unfolded, or it is damaged"
     try:
         with safe_open(path, framework="pt") as file:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mcsc.errors import InvalidValueError
+from mcsc.files import check_readable
 
 from ..network.configuration import Configuration
 from ..network.cunet import CUNet
@@ -68,8 +69,7 @@ def load_official(path: str | Path) -> CUNet:
     negative; the network keeps them (see `unfolded.engines.reference.soft_threshold`).
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no weight file at {path}")
+    check_readable(path, "weight file")
     try:
         with torch.serialization.safe_globals(_LOSS_LIST):
             content = torch.load(path, map_location="cpu", weights_only=True)

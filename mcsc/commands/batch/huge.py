@@ -13,6 +13,7 @@ import numpy as np
 from click.core import ParameterSource
 
 from ...errors import InvalidValueError, warn_user
+from ...files import check_readable
 from ...progress import is_terminal
 from ...tasks.task import Task
 from ...types import Floats, Lam
@@ -224,6 +225,7 @@ def _opened(path: Path, page: int | None) -> Any:
     else:
         if page is not None:
             raise click.UsageError(f"--page is for TIFF in blocks, not for {path}")
+        check_readable(path, "image file")
         try:
             found = np.load(path, mmap_mode="r", allow_pickle=False)
         except (ValueError, EOFError) as error:

@@ -66,7 +66,7 @@ def is_batch(
     first: Path, others: Sequence[Path], scheduler: str | None, workers: int | None
 ) -> bool:
     """Whether a folder or a table of scenes was given; refuse what is neither that nor a scene."""
-    batch = first.is_dir() or (first.suffix.lower() == ".csv" and first.is_file())
+    batch = first.is_dir() or (first.suffix.lower() == ".csv" and first.exists())
     if batch and first.is_dir() and others and all(other.is_dir() for other in others):
         batch = False  # a folder each, as of a series of slices
     if batch and others:
@@ -119,7 +119,7 @@ def run_batch(
     out = out.resolve()
     words = _option_words(ctx, {"out", "scheduler", "workers"})
     faults: dict[str, str] = {}
-    if path.is_file():
+    if not path.is_dir():
         rows = _of_table(path, out, task, suffix)
     else:
         rows = _of_folder(path, out, task, suffix, faults)

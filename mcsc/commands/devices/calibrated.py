@@ -12,10 +12,11 @@ from ...errors import InvalidValueError
 from ..options import ListedOption
 
 if TYPE_CHECKING:
+    from ...images.cameras.reprojection import Rig
     from ...tasks.task import Task
     from ..inputs import Given
 
-__all__ = ["brought_into", "calibration_option", "check_calibration"]
+__all__ = ["brought_into", "calibration_option", "read_rig"]
 
 
 def _example() -> str:
@@ -37,12 +38,14 @@ calibration_option = click.option(
 )
 
 
-def check_calibration(
+def read_rig(
     calibration: Path | None, task: Task, *, align: bool, factor: float | None
-) -> None:
-    """Refuse what does not go with --calibration."""
+) -> Rig | None:
+    """Read what --calibration names, if anything; refuse what does not go with it."""
+    from ...images.cameras.calibration import read_calibration
+
     if calibration is None:
-        return
+        return None
     if task.factor is None:
         raise click.UsageError(f"--calibration is for super-resolution of depth, not {task.name}")
     if align:
@@ -53,24 +56,25 @@ def check_calibration(
         raise click.UsageError(
             "--factor and --calibration exclude each other: the calibration determines the factor"
         )
+    return read_calibration(calibration)
 
 
-def brought_into(first: Given, second: Given, calibration: Path) -> tuple[Given, int]:
+def brought_into(first: Given, second: Given, rig: Rig, calibration: Path) -> tuple[Given, int]:
     """A depth map as the photograph's camera sees it, and how many times the photograph is larger.
+
+    `calibration` is the file of `rig`, for messages.
 
     Raises
     ------
     ValueError
-        The calibration is none, or not for images of these sizes; or the map has several channels.
+        The calibration is not for images of these sizes; or the map has several channels.
     """
     import numpy as np
 
-    from ...images.cameras.calibration import read_calibration
     from ...images.cameras.gathering import gather
     from ...images.cameras.reprojection import reproject
     from ...values.masks import full_scale
 
-    rig = read_calibration(calibration)
     for key, given, camera in (("depth", first, rig.depth), ("photo", second, rig.photo)):
         height, width = given.image.pixels.shape[1:]
         if (height, width) != (camera.height, camera.width):

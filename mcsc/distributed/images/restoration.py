@@ -11,7 +11,6 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from ...checks import check_number
 from ...errors import InvalidValueError
 from ...images.enlarging import check_factor, find_factor
 from ...model.dictionary import Dictionary
@@ -147,10 +146,8 @@ def restore_blocks(
     coding = CodedBlocks.of(task, "restoration", dictionary, **how)
     task, model, block = coding.task, coding.model, coding.block
     filters = model.dictionary
-    if sigma is not None:
-        if task.sigma is None:
-            raise InvalidValueError(f"sigma is for denoising, not for {task.name}")
-        sigma = check_number("sigma", sigma)
+    sigma = task.check_sigma(sigma)
+    task.check_factor(factor)
     chosen = lam_of(filters, task, sigma) if lam is None else checked_lam(lam, filters)
     images = [as_blocks(name, given, block) for name, given in zip(names, (x, y), strict=True)]
     known = [
@@ -229,8 +226,6 @@ def _geometry(
 ) -> tuple[int | None, int]:  # fmt: skip
     """Return the factor of super-resolution, and how many times smaller x is than y as given."""
     if task.factor is None:
-        if factor is not None:
-            raise InvalidValueError(f"factor is for super-resolution, not for {task.name}")
         if small != shape:
             raise InvalidValueError(
                 f"{names[0]} is {small[0]} x {small[1]}, {names[1]} is {shape[0]} x {shape[1]}: "

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InvalidValueError
+from ...files import check_readable
 from .camera import Camera
 from .reprojection import Rig
 
@@ -64,13 +65,15 @@ def read_calibration(path: str | PathLike[str]) -> Rig:
     """
     path = Path(path)
     try:
+        check_readable(path, "calibration file")
         if path.stat().st_size > _LARGEST:
             raise InvalidValueError(f"{path}: is too large to be a calibration")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InvalidValueError(f"{path}: no such file") from None
     except OSError as error:
-        raise InvalidValueError(f"{path}: cannot be read: {error.strerror}") from error
+        reason = f"{path}: cannot be read: {error.strerror}" if error.strerror else str(error)
+        raise InvalidValueError(reason) from error
     except UnicodeDecodeError as error:
         raise InvalidValueError(f"{path}: is not JSON: it is not text in UTF-8") from error
 

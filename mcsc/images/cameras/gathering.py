@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.spatial
 
+from ...checks import check_unmasked
 from ...errors import InvalidValueError
 from ...types import Floats
 from ..resize import resize_known
@@ -62,6 +63,8 @@ def gather(found: Reprojection, photo: Floats) -> Gathered:
 
     Raises
     ------
+    TypeError
+        It is a masked array.
     ValueError
         The photograph is not of the size that the calibration is for.
 
@@ -74,6 +77,7 @@ def gather(found: Reprojection, photo: Floats) -> Gathered:
     J. Kopf, M. F. Cohen, D. Lischinski, M. Uyttendaele, "Joint bilateral upsampling", ACM
     Transactions on Graphics 26(3), 2007. doi:10.1145/1276377.1276497
     """
+    check_unmasked("photo", photo)
     shape = found.depth.shape[1:]
     if photo.shape[1:] != shape:
         raise InvalidValueError(

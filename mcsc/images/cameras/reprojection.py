@@ -16,6 +16,7 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
+from ...checks import check_unmasked
 from ...errors import InvalidValueError
 from ...types import Floats
 from .camera import Camera
@@ -79,6 +80,8 @@ def reproject(depth: Floats, rig: Rig, mask: Floats | None = None) -> Reprojecti
 
     Raises
     ------
+    TypeError
+        The map is a masked array.
     ValueError
         The map is not of the size that the calibration is for, holds no depth, or none of it is in
         the photograph.
@@ -87,6 +90,7 @@ def reproject(depth: Floats, rig: Rig, mask: Floats | None = None) -> Reprojecti
     -----
     A point is put into the nearest pixel of the photograph, so it is up to half a pixel aside.
     """
+    check_unmasked("depth", depth)
     wanted = rig.depth.height, rig.depth.width
     if depth.shape not in (wanted, (1, *wanted)):
         raise InvalidValueError(

@@ -46,7 +46,7 @@ def find_scenes(
         a file or has two of one role.
     """
     folder = Path(folder)
-    if folder.suffix.lower() == ".csv" and folder.is_file():
+    if folder.suffix.lower() == ".csv" and folder.exists() and not folder.is_dir():
         return _of_table(folder, task, names)
     if not folder.is_dir():
         raise InvalidValueError(f"{folder}: there is no such folder")

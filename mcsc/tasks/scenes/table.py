@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import InvalidValueError
+from ...files import check_readable
 from ..task import Task
 
 __all__ = ["TableLine", "scene_table"]
@@ -49,6 +50,7 @@ def scene_table(path: Path, task: Task | None) -> list[TableLine]:
     ValueError
         It is no such table, or a line lacks an entry or has too many.
     """
+    check_readable(path, "table")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             table = csv.DictReader(file)

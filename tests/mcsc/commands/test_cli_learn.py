@@ -115,7 +115,7 @@ def test_second_ctrl_c_leaves_at_once(folder, here, monkeypatch):
         (("-o", "d", "--checkpoint", "other.npz"), "other.npz is not a checkpoint file written by"),
         (("-o", "d", "--figure", "none/f.png"), "there is no folder"),
         (("-o", "d", "--figure", "f.pdf"), "want a name ending in .png"),
-        (("-o", "d", "--sigma", "5"), "--sigma is for flash-denoise, not for depth-sr"),
+        (("-o", "d", "--sigma", "5"), "--sigma is for denoising, not for depth-sr"),
         (("-o", "d", "--filter-size", "1"), "'1' is not a whole number >= 2"),
         (("-o", "d", "--filter-size", "8,x"), "'8,x' is not a whole number >= 2"),
         (("-o", "d", "--filter-size", "97"), "filters of 97x97 need windows at least as large"),

@@ -96,9 +96,30 @@ def test_unknown_pixels_do_not_count():
             measure(x, y, mask=np.ones(3))
 
 
-@pytest.mark.parametrize("measure", [psnr, ssim])
-def test_measures_with_a_peak_of_one_refuse_other_units(measure):
+@pytest.mark.parametrize("measure", [rmse, psnr, ssim])
+def test_measures_in_grey_levels_refuse_other_units(measure):
     x = photograph()
-    with pytest.raises(ValueError, match=r"reference has values from .* want images in \["):
-        measure(255 * x, 255 * x)
+    for image, reference, name in ((255 * x, 255 * x, "image"), (x, 255 * x, "reference"),
+                                   (255 * x, x, "image"), (x, -x - 1, "reference")):  # fmt: skip
+        with pytest.raises(ValueError, match=rf"{name} has values from .* want images in \["):
+            measure(image, reference)
     assert rmse(255 * x, 255 * x + 1, 1.0) == pytest.approx(1)
+
+
+def test_what_a_method_made_may_overshoot():
+    x = photograph()
+    bad = x.copy()
+    bad[0, :5], bad[1, :5] = 7.0, -3.0
+    wanted = math.sqrt(((bad - x) ** 2).mean())
+    assert rmse(bad, x) == pytest.approx(255 * wanted)
+    assert psnr(bad, x) == pytest.approx(-20 * math.log10(wanted))
+
+
+@pytest.mark.parametrize("measure", [rmse, psnr, ssim])
+def test_masks_of_masked_arrays_are_not_lost(measure):
+    x = photograph()
+    masked = np.ma.masked_array(x, x > 0.5)
+    for image, reference, name in ((masked, x, "image"), (x, masked, "reference")):
+        for mask in (None, np.ones(x.shape)):
+            with pytest.raises(TypeError, match=f"{name} is a masked array, whose mask would be"):
+                measure(image, reference, mask=mask)

@@ -255,3 +255,9 @@ def test_unknown_pixels_do_not_count():
         spoilt = np.where(known, (x + y) / 2, 1 - x)
         assert measure(spoilt, [x, y], mask=known) == pytest.approx(whole, rel=1e-9)
         assert measure(spoilt, [x, y]) != pytest.approx(whole, rel=1e-3)
+        # Whatever unknown pixels hold: NaN, as most files have it, or values of another unit.
+        for anything in (np.nan, np.inf, -9999.0):
+            holed = [np.where(known, image, anything) for image in ((x + y) / 2, x, y)]
+            assert measure(holed[0], holed[1:], mask=known) == pytest.approx(whole, rel=1e-9)
+        with pytest.raises(ValueError, match=r"mask has shape \(48, 40\), the images \(40, 48\)"):
+            measure(x, [x, y], mask=known.T)

@@ -100,7 +100,7 @@ def test_files_that_are_none(tmp_path, content, message):
     (tmp_path / "a.json").write_bytes(b"\xff\xfe{\0")
     with pytest.raises(InvalidValueError, match="not text in UTF-8"):
         read_calibration(tmp_path / "a.json")
-    with pytest.raises(InvalidValueError, match="cannot be read: Is a directory"):
+    with pytest.raises(InvalidValueError, match="is a folder; want a calibration file"):
         read_calibration(tmp_path)
 
 

@@ -183,3 +183,12 @@ def test_maps_that_do_not_fit(depth, translation, message):
         reproject(depth, same_place(translation=translation))
     with pytest.raises(Refusal, match="the photograph is 9 x 9, the calibration is for 24 x 32"):
         gather(reproject(np.ones((24, 32)), same_place()), np.zeros((3, 9, 9), np.float32))
+
+
+def test_masks_of_masked_arrays_are_not_lost():
+    masked = np.ma.masked_array(np.ones((24, 32)), False)
+    with pytest.raises(TypeError, match="depth is a masked array, whose mask would be lost here"):
+        reproject(masked, same_place())
+    photo = np.ma.masked_array(np.zeros((3, 24, 32)), False)
+    with pytest.raises(TypeError, match="photo is a masked array, whose mask would be lost here"):
+        gather(reproject(np.ones((24, 32)), same_place()), photo)
