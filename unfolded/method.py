@@ -132,6 +132,11 @@ class CUNetMethod:
         """The factor that the network was trained for, of super-resolution."""
         return self.task.factor
 
+    def check_device(self, device: Device) -> None:
+        """Refuse "cuda" where PyTorch finds none."""
+        if device != "auto":
+            torch_device(device)
+
     def _on(self, device: Device) -> CUNet | Accelerated:
         """The network where it is to run: on a GPU its accelerated form, made at the first call."""
         if device == "cuda":

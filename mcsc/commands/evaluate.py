@@ -132,11 +132,10 @@ def evaluate(
     Exit status: 0 if all scenes were measured, 1 if a scene was left out, 2 if the input was
     refused, 130 if it was interrupted.
     """  # noqa: D301  (click wants the backspace itself)
-    from ..backend import require_cuda
     from ..images.files import write_samples
     from ..tasks import Evaluation, get_task
     from ..tasks import evaluate as run
-    from ..tasks.methods import methods_by_name
+    from ..tasks.methods import check_device, methods_by_name
     from ..tasks.scenes import find_scenes, look_at_scenes
     from .destinations import check_destinations
 
@@ -151,8 +150,8 @@ def evaluate(
         options.listed_names(methods), task, dictionary=dictionary, weights_file=weights_file
     )
     options.refuse_idle(ctx, chosen)
-    if device == "cuda":
-        require_cuda()
+    for method in chosen.values():
+        check_device(method, device)
     faults: dict[str, str] = {}
     wanted = options.listed_names([scenes]) if scenes else None
     files = find_scenes(folder, task, wanted, faults=faults)

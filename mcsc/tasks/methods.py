@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..backend import require_cuda
 from ..baselines.table import BASELINES, Baseline
 from ..checks import check_callback, check_choice, check_tol, check_whole
 from ..errors import InvalidTypeError, InvalidValueError, warn_user
@@ -27,6 +26,7 @@ __all__ = [
     "OWN",
     "MethodMaker",
     "baseline_names",
+    "check_device",
     "check_method",
     "check_method_enlarges",
     "check_method_fits",
@@ -239,7 +239,7 @@ def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
         The message says which, and what the method has; or the method claims one that is unknown,
         or lam does not fit its dictionary.
     RuntimeError
-        ``device="cuda"`` without CuPy or a usable driver.
+        The device cannot be used.
     """
     unknown = sorted(set(method.options) - set(METHOD_OPTIONS))
     if unknown:
@@ -262,8 +262,14 @@ def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
             raise InvalidValueError(f"the method {name} has no option {option}; it has {has}")
     if isinstance(method, SparseCoding) and options["lam"] is not None:
         checked_lam(options["lam"], method.dictionary)
-    if options["device"] == "cuda" and "device" in method.options:
-        require_cuda()
+    check_device(method, options["device"])
+
+
+def check_device(method: Method, device: Device) -> None:
+    """Refuse a device that a method cannot use, if it says so; see `Method`."""
+    check = getattr(method, "check_device", None)
+    if check is not None:
+        check(device)
 
 
 def check_orientations(orientations: Any) -> None:

@@ -120,7 +120,9 @@ class Method(Protocol):
     in which they were given, and otherwise in an order that does not depend on it. Any method may
     have an attribute ``filter_size``: the side of its filters in pixels. Images that are smaller
     are refused by their names before the method is called. So is an image to be enlarged by another
-    factor than ``only_factor``, if a method has that attribute and it is not None.
+    factor than ``only_factor``, if a method has that attribute and it is not None. A method may
+    have a method ``check_device``, which refuses a device that cannot be used: it is called with
+    the option `device` before any image is looked at.
 
     Another package adds a method by an entry point of group ``mcsc.methods``: a callable of the
     `Task` and of a file of weights (or None: its own), which returns the method or raises a

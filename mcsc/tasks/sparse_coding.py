@@ -7,9 +7,11 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from ..backend import require_cuda
+from ..backend.limits import available_memory
 from ..coding.images import CodingOptions, SolverFunction, code
 from ..coding.shared import shared_filters
-from ..errors import InvalidValueError, warn_user
+from ..errors import InvalidValueError, OutOfMemoryError, warn_user
 from ..fusion import JOINTLY
 from ..fusion.bases import lumas_of
 from ..fusion.one_by_one import fuse_one_by_one
@@ -19,7 +21,7 @@ from ..images.split import lowpass_split
 from ..model.dictionary import Dictionary
 from ..model.lam import plain_lam
 from ..solvers.front import solve
-from ..types import Base, Floats, Lam
+from ..types import Base, Device, Floats, Lam
 from .preparation import Prepared, prepare_restoration, smoothing_for
 from .protocol import MethodResult
 from .shipped import shipped_dictionary
@@ -172,7 +174,8 @@ class SparseCoding:
         `mcsc.coding.shared.shared_filters`. Above `JOINTLY` sources a rule that chooses between
         them codes each alone: `mcsc.fusion.one_by_one.fuse_one_by_one`.
 
-        Memory of the joint problem: all sources, and bounded tiles of codes.
+        Memory of the joint problem: bounded tiles of codes, and C + 9 numbers for each pixel of
+        each source; what does not fit is refused before it is read.
         """
         self.check_count(len(sources), rule)
         name = self.rule_name(rule)
@@ -194,6 +197,7 @@ class SparseCoding:
         each: Any = chosen
         if not own:
             dictionary, each = shared_filters(self.dictionary, len(sources), chosen)
+        _require_memory(sources, name)
         images = tuple(sources)
         lumas = tuple(lumas_of(image) for image in images)
         splits = tuple(lowpass_split(luma, strength) for luma in lumas)
@@ -217,6 +221,11 @@ class SparseCoding:
             converged=coded.converged,
             stopped=coded.stopped,
         )
+
+    def check_device(self, device: Device) -> None:
+        """Refuse "cuda" without CuPy or a usable driver; another solver sees to that itself."""
+        if device == "cuda" and self.solver is solve:
+            require_cuda()
 
     def check_count(self, count: int, rule: str | None = None) -> None:
         """Refuse a number of sources that a rule cannot fuse with this dictionary.
@@ -259,6 +268,28 @@ class SparseCoding:
         if given is None:
             return lam_of(self.dictionary, self.task, sigma)
         return checked_lam(given, self.dictionary)
+
+
+def _require_memory(sources: Sequence[Floats], rule: str) -> None:
+    """Refuse sources that do not fit into memory all at once, of which the first is looked at.
+
+    Of each there are then the image, its luma, that one's low-pass part and detail, and the unique
+    part and the model, in float64 as tiles are put together.
+    """
+    count, first = len(sources), sources[0]
+    channels, height, width = first.shape
+    needed = count * height * width * first.dtype.itemsize * (channels + 9)
+    free = available_memory()
+    if free is None or needed <= free:
+        return
+    way = "want smaller images, or blocks (mcsc.distributed.fuse_blocks, --blocks)"
+    if count > JOINTLY and RULES.find(rule).selection is None:
+        one = [name for name, r in RULES.available().items() if r.selection is not None]
+        way = f"of more than {JOINTLY}, the rules {', '.join(one)} take one at a time"
+    raise OutOfMemoryError(
+        f"{count} sources of {height} x {width} need about {needed / 2**30:.1f} GiB, as the rule "
+        f"{rule} takes all at once, and {free / 2**30:.1f} GiB are free: {way}"
+    )
 
 
 def prepare_for_dictionary(

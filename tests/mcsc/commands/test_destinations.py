@@ -29,6 +29,7 @@ def folder(tmp_path, monkeypatch):
 
 
 RESTORE = "restore s.png a.png --task depth-sr --method bicubic -o"
+MODEL = "restore s.png a.png --task depth-sr -o"
 
 
 @pytest.mark.parametrize(
@@ -39,8 +40,8 @@ RESTORE = "restore s.png a.png --task depth-sr --method bicubic -o"
         (f"{RESTORE} s.png", "--out s.png is one of the files that are read: want another name, o"),
         (f"{RESTORE} o.png --report none/r.html", "--report none/r.html: cannot be written"),
         (f"{RESTORE} o.png --report r.pdf", "pages are HTML; want a name ending in .html"),
-        (f"{RESTORE} o.png --parts file", "--parts file is a file; want a folder"),
-        (f"{RESTORE} o.png --parts o.png", "--out and --parts are both o.png"),
+        (f"{MODEL} o.png --parts file", "--parts file is a file; want a folder"),
+        (f"{MODEL} o.png --parts o.png", "--out and --parts are both o.png"),
         ("fuse a.png a.png --task multi-focus --method mean -o a.png", "--out a.png is one of the"),
         ("solve s.png --out file", "--out file is a file; want a folder"),
         ("learn --task depth-sr --synthetic 1 -o none/d.npz", "none/d.npz: cannot be written"),

@@ -204,6 +204,23 @@ def test_a_sum_of_many_parts_is_one_problem_still(focus):
     assert len(found.unique) == 9
 
 
+@pytest.mark.parametrize(
+    ("task", "count", "words"),
+    [
+        ("medical", 9, "9 sources of 64 x 64 .* of more than 8, the rules choose, detail take one"),
+        ("multi-focus", 3, "3 sources of 64 x 64 .* want smaller images, or blocks"),
+    ],
+)
+def test_sources_that_do_not_fit_into_memory_are_refused(monkeypatch, focus, task, count, words):
+    sources, _ = stack(count)
+    needed = count * 64 * 64 * 4 * 12
+    monkeypatch.setattr(sparse_coding, "available_memory", lambda: needed - 1)
+    with pytest.raises(MemoryError, match=words):
+        fuse(sources, task, dictionary=focus.dictionary)
+    monkeypatch.setattr(sparse_coding, "available_memory", lambda: needed)
+    fuse(sources, task, dictionary=focus.dictionary, tol=0.5)
+
+
 # ---------------------------------------------------------------------------- grey and colour
 @pytest.mark.parametrize("method", ["mcsc", "mean", "laplacian", "exposure-fusion"])
 @pytest.mark.parametrize("task", ["medical", "multi-exposure", "multi-focus"])
