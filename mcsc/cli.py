@@ -121,11 +121,7 @@ class _Commands(click.Group):
             except _REFUSALS as error:
                 if ctx.params["debug"]:
                     traceback.print_exc()
-                # Whose file is not told may be standard output, which then fails again.
-                unnamed = isinstance(error, OSError) and error.filename is None
-                full = _flush() if unnamed else None
-                line = _line(error) if full is None else f"standard output: {full}"
-                raise _OneLine(line) from error
+                raise _OneLine(_line(error)) from error
 
     def main(
         self,
@@ -225,6 +221,10 @@ def _say(message: str) -> None:
 
 def _line(error: BaseException) -> str:
     """What an error says, in one line."""
+    full = _of_output(error)
+    if full is not None:
+        _flush()
+        return f"standard output: {full}"
     if isinstance(error, OSError) and error.strerror:
         name = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
         return f"{name}{error.strerror}"
@@ -262,6 +262,15 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _of_output(error: BaseException) -> str | None:
+    """Why standard output cannot be written to, if that is the error; files are named by theirs."""
+    if not isinstance(error, OSError) or error.filename is not None:
+        return None
+    frames = traceback.walk_tb(error.__traceback__)
+    echoed = any(frame.f_code is click.echo.__code__ for frame, _ in frames)
+    return str(error.strerror) if echoed else None
 
 
 def _flush() -> str | None:

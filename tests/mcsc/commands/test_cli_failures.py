@@ -145,4 +145,4 @@ def test_a_full_output_is_one_line(folder, tmp_path):
     with open("/dev/full", "w") as full:
         done = program(folder, tmp_path / "out", stdout=full)
     assert done.returncode == 2
-    assert done.stderr == "mcsc: error: No space left on device\n"
+    assert done.stderr == "mcsc: error: standard output: No space left on device\n"
