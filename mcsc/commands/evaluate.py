@@ -150,8 +150,8 @@ def evaluate(
         options.listed_names(methods), task, dictionary=dictionary, weights_file=weights_file
     )
     options.refuse_idle(ctx, chosen)
-    for method in chosen.values():
-        check_device(method, device)
+    for one in chosen.values():
+        check_device(one, device)
     faults: dict[str, str] = {}
     wanted = options.listed_names([scenes]) if scenes else None
     files = find_scenes(folder, task, wanted, faults=faults)
