@@ -145,7 +145,7 @@ def test_words_that_do_not_go_together_are_refused(scenes, tmp_path, monkeypatch
         ((scenes, guide, *QUICK, "-o", out), "want it alone"),
         ((x, *QUICK, "-o", tmp_path / "o.png"), "want a GUIDE"),
         ((x, guide, *QUICK, "-o", tmp_path / "o.png", "--workers", 2), "--workers is for a folder"),
-        ((scenes, *QUICK, "-o", out, "--parts", tmp_path), "--parts is for one scene"),
+        ((scenes, *QUICK, "-o", out, "--report", "r.html"), "--report is for one scene"),
         ((scenes, *QUICK, "-o", x), "is a file"),
         ((tmp_path, *QUICK, "-o", out), "no images of depth-sr"),
         ((scenes, *QUICK, "-o", out, "--scheduler", "tcp://127.0.0.1:9"), "no Dask scheduler at"),
