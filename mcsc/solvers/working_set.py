@@ -62,9 +62,10 @@ class WorkingSet(Solver):
     most = 24
     sweeps = 8  # of coordinate descent in one round
     visit = 2  # sweeps of a tile before its neighbours have their turn
+    calm = 0.05  # what moved less than this share of the most is passed over in all but the first
     rounds = 5  # of descent and conjugate gradients in one step
     settled = 0.002  # conjugate gradients if in the last visit fewer came or went, of the set
-    cg_steps = 25
+    cg_steps = 25  # twice as many once the whole of a direction could be gone
     target = 0.3  # leave the active set at this share of the violation outside it
     early = 0.2  # no conjugate gradients while more than this share of the set is new
     share = 0.005  # tiles below this share of the worst violation are left alone
@@ -110,6 +111,7 @@ class WorkingSet(Solver):
         self._certified = np.inf
         self._best_estimate = np.inf
         self._stalled = 0
+        self._steps = self.cg_steps
         with single_threaded_blas():
             self._look(np.arange(grid.count))
 
@@ -208,7 +210,7 @@ class WorkingSet(Solver):
 
         Returns the largest violation over lam, and how many became zero or nonzero, at the end.
         """
-        return active.descend(self._residual, self.visit, self.sweeps // self.visit)
+        return active.descend(self._residual, self.visit, self.sweeps // self.visit, self.calm)
 
     def _try(self, active: ActiveSet, value: np.ndarray, before: float) -> bool:
         """Take these values if the objective falls below what it was."""
@@ -224,7 +226,8 @@ class WorkingSet(Solver):
     def _accelerate(self, active: ActiveSet, target: float) -> bool:
         """Conjugate gradients on the support with signs fixed, then a projected step.
 
-        Returns True, and does nothing, if no violation is larger than `target`.
+        Returns True if there is nothing left to gain: no violation is larger than `target`, or the
+        direction is no descent any more in this precision.
         """
         sign = np.sign(active.value)
         free = sign != 0
@@ -239,12 +242,17 @@ class WorkingSet(Solver):
         # Scaling by the curvature makes columns of equal norm.
         scale = np.where(free, 1 / (active.curvature + mu), 0).astype(active.dtype)
         image = np.empty_like(self._residual)
-        x = active.solve(r, scale, self.cg_steps, 0.3 * target, image)
-        self._project(active, x, sign)
-        return False
+        x = active.solve(r, scale, self._steps, 0.3 * target, image)
+        length = self._project(active, x, sign)
+        # Begun anew, conjugate gradients forget the directions they had.
+        self._steps = (2 if length == 1 else 1) * self.cg_steps
+        return length == 0
 
-    def _project(self, active: ActiveSet, direction: np.ndarray, sign: np.ndarray) -> None:
-        """Go along `direction`, setting to zero what would change its sign, if that descends."""
+    def _project(self, active: ActiveSet, direction: np.ndarray, sign: np.ndarray) -> float:
+        """Go along `direction`, setting to zero what would change its sign, if that descends.
+
+        Returns how far, as a share of `direction`; zero if it does not descend.
+        """
         old, before = active.value, self._objective(active, self._residual)
         # Up to the first change of sign the objective is the quadratic that was minimised, so that
         # the shortest of the steps descends for certain.
@@ -254,8 +262,11 @@ class WorkingSet(Solver):
         for t in (1.0, 0.5, 0.25, 0.1, first):
             value = old + active.dtype.type(max(t, first)) * direction
             value[value * sign <= 0] = 0
-            if self._try(active, value, before) or t <= first:
-                return
+            if self._try(active, value, before):
+                return max(t, first)
+            if t <= first:
+                break
+        return 0.0
 
     def _objective(self, active: ActiveSet, residual: np.ndarray) -> float:
         """The objective, but for the penalty of coefficients that are not in `active`."""

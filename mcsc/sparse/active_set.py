@@ -231,10 +231,13 @@ class ActiveSet:
             self._bands = Bands(self.grid, tiles, np.diff(self.bounds))
         return self._bands
 
-    def descend(self, residual: np.ndarray, sweeps: int, passes: int = 1) -> tuple[float, int]:
+    def descend(
+        self, residual: np.ndarray, sweeps: int, passes: int = 1, calm: float = 0.0
+    ) -> tuple[float, int]:
         """Coordinate descent, `residual` = s - D value kept up.
 
-        In each of some passes a tile is swept some times before its neighbours have their turn.
+        In each of some passes a tile is swept some times before its neighbours have their turn; the
+        first sweep says which coefficients the others pass over (`calm`, see `band_kernels`).
         Returns the largest violation over lam in the last sweep, and how often a coefficient became
         zero or nonzero in the last pass.
         """
@@ -242,13 +245,15 @@ class ActiveSet:
         flat = residual.reshape(-1)
         worst = np.zeros(self.grid.count)
         changed = np.zeros(self.grid.count, dtype=np.int64)
+        moved = np.empty(self.size, dtype=self.dtype)
+        share = self.dtype.type(calm)
 
         def work(_: int, *band: Any) -> bool:
             finished: bool = band_kernels.descend(
                 self.filter_rows, *band,
-                passes, sweeps, self.bounds, flat, self._flat_weights, self.extent,
+                passes, sweeps, share, self.bounds, flat, self._flat_weights, self.extent,
                 *t.arguments, self.mu, self.signed,
-                *self.places, self.curvature, self.lam, self.value, worst, changed,
+                *self.places, self.curvature, self.lam, self.value, moved, worst, changed,
             )  # fmt: skip
             return finished
 

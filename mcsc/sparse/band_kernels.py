@@ -52,10 +52,13 @@ def _wait(tile, neighbours, colour, done, earlier, later, patience):  # type: ig
 @compiled(**_FAST)
 def descend(  # type: ignore[no-untyped-def]
     rows, begin, end, order, neighbours, colour, state, done, patience,
-    passes, sweeps, bounds, residual, weights, shape, filters, first, channel, channels,
-    mu, signed, n, k, i, j, kind, curvature, lam, value, worst, changed,
+    passes, sweeps, calm, bounds, residual, weights, shape, filters, first, channel, channels,
+    mu, signed, n, k, i, j, kind, curvature, lam, value, moved, worst, changed,
 ):  # fmt: skip
     """Cyclic coordinate descent: in each of some passes, some sweeps of every tile.
+
+    After the first sweep of a visit those are passed over that `moved` less, by the last change of
+    their correlation over lam, than the share `calm` of the most that one did in that sweep.
 
     `lam` is one number per coefficient, `mu` and `signed` (values must not be negative) are one per
     map. Of every tile, `worst` gets the largest change of a correlation relative to lam in the last
@@ -71,10 +74,15 @@ def descend(  # type: ignore[no-untyped-def]
                 state[PLACE] = place - begin
                 return False
             largest = zero
+            least = zero
             turns = 0
-            for _ in range(sweeps):
+            for sweep in range(sweeps):
+                if sweep == 1:
+                    least = calm * largest
                 largest = zero
                 for t in range(bounds[tile], bounds[tile + 1]):
+                    if sweep > 0 and moved[t] < least:
+                        continue
                     m = k[t]
                     f, c, nc = first[m], channel[m], channels[m]
                     g = dot(
@@ -89,13 +97,14 @@ def descend(  # type: ignore[no-untyped-def]
                         new += min(z + lam[t], zero)
                     new *= one / h  # known before z is
                     change = new - old
+                    moved[t] = abs(change) * h / lam[t]
                     if change != zero:
                         value[t] = new
                         put(
                             rows, residual, shape, filters, f, c, nc,
                             n[t], i[t], j[t], kind[t], -change,
                         )  # fmt: skip
-                        largest = max(largest, abs(change) * h / lam[t])
+                        largest = max(largest, moved[t])
                         turns += (old == zero) != (new == zero)
             worst[tile] = largest
             changed[tile] = turns
