@@ -45,6 +45,11 @@ class LearnOptions:
         Weight of half the squares of the codes, as in `mcsc.solve`.
     nonnegative : bool, or one per code group
         Whether codes must not be negative, as in `mcsc.solve`.
+    joint : bool, or one per code group
+        As in `mcsc.solve`, but no groups can be joined: windows are coded by the working set, which
+        changes one coefficient at a time, and has no rule for several that vanish together. The
+        methods that have one take ten times as long and more. The penalty does not enter the update
+        of the filters: learn without joint, then solve with it.
     init : {"patches", "dct"} or Dictionary
         First filters: patches of the images, cosines, or those of a dictionary with as many filters
         a group.
@@ -86,6 +91,7 @@ class LearnOptions:
     boundary: Boundary = "zero"
     mu: float | Sequence[float] = 0.0
     nonnegative: bool | Sequence[bool] = False
+    joint: bool | Sequence[bool] = False
     init: Init | Dictionary = "patches"
     batch_size: int = 8
     max_windows: int | None = None
@@ -117,14 +123,19 @@ class LearnOptions:
         several = is_many(self.mu)
         squares = tuple(check_number("mu", m, zero=True) for m in each("mu", self.mu))
         plain["mu"] = squares if several else squares[0]
-        several = is_many(self.nonnegative)
-        signs = each("nonnegative", self.nonnegative)
-        if not all(isinstance(sign, bool | np.bool_) for sign in signs):
-            raise InvalidTypeError(
-                f"nonnegative must be True or False, or one of them for each group, "
-                f"found {self.nonnegative!r}"
+        for name in ("nonnegative", "joint"):
+            given = getattr(self, name)
+            chosen = each(name, given)
+            if not all(isinstance(one, bool | np.bool_) for one in chosen):
+                raise InvalidTypeError(
+                    f"{name} must be True or False, or one of them for each group, found {given!r}"
+                )
+            plain[name] = tuple(map(bool, chosen)) if is_many(given) else bool(chosen[0])
+        if any(each("joint", plain["joint"])):
+            raise InvalidValueError(
+                "dictionaries are not learned with joint groups: windows are coded by the working "
+                "set, one coefficient at a time; learn without joint, then solve with it"
             )
-        plain["nonnegative"] = tuple(map(bool, signs)) if several else bool(signs[0])
         plain["relaxation"] = check_number("relaxation", self.relaxation)
         if self.signal_weights is not None and not is_many(self.signal_weights):
             raise InvalidTypeError(
@@ -143,9 +154,9 @@ class LearnOptions:
         return RIDGES if self.ridge is None else tuple(self.ridge)  # type: ignore[arg-type]
 
 
-# What only the target filters depend on, and where codes are computed: a checkpoint of the passes
-# goes with any.
-_NOT_RECORDED = ("target_windows", "ridge", "device")
+# What only the target filters depend on, where codes are computed, and what is always refused: a
+# checkpoint of the passes goes with any.
+_NOT_RECORDED = ("target_windows", "ridge", "device", "joint")
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,9 @@ def test_learning_goes_down_with_codes_that_must_not_be_negative():
         ({"mu": -1}, ValueError, "mu must be a finite number >= 0, found -1"),
         ({"mu": ()}, ValueError, "mu is empty"),
         ({"nonnegative": "yes"}, TypeError, "nonnegative must be True or False"),
+        ({"joint": 1}, TypeError, "joint must be True or False"),
+        ({"joint": True}, ValueError, "not learned with joint groups: windows are coded by the"),
+        ({"joint": (False, True, True)}, ValueError, "learn without joint, then solve with it"),
     ],
     ids=str,
 )
@@ -68,3 +71,4 @@ def test_as_many_as_there_are_groups():
     with pytest.raises(ValueError, match=r"mu has 2 entries: give one, or one for each group"):
         learn(signals, passes=1, mu=(0.1, 0.2))
     assert np.float32(0.5) == mcsc.LearnOptions(mu=np.float32(0.5)).mu
+    assert mcsc.LearnOptions(joint=(False, np.False_)).joint == (False, False)
