@@ -19,6 +19,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from mcsc.tasks.shipped import shipped_dictionary
+
 from . import timing
 from .problems import ROOT, setting
 
@@ -106,11 +110,20 @@ def _run_network(specification: dict[str, Any]) -> dict[str, Any]:
     return {**found, "seconds": seconds}
 
 
+def _holes(height: int, width: int, share: float) -> tuple[np.ndarray, None] | None:
+    """Weights with a share of zeros, at random places, for the first of two images."""
+    if not share:
+        return None
+    known = np.random.default_rng(0).random((1, height, width)) >= share
+    return known.astype(np.float32), None
+
+
 def _run(specification: dict[str, Any]) -> dict[str, Any]:
     """Build and run one solver.
 
     `specification`: method, pair, size, filters, fraction, boundary, threads, changes of a peer's
-    settings, and iterations or (with this package's `solve`) tol.
+    settings, and iterations or (with this package's `solve`) tol. With `task` the dictionary is
+    the one that comes with the package for it, with `holes` that share of the first image unknown.
     """
     if specification["method"] in NETWORKS:
         return _run_network(specification)
@@ -123,12 +136,16 @@ def _run(specification: dict[str, Any]) -> dict[str, Any]:
         if method in peers.PEERS:
             peers.warm_up(setting(specification["pair"], 32, filters=4).problem(0.1))
         size = specification["size"]
+        height, width = (size, size) if isinstance(size, int) else size
+        boundary, task = specification.get("boundary", "periodic"), specification.get("task")
+        bank = None if task is None else shipped_dictionary(task)
         s = setting(
-            specification["pair"],
-            size if isinstance(size, int) else tuple(size),
-            filters=filters,
-            boundary=specification.get("boundary", "periodic"),
-        )
+            specification["pair"], (height, width), filters=filters, boundary=boundary,
+            masks=_holes(height, width, specification.get("holes", 0.0)), bank=bank,
+        )  # fmt: skip
+        if bank is not None:  # kernels of this size of filters
+            small = setting(specification["pair"], 48, boundary=boundary, bank=bank)
+            small.solve(0.1, method=method, tol=1e-2)
         fraction = specification["fraction"]
         estimate = None
         if method not in peers.PEERS:

@@ -194,11 +194,12 @@ def setting(
     filters: int = FILTERS,
     boundary: str = "periodic",
     masks: tuple[np.ndarray | None, ...] | None = None,
+    bank: mcsc.Dictionary | None = None,
 ) -> Setting:
-    """The detail of the middle of a pair, 2 x 1 channel, float32."""
+    """The detail of the middle of a pair, 2 x 1 channel, float32; `bank` instead of `filters`."""
     shape = (size, size) if isinstance(size, int) else size
     x, y = (detail(crop(image, shape)) for image in pictures(name))
-    return from_signals(name, (x, y), filters=filters, boundary=boundary, masks=masks)
+    return from_signals(name, (x, y), filters=filters, boundary=boundary, masks=masks, bank=bank)
 
 
 def from_signals(
@@ -208,8 +209,9 @@ def from_signals(
     filters: int = FILTERS,
     boundary: str = "periodic",
     masks: tuple[np.ndarray | None, ...] | None = None,
+    bank: mcsc.Dictionary | None = None,
 ) -> Setting:
     """A setting of given signals."""
-    d = dictionary(filters)
+    d = dictionary(filters) if bank is None else bank
     largest = mcsc.lambda_max(signals, d, masks=masks, boundary=boundary)
     return Setting(name, signals, d, largest, boundary, masks)

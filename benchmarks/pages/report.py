@@ -20,6 +20,7 @@ from ..exact import (
     dictionary_learning,
     iterations,
     operators,
+    peak_memory,
     peer_settings,
     scaling,
     sparse_coding,
@@ -97,6 +98,13 @@ SECTIONS = (
         "Large images",
         "Work and memory of the working set grow with pixels and nonzeros.",
         scaling.summary,
+    ),
+    Section(
+        "peak_memory",
+        "Memory and its estimate",
+        "What a solve needs on top of the loaded problem, and what `Problem.memory_estimate` says "
+        "before anything is allocated.",
+        peak_memory.summary,
     ),
     Section(
         "threads",

@@ -301,9 +301,10 @@ class Problem:
         return parts.get("common"), unique
 
     def _image(self, codes: Codes, certificate: Certificate) -> tuple[Array, float]:
-        """``D a`` and the penalty in float64; with NumPy from the nonzeros alone."""
+        """``D a`` and the penalty in float64; with NumPy from the nonzeros alone if they are few."""
         self.check_codes(codes)
-        if self.backend.name != "NumPy":
+        # The places of more nonzeros would take more memory than the maps, and far more time.
+        if self.backend.name != "NumPy" or codes.nnz > 0.1 * codes.size:
             return certificate.image(codes.stacked(self.dictionary))
         image, parts = np.zeros(self.stacked.shape), []
         for g, maps in zip(self.dictionary.groups, codes.present, strict=True):
