@@ -22,6 +22,7 @@ from ..exact import (
     operators,
     peak_memory,
     peer_settings,
+    phases,
     scaling,
     sparse_coding,
     threads,
@@ -100,6 +101,13 @@ SECTIONS = (
         scaling.summary,
     ),
     Section(
+        "phases",
+        "Where the time goes",
+        "Seconds of the working set by what it does; what that led to, and what was tried in vain, "
+        "stands in [how the working set works](explanations/working_set.md).",
+        phases.summary,
+    ),
+    Section(
         "peak_memory",
         "Memory and its estimate",
         "What a solve needs on top of the loaded problem, and what `Problem.memory_estimate` says "
@@ -111,8 +119,8 @@ SECTIONS = (
         "Several threads",
         "Bands of the image are worked on at the same time, with the result of one thread to the "
         "last digit. One thread alone merges new coefficients into the sorted list and drops those "
-        "that became zero, sums the objective, and tries steps after conjugate gradients: about a "
-        "tenth of the time of one thread.",
+        "that became zero, sums the objective, and tries steps after conjugate gradients: see "
+        "the phases for how much of the time that is.",
         threads.summary,
     ),
     Section(

@@ -301,7 +301,7 @@ class Problem:
         return parts.get("common"), unique
 
     def _image(self, codes: Codes, certificate: Certificate) -> tuple[Array, float]:
-        """``D a`` and the penalty in float64; with NumPy from the nonzeros alone if they are few."""
+        """``D a`` and the penalty in float64; from the nonzeros alone where they are few."""
         self.check_codes(codes)
         # The places of more nonzeros would take more memory than the maps, and far more time.
         if self.backend.name != "NumPy" or codes.nnz > 0.1 * codes.size:

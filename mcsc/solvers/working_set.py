@@ -88,7 +88,7 @@ class WorkingSet(Solver):
         certificate = 8 * ((3 + 2 * masked) * image + padded)
         certificate += TilePeaks.memory(d.groups, n, (h, w))
         # Places, values, and copies while coefficients are merged.
-        active = 150 * _expected_support(problem)
+        active = 110 * _expected_support(problem)
         # The largest ratio of every pixel, and what the estimate of the gap is made of.
         places = 36 * n * h * w
         return int(held + max(scan, certificate) + active + places)

@@ -22,11 +22,12 @@ BOUNDARIES = ("zero", "periodic")
 MASKS = (None, "binary", "fractional")
 
 
-def random_codes(problem, seed=0):
-    """Dense codes (N, K, H, W) in the order common, unique, and the same as Codes."""
+def random_codes(problem, seed=0, share=1.0):
+    """Codes (N, K, H, W) in the order common, unique, and as Codes; a share is not zero."""
     d = problem.dictionary
     rng = np.random.default_rng(seed)
     maps = rng.standard_normal((problem.n_samples, d.n_maps, *problem.shape))
+    maps *= rng.random(maps.shape) < share
     ends = np.cumsum([d.n_common, *d.n_unique])
     groups = np.split(maps, ends[:-1], axis=1)
     groups = [g if g.shape[1] else None for g in groups]
@@ -36,11 +37,13 @@ def random_codes(problem, seed=0):
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize("masks", MASKS)
 @pytest.mark.parametrize("channels", [(1, 1), (1, 3), (2,)], ids=str)
-def test_values_are_those_of_the_explicit_matrix(boundary, masks, channels):
+@pytest.mark.parametrize("share", [0.05, 1.0])  # nonzeros alone, and the maps
+def test_values_are_those_of_the_explicit_matrix(boundary, masks, channels, share):
     problem = make_problem(
         channels=channels, samples=2, shape=(6, 5), masks=masks, boundary=boundary, size=4
     )
-    maps, codes = random_codes(problem)
+    maps, codes = random_codes(problem, share=share)
+    assert (codes.nnz < 0.1 * codes.size) == (share < 0.1)
     systems = list(dense_systems(problem))
     objective = sum(lasso_value(*s, a.ravel()) for s, a in zip(systems, maps, strict=True))
     assert isinstance(problem.objective(codes), float)
