@@ -36,14 +36,14 @@ def imresize(image: NDArray[_F], scale_or_shape: float | tuple[int, int]) -> NDA
     image : array of floats, shape (..., H, W)
         Every plane of the last two axes is resized on its own.
     scale_or_shape : float, or (height, width)
-        A scale gives ``ceil(scale * H), ceil(scale * W)`` pixels, as in MATLAB. A shape sets the
-        scale of each axis to the ratio of the sizes.
+        Scale, or size of the result. A scale gives ``ceil(scale * H), ceil(scale * W)`` pixels, as
+        in MATLAB. A size sets the scale of each axis to the ratio of the sizes.
 
     Returns
     -------
     array, shape (..., height, width)
-        Of the dtype of `image`; the arithmetic is float32 at its inputs and outputs. Cubic
-        convolution overshoots, and nothing is clipped.
+        Resized image, of the dtype of `image`; the arithmetic is float32 at its inputs and outputs.
+        Cubic convolution overshoots, and nothing is clipped.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def resize_known(
     Raises
     ------
     TypeError, ValueError
-        As :func:`imresize`.
+        As in :func:`imresize`.
 
     Notes
     -----

@@ -132,7 +132,7 @@ def fill_holes(image: Floats, mask: NDArray[Any], strength: float = 5.0) -> Floa
     Raises
     ------
     TypeError, ValueError
-        As :func:`lowpass_split`.
+        As in :func:`lowpass_split`.
     """
     low = lowpass_split(image, strength, mask).low
     return np.where(_weight(mask, image) > 0, image, low)
@@ -157,7 +157,7 @@ def fill_nearest(image: Floats, mask: NDArray[Any]) -> Floats:
     Raises
     ------
     TypeError, ValueError
-        As :func:`lowpass_split`.
+        As in :func:`lowpass_split`.
     """
     _check(image, 1.0)
     known = _weight(mask, image) > 0

@@ -46,8 +46,8 @@ class LearnOptions:
     nonnegative : bool, or one per code group
         Whether codes must not be negative, as in `mcsc.solve`.
     init : {"patches", "dct"} or Dictionary
-        First filters: patches of the images, cosines, or those of a dictionary with as many filters
-        a group.
+        First filters: patches of the images, cosines, or those of a dictionary with the same number
+        of filters in each group.
     batch_size : int
         Number of windows that are coded between two updates of the filters.
     max_windows : int, optional
@@ -77,7 +77,7 @@ class LearnOptions:
     Raises
     ------
     TypeError, ValueError
-        A value makes no sense; the message names it.
+        A value is out of its range or of a wrong type; the message names it.
     """
 
     kind: Kind = "restoration"

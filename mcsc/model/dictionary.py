@@ -161,7 +161,7 @@ class Dictionary:
     def terms(self) -> dict[str, Any]:
         """Penalty terms besides lam that the filters were learned with: ``mu``, ``nonnegative``.
 
-        Those that the metadata have, unless they are zero or False.
+        Only those that the metadata hold, and that are neither zero nor False.
         """
         found = {name: self.metadata.get(name) for name in ("mu", "nonnegative")}
         return {name: value for name, value in found.items() if np.any(value)}
@@ -246,7 +246,8 @@ class Dictionary:
     def filter_norms(self) -> np.ndarray:
         """Euclidean norm of each map's filter over all channels, shape (K,), float64.
 
-        A common filter is one atom of all signals, ``(dc_k, hc_k)``. Weights of signals count.
+        A common filter is one atom of all signals, ``(dc_k, hc_k)``. The weights of the signals are
+        included.
         """
         norms = [np.sqrt(np.sum(g.bank**2, axis=(1, 2, 3))) for g in self.groups]
         return np.concatenate(norms)

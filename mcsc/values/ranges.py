@@ -24,7 +24,7 @@ _BEYOND, _FAR = 0.25, 1.0
 """Floats in [0, 1] may lie this far outside, few of them so far: enlarged images overshoot."""
 _FEW_BEYOND = 0.05
 _DEVIATIONS = 6
-"""Of noise, for the same reason."""
+"""Standard deviations of noise by which values may lie beyond, for the same reason."""
 _BITS = (8, 10, 12, 14, 16, 24, 32)
 """That cameras and scanners fill of a larger sample."""
 _FEW = 1e-3
@@ -41,7 +41,9 @@ class ValueRange:
     """The two values that stand for 0 and 1, in the unit of the caller."""
 
     low: float = 0.0
+    """Value that stands for 0, black."""
     high: float = 1.0
+    """Value that stands for 1, white."""
 
     @classmethod
     def of(cls, given: ValueRange | Sequence[float] | None) -> ValueRange:
@@ -86,7 +88,7 @@ class ValueRange:
         return image if self.is_plain else self.low + (self.high - self.low) * image
 
     def restored_part(self, part: Floats) -> Floats:
-        """The same for a part of an image that is added to another one."""
+        """Bring a part of an image that is added to another one back to the unit of the caller."""
         return part if self.is_plain else (self.high - self.low) * part
 
 

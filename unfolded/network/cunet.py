@@ -59,13 +59,14 @@ class CUNet(nn.Module):
     tied : bool
         True lets the blocks of a module share filters and threshold; see `LCSC`.
     sweeps : int
-        Passes over u, v and c; each but the first goes on from the codes before, with c known; see
-        `unfolded.network.sweep.Sweep`. Twice the weights and a little more for two.
+        Number of passes over u, v and c. Each but the first goes on from the codes of the one
+        before, with c known; see `unfolded.network.sweep.Sweep`. Two passes have a little more than
+        twice the weights of one.
     thresholds : {"scalar", "map"}
-        One threshold a block, as the authors have it, or one a block for each map.
+        One threshold for each block, as in the authors' code, or one for each map of each block.
     noise_aware : bool
-        Thresholds are affine in the standard deviation of the noise in x, which is then given with
-        the images: one network for noise of any strength.
+        Whether thresholds are affine in the standard deviation of the noise in x, which is then
+        given with the images: one network for noise of any strength.
 
     Attributes
     ----------
@@ -319,7 +320,7 @@ class CUNet(nn.Module):
         ridge : float
             Weight of the penalty in that fit, relative to the mean energy of the codes.
         sweeps, thresholds
-            As of `CUNet`.
+            As the arguments of `CUNet`.
 
         Returns
         -------

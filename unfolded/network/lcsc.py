@@ -53,7 +53,7 @@ class LCSC(nn.Module):
         :math:`\lambda + \sigma \mu`: the lambda of a sparse code that fits the noise is
         proportional to it.
     goes_on : bool
-        Start from maps that are given.
+        Whether the module starts from maps that are given to it, instead of zero.
 
     Attributes
     ----------
@@ -70,8 +70,8 @@ class LCSC(nn.Module):
 
     Notes
     -----
-    (2 J + 1) C K s^2 filter weights; as many multiplications per pixel. 2 C K s^2 more of a module
-    that goes on.
+    There are (2 J + 1) C K s^2 filter weights, and as many multiplications per pixel; 2 C K s^2
+    more in a module that goes on.
     """
 
     def __init__(

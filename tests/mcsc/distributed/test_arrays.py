@@ -97,7 +97,7 @@ def test_what_is_no_image_is_refused(tmp_path, client):
         open_image(tmp_path / "text.tif")
     with pytest.raises(ValueError, match="no zarr array"):
         open_image(tmp_path / "empty.zarr")
-    with pytest.raises(ValueError, match="1 pages, none of number 3"):
+    with pytest.raises(ValueError, match="1 pages, counted from 0: none has the number 3"):
         open_image(tmp_path / "one.tif", page=3)
     with pytest.raises(FileNotFoundError):
         open_image(tmp_path / "nothing.tif")
