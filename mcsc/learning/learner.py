@@ -151,6 +151,8 @@ def learn(
 
     Notes
     -----
+    Every symbol is explained on :doc:`the page of the model </explanations/model>`.
+
     Memory: the codes of all windows (16 bytes per nonzero), and the images of one batch or of
     `LearnOptions.update_pixels`. A filter update costs about ``update_steps`` times three passes
     over their nonzeros, C s s multiplications each.

@@ -78,7 +78,8 @@ class Dictionary:
     Notes
     -----
     Convolution is centred: ``(d*c)[i] = sum_p d[p] c[i - p + o]`` with ``o = (s-1)//2`` on each
-    axis. Filters are used as given: nothing is normalised. Banks may differ in s.
+    axis. Filters are used as given: nothing is normalised. Banks may differ in s. Every symbol is
+    explained on :doc:`the page of the model </explanations/model>`.
 
     References
     ----------

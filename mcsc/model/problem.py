@@ -80,8 +80,9 @@ class Problem:
 
     Notes
     -----
-    All codes of a batch are independent problems solved together; objective and duality gap are
-    those of the sum.
+    The images of a batch are independent problems that are solved together; objective and duality
+    gap are those of the sum. Every symbol is explained on :doc:`the page of the model
+    </explanations/model>`.
     """
 
     signals: tuple[Array, ...]

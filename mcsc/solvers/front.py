@@ -239,6 +239,9 @@ def solve(
 
     Notes
     -----
+    Every symbol is explained, with its name in the code, on :doc:`the page of the model
+    </explanations/model>`; what the gap proves, on :doc:`a page of its own </explanations/gap>`.
+
     An iteration of an FFT method computes ``D^T`` and ``D`` of all maps once: ``4 s^2`` flops for
     each pixel and pair (map, channel) on a CPU, two FFTs per map on a GPU. The certificate costs
     about two iterations and is evaluated every 25. An iteration of the working set computes ``D^T``

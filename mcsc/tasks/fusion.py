@@ -169,6 +169,9 @@ def fuse(
     Two sources have the roles that the task names: near and far, T1 and T2; over- and under-exposed
     in any order. Among more than two none comes first: the result does not depend on their order.
 
+    Symbols and parts are explained on :doc:`the page of the model </explanations/model>`, ranges of
+    values and holes on :doc:`another one </explanations/values>`.
+
     Up to eight sources are coded as **one** problem, with one base and a set of weights for each.
     If there are more, a rule that chooses between sources codes each of them alone and keeps
     `index` instead of weights and parts, which would not fit into memory for hundreds of sources.

@@ -206,7 +206,9 @@ def restore(
     Notes
     -----
     Preparation runs on the CPU, in float64 where x is float64 and in float32 otherwise. The scale
-    of lam and sigma is that of values brought to [0, 1].
+    of lam and sigma is that of values brought to [0, 1]: see :doc:`colour, ranges, holes
+    </explanations/values>`. Every symbol is explained on :doc:`the page of the model
+    </explanations/model>`.
 
     Examples
     --------

@@ -71,3 +71,15 @@ def test_no_docstring_begins_in_the_middle_of_a_phrase():
         if begins.search(words)
     ]
     assert found == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["mcsc.solve", "mcsc.learn", "mcsc.Problem", "mcsc.Dictionary", "mcsc.tasks.restore",
+     "mcsc.tasks.fuse", "unfolded.CUNet"],
+)  # fmt: skip
+def test_docstrings_with_symbols_lead_to_the_page_that_explains_them(name):
+    module, _, entry = name.rpartition(".")
+    words = inspect.getdoc(getattr(importlib.import_module(module), entry))
+    assert re.search(r":doc:`[^<]+</explanations/model>`", words)
+    assert (ROOT / "docs" / "explanations" / "model.md").is_file()

@@ -90,6 +90,9 @@ class CUNet(nn.Module):
 
     Notes
     -----
+    Every symbol is explained on :doc:`the page of the model </explanations/model>`, and how the
+    network follows from it on :doc:`the page of the networks </explanations/networks>`.
+
     With one channel everywhere and K maps a module there are ``8 K s^2 (J + 1)`` filter weights
     for restoration: Table 7. Images are float tensors of shape (N, C, H, W); PyTorch's own rules
     hold for devices, autocast and gradients.

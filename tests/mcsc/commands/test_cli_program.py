@@ -132,8 +132,8 @@ def test_a_plugin_that_lacks_a_package_is_refused_when_it_is_asked_for(plugins):
     done = run("number")
     assert done.exit_code == 2
     assert done.stderr == (
-        "mcsc: error: the command 'number' of the package other_package, other_package:number, is not a "
-        "command of click\n"
+        "mcsc: error: the command 'number' of the package other_package, other_package:number, is "
+        "not a command of click\n"
     )
 
 
