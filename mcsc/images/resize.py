@@ -25,8 +25,8 @@ def imresize(image: NDArray[_F], scale_or_shape: float | tuple[int, int]) -> NDA
 
     .. math::
 
-        z_i = \frac{\sum_j k(\sigma (t_i - j)) \, x_j}{\sum_j k(\sigma (t_i - j))}, \qquad
-        t_i = \frac{i + 1/2}{s} - \frac12, \quad \sigma = \min(s, 1),
+        z_i & = \frac{\sum_j k(\sigma (t_i - j)) \, x_j}{\sum_j k(\sigma (t_i - j))}, \\
+        t_i & = \frac{i + 1/2}{s} - \frac12, \quad \sigma = \min(s, 1),
 
     where x continues beyond its borders by reflection (edge sample repeated). This is MATLAB's
     ``imresize(image, ..., 'bicubic')``.

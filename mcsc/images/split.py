@@ -36,8 +36,9 @@ def lowpass_split(
 
     .. math::
 
-        \mathrm{low} = \arg\min_l \tfrac12 \|w (l - x)\|^2
-            + \tfrac{\mu}{2} \|\nabla l\|^2, \qquad \mathrm{high} = x - \mathrm{low}
+        \mathrm{low} & = \arg\min_l \tfrac12 \|w (l - x)\|^2
+            + \tfrac{\mu}{2} \|\nabla l\|^2, \\
+        \mathrm{high} & = x - \mathrm{low}
 
     with forward differences and no difference across the border (Neumann), so nothing wraps
     around. A constant is all low.

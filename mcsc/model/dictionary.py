@@ -44,9 +44,9 @@ class Dictionary:
 
     .. math::
 
-        x = \sum_k d^c_k * c_k + \sum_k d^u_k * u_k, \qquad
-        y = \sum_k h^c_k * c_k + \sum_k h^v_k * v_k, \qquad
-        z = \sum_k g^c_k * c_k + \sum_k g^u_k * u_k \; [+ \sum_k g^v_k * v_k].
+        x & = \sum_k d^c_k * c_k + \sum_k d^u_k * u_k, \\
+        y & = \sum_k h^c_k * c_k + \sum_k h^v_k * v_k, \\
+        z & = \sum_k g^c_k * c_k + \sum_k g^u_k * u_k \; [+ \sum_k g^v_k * v_k].
 
     Parameters
     ----------

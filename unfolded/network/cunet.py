@@ -35,9 +35,9 @@ class CUNet(nn.Module):
 
     .. math::
 
-        u = \mathrm{LCSC}_u(x), \quad v = \mathrm{LCSC}_v(y), \quad
-        c = \mathrm{LCSC}_c(x - D_u * u,\; y - D_v * v), \\
-        z = g^c * c + g^u * u \; [+ g^v * v].
+        u & = \mathrm{LCSC}_u(x), \quad v = \mathrm{LCSC}_v(y), \\
+        c & = \mathrm{LCSC}_c(x - D_u * u,\; y - D_v * v), \\
+        z & = g^c * c + g^u * u \; [+ g^v * v].
 
     Parameters
     ----------

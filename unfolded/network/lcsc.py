@@ -23,9 +23,9 @@ class LCSC(nn.Module):
 
     .. math::
 
-        U_0 = S_{\lambda_0}(E_0 * x), \qquad
-        U_{j+1} = S_{\lambda_{j+1}}(U_j - E_{j+1} * D_{j+1} * U_j + E_0 * x),
-        \quad j = 0, \ldots, J - 1.
+        U_0 & = S_{\lambda_0}(E_0 * x), \\
+        U_{j+1} & = S_{\lambda_{j+1}}(U_j - E_{j+1} * D_{j+1} * U_j + E_0 * x), \\
+        & \quad j = 0, \ldots, J - 1.
 
     :math:`E_0 * x` is computed once and used by every block. There are no biases. A module that
     goes on from maps has J + 1 blocks, the first on these maps.
