@@ -197,15 +197,18 @@ def _warn_of_strangers(known: NDArray[Any], name: str) -> None:
         distance = first - end if end == low else end - last
         size = max(abs(first), abs(last)) if end == 0 else last - first
         if distance > _APART * size and (end == 0 or distance > last - first):
+            word = "zeros" if end == 0 else f"{end:.6g}"
             warn_user(
                 f"{100 * share:.2g} % of the values of {name} are {end:.6g}, the others lie "
-                f"between {first:.6g} and {last:.6g}: if these are unknown pixels, mask them"
+                f"between {first:.6g} and {last:.6g}: if these are unknown pixels, mask them (on "
+                f"the command line by --mask {word})"
             )
             return
     first, last = np.quantile(known[:: max(1, known.size // 1_000_000)], (_FEW, 1 - _FEW))
     if 0 < last - first < _CROWDED * (high - low):
         warn_user(
             f"values of {name} lie between {first:.6g} and {last:.6g}, but for a few from "
-            f"{low:.6g} to {high:.6g}, which stretch its range: if these are no measurements, mask "
-            "them; otherwise give the range of the others"
+            f"{low:.6g} to {high:.6g}, which stretch its range: if these are not measurements, "
+            "mask them (on the command line by --mask); otherwise give the range of the others "
+            "(--range)"
         )
