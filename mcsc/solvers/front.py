@@ -164,9 +164,10 @@ def solve(
 
     .. math::
 
-        \min_{c,u,v} \; & \tfrac12 \|x - d^c*c - d^u*u\|_2^2 + \tfrac12 \|y - h^c*c - h^v*v\|_2^2
-        \\ & + \lambda (\|c\|_1 + \|u\|_1 + \|v\|_1)
-        + \tfrac{\mu}{2} (\|c\|_2^2 + \|u\|_2^2 + \|v\|_2^2)
+        \min_{c,u,v} \; & \tfrac12 \|x - d^c*c - d^u*u\|_2^2 \\
+        & + \tfrac12 \|y - h^c*c - h^v*v\|_2^2 \\
+        & + \lambda (\|c\|_1 + \|u\|_1 + \|v\|_1) \\
+        & + \tfrac{\mu}{2} (\|c\|_2^2 + \|u\|_2^2 + \|v\|_2^2)
 
     Parameters
     ----------
