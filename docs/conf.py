@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 import matplotlib
+from sphinx.ext import autosummary
 
 matplotlib.use("Agg")
 
@@ -56,6 +57,8 @@ myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
 
 autosummary_generate = True
+# A summary is the first sentence of a docstring, and these do not end one.
+autosummary.WELL_KNOWN_ABBREVIATIONS += ("Eq.", "Eqs.", "Fig.")
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 numpydoc_class_members_toctree = False
