@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import itertools
 import re
 import subprocess
 import sys
@@ -47,6 +48,19 @@ def test_the_reference_lists_no_name_that_is_not_there():
         if module:
             there = set(importlib.import_module(module).__all__)
             assert names <= there, (module, names - there)
+
+
+def test_data_have_words_of_their_own():
+    """Sphinx would describe the class of a table or a tuple, not what it holds."""
+    for page in sorted((DOCS / "reference").glob("*.rst")):
+        module, lines = "", page.read_text().splitlines()
+        for line, following in itertools.zip_longest(lines, lines[2:], fillvalue=""):
+            if new := re.match(r"\.\. currentmodule:: (\S+)", line):
+                module = new[1]
+            elif name := re.fullmatch(r"   (\w+)", line):
+                assert callable(getattr(importlib.import_module(module), name[1])), name[1]
+            elif line.startswith(".. py:data:: "):
+                assert re.match(r"   [A-Z]\w+ ", following), line
 
 
 def blocks(page):
