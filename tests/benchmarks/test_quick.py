@@ -36,6 +36,17 @@ def test_quick(name, results, capsys, keep_threads):
     assert record["versions"]["mcsc"] == mcsc.__version__
 
 
+def test_quick_ghosts(tmp_path, capsys):
+    module = importlib.import_module("benchmarks.exact.ghosts")
+    data = module.main(["--quick", "--out", str(tmp_path)])
+    (record,) = load("ghosts", tmp_path)
+    assert module.summary(record["data"]) in capsys.readouterr().out
+    assert [(row["kind"], row["noise"]) for row in data["rows"]] == [
+        ("exposure", 0), ("flash", 5), ("flash", 15), ("flash", 50)
+    ]  # fmt: skip
+    assert all(0 <= row["false"] <= row["false_most"] <= 1 for row in data["rows"])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["blocks", "many_scenes"])
 def test_quick_on_workers(name, tmp_path, capsys):
