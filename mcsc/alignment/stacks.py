@@ -73,6 +73,8 @@ class AlignedStack(Sequence[Floats]):
         """Say what was done with a frame."""
         if index == self.reference:
             return f"{self.names[index]}: the others are aligned to it"
+        if self.motions[index].correlation < _DISTINCT:
+            return f"{self.names[index]}: not aligned, and left as it is"
         return f"{self.names[index]}: {self.motions[index].words}"
 
 
@@ -171,6 +173,7 @@ def align_stack(
             start = estimate_motion(frame, still, start=start, names=(labels[m], labels[middle]))
             if start.correlation < _DISTINCT:
                 _warn_of_strangers(start, (labels[m], labels[middle]))
+                motions[m] = Motion(np.eye(3), shape, start.correlation)
                 start = None
                 continue
             if not start.is_plausible:

@@ -127,6 +127,7 @@ def fuse(
     if volumes:
         refused = {
             "--parts": asked.parts, "--report": asked.report, "--align": asked.align,
+            "--registered": asked.registered,
             "--bit-depth": asked.bit_depth, "--depth": depth, "--mask": asked.masks,
             "--variable": asked.variables, "--scheduler": asked.scheduler,
             "--workers": asked.workers,

@@ -254,6 +254,9 @@ def learn(
         raise click.UsageError(
             f"--target-windows is for restorations: {task_name} has no target filters"
         )
+    if colour_guide is not None and task.kind == "fusion":
+        name = "--colour-guide" if colour_guide else "--grey-guide"
+        raise click.UsageError(f"{name} is for restorations: {task_name} has no guide")
     out = npz_path(out)
     if checkpoint is not None:
         checkpoint = npz_path(checkpoint)

@@ -16,7 +16,7 @@ from mcsc.commands.destinations import check_destinations
 from mcsc.commands.options import Sectioned
 from mcsc.commands.sources import Sources, read_sources, source_options
 from mcsc.errors import InvalidValueError
-from mcsc.files import make_folder
+from mcsc.files import check_readable, make_folder
 from mcsc.progress import is_terminal
 
 from .extras import need
@@ -45,12 +45,12 @@ def train(**given: Any) -> None:
     asked = TrainOptions(**given)
     task = get_task(asked.task_name)
     _refuse(asked, task)
+    _check_start(asked.start_from)
     sources = read_sources(
         task, asked.folder, asked.scenes, asked.synthetic, asked.seed,
         photographs=asked.photographs, masks=asked.masks, ranges=asked.ranges,
         held_out=asked.validation, truth=asked.teacher is None,
     )  # fmt: skip
-    _check_start(asked.start_from)
     need("torch", "safetensors", "lightning", extra="train")
     if not _run(asked, task, sources):
         click.get_current_context().exit(130)
@@ -105,7 +105,7 @@ def _logs(asked: TrainOptions) -> Path:
 
 
 def _check_start(start_from: str) -> None:
-    """Refuse sizes of a network that has its own."""
+    """Refuse sizes of a network that has its own, and a file that is none."""
     weights = start_from.endswith(".safetensors")
     for name in ("filters", "kernel_size", *(("blocks",) if weights else ())):
         source = click.get_current_context().get_parameter_source(name)
@@ -113,6 +113,8 @@ def _check_start(start_from: str) -> None:
             raise click.UsageError(
                 f"--{name.replace('_', '-')} is for a new network: --start {start_from} has its own"
             )
+    if weights or start_from.endswith(".npz"):
+        check_readable(start_from, "weight file" if weights else "dictionary file")
 
 
 def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:

@@ -97,6 +97,7 @@ def test_another_scene_is_left_as_it_is():
     ):
         found = align_stack([view(), other], reference=0, names=["a", "b"])
     np.testing.assert_array_equal(found[1], other)
+    assert found.describe(1) == "b: not aligned, and left as it is"
 
 
 def test_frames_that_do_not_fit_are_named():

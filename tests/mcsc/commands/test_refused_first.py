@@ -62,6 +62,8 @@ def nothing_to_read(tmp_path, monkeypatch):
         ((*EVALUATE, "depth-sr", "--mask", "zeroes"), "did you mean zeros?"),
         (("learn", "scenes", "--task", "depth-sr", "-o", "q.npz", "--sigma", "5"),
          "--sigma is for denoising, not for depth-sr"),
+        (("learn", "scenes", "--task", "medical", "-o", "q.npz", "--grey-guide"),
+         "--grey-guide is for restorations: medical has no guide"),
         ((*SOLVE, "--dictionary", "no.npz"), "no dictionary file at no.npz"),
         ((*SOLVE, "--lam-weights", "no.npy"), "no file at no.npy"),
         ((*SOLVE, "--joint", "z"), "--joint z: there is no group 'z'"),

@@ -233,6 +233,7 @@ def test_two_processes_train_as_one_of_twice_the_batch(folder, tmp_path):
         (["--synthetic", "2", "--devices", "none"], "--devices must be auto or a number >= 1"),
         (["--synthetic", "2", "--start", "noise"], "a training starts from dictionary, xavier"),
         (["no-such-folder"], "no-such-folder: there is no such folder"),
+        (["no-such-folder", "--start", "no.safetensors"], "no weight file at no.safetensors"),
         (["--synthetic", "2", "--filters", "8"], "--filters is for a new network: --start dicti"),
         (
             ["--synthetic", "2", "--start", "net.safetensors", "--blocks", "2"],

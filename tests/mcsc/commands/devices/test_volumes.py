@@ -50,6 +50,7 @@ def test_a_series_and_nifti_become_nifti(files):
         (("-o", "out.png"), "volumes are written as NIfTI: want .nii or .nii.gz"),
         (("-o", "o.nii", "--align"), "--align is for pictures, not for volumes"),
         (("-o", "o.nii", "--mask", "zeros"), "--mask is for pictures, not for volumes"),
+        (("-o", "o.nii", "--registered"), "--registered is for pictures, not for volumes"),
         (("-o", "mr.nii.gz"), "is one of the files that are read"),
     ],
 )
