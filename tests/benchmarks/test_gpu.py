@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -55,9 +54,7 @@ def test_a_part_that_fails_or_hangs_costs_itself_alone(tmp_path, monkeypatch, ca
     def command(job, name, seconds):
         return [sys.executable, "-c", programs[name].format(out=tmp_path)]
 
-    started = time.monotonic()
     assert run_all(job(tmp_path), list(programs), command, parts) == 1
-    assert time.monotonic() - started < 40
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert {p["part"]: p["status"] for p in summary["parts"]} == {
         "good": "done", "bad": "failed (exit status 3)", "long": "cut off", "last": "done",
