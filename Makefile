@@ -19,7 +19,7 @@ export PIP_NO_INPUT := 1
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint docs bench fuzz dictionaries weights clean gpu
+.PHONY: help demo test test-slow lint docs links bench fuzz dictionaries weights clean gpu
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -44,9 +44,13 @@ lint: $(DEV) ## check style, formatting and types
 	$(PY) -m mypy $(PACKAGES) || failed=1; \
 	exit $$failed
 
-docs: $(DOCS) ## build the site into docs/_build/html; a warning is an error
+docs: $(DOCS) ## build the site into docs/_build/html and check its links; a warning is an error
 	@$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@$(PY) docs/links.py docs/_build/html
 	@echo "Open docs/_build/html/index.html."
+
+links: $(DOCS) ## ask for every page of other sites that the site links to (needs a network)
+	@$(PY) -m sphinx -q -b linkcheck docs docs/_build/linkcheck
 
 bench: $(TEST) ## time the networks (Table 8), then sparse coding against SPORCO's (30 minutes)
 	@$(PY) -m pytest --benchmark

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 import matplotlib
+from sphinx.ext import autosummary
 
 matplotlib.use("Agg")
 
@@ -55,7 +56,11 @@ bibtex_default_style = "unsrt"
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
 
+# Beside a class its members stand by their own names: there is no room for more.
+toc_object_entries_show_parents = "hide"
 autosummary_generate = True
+# A summary is the first sentence of a docstring, and these do not end one.
+autosummary.WELL_KNOWN_ABBREVIATIONS += ("Eq.", "Eqs.", "Fig.")
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 numpydoc_class_members_toctree = False

@@ -101,7 +101,8 @@ class _Commands(click.Group):
             ) from error
         if not isinstance(loaded, click.Command):
             raise InvalidTypeError(
-                f"the command {name!r} of the package {package}, {entry.value}, is no click command"
+                f"the command {name!r} of the package {package}, {entry.value}, is not a command "
+                "of click"
             )
         return loaded
 

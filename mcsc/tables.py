@@ -65,7 +65,7 @@ class Table(Mapping[str, E], Generic[E]):
         Raises
         ------
         ValueError
-            There is none of this name; the message lists those there are.
+            There is no entry of this name; the message lists the names there are.
         """
         self._require(name)
         self._entries.pop(name, None)
@@ -77,9 +77,9 @@ class Table(Mapping[str, E], Generic[E]):
         Raises
         ------
         ValueError
-            There is none of this name; the message lists those there are.
+            There is no entry of this name; the message lists the names there are.
         ModuleNotFoundError
-            It is of another package, which needs something that is not installed.
+            The entry is from another package, which needs something that is not installed.
         """
         self._require(name)
         return self[name]

@@ -15,9 +15,10 @@ RestorationBase: TypeAlias = Literal["none", "input", "low", "guided"]
 """What the answer of a model is added to: nothing, x, x's low-pass part, or x as the guided filter
 smooths it."""
 FusionBase: TypeAlias = Literal["none", "low", "mean"]
-"""The same of a fusion: nothing, a low-pass part of the sources, or their mean."""
+"""What the coded part of a fusion is added to: nothing, a low-pass part of the sources, or their
+mean."""
 Base: TypeAlias = Literal[RestorationBase, FusionBase]
-"""The same of any task."""
+"""What the coded part is added to in any task."""
 Boundary: TypeAlias = Literal["zero", "periodic"]
 """What the codes are outside of the image: zero, or the other side of it."""
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]

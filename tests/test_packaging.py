@@ -10,6 +10,7 @@ import zipfile
 
 import pytest
 
+from mcsc.tasks import TASKS
 from tests.paths import ROOT
 
 pytestmark = pytest.mark.slow
@@ -35,8 +36,10 @@ def test_what_is_in_the_wheel(built):
     tops = {name.split("/")[0] for name in names}
     assert {t for t in tops if not t.endswith(".dist-info")} == {"mcsc", "unfolded"}
     assert "mcsc/py.typed" in names
-    for needed in ("mcsc/dictionaries/depth-sr.npz", "unfolded/weights_data/depth-sr.safetensors"):
-        assert needed in names
+    for task in TASKS:
+        assert f"mcsc/dictionaries/{task}.npz" in names
+        assert f"unfolded/weights_data/{task}.safetensors" in names
+        assert f"unfolded/weights_data/{task}.md" in names  # its model card
     assert any(name.endswith(".cu") for name in names)
     assert not [name for name in names if "__pycache__" in name or name.endswith((".nbi", ".nbc"))]
 

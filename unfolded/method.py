@@ -47,7 +47,7 @@ def make_method(task: Task, file: str | Path | None) -> CUNetMethod:
     Parameters
     ----------
     task : Task
-        Of `mcsc.tasks`.
+        Task that the method is for.
     file : path or None
         Weights: ``.safetensors`` as `CUNet.save` wrote them, or the authors' ``.pth``. None: the
         weights that come with the package.
@@ -291,7 +291,7 @@ def fused_one_by_one(
     if tile is not None:
         raise InvalidValueError(
             f"tile is for two sources of the method {CUNetMethod.name}, found {len(sources)}: "
-            "tiles give no parts, which more than two sources are fused by"
+            "tiles give no parts, and more than two sources are fused by their parts"
         )
     selection = RULES.find(task.rule).selection
     strength = float(net.metadata.get("strength") or task.strength)

@@ -11,6 +11,7 @@ import time
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import LogLocator
 
 from mcsc.quality.full_reference import rmse
 from mcsc.synthetic import scenes
@@ -40,6 +41,7 @@ for name, marker in {"cunet": "s", "guided filter": "^"}.items():
     axis.semilogx(*points[name], marker, markersize=9, label=name)
 axis.axhline(rmse(pair.x, pair.target), color="0.5", linestyle=":", label="bicubic")
 axis.set(xlabel="seconds", ylabel="error, grey levels of 255")
+axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
 axis.xaxis.set_major_formatter("{x:g}")
 axis.xaxis.set_minor_formatter("")
 axis.legend()

@@ -44,7 +44,8 @@ class Motion:
     shape: tuple[int, int]
     """(H, W) of the reference."""
     correlation: float
-    """Of the two images, once they are aligned: of grey values, or where these differ, of edges."""
+    """Correlation of the two images once they are aligned: of their grey values or, where these
+    differ, of their edges."""
 
     @property
     def lengths(self) -> Planes:

@@ -38,7 +38,7 @@ class AlignedStack(Sequence[Floats]):
     frames: Sequence[Floats]
     """As they were given, (C, H, W)."""
     motions: tuple[Motion, ...]
-    """Of every frame against the reference."""
+    """Motion of every frame against the reference."""
     reference: int
     """Number of the frame that lies still."""
     names: tuple[str, ...]
@@ -196,7 +196,7 @@ def check_aspect(shape: Sequence[int], wanted: Sequence[int], names: tuple[str, 
     if abs((h / w) / (tall / wide) - 1) > _ASPECT:
         raise InvalidValueError(
             f"{names[0]} is {h} x {w}, {names[1]} is {tall} x {wide}, which is another aspect "
-            "ratio: want images of one; crop both to the part that they have in common"
+            "ratio: want images of the same one; crop both to the part that they have in common"
         )
 
 

@@ -52,7 +52,7 @@ class Pairs(NamedTuple):
     channels: int
     """Number of all channels."""
     table: Any = None
-    """The same for kernels of a GPU."""
+    """The pieces as an array, for the kernels of a GPU."""
 
     @property
     def n_maps(self) -> int:

@@ -35,7 +35,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     Parameters
     ----------
     **options
-        Of `numba.njit`.
+        Options of `numba.njit`.
 
     Warns
     -----

@@ -93,7 +93,7 @@ def exact_above(  # type: ignore[no-untyped-def]
 
 @_jit
 def exact_all(g, signed, mu, lam):  # type: ignore[no-untyped-def]
-    """The same of correlations (K, T) in float64."""
+    """Compute the same largest ratios from correlations (K, T) in float64."""
     peak = 0.0
     excess = 0.0
     for k in range(g.shape[0]):

@@ -122,7 +122,7 @@ def move_to_cuda(array: Array) -> Array:
     Raises
     ------
     RuntimeError
-        As `require_cuda`.
+        As in `require_cuda`.
     """
     cupy = require_cuda()
     return array if isinstance(array, cupy.ndarray) else cupy.asarray(array)

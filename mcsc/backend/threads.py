@@ -35,7 +35,7 @@ class _Shared:
 
 
 shared = _Shared()
-"""Of this process; a forked child has its own."""
+"""What the threads of this process share; a forked child has its own."""
 _controller: Any = None
 _held_over_forks: list[Any] = []
 _held: list[Any] = []
@@ -44,8 +44,9 @@ _held: list[Any] = []
 def get_num_threads() -> int:
     """Number of threads that the CPU solvers use.
 
-    As `set_num_threads` set it, else the environment's ``MCSC_NUM_THREADS``, else the number of
-    cores that this process may use: its affinity, or a container's quota if that is less.
+    It is the number that `set_num_threads` set; otherwise that of the environment variable
+    ``MCSC_NUM_THREADS``; otherwise the number of cores that this process may use: its affinity, or
+    a container's quota if that is less.
     """
     if shared.threads is None:
         asked = os.environ.get("MCSC_NUM_THREADS", "")

@@ -89,7 +89,7 @@ class Largest:
     Parameters
     ----------
     last : bool
-        Of equal values, the last one counts, not the first.
+        Whether the last of several equal values counts, not the first.
     """
 
     def __init__(self, *, last: bool = False) -> None:

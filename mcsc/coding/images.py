@@ -45,9 +45,10 @@ _MAPS = 144
 _FEW = 1 / 4000
 """Coefficients a pixel below which a warning is due."""
 _FLAT = 1e-4
-"""Detail that is none, in [0, 1]."""
+"""Amplitude below which there is no detail, on the scale of [0, 1]."""
 _OVERLAP = 6
-"""Of tiles, in filters: where they meet, codes of one have died out for the other."""
+"""Overlap of tiles, in filter sizes: where two tiles meet, each is out of reach of the codes beyond
+the other's border."""
 
 
 class CodingOptions(TypedDict, total=False):
@@ -280,7 +281,7 @@ def _named(images: Mapping[str, Any], count: int) -> dict[str, Any]:
 
 
 def _strongest(images: list[Floats]) -> Floats:
-    """Of every sample, and locally, the image with more energy."""
+    """Choose, for every sample and at every place, the image with more energy there."""
     from scipy.ndimage import gaussian_filter
 
     stack = np.stack(images)

@@ -17,8 +17,8 @@ from ..model.lam import lam_per_map
 __all__ = ["shared_filters"]
 
 _FAINT = 0.3
-"""Of an atom's norm: common filters below it are what is left of a structure that one signal shows
-and the other hardly does."""
+"""Share of an atom's norm: common filters below it are what is left of a structure that one signal
+shows and the other hardly does."""
 _ALIKE = 0.9
 """Correlation, wherever one lies on the other and whatever their sign, from which on two filters
 are one."""
@@ -118,7 +118,7 @@ def _distinct(
 
 
 def _correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Of two filters (C, s, s) of unit norm, the largest in magnitude over all shifts."""
+    """Correlation of two filters (C, s, s) of unit norm, the largest in magnitude of all shifts."""
     turned = second[:, ::-1, ::-1]
     found = sum(fftconvolve(a, b) for a, b in zip(first, turned, strict=True))
     return float(np.abs(found).max())

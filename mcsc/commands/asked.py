@@ -218,7 +218,7 @@ def shared_options(
     Parameters
     ----------
     kind : {"restoration", "fusion"}
-        Of the tasks.
+        Kind of the tasks.
     what, align : str
         Help of --task and --align.
     kept : str
@@ -275,7 +275,7 @@ def shared_options(
         click.option(
             "--ghosts/--no-ghosts", default=None,
             help="Look for places where the images contradict each other, such as things that "
-            f"moved and shadows of a flash, and keep there {kept}.  [default: for {{names}}]",
+            f"moved and shadows of a flash, and keep {kept} there.  [default: for {{names}}]",
             cls=options.ListedOption, names=lambda: _with_ghosts(kind),
         ),
         click.option(

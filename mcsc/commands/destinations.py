@@ -38,7 +38,8 @@ def check_destinations(
     files : mapping of str to (path or None)
         Files to write by the options that name them.
     folders : mapping of str to (path or None), optional
-        The same of folders. Made, if they are missing, when all else is well.
+        Folders to write to, by the options that name them. They are made, if they are missing, once
+        everything else is in order.
     inside : mapping of str to names, optional
         Files that will be written into the folder of that option.
     inputs : paths

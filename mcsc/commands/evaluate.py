@@ -46,7 +46,9 @@ def _method_names() -> str:
     help="Names of the scenes of DIR to measure, separated by commas.  [default: all]",
 )
 @options.mask_option("the first image of every scene, or with '2=' of the second", "2=")
-@options.range_option("all images or, given twice, in the first and in the second image")
+@options.range_option(
+    "all images or, given twice, in the first and in the second image", result=False
+)
 @options.sigma
 @options.seed("Seed of the noise that is added to the images.")
 @options.task_dictionary
@@ -115,8 +117,11 @@ def evaluate(
     scheduler: str | None,
     workers: int | None,
 ) -> None:
-    """Measure methods on the scenes in DIR, a folder, or a CSV file with the columns x and guide.
+    """Measure methods on the scenes of a folder or of a table.
 
+    DIR is a folder of scenes, with two images of each, called SCENE_ROLE.EXT with the roles that
+    `mcsc learn --help` lists, or a CSV file with the columns x and guide, or with a column for each
+    role.
     For a restoration, the first image of a scene is the true image, and the input is made from it;
     the root mean square error (RMSE) is in grey levels of 255 and taken over all known pixels. For
     a fusion, no true image is needed.

@@ -64,7 +64,7 @@ class Given:
 
     @property
     def value_range(self) -> ValueRange:
-        """Of `pixels`."""
+        """Range of values of `pixels`."""
         return ValueRange(self.values.low / self.unit, self.values.high / self.unit)
 
     @property
@@ -314,7 +314,9 @@ def read_weights(path: Path, names: Mapping[str, str]) -> Any:
             with found:
                 found = {name: found[name] for name in found.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InvalidValueError(f"{path} is no array of NumPy (.npy, .npz) of numbers") from error
+        raise InvalidValueError(
+            f"{path} is not an array of numbers in a file of NumPy (.npy, .npz)"
+        ) from error
     arrays = found if isinstance(found, dict) else {"": found}
     for array in arrays.values():
         if array.dtype.kind not in "iuf" or array.ndim < 2:
@@ -346,7 +348,7 @@ class SourceFile:
 
     path: Path
     words: Sequence[str] = ()
-    """Of the option --mask."""
+    """Values of the option --mask."""
     option: str = "--mask nan"
     """What says on the command line that NaN and Inf are unknown."""
     page: int | None = None
@@ -367,8 +369,7 @@ class Frames(Sequence[Floats]):
 
     files: Sequence[SourceFile]
     given: Sequence[Given]
-    """Of every file: its range, and what it carries. The first is whole, of the others the pixels
-    are left out."""
+    """Range and metadata of every file. The first entry is whole; the others have no pixels."""
 
     def __len__(self) -> int:
         return len(self.files)

@@ -184,8 +184,9 @@ orientations = click.option(
     type=click.Choice([str(n) for n in ORIENTATIONS]),
     default=None,
     callback=lambda ctx, param, given: given and int(given),
-    help="For the method cunet: number of orientations in which the network looks at the images; "
-    "the results are averaged. So many times dearer, and a little better.  [default: 1]",
+    help="For the method cunet: number of orientations in which the network restores the images; "
+    "the results are averaged. The time grows with this number, and the result is a little better."
+    "  [default: 1]",
 )
 task_dictionary = click.option(
     "--dictionary",
@@ -282,7 +283,7 @@ def term_options(command: F) -> F:
         metavar="NUMBERS",
         callback=squares,
         help="Weight of half the squares of the codes (the elastic net): one number, or one for "
-        "each group, as of --lam.",
+        "each group, as for --lam.",
     )
     nonnegative = click.option(
         "--nonnegative",
@@ -448,8 +449,9 @@ def mask_option(of: str, numbered: str = "N=") -> Callable[[F], F]:
     )
 
 
-def range_option(of: str) -> Callable[[F], F]:
-    """Return the option --range; `of` says whose values."""
+def range_option(of: str, *, result: bool = True) -> Callable[[F], F]:
+    """Return the option --range; `of` says whose values, `result` whether an image is made."""
+    unit = " The result is in the same unit." if result else ""
     return click.option(
         "--range",
         "ranges",
@@ -459,8 +461,8 @@ def range_option(of: str) -> Callable[[F], F]:
         multiple=True,
         callback=_ranges,
         help=f"The two values that stand for black and white in {of}, in the unit of the file: "
-        "metres, millimetres, counts. The result is in the same unit.  [default: 0 255 for 8 "
-        "bits; otherwise found from the values]",
+        f"metres, millimetres, counts.{unit}  [default: 0 255 for 8 bits; otherwise found from "
+        "the values]",
     )
 
 

@@ -73,7 +73,7 @@ def _is_still(found: Alignment) -> bool:
 def check_registered(frames: Sequence[Floats], names: Sequence[str]) -> None:
     """Refuse frames of several sizes, and ones that are visibly shifted against each other.
 
-    Of more than eight, the first and the last are compared with the one in the middle.
+    If there are more than eight, the first and the last are compared with the one in the middle.
 
     Raises
     ------
@@ -237,7 +237,7 @@ class Told(Protocol):
 
     @property
     def seconds(self) -> float:
-        """Of the method."""
+        """Time that the method took, in seconds."""
 
     @property
     def converged(self) -> bool:

@@ -58,7 +58,7 @@ def source_options(command: F) -> F:
             ),
             options.mask_option("the first image of every scene, or with '2=' of the second", "2="),
             options.range_option(
-                "all images or, given twice, in the first and in the second image"
+                "all images or, given twice, in the first and in the second image", result=False
             ),
             click.option(
                 "--synthetic", metavar="N", type=click.IntRange(min=0), default=0,

@@ -136,7 +136,7 @@ def image_pages(path: Path) -> list[int]:
                         "of which 0 is black, or RGB"
                     )
     except (tifffile.TiffFileError, KeyError, OSError) as error:
-        raise InvalidValueError(f"{path} is no TIFF file, or it is damaged") from error
+        raise InvalidValueError(f"{path} is not a TIFF file, or it is damaged") from error
     return [number for number, _ in pages]
 
 
@@ -148,10 +148,12 @@ def _tiff(path: Path, page: int, chunk: int) -> DaskArray:
             pages = len(file.pages)
             axes = file.pages[page].axes if page < pages else ""
         if not axes:
-            raise InvalidValueError(f"{path} has {pages} pages, none of number {page}")
+            raise InvalidValueError(
+                f"{path} has {pages} pages, counted from 0: none has the number {page}"
+            )
         source = _TiffPage(path, page)
     except (tifffile.TiffFileError, KeyError, OSError) as error:
-        raise InvalidValueError(f"{path} is no TIFF file, or it is damaged") from error
+        raise InvalidValueError(f"{path} is not a TIFF file, or it is damaged") from error
     # Whole tiles: a part of one costs as much as all of it.
     sizes = [
         own if n == "S" else min(length, max(own, chunk // own * own))

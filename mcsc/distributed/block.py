@@ -51,7 +51,7 @@ class Coded:
     """By how much optimality was violated before: see `FieldProblem.code`."""
     after: float
     steps: int
-    """Of the working set; 0 if the codes were good enough already."""
+    """Number of steps of the working set; 0 if the codes were good enough already."""
 
 
 class FieldProblem:

@@ -145,7 +145,7 @@ def _asked(address: str) -> Any:
     except OSError as error:
         return f"nobody answers within {_CONNECT:g} s" if "Timed out" in str(error) else error
     except MemoryError:  # first bytes of another protocol, taken for a length
-        return "what answers is no part of Dask"
+        return "what answers there is not a part of Dask"
     except (TypeError, ValueError, ImportError) as error:
         return error
     who = answer.get("type") if isinstance(answer, dict) else None

@@ -18,7 +18,7 @@ class Layer(NamedTuple):
 
     region: Region
     name: str
-    """Of the file; empty: no code in the region is active."""
+    """Name of the file; empty: no code in the region is active."""
 
 
 class Layers:

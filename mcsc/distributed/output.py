@@ -47,7 +47,8 @@ def write_blocks(
     image : Dask array (H, W) or (C, H, W)
         As `BlockResult.reconstruct` returns; its numbers are written as they are.
     dtype : dtype, optional
-        Write these instead: integers are rounded, and what lies beyond their ends is cut off there.
+        Type to write instead of the image's own. For integers, values are rounded, and those beyond
+        the range of the type are cut off at its ends.
     client, scheduler, workers
         As in `solve_blocks`.
 
@@ -59,8 +60,8 @@ def write_blocks(
     Raises
     ------
     TypeError, ValueError
-        The image is something else; or the name ends in something else, exists, or its folder does
-        not.
+        `image` is not such an array; or the name has another ending, exists already, or lies in a
+        folder that does not exist.
     """
     path = Path(path)
     if not isinstance(image, da.Array):

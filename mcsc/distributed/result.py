@@ -32,6 +32,7 @@ class BlockHistory:
     seconds: list[float] = field(default_factory=list)
     """Wall time since the call."""
     objective: list[float] = field(default_factory=list)
+    """Value of Eq. 5, float64, summed over blocks."""
     gap: list[float] = field(default_factory=list)
     """Certified relative duality gap, with the best dual bound so far."""
     visits: list[int] = field(default_factory=list)
@@ -51,16 +52,25 @@ class BlockResult:
     gap: float
     """Certified relative duality gap of the whole image."""
     dual_bound: float
+    """Lower bound on the optimal objective."""
     converged: bool
+    """Whether the gap is at most the tolerance that was asked for."""
     sweeps: int
+    """Number of sweeps over the blocks."""
     seconds: float
+    """Wall time of the call."""
     stopped: Stop
+    """Why the solver stopped, in one word."""
     message: str
+    """Why the solver stopped, in a sentence."""
     nonzeros: int
     """Number of coefficients that are not zero."""
     history: BlockHistory = field(repr=False)
+    """Objective and gap after every sweep."""
     layers: Layers = field(repr=False)
+    """Files of the codes, by regions."""
     job: Job = field(repr=False)
+    """Problem, blocks and store, as the workers get them."""
 
     @property
     def method(self) -> str:
@@ -73,12 +83,12 @@ class BlockResult:
 
     @property
     def folder(self) -> Path:
-        """Where the codes are; removed with this result if it was not named in the call."""
+        """Folder of the codes; removed with this result if it was not named in the call."""
         return self.job.store.folder
 
     @property
     def dictionary(self) -> Dictionary:
-        """Of the codes."""
+        """Dictionary that the codes belong to."""
         return self._store.problem().dictionary
 
     @property
@@ -100,7 +110,7 @@ class BlockResult:
         return places.codes(region, record.dictionary)
 
     def reconstruct(self, task: Kind = "restoration") -> Parts:
-        """Return the target image (Eqs. 3 and 4) as Dask arrays, a chunk a block.
+        """Return the target image (Eqs. 3 and 4) as Dask arrays, with one chunk for each block.
 
         Parameters
         ----------

@@ -64,12 +64,15 @@ class Outcome:
     """Result of one scene: done, skipped, failed or interrupted, and why."""
 
     name: str
+    """Name of the scene."""
     status: Status
+    """How it ended."""
     reason: str = ""
     """One line: why it failed, or what was warned of."""
     seconds: float = 0.0
+    """Time that it took on its worker, in seconds."""
     value: Any = None
-    """What the function returned, or had of a scene when it raised `Incomplete`."""
+    """What the function returned, or the part that it had done when it raised `Incomplete`."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,12 @@ class SceneTable:
     """Result of `map_scenes`: the results of all scenes, in their order."""
 
     outcomes: list[Outcome] = field(default_factory=list)
+    """Result of each scene."""
     seconds: float = 0.0
+    """Time of the whole call, in seconds."""
 
     def count(self, status: Status) -> int:
-        """How many scenes ended so."""
+        """Return the number of scenes that ended with this status."""
         return sum(o.status == status for o in self.outcomes)
 
     @property
@@ -90,7 +95,7 @@ class SceneTable:
 
     @property
     def complete(self) -> bool:
-        """Whether all are done, now or before."""
+        """Whether all scenes are done, in this call or before it."""
         return all(o.status in ("done", "skipped") for o in self.outcomes)
 
     def __str__(self) -> str:

@@ -43,7 +43,7 @@ class Places(NamedTuple):
     """Nonzero coefficients on an image's grid."""
 
     map: np.ndarray
-    """Of all groups, in their order."""
+    """Maps of all groups, in their order."""
     row: np.ndarray
     column: np.ndarray
     value: np.ndarray
@@ -93,13 +93,13 @@ class ProblemRecord:
 
     dictionary: Dictionary
     lam: np.ndarray
-    """Of each map, (K,); 0 where an array says it for every coefficient."""
+    """lam of each map, (K,); 0 where an array gives it for every coefficient."""
     cover: Cover
     dtype: str
     mu: tuple[float, ...] = ()
-    """Of each group; empty: 0."""
+    """mu of each group; empty: 0 for all of them."""
     nonnegative: tuple[bool, ...] = ()
-    """Of each group; empty: False."""
+    """Whether the codes of each group must not be negative; empty: False for all of them."""
 
     @property
     def terms(self) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Sums:
     cross: float
     """``<w s, theta>`` over its pixels."""
     penalty: float
-    """Of its codes."""
+    """Penalty of its codes."""
     largest: float
     """Largest ``|D_k^T w theta| / lam_k`` at its codes' places, over maps without a square."""
     excess: float
@@ -75,7 +75,7 @@ def sums_of_region(
     image : array (1, C, H, W)
         ``D a`` everywhere, float64.
     penalty : float
-        Of the region's codes.
+        Penalty of the region's codes.
     inside : (slice, slice)
         Rows and columns, of pixels and of codes.
     place : (row, column)

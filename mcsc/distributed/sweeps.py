@@ -60,7 +60,7 @@ class Sweeps:
     started: float
     history: BlockHistory = field(default_factory=BlockHistory)
     number: int = 0
-    """Of files and visits, so that no name is used twice."""
+    """Number of files and visits so far, so that no name is used twice."""
 
     def __post_init__(self) -> None:
         self._settled: dict[tuple[int, ...], tuple[float, int]] = {}

@@ -25,7 +25,7 @@ class Job(NamedTuple):
     """What all tasks of a call are told."""
 
     store: CodeStore
-    """Of the codes."""
+    """Store of the codes."""
     threads: int
     caller: str
 
@@ -39,7 +39,7 @@ class Visit:
     after: float
     steps: int
     name: str | None
-    """Of the file with the new codes; None if they stayed as they were."""
+    """Name of the file with the new codes; None if they stayed as they were."""
     read: int
     """Bytes of signals and codes that came in."""
     written: int

@@ -52,15 +52,15 @@ UNKNOWN = "#2a9d8f"
 # Inches. The width is what a page or a README gives.
 WIDTH = 10.0
 GAP = 0.07
-"""Between columns."""
+"""Gap between columns."""
 TITLE = 0.21
-"""Of a line over pictures."""
+"""Height of a line of text above pictures."""
 STRIP = 0.36
-"""Of a strip with a colour bar under pictures, which begins ..."""
+"""Height of a strip with a colour bar under pictures. The bar begins ..."""
 UNDER = 0.06
-"""... so far below them ..."""
+"""... this far below them, ..."""
 _BAR = 0.075
-"""... and is so high."""
+"""... and this is its height."""
 _MARGIN = 0.08
 
 Box: TypeAlias = tuple[float, float, float, float]
@@ -170,7 +170,7 @@ class Sheet:
 
 
 class Columns:
-    """So many columns of equal pictures on a sheet of `WIDTH`."""
+    """A number of columns of equal pictures on a sheet of `WIDTH`."""
 
     def __init__(self, count: int, shape: tuple[int, int]) -> None:
         self.width = (WIDTH - 2 * _MARGIN - (count - 1) * GAP) / count

@@ -57,7 +57,7 @@ def mean_table(scenes: Sequence[Numbers], measures: Sequence[Measure]) -> dict[s
 
 
 def _best(values: Sequence[float], measure: Measure) -> float | None:
-    """Of two finite numbers at least."""
+    """Return the best of the values, if at least two of them are finite."""
     finite = [float(v) for v in values if math.isfinite(v)]
     if len(finite) < 2:
         return None

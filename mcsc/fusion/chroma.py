@@ -26,7 +26,7 @@ class Chroma:
 
     def __init__(self) -> None:
         self.count = 0
-        """Of images that were added."""
+        """Number of images that were added."""
         self._weighted: Any = 0.0
         self._total: Any = 0.0
 

@@ -76,7 +76,7 @@ def fuse_one_by_one(
         A dictionary for signals of one channel; each source is coded with the filters that any
         signal has alone.
     lam
-        Of `dictionary`.
+        Weight of the l1 norm, as the dictionary takes it.
     selection : Selection
         How the rule chooses between sources.
     strength, brightest

@@ -31,7 +31,7 @@ _SCALES = (1.0, 2.0, 4.0, 8.0)
 # same to 0.0003 of Q^AB/F from 1 to 5 pixels.
 _BLUR = 2.0
 _NARROW = 1.0
-"""Of the evidence, against lone pixels, and of the choice's borders, against steps."""
+"""Blur of the evidence, against lone pixels, and of the choice's borders, against steps."""
 _NOTHING = 1e-3
 """Below this, in units of the image, differences are noise."""
 # Share of the Laplacian in the activity: detail so faint that lam keeps it out of the codes.
@@ -53,7 +53,7 @@ class CodedSources:
     strength: float
     """Strength of the low-pass split, in squared pixels."""
     brightest: bool = False
-    """The base is the brightest low-pass part, not that of an exposure fusion."""
+    """Whether the base is the brightest low-pass part, instead of that of an exposure fusion."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class Blend:
     base: Floats
     """Low-pass part of its luma, (1, H, W)."""
     weights: Floats | None = None
-    """Share of each source in each pixel, (M, H, W), if the rule has such."""
+    """Share of each source in each pixel, (M, H, W), if the rule has such shares."""
     index: NDArray[np.int32] | None = None
     """Which source was chosen in each pixel, (H, W), if the rule chooses."""
 
@@ -81,11 +81,11 @@ class Selection:
     evidence: Callable[[Planes, Planes, Planes], Planes]
     """Function of three images (H, W): luma, mean luma of the other sources, image of the codes."""
     unique: bool
-    """Codes are the unique ones; otherwise all of the source."""
+    """Whether only the unique codes count; otherwise all codes of the source do."""
     softened: float
     """Standard deviation of the Gaussian that softens the borders of the choice, in pixels."""
     pixels: bool
-    """Pixels of the sources are taken; otherwise their detail, and added to a base."""
+    """Whether pixels of the sources are taken; otherwise their detail is, and added to a base."""
 
     def weights(self, index: NDArray[np.int32], number: int) -> Planes:
         """Share of a source in each pixel; those of all add up to one."""
@@ -97,14 +97,16 @@ class Rule:
     """A fusion rule: a function of `CodedSources` that returns a `Blend`."""
 
     function: Callable[[CodedSources], Blend]
+    """The function."""
     words: str
     """What it does, for --help: "every pixel from the source that is more active there"."""
     targets: bool = False
-    """It takes the image that the dictionary's learned target filters make (Eq. 4); otherwise the
-    parts are those of the sources themselves, the common part that of the strongest one."""
+    """Whether it takes the image that the dictionary's learned target filters make (Eq. 4).
+    Otherwise the parts are those of the sources themselves, and the common part is that of the
+    strongest source."""
     selection: Selection | None = None
-    """How it chooses between sources, if that is all it does. With it, stacks of any number of
-    sources are fused one source at a time; without, all are held in memory."""
+    """How it chooses between sources, if that is all it does. Stacks of any number of sources are
+    then fused one source at a time; otherwise all of them are held in memory."""
 
 
 RULES: Table[Rule] = Table("rule", group="mcsc.rules")

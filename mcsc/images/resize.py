@@ -25,8 +25,8 @@ def imresize(image: NDArray[_F], scale_or_shape: float | tuple[int, int]) -> NDA
 
     .. math::
 
-        z_i = \frac{\sum_j k(\sigma (t_i - j)) \, x_j}{\sum_j k(\sigma (t_i - j))}, \qquad
-        t_i = \frac{i + 1/2}{s} - \frac12, \quad \sigma = \min(s, 1),
+        z_i & = \frac{\sum_j k(\sigma (t_i - j)) \, x_j}{\sum_j k(\sigma (t_i - j))}, \\
+        t_i & = \frac{i + 1/2}{s} - \frac12, \quad \sigma = \min(s, 1),
 
     where x continues beyond its borders by reflection (edge sample repeated). This is MATLAB's
     ``imresize(image, ..., 'bicubic')``.
@@ -36,14 +36,14 @@ def imresize(image: NDArray[_F], scale_or_shape: float | tuple[int, int]) -> NDA
     image : array of floats, shape (..., H, W)
         Every plane of the last two axes is resized on its own.
     scale_or_shape : float, or (height, width)
-        A scale gives ``ceil(scale * H), ceil(scale * W)`` pixels, as in MATLAB. A shape sets the
-        scale of each axis to the ratio of the sizes.
+        Scale, or size of the result. A scale gives ``ceil(scale * H), ceil(scale * W)`` pixels, as
+        in MATLAB. A size sets the scale of each axis to the ratio of the sizes.
 
     Returns
     -------
     array, shape (..., height, width)
-        Of the dtype of `image`; the arithmetic is float32 at its inputs and outputs. Cubic
-        convolution overshoots, and nothing is clipped.
+        Resized image, of the dtype of `image`; the arithmetic is float32 at its inputs and outputs.
+        Cubic convolution overshoots, and nothing is clipped.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def resize_known(
     Raises
     ------
     TypeError, ValueError
-        As :func:`imresize`.
+        As in :func:`imresize`.
 
     Notes
     -----

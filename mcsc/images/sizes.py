@@ -24,7 +24,7 @@ def pixels_of(path: Path) -> int:
 
 
 def _pixels_of_tiff(path: Path) -> int:
-    """The same of a TIFF file of any samples, of which Pillow knows some."""
+    """The same number for a TIFF file of samples of any kind; Pillow knows only some kinds."""
     if path.suffix.lower() not in (".tif", ".tiff"):
         return 0
     import tifffile

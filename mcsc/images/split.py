@@ -36,8 +36,9 @@ def lowpass_split(
 
     .. math::
 
-        \mathrm{low} = \arg\min_l \tfrac12 \|w (l - x)\|^2
-            + \tfrac{\mu}{2} \|\nabla l\|^2, \qquad \mathrm{high} = x - \mathrm{low}
+        \mathrm{low} & = \arg\min_l \tfrac12 \|w (l - x)\|^2
+            + \tfrac{\mu}{2} \|\nabla l\|^2, \\
+        \mathrm{high} & = x - \mathrm{low}
 
     with forward differences and no difference across the border (Neumann), so nothing wraps
     around. A constant is all low.
@@ -132,7 +133,7 @@ def fill_holes(image: Floats, mask: NDArray[Any], strength: float = 5.0) -> Floa
     Raises
     ------
     TypeError, ValueError
-        As :func:`lowpass_split`.
+        As in :func:`lowpass_split`.
     """
     low = lowpass_split(image, strength, mask).low
     return np.where(_weight(mask, image) > 0, image, low)
@@ -157,7 +158,7 @@ def fill_nearest(image: Floats, mask: NDArray[Any]) -> Floats:
     Raises
     ------
     TypeError, ValueError
-        As :func:`lowpass_split`.
+        As in :func:`lowpass_split`.
     """
     _check(image, 1.0)
     known = _weight(mask, image) > 0

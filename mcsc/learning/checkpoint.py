@@ -25,9 +25,9 @@ class State:
 
     arrays: dict[str, np.ndarray]
     numbers: dict[str, Any]
-    """In JSON's types."""
+    """Settings, of types that JSON has."""
     codes: list[Codes | None]
-    """Of every batch; None for those that were not coded yet."""
+    """Codes of every batch; None for those that were not coded yet."""
 
 
 class Checkpoint:

@@ -30,6 +30,7 @@ class LearningProgress:
     """State of `learn` or `learn_targets`, which a callback gets after every step."""
 
     stage: Stage
+    """What is being done: learning filters, a last coding, or fitting target filters."""
     step: int
     """Number of steps of the stage so far: coded batches and, in "targets", fits."""
     steps: int

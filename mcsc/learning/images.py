@@ -33,7 +33,7 @@ class Cut(NamedTuple):
     signals: list[np.ndarray]
     """Each (C_m, h, w); zero where the weight is."""
     weights: list[np.ndarray | None]
-    """Of the signals' shapes and dtypes; None where all are one."""
+    """Weights of the pixels, of the signals' shapes and dtypes; None where all are one."""
     target: np.ndarray | None
     """(C_z, h, w)."""
 

@@ -33,6 +33,7 @@ class Learned:
     dictionary: Dictionary
     """Its metadata keep lam and the settings; `Dictionary.lam` returns lam as `solve` takes it."""
     history: LearningHistory
+    """Objective, sparsity and time after each pass."""
     objective: float
     """Eq. 5 summed over all windows, with the dictionary; NaN if learning was stopped before."""
     use: np.ndarray
@@ -93,7 +94,7 @@ def learn(
     lam : float, or one entry per code group, or one number per map
         Weight of the l1 norm, > 0, as in `mcsc.solve`.
     n_common, n_unique : int, int or one per signal
-        Numbers K of filters; 0: no such group.
+        Number K of common filters, and of unique filters of each signal; 0: there is no such group.
     filter_size : int or sequence of int
         Side s of the filters, in pixels. Several sizes are dealt out evenly over the maps of each
         group.
@@ -125,8 +126,8 @@ def learn(
     client : distributed.Client, optional
         Client of a Dask cluster whose workers code the windows, each for itself to `tol`; filters
         are updated here. The result is the same for any number of workers, and differs from that
-        without a client within `tol`. Of a batch, `LearnOptions.batch_size` windows are coded at a
-        time: take at least as many as there are workers.
+        without a client within `tol`. The windows of one batch are coded at a time: let
+        `LearnOptions.batch_size` be at least the number of workers.
 
     Returns
     -------
@@ -150,6 +151,8 @@ def learn(
 
     Notes
     -----
+    Every symbol is explained on :doc:`the page of the model </explanations/model>`.
+
     Memory: the codes of all windows (16 bytes per nonzero), and the images of one batch or of
     `LearnOptions.update_pixels`. A filter update costs about ``update_steps`` times three passes
     over their nonzeros, C s s multiplications each.
@@ -242,7 +245,7 @@ def learn(
         given = settings.lam if is_many(settings.lam) else [settings.lam]
         warn_user(
             f"nothing was learned: with lam = {', '.join(f'{v:g}' for v in given)} all codes are "
-            "zero, and filters stay as they began; mcsc.lambda_max tells from which lam on"
+            "zero, and the filters stay as they were; want a lam below mcsc.lambda_max"
         )
     return Learned(
         dictionary=dictionary() if fit is None else fit.dictionary,

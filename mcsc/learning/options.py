@@ -51,8 +51,8 @@ class LearnOptions:
         methods that have one take ten times as long and more. The penalty does not enter the update
         of the filters: learn without joint, then solve with it.
     init : {"patches", "dct"} or Dictionary
-        First filters: patches of the images, cosines, or those of a dictionary with as many filters
-        a group.
+        First filters: patches of the images, cosines, or those of a dictionary with the same number
+        of filters in each group.
     batch_size : int
         Number of windows that are coded between two updates of the filters.
     max_windows : int, optional
@@ -82,7 +82,7 @@ class LearnOptions:
     Raises
     ------
     TypeError, ValueError
-        A value makes no sense; the message names it.
+        A value is out of its range or of a wrong type; the message names it.
     """
 
     kind: Kind = "restoration"

@@ -47,19 +47,19 @@ class TargetFit:
     """Target filters, and how well they explain the target."""
 
     dictionary: Dictionary
-    """With the target filters; as it was given, if the fit was stopped."""
+    """The dictionary with its target filters; as it was given, if the fit was stopped."""
     stopped: Stop
     """What ended the fit: "completed", or "callback" or "interrupted" before there were filters."""
     ridge: float | None
     """Regularisation of the filters; None if the fit was stopped."""
     ridges: tuple[float, ...] = ()
-    """Those that were compared; empty if only one was given, or nothing could be held out."""
+    """Ridges that were compared; empty if only one was given, or nothing could be held out."""
     validation_mse: tuple[float, ...] = ()
-    """Mean squared error of each on the windows that were held out from its fit."""
+    """Mean squared error of each ridge on the windows that were held out from its fit."""
     validation_windows: int = 0
-    """Windows that were held out for that."""
+    """Number of windows that were held out for the comparison."""
     windows: int = 0
-    """Windows that the filters were fitted to in the end, those included."""
+    """Number of windows that the filters were fitted to in the end, the held-out ones included."""
     mse: float = math.nan
     """Mean squared error of the filters on all windows; NaN if the fit was stopped."""
     target_power: float = math.nan
@@ -101,17 +101,19 @@ def learn_targets(
         As in `learn`.
     dictionary : Dictionary
         Analysis filters; target filters that it has are replaced.
-    lam : float, or one per code group or a map, optional
-        As in `mcsc.solve`, and as when the dictionary will be used: its metadata keep it. Default:
-        what the dictionary was learned with. Its `terms` are those of the codes in any case.
+    lam : float, or one per code group or per map, optional
+        As in `mcsc.solve`. It should be the lam that the dictionary will be used with, and is kept
+        in its metadata. Default: what the dictionary was learned with. The other terms of the
+        penalty are always those of the dictionary (`Dictionary.terms`).
     kind : {"restoration", "fusion"}
         Which codes the target is made of (Eq. 3 or Eq. 4).
     ridge : float or sequence of float, optional
-        Strength of the regularisation, relative to the mean energy of a map's codes. Of several,
-        that with the least error on held-out windows is taken, and the filters are then fitted to
-        all windows. A fifth of the windows is held out, drawn by `seed`: all windows of some
-        images, or of a single image some windows (which may share a few pixels with their
-        neighbours). With one window in all nothing can be held out, and the first ridge is taken.
+        Strength of the regularisation, relative to the mean energy of a map's codes. If several are
+        given, the one with the least error on held-out windows is taken, and the filters are then
+        fitted to all windows. A fifth of the windows is held out, drawn by `seed`: all windows of
+        some images or, if there is only one image, some of its windows (which may share a few
+        pixels with their neighbours). If there is only one window, nothing can be held out, and the
+        first ridge is taken.
         Default: 0.01, 0.1, 1 and 10.
     boundary : {"zero", "periodic"}
         Boundary of the windows, as in `mcsc.solve`.
@@ -125,7 +127,7 @@ def learn_targets(
     max_windows : int, optional
         Largest number of windows that are used; they are drawn at random by `seed`.
     batch_size : int
-        Windows that are coded together.
+        Number of windows that are coded together.
     seed : int
         Seed of all random choices.
     callback : callable, optional
@@ -137,8 +139,9 @@ def learn_targets(
     Returns
     -------
     TargetFit
-        The dictionary with its target filters, the ridge, errors. Ctrl-C returns after the current
-        step, without filters, and `stopped` says so; a second one raises KeyboardInterrupt.
+        The dictionary with its target filters, the ridge, and the errors. After Ctrl-C, the
+        function returns without filters at the end of the current step, and `stopped` says so; a
+        second Ctrl-C raises KeyboardInterrupt.
 
     Raises
     ------

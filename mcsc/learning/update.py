@@ -65,7 +65,10 @@ class FilterUpdate:
         return total
 
     def largest_eigenvalue(self, scale: np.ndarray, steps: int = 6) -> float:
-        """Of the Hessian between two factors `scale`, by power iteration, with a margin."""
+        """Largest eigenvalue of the Hessian between two factors `scale`.
+
+        It is found by power iteration, and a margin is added.
+        """
         v = np.random.default_rng(0).standard_normal(len(scale)) * (scale > 0)
         found = 0.0
         for _ in range(steps):

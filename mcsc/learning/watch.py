@@ -91,7 +91,7 @@ def watching(started: float, callback: Callback | None, *, progress: bool) -> It
     Parameters
     ----------
     started : float
-        Of `time.perf_counter`.
+        Time at which learning started, as `time.perf_counter` gives it.
     callback : callable or None
         Called with a `LearningProgress` after every step.
     progress : bool

@@ -87,7 +87,7 @@ class Envelope:
 
     @cached_property
     def columns(self) -> np.ndarray:
-        """The same of columns, (W, W')."""
+        """The same matrix for columns, (W, W')."""
         return self._interpolation(slice(0, self._shape[1]), 1)[1]
 
     def of(self, cells: np.ndarray) -> np.ndarray:
@@ -200,7 +200,7 @@ class Certificate:
     envelope : Envelope
         By which one is made feasible.
     backend : Backend
-        Of the arrays.
+        Backend of the arrays.
 
     Notes
     -----

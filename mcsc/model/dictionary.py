@@ -44,9 +44,9 @@ class Dictionary:
 
     .. math::
 
-        x = \sum_k d^c_k * c_k + \sum_k d^u_k * u_k, \qquad
-        y = \sum_k h^c_k * c_k + \sum_k h^v_k * v_k, \qquad
-        z = \sum_k g^c_k * c_k + \sum_k g^u_k * u_k \; [+ \sum_k g^v_k * v_k].
+        x & = \sum_k d^c_k * c_k + \sum_k d^u_k * u_k, \\
+        y & = \sum_k h^c_k * c_k + \sum_k h^v_k * v_k, \\
+        z & = \sum_k g^c_k * c_k + \sum_k g^u_k * u_k \; [+ \sum_k g^v_k * v_k].
 
     Parameters
     ----------
@@ -78,7 +78,8 @@ class Dictionary:
     Notes
     -----
     Convolution is centred: ``(d*c)[i] = sum_p d[p] c[i - p + o]`` with ``o = (s-1)//2`` on each
-    axis. Filters are used as given: nothing is normalised. Banks may differ in s.
+    axis. Filters are used as given: nothing is normalised. Banks may differ in s. Every symbol is
+    explained on :doc:`the page of the model </explanations/model>`.
 
     References
     ----------
@@ -161,7 +162,7 @@ class Dictionary:
     def terms(self) -> dict[str, Any]:
         """Penalty terms besides lam that the filters were learned with: ``mu``, ``nonnegative``.
 
-        Those that the metadata have, unless they are zero or False.
+        Only those that the metadata hold, and that are neither zero nor False.
         """
         found = {name: self.metadata.get(name) for name in ("mu", "nonnegative")}
         return {name: value for name, value in found.items() if np.any(value)}
@@ -246,7 +247,8 @@ class Dictionary:
     def filter_norms(self) -> np.ndarray:
         """Euclidean norm of each map's filter over all channels, shape (K,), float64.
 
-        A common filter is one atom of all signals, ``(dc_k, hc_k)``. Weights of signals count.
+        A common filter is one atom of all signals, ``(dc_k, hc_k)``. The weights of the signals are
+        included.
         """
         norms = [np.sqrt(np.sum(g.bank**2, axis=(1, 2, 3))) for g in self.groups]
         return np.concatenate(norms)

@@ -34,8 +34,8 @@ def lam_arrays(
     Returns
     -------
     tuple of arrays
-        Of four axes, each one as long as the codes' or one; float64, or the given float type where
-        lam differs from coefficient to coefficient (not copied).
+        Arrays of four axes, each of the length that the codes have or of length 1; float64, or the
+        given float type where lam differs from coefficient to coefficient (not copied).
 
     Raises
     ------

@@ -238,7 +238,7 @@ class Penalty:
     def pull(self, g: Array, tile: Tile) -> Array:
         """Return what of correlations counts against lam: ``|g|``, or g where codes are >= 0.
 
-        Of maps that are joined it is the norm over them at the first, and zero at the others.
+        Where maps are joined, the first of them holds the norm over all, and the others hold zero.
         """
         xp = namespace(g)
         size = xp.abs(g)

@@ -80,8 +80,9 @@ class Problem:
 
     Notes
     -----
-    All codes of a batch are independent problems solved together; objective and duality gap are
-    those of the sum.
+    The images of a batch are independent problems that are solved together; objective and duality
+    gap are those of the sum. Every symbol is explained on :doc:`the page of the model
+    </explanations/model>`.
     """
 
     signals: tuple[Array, ...]
@@ -182,7 +183,7 @@ class Problem:
 
     @property
     def pointwise(self) -> Backend:
-        """What shrinks codes: fused kernels, or the generic methods where these know too little."""
+        """What shrinks codes: fused kernels or, for penalties that these lack, generic methods."""
         return self.backend if self.penalty.plain else Backend(self.backend.xp)
 
     # --------------------------------------------------------------- operators
@@ -232,9 +233,10 @@ class Problem:
     def lipschitz(self) -> float:
         """Lipschitz constant of the gradient.
 
-        Periodic and unmasked: exact, the largest eigenvalue over the image's frequencies of the
-        (C, C) matrix ``D(w) D(w)^H``. The zero boundary is a compression of the operator on the
-        grid padded by s - 1, whose constant is taken; weights multiply by at most ``max w^2``.
+        With the periodic boundary and no masks it is exact: the largest eigenvalue, over the
+        frequencies of the image, of the (C, C) matrix ``D(w) D(w)^H``. The operator of the zero
+        boundary is a compression of the periodic one on the grid padded by s - 1, whose constant is
+        taken; weights multiply it by at most ``max w^2``.
         """
         s = self.dictionary.filter_size
         h, w = self.shape
@@ -244,7 +246,7 @@ class Problem:
 
     @cached_property
     def largest_weight(self) -> float:
-        """Largest mask weight, one without masks."""
+        """Largest weight of the masks; 1 without masks."""
         with self.on_device():
             return 1.0 if self.weights is None else float(self.backend.xp.max(self.weights))
 
@@ -318,7 +320,7 @@ class Problem:
     def lambda_max(self) -> float:
         """Smallest number lam whose solution is zero: ``max |D^T w^2 s|``, in float64.
 
-        Where codes must not be negative, ``max D^T w^2 s`` counts.
+        For codes that must not be negative, it is ``max D^T w^2 s``.
         """
         return self._lambda_max
 
@@ -357,7 +359,7 @@ class Problem:
 
         Notes
         -----
-        Costs a look at the signals' pixels at most, and allocates nothing of their size.
+        The pixels of the signals are read once at most; nothing of their size is allocated.
         """
         with self.on_device():
             return int(SOLVERS.resolve(method, self).memory(self))
@@ -374,9 +376,10 @@ def lambda_max(
 ) -> float:
     """Return the smallest number lam for which the solution of Eq. 5 is zero.
 
-    That is the largest absolute correlation of the signals with any filter at any place; of filters
-    whose codes must not be negative, the largest correlation; of joint groups, the largest norm of
-    those of one number at one place. A quadratic term changes nothing.
+    It is the largest absolute value of the correlation of the signals with any filter at any place.
+    For filters whose codes must not be negative, negative correlations do not count. For joint
+    groups, the l2 norm of the correlations with all filters of one number, at one place, takes the
+    place of the absolute value. The weight mu changes nothing.
 
     Parameters
     ----------
@@ -386,7 +389,7 @@ def lambda_max(
     Returns
     -------
     float
-        Evaluated in float64. Of a batch, the largest of its members.
+        That lam, evaluated in float64; for a batch, the largest of its images.
     """
     problem = Problem(
         signals,  # type: ignore[arg-type]

@@ -43,8 +43,8 @@ def reconstruct(
 
     .. math::
 
-        z = \sum_k g^c_k * c_k + \sum_k g^u_k * u_k \quad (\text{restoration, Eq. 3}), \qquad
-        \ldots + \sum_k g^v_k * v_k \quad (\text{fusion, Eq. 4}).
+        z & = \sum_k g^c_k * c_k + \sum_k g^u_k * u_k \quad (\text{restoration, Eq. 3}), \\
+        z & = \ldots + \sum_k g^v_k * v_k \quad (\text{fusion, Eq. 4}).
 
     Parameters
     ----------

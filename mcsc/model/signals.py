@@ -22,7 +22,7 @@ def check_filters_fit(
     ----------
     side : int
     shape : (height, width)
-        Of the image.
+        Size of the image.
     name, filters : str
         What the message calls the image and the filters.
 

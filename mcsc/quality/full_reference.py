@@ -81,7 +81,7 @@ def psnr(image: Floats, reference: Floats, *, mask: NDArray[Any] | None = None) 
     Raises
     ------
     TypeError, ValueError
-        As :func:`rmse`.
+        As in :func:`rmse`.
     """
     image, reference, known = _pair(image, reference, mask)
     _check_scales(image, reference, known)
@@ -112,7 +112,7 @@ def ssim(image: Floats, reference: Floats, *, mask: NDArray[Any] | None = None) 
     Raises
     ------
     TypeError, ValueError
-        As :func:`rmse`; or an image is smaller than the window.
+        As in :func:`rmse`; or an image is smaller than the window.
 
     References
     ----------

@@ -19,11 +19,13 @@ class Measure:
     """A measure of the quality of a restored or fused image."""
 
     name: str
+    """Name in tables."""
     kind: Kind
     """Kind of the tasks that it is for."""
     function: Callable[..., float]
     """Function of the image and of the target (restoration) or the sources (fusion)."""
     larger_is_better: bool = True
+    """Whether a larger value means a better image."""
     digits: int = 3
     """Number of digits after the decimal point, in tables."""
     takes_mask: bool = False

@@ -164,9 +164,10 @@ def solve(
 
     .. math::
 
-        \min_{c,u,v} \; & \tfrac12 \|x - d^c*c - d^u*u\|_2^2 + \tfrac12 \|y - h^c*c - h^v*v\|_2^2
-        \\ & + \lambda (\|c\|_1 + \|u\|_1 + \|v\|_1)
-        + \tfrac{\mu}{2} (\|c\|_2^2 + \|u\|_2^2 + \|v\|_2^2)
+        \min_{c,u,v} \; & \tfrac12 \|x - d^c*c - d^u*u\|_2^2 \\
+        & + \tfrac12 \|y - h^c*c - h^v*v\|_2^2 \\
+        & + \lambda (\|c\|_1 + \|u\|_1 + \|v\|_1) \\
+        & + \tfrac{\mu}{2} (\|c\|_2^2 + \|u\|_2^2 + \|v\|_2^2)
 
     Parameters
     ----------
@@ -196,18 +197,21 @@ def solve(
     nonnegative : bool, or one per code group
         Whether codes must not be negative.
     joint : bool, or one per code group
-        Groups whose codes vanish together: of each place and number of a map, lam weighs the l2
-        norm over these groups instead of each absolute value. They have equally many maps, and the
-        same lam and mu. Methods "admm", "fista" and "ista"; "auto" takes one of them.
+        Groups whose codes vanish together: at each place and for each number of a map, lam weighs
+        the l2 norm over these groups instead of each absolute value. They have equally many maps,
+        and the same lam and mu. Only the methods "admm", "fista" and "ista" can do this; "auto"
+        takes one of them.
     device : {"auto", "cpu", "cuda"}
         "cuda" moves NumPy arrays to the GPU once, and the nonzero codes back.
     init : Result or Codes, optional
-        Warm start on the same grid and dictionary. Of another array library, its nonzeros are
-        moved. What is negative where codes must not be is left out.
+        Warm start: codes on the same grid, for the same dictionary. If they are of another array
+        library, their nonzeros are moved. Negative coefficients are left out where codes must not
+        be negative.
     max_iter : int, optional
         Largest number of iterations (for "alternating", of sweeps over all blocks).
     inner_steps : int, optional
-        "alternating" only: ISTA steps on a block before the next (10, unless `inner_tol` is given).
+        "alternating" only: number of ISTA steps on one block of codes before the next one (10,
+        unless `inner_tol` is given).
     inner_tol : float, optional
         "alternating" only: leave a block when its image changes by less than this, relatively.
     callback : callable, optional
@@ -236,9 +240,12 @@ def solve(
 
     Notes
     -----
+    Every symbol is explained, with its name in the code, on :doc:`the page of the model
+    </explanations/model>`; what the gap proves, on :doc:`a page of its own </explanations/gap>`.
+
     An iteration of an FFT method computes ``D^T`` and ``D`` of all maps once: ``4 s^2`` flops for
     each pixel and pair (map, channel) on a CPU, two FFTs per map on a GPU. The certificate costs
-    about two iterations and is evaluated every 25. One of the working set computes ``D^T``
+    about two iterations and is evaluated every 25. An iteration of the working set computes ``D^T``
     where the residual changed, and descends on the few coefficients that are not zero.
 
     The first call of the working set compiles its kernels for a filter size and a precision, a few

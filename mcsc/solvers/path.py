@@ -58,7 +58,7 @@ def solve_path(
     method, boundary, tol, masks, mu, nonnegative, joint, device, progress
         As in `mcsc.solve`.
     init : Result or Codes, optional
-        Warm start of the first.
+        Warm start for the first lam.
     max_iter : int, optional
         Largest number of iterations for each lam.
     callback : callable, optional
@@ -78,7 +78,8 @@ def solve_path(
     Raises
     ------
     TypeError, ValueError
-        `lams` is empty, does not decrease, or holds what is no lam; or what `mcsc.solve` refuses.
+        `lams` is empty, does not decrease, or holds something that is not a lam; or what
+        `mcsc.solve` refuses.
     MemoryError, RuntimeError
         As in `mcsc.solve`.
 
@@ -122,7 +123,9 @@ class Discrepancy:
     """Result of `solve_discrepancy`: the lam whose residual is as large as the noise."""
 
     lam: float
+    """The lam that was found."""
     result: Result
+    """Solution for this lam, with its certificate."""
     residual: float
     """Root mean square of the weighted residual over all known pixels."""
     target: float

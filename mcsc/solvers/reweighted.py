@@ -30,11 +30,11 @@ class Reweighted:
     """Solutions of a sequence of weighted problems."""
 
     results: tuple[Result, ...]
-    """Of every round, each certified for the lam of its round; the first is that of `solve`."""
+    """Result of every round, certified for the lam of its round; the first is that of `solve`."""
     lam: tuple[Array, ...]
     """lam of the last round, an array that broadcasts to (N, K, H, W) for each group."""
     epsilon: float
-    """Size of a coefficient that pays half of lam."""
+    """Size of a coefficient whose lam is halved."""
 
     @property
     def result(self) -> Result:
@@ -87,14 +87,14 @@ def reweighted(
     signals, dictionary, lam
         As in `mcsc.solve`.
     rounds : int
-        Problems that are solved, the first of them with lam as it is given.
+        Number of problems that are solved, the first of them with lam as it is given.
     epsilon : float, optional
-        Size of a coefficient that pays half of lam, > 0. Default: the median size of the nonzero
+        Size of a coefficient whose lam is halved, > 0. Default: the median size of the nonzero
         coefficients of the first round.
     method, boundary, tol, masks, mu, nonnegative, joint, device, progress
         As in `mcsc.solve`; all rounds share them.
     init : Result or Codes, optional
-        Warm start of the first round; every other one starts from the last.
+        Warm start of the first round; every other round starts from the codes of the one before.
     max_iter : int, optional
         Largest number of iterations in each round.
     callback : callable, optional
@@ -116,7 +116,7 @@ def reweighted(
     TypeError, ValueError
         `rounds` or `epsilon` make no sense, or what `mcsc.solve` refuses.
     MemoryError
-        lam of all coefficients, as large as all maps, exceeds the memory that is free.
+        A lam for each coefficient takes as much memory as all maps; more than is free.
     RuntimeError
         As in `mcsc.solve`.
 

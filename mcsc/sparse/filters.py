@@ -21,7 +21,7 @@ class FilterLayout:
     channels: np.ndarray
     """Number of channels, (K,)."""
     length: int
-    """Of the whole vector."""
+    """Length of the whole vector."""
 
     @classmethod
     def of_dictionary(cls, dictionary: Dictionary) -> FilterLayout:

@@ -22,14 +22,14 @@ class Camera:
     """How soft, noisy and contrasty photographs are."""
 
     softness: float
-    """Of lens, sensor and demosaicing: standard deviation of a Gaussian, pixels."""
+    """Blur of lens, sensor and demosaicing: standard deviation of a Gaussian, in pixels."""
     noise: float
     """Standard deviation in the encoded image, grey levels of 255."""
     contrast: float
     """How strongly the curve bends: 0 is the plain gamma, 1 takes all contrast to the middle."""
     gamma: float = _GAMMA
     quality: int = 0
-    """Of JPEG, up to 100; 0: not compressed."""
+    """Quality of the JPEG compression, up to 100; 0: the image is not compressed."""
 
     def develop(self, linear: Floats) -> Floats:
         """Encode exposed linear light (3, H, W) as this camera does, without noise."""

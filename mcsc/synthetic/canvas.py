@@ -53,9 +53,9 @@ class Start:
     depth: float
     material: int
     turn: float | None = None
-    """Of a leaf, radians; None: anything else."""
+    """Angle of a leaf, in radians; None for anything else."""
     outline: Outline | None = None
-    """None: a random one."""
+    """Outline of the leaf; None for a random one."""
 
 
 class Canvas:

@@ -26,7 +26,8 @@ def exposure_pair(scene: Scene) -> tuple[Floats, Floats, Floats]:
     Returns
     -------
     over, under, target : arrays (3, H, W), in [0, 1]
-        As of `bracket`; the light is that of an interior with a window: about 6 to 11 stops.
+        As `bracket` returns them; the light is that of an interior with a window: about 6 to 11
+        stops.
     """
     rng = scene.rng(2)
     return bracket(rng, _contrasty(scene, rng), scene.camera)

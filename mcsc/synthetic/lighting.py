@@ -20,9 +20,9 @@ class Lamp:
     direction: tuple[float, float, float]
     """Unit vector to the light: rows, columns, towards the viewer."""
     colour: Floats
-    """Of the light, (3, 1, 1)."""
+    """Colour of the light, (3, 1, 1)."""
     sky: Floats
-    """Of the light from everywhere, (3, 1, 1)."""
+    """Colour of the light that comes from everywhere, (3, 1, 1)."""
     shadow: float
     """How dark a cast shadow is: 0 none, 1 only the sky's light."""
     occlusion: float

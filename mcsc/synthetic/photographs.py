@@ -64,9 +64,11 @@ class Source:
     """A photograph that scenes may show, as a model card names it."""
 
     name: str
+    """Name of the file, or of the image in scikit-image."""
     licence: str
+    """Licence, or what is known of its copyright."""
     origin: str
-    """Who made it or where it is from."""
+    """Who made it, or where it is from."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def photograph_sources(
     Parameters
     ----------
     photographs : bool or path
-        As in `library`.
+        As in `make_scene`.
     licences : mapping of pattern to (licence, origin), optional
         Licences and origins of the files of the folder; the first pattern (``*`` and ``?``, as in a
         shell) that a file's name matches counts. Default: the folder's file ``SOURCES``, if there
@@ -165,7 +167,7 @@ def photograph_sources(
     Raises
     ------
     TypeError, ValueError
-        As in `library`; or a line of the file is not of that form.
+        As in `make_scene`; or a line of the file is not of that form.
     """
     found = library(photographs)
     table: Mapping[str, tuple[str, str]] = licences or {}

@@ -31,7 +31,7 @@ class Outline:
     aspect: float
     """Short half axis over the long one (ellipse, box), width over length (stalk)."""
     bend: float
-    """Of a stalk: how far its ends leave its chord, over its length."""
+    """How far the ends of a stalk leave its chord, divided by its length."""
     corners: NDArray[np.float64]
     """Polygon: (n, 2) angles and distances of the corners, angles ascending; blob: (n, 2) cosine
     and sine coefficients of the distance, over the mean distance."""

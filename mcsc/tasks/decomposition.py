@@ -139,24 +139,25 @@ def decompose(
     Parameters
     ----------
     images : sequence of arrays of floats or integers, shape (H, W) or (C, H, W)
-        One or more NumPy arrays of one size; one has a unique part only. A masked array is unknown
-        where it is masked.
+        One or more NumPy arrays of one size; a single image has only a unique part. A masked array
+        is unknown where it is masked.
     dictionary : Dictionary, optional
         Default: cosines of 8 x 8 for the channels of the images (`mcsc.dct_dictionary`).
     lam : float or sequence of floats, optional
         Weight of the l1 norm, or one per group of codes; on the scale of values brought to [0, 1].
     lam_relative : float
-        If `lam` is not given: its share of lambda_max, above which all codes are zero.
+        Used if `lam` is not given: lam as a share of lambda_max, above which all codes are zero.
     lam_weights : array, sequence or mapping of arrays, optional
-        What lam is multiplied by, > 0, for each pixel or each coefficient: an array that broadcasts
-        to the codes of all maps, (N, K, H, W), one a group, or some by the names of their groups.
+        Numbers > 0 by which lam is multiplied in each pixel or for each coefficient: one array that
+        broadcasts to the codes of all maps, (N, K, H, W), a sequence of one array for each group,
+        or a mapping from names of groups to arrays.
     mu, nonnegative : optional
         As in `mcsc.solve`. Default: what the dictionary was learned with.
     joint
         As in `mcsc.solve`.
     rounds : int
-        Of `mcsc.reweighted`: 1 solves once; in each further round lam of a coefficient falls with
-        its size in the last.
+        Number of rounds, as in `mcsc.reweighted`: 1 solves once; in each further round, the lam of
+        a coefficient falls with its size in the last.
     masks : sequence of (array or None), optional
         Weights of each image in [0, 1], (H, W), (1, H, W) or (C, H, W); where one is 0 the image is
         unknown, may hold anything, and is filled by the sum of its parts.
@@ -166,7 +167,8 @@ def decompose(
     strength : float or None
         Strength of the low-pass split, in squared pixels. None: the images are not split.
     labels : sequence of str, optional
-        What titles and messages call the images. Default: x, y; x1, x2, ... of more than two.
+        What titles and messages call the images. Default: x and y; x1, x2, ... if there are more
+        than two.
     method, boundary, tol, max_iter, device, callback, progress
         As in `mcsc.solve`.
     announce : callable, optional
@@ -179,7 +181,7 @@ def decompose(
     Raises
     ------
     TypeError
-        An image is no NumPy array of floats.
+        An image is not a NumPy array of floats or integers.
     ValueError
         Images differ in size, are not finite where they are known, or hold no detail that the
         dictionary could code, or are smaller than its filters; a mask does not fit; or as

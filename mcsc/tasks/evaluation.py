@@ -53,10 +53,13 @@ class Evaluation:
     """Table of measures: one row for each scene and method."""
 
     task: str
+    """Name of the task."""
     measures: tuple[str, ...]
+    """Names of the measures."""
     rows: list[Row] = field(default_factory=list)
+    """Measures and time of each run, in their order."""
     stopped: Ending = "completed"
-    """What ended it; rows are missing if that was Ctrl-C or the callback."""
+    """What ended the evaluation; rows are missing if it was Ctrl-C or the callback."""
 
     def methods(self) -> list[str]:
         """Names in the order in which they were run."""
@@ -169,7 +172,7 @@ def evaluate(
     Raises
     ------
     TypeError
-        A scene is none, or a method.
+        A scene is not a callable that returns images, or a method is not a method.
     ValueError
         There is no such folder, task or method, or no scene; or no method takes the dictionary,
         the weights, or an option that was set.

@@ -53,10 +53,13 @@ class Fusion:
     were coded jointly."""
     index: NDArray[np.int32] | None
     """Which source was chosen in each pixel, (H, W), counted from 0 in the order they were given:
-    of a focus stack, the sharpest one. NumPy's, whatever the sources are."""
+    for a focus stack, the sharpest one. A NumPy array, whatever the sources are."""
     method: str
+    """Name of the method."""
     rule: str | None
+    """Name of the fusion rule."""
     lam: Lam | None
+    """Weight of the l1 norm that was used."""
     gap: float | None
     """Certified relative duality gap of the codes: the worst of all tiles, and of all problems."""
     nonzero: float | None
@@ -74,7 +77,7 @@ class Fusion:
     and were cut off there; 0 for floats, which keep all."""
     ghosts: NDArray[np.bool_] | None
     """Where sources contradict each other, (H, W), and one of them was kept; None where it was not
-    looked for. NumPy's, whatever the sources are."""
+    looked for. A NumPy array, whatever the sources are."""
 
 
 def fuse(
@@ -107,8 +110,8 @@ def fuse(
     ----------
     sources : sequence of arrays of floats or integers, shape (H, W), (1, H, W) or (3, H, W)
         Two or more of one height and width, in any unit. A masked array of NumPy is unknown where
-        it is masked. A sequence that is no list or tuple may make an image, or read its file,
-        whenever an item is asked for: see the notes.
+        it is masked. A sequence that is neither a list nor a tuple may make an image, or read its
+        file, whenever an item is asked for: see the notes.
     task : str or Task
         One of `mcsc.tasks.TASKS` that is a fusion: "multi-exposure", "multi-focus", "medical", or
         what was added.
@@ -145,7 +148,7 @@ def fuse(
     Raises
     ------
     TypeError
-        A source is no array of floats or integers, or arrays of two libraries are mixed.
+        A source is not an array of floats or integers, or arrays of two libraries are mixed.
     ValueError
         There are fewer than two sources, sizes or channels do not fit, a source is not finite where
         it is known; there is no such task, method or rule; or the method does not have an option
@@ -158,18 +161,21 @@ def fuse(
     ConvergenceWarning
         The codes did not reach `tol`.
     UserWarning
-        A source lies far outside its range, few values stretch that, integers were cut off, or
-        sources contradict each other.
+        A source lies far outside its range, a few extreme values stretch the range that was found,
+        integers were cut off, or sources contradict each other.
 
     Notes
     -----
     Two sources have the roles that the task names: near and far, T1 and T2; over- and under-exposed
     in any order. Among more than two none comes first: the result does not depend on their order.
 
+    Symbols and parts are explained on :doc:`the page of the model </explanations/model>`, ranges of
+    values and holes on :doc:`another one </explanations/values>`.
+
     Up to eight sources are coded as **one** problem, with one base and a set of weights for each.
-    Of more sources, a rule that chooses between them codes each alone and keeps `index` instead of
-    weights and parts, which would not fit into memory for hundreds: then `sources` is read several
-    times, and one source is in memory at a time.
+    If there are more, a rule that chooses between sources codes each of them alone and keeps
+    `index` instead of weights and parts, which would not fit into memory for hundreds of sources.
+    Then `sources` is read several times, and one source is in memory at a time.
 
     Where some sources show colours and others are grey, as a PET image beside an MR image, all are
     fused by their lumas, and the result gets the chroma of those that have one. It is kept as it

@@ -143,9 +143,10 @@ def sources_without_ghosts(
     Returns
     -------
     sources : PreparedSources
-        Of two, the second is unknown in a contradiction; of more, which are sorted by brightness,
-        all that contradict the one in the middle. Where most of a contradiction is black or white
-        in the one that is kept and not in the other, the other one is.
+        The sources, in which what was not kept is unknown. If there are two, that is the second one
+        in a contradiction; if there are more, which are sorted by brightness, all that contradict
+        the one in the middle. Where most of a contradiction is black or white in the source that
+        would be kept, and not in the other one, the other one is kept.
     found : array of bool (H, W)
     """
     images = sources.loaded()

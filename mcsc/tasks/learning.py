@@ -30,7 +30,7 @@ class TaskSettings:
     """What a dictionary is learned with, and what its metadata keep; None: the task's own."""
 
     strength: float | None = None
-    """Of the low-pass split."""
+    """Strength of the low-pass split, in squared pixels; None: the task's."""
     base: Base | None = None
     """What the coded part is added to, as in `mcsc.tasks.preparation`."""
     smoothing: tuple[float, float] | None = None
@@ -48,7 +48,7 @@ class TaskSettings:
     flips: bool = True
     """Learn from every scene upside down, mirrored, and both, too."""
     seed: int = 0
-    """Of the noise."""
+    """Seed of the noise."""
 
     def complete(self, task: Task) -> TaskSettings:
         """Fill in what the task says."""

@@ -32,7 +32,7 @@ class Prepared:
     """The signals of the model, and what its answer is added to."""
 
     signals: tuple[Floats, Floats]
-    """Of x and of y, (N, C, H, W)."""
+    """Signals of x and of y, (N, C, H, W)."""
     base: Floats
     """(C, H, W) of the image that is made."""
     masks: tuple[Floats | None, Floats | None] | None = None
@@ -53,7 +53,7 @@ class Prepared:
     def as_bands(self, answer: Floats) -> Floats:
         """Bring what is made of the signals, (N, C, H, W), to the axes of the base.
 
-        Of a band that was repeated it is the mean.
+        Where a band was repeated, it is the mean of its copies.
         """
         if self.copies > 1:
             answer = answer.mean(axis=1)
@@ -92,12 +92,13 @@ def prepare_restoration(
     mask : array, shape (C, H, W) or (1, H, W), optional
         Weights w of x in [0, 1]; 0 where it is unknown. The base "input" is ``low + w * high``.
     guide_mask : array, shape (C', H, W) or (1, H, W), optional
-        The same of the guide; a luma is unknown where a channel is.
+        Weights of the guide, likewise; a luma is unknown where any channel is.
     smoothing : (radius, edge), optional
-        Of the base "guided": side of the filter's windows, :math:`2 r + 1` pixels, and
-        :math:`\sqrt\epsilon`; of a noisy x both are for noise of one grey level.
+        For the base "guided": side of the filter's windows, :math:`2 r + 1` pixels, and
+        :math:`\sqrt\epsilon`; if x is noisy, both are for noise of one grey level.
     sigma : float, optional
-        Of the base "guided": standard deviation of x's noise, of 255. None: it has none.
+        For the base "guided": standard deviation of the noise of x, in grey levels of 255. None:
+        x has no noise.
 
     Raises
     ------

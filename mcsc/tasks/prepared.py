@@ -41,7 +41,7 @@ class Look:
     brightness: float
     """Mean of the known values; once their range is known, on its scale from 0 to 1."""
     digest: bytes
-    """Of its values: two sources that differ have different ones."""
+    """Digest of its values: two sources that differ have different ones."""
     spread: float
     """Largest difference of its channels in any pixel."""
     holes: bool

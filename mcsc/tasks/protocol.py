@@ -35,6 +35,7 @@ class MethodResult:
     """
 
     image: Floats
+    """The image."""
     base: Floats | None = None
     """Image that the parts are added to."""
     common: Floats | None = None
@@ -48,6 +49,7 @@ class MethodResult:
     rule: str | None = None
     """Rule by which sources were fused."""
     lam: Lam | None = None
+    """Weight of the l1 norm that was used; None without codes."""
     gap: float | None = None
     """Certified relative duality gap of the codes; None without codes."""
     nonzero: float | None = None
@@ -101,10 +103,11 @@ class Method(Protocol):
     tile : int or None
         Side of the tiles that large images are cut into; None: the method's own.
     orientations : {1, 2, 4, 8} or None
-        In how many orientations images are looked at, whose results are averaged; None: in one.
+        Number of orientations in which the images are processed, whose results are averaged; None:
+        one.
     callback : callable or None
         Called with a `mcsc.Progress` at every evaluation of the certificate; a true value or
-        StopIteration asks to stop and to return what there is, as Ctrl-C does.
+        StopIteration asks to stop and to return what was computed so far, as Ctrl-C does.
     progress : bool
         Show a progress bar on standard error.
 

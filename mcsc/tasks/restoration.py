@@ -57,11 +57,13 @@ class Restoration:
     unique: Array | None
     """Point 2: what x has alone."""
     method: str
+    """Name of the method."""
     factor: float | None
     """How many times x was enlarged; None where the task enlarges nothing."""
     lam: Lam | None
+    """Weight of the l1 norm that was used."""
     gap: float | None
-    """Certified relative duality gap of the codes (the largest, of several tiles)."""
+    """Certified relative duality gap of the codes; if there are several tiles, the largest."""
     nonzero: float | None
     """Share of coefficients that are not zero."""
     converged: bool
@@ -77,7 +79,7 @@ class Restoration:
     there; 0 for floats, which keep all."""
     ghosts: NDArray[np.bool_] | None
     """Where x and y contradict each other, (H, W), and x was its own guide; None where it was not
-    looked for. NumPy's, whatever x is."""
+    looked for. A NumPy array, whatever x is."""
 
 
 def restore(
@@ -138,7 +140,7 @@ def restore(
         Weights of y, likewise.
     factor : float, optional
         Super-resolution: how many times smaller x is, or was before it was enlarged; a number above
-        1, whole or not. Default: what the sizes tell, or the task's.
+        1, whole or not. Default: the ratio of the sizes, or the task's factor.
     sigma : float, optional
         Denoising: standard deviation of the noise, in grey levels of 255 over the range of values.
     lam : float or sequence of floats, optional
@@ -158,9 +160,9 @@ def restore(
     tile : int, optional
         Side of the tiles that large images are cut into. Default: chosen by the memory.
     orientations : {1, 2, 4, 8}, optional
-        For the method "cunet": in how many orientations (quarter turns, mirrored for 8) the network
-        looks at the images, whose results are averaged. So many times dearer, and a little better.
-        Default: one.
+        For the method "cunet": number of orientations (quarter turns, mirrored for 8) in which the
+        network restores the images; the results are averaged. The time grows with this number, and
+        the result is a little better. Default: one.
     ghosts : bool, optional
         Look for places where x and y contradict each other, as things that moved and shadows of the
         flash do, and let x, freed of its noise, be its own guide there:
@@ -168,7 +170,7 @@ def restore(
         "flash-denoise" does.
     callback : callable, optional
         Called with a `mcsc.Progress` at every evaluation of the certificate; a true value or
-        StopIteration stops, and what there is is returned.
+        StopIteration stops, and what was computed so far is returned.
     progress : bool
         Show a progress bar on standard error.
     names : (str, str)
@@ -184,7 +186,7 @@ def restore(
     Raises
     ------
     TypeError
-        An image is no array of floats or integers, or arrays of two libraries are mixed.
+        An image is not an array of floats or integers, or arrays of two libraries are mixed.
     ValueError
         Sizes or channels do not fit; an image is not finite where it is known; there is no such
         task or method; or the method does not have an option that was set.
@@ -197,14 +199,16 @@ def restore(
         The codes did not reach `tol`.
     UserWarning
         x is as large as y but sharper than an enlarged image, lies far outside its range, or is
-        enlarged by a factor far from the one that the dictionary was learned for; few
-        values stretch that; holes were filled for a method without masks; integers were cut off; x
-        and y contradict each other.
+        enlarged by a factor far from the one that the dictionary was learned for; a few extreme
+        values stretch the range that was found; holes were filled for a method without masks;
+        integers were cut off; x and y contradict each other.
 
     Notes
     -----
     Preparation runs on the CPU, in float64 where x is float64 and in float32 otherwise. The scale
-    of lam and sigma is that of values brought to [0, 1].
+    of lam and sigma is that of values brought to [0, 1]: see :doc:`colour, ranges, holes
+    </explanations/values>`. Every symbol is explained on :doc:`the page of the model
+    </explanations/model>`.
 
     Examples
     --------

@@ -13,7 +13,7 @@ _FOLDER = "dictionaries"
 
 
 def shipped_dictionaries() -> list[str]:
-    """Return the names of the dictionaries that come with the package: those of tasks."""
+    """Return the names of the dictionaries that come with the package, each the name of a task."""
     folder = files("mcsc").joinpath(_FOLDER)
     return sorted(p.name.removesuffix(".npz") for p in folder.iterdir() if p.name.endswith(".npz"))
 
@@ -34,7 +34,7 @@ def shipped_dictionary(name: str) -> Dictionary:
     Raises
     ------
     ValueError
-        There is none of this name; the message lists those there are.
+        There is no dictionary of this name; the message lists the names there are.
     """
     if name not in shipped_dictionaries():
         raise InvalidValueError(

@@ -44,10 +44,11 @@ class SparseCoding:
     Parameters
     ----------
     task : Task
-        The task, which has the preprocessing; the dictionary's metadata have precedence.
+        The task, which says how images are prepared. What the dictionary's metadata say has
+        precedence.
     dictionary : Dictionary, optional
-        As `mcsc.learn` or ``mcsc learn`` made it for the task. Default: the one that comes with
-        the package. For a fusion, of two signals of one channel.
+        A dictionary that `mcsc.learn` or ``mcsc learn`` made for the task. Default: the one that
+        comes with the package. For a fusion it must be one of two signals of one channel.
     solver : callable
         Function that computes the codes, with the arguments of `mcsc.solve`: another solver, or an
         approximation.

@@ -31,7 +31,7 @@ __all__ = [
 # The table of tasks is read by the command line's --help: what is heavy is imported by need.
 
 STRENGTH = 5.0
-"""Of the low-pass split, in squared pixels, where nothing else is said."""
+"""Strength of the low-pass split, in squared pixels, where nothing else is said."""
 LAM_RELATIVE = 0.02
 """lam of a decomposition, as a share of lambda_max, where nothing else is said."""
 
@@ -120,14 +120,15 @@ class Task:
         Whether values end at black and white, 0 and 1, so that what is beyond is cut off before it
         is measured. Depth does not: its range is that of the known values.
     brightest_base : bool
-        Fusion: detail is added to the brightest low-pass part of the sources, as of medical images,
-        which are dark where they show nothing; otherwise to that of their exposure fusion.
+        Fusion: whether detail is added to the brightest low-pass part of the sources, which suits
+        medical images, dark where they show nothing; otherwise it is added to the low-pass part of
+        their exposure fusion.
     brighter_first : bool
-        Fusion: the roles of two sources are those of a brighter and a darker one, in whatever order
-        they are given.
+        Fusion: whether the roles of two sources are those of a brighter and a darker one, in
+        whatever order they are given.
     one_unit : bool
-        Fusion: the sources are in one unit, so that one range of values is that of all. CT and MR
-        are not.
+        Fusion: whether the sources are in one unit, so that one range of values is that of all. CT
+        and MR are not.
     ghosts : {"exposure", "flash"} or None
         What tells the two images apart, where a test can tell from it that they contradict each
         other: see `mcsc.alignment.ghosts.find_ghosts`.
@@ -141,7 +142,8 @@ class Task:
     Raises
     ------
     TypeError, ValueError
-        A field is no such thing, or does not go with the kind; the message names task and field.
+        A field has a value that is not allowed, or one that does not go with the kind; the message
+        names the task and the field.
         Names of rules, measures, baselines and synthetic pairs are looked up when the task is used:
         see `check_names`.
     """
@@ -294,7 +296,8 @@ class Task:
     def cropped(self, *images: Floats) -> tuple[Floats, ...]:
         """Cut images (C, H, W) of one size at the bottom and on the right to a size for `degrade`.
 
-        That is a multiple of the factor, as of the authors' images; other tasks take any.
+        For super-resolution, that is a multiple of the factor, as in the authors' scripts; other
+        tasks take images of any size.
         """
         factor = self.factor or 1
         height, width = (n - n % factor for n in images[0].shape[-2:])
@@ -332,13 +335,13 @@ class Task:
     ) -> SyntheticPair:
         """Make one of the synthetic pairs that go with the task.
 
-        The arguments are those of `mcsc.synthetic.make_pair`; None: the photographs that come with
-        scikit-image, if any.
+        The arguments are those of `mcsc.synthetic.make_pair`. If `photographs` is None, those that
+        come with scikit-image are used, if there are any.
 
         Raises
         ------
         ValueError
-            There are none, or photographs are given and they show none.
+            The task has no synthetic pairs, or photographs are given and its pairs show none.
         """
         if self.synthetic is None:
             raise InvalidValueError(f"no synthetic scenes go with {self.name}")
@@ -439,8 +442,8 @@ def get_task(task: str | Task, kind: Kind | None = None) -> Task:
     TypeError
         `task` is neither.
     ValueError
-        There is no such task, the message lists those there are; it is of the other kind; or it
-        names a rule, measure, baseline or pair that there is not (`Task.check_names`).
+        There is no such task (the message lists the names there are), it is of the other kind, or
+        it names a rule, a measure, a baseline or a pair that is in no table (`Task.check_names`).
     """
     if not isinstance(task, str | Task):
         raise InvalidTypeError(f"task must be a name or a Task, found {type(task).__name__}")

@@ -24,7 +24,7 @@ _BEYOND, _FAR = 0.25, 1.0
 """Floats in [0, 1] may lie this far outside, few of them so far: enlarged images overshoot."""
 _FEW_BEYOND = 0.05
 _DEVIATIONS = 6
-"""Of noise, for the same reason."""
+"""Standard deviations of noise by which values may lie beyond, for the same reason."""
 _BITS = (8, 10, 12, 14, 16, 24, 32)
 """That cameras and scanners fill of a larger sample."""
 _FEW = 1e-3
@@ -41,7 +41,9 @@ class ValueRange:
     """The two values that stand for 0 and 1, in the unit of the caller."""
 
     low: float = 0.0
+    """Value that stands for 0, black."""
     high: float = 1.0
+    """Value that stands for 1, white."""
 
     @classmethod
     def of(cls, given: ValueRange | Sequence[float] | None) -> ValueRange:
@@ -86,7 +88,7 @@ class ValueRange:
         return image if self.is_plain else self.low + (self.high - self.low) * image
 
     def restored_part(self, part: Floats) -> Floats:
-        """The same for a part of an image that is added to another one."""
+        """Bring a part of an image that is added to another one back to the unit of the caller."""
         return part if self.is_plain else (self.high - self.low) * part
 
 
@@ -195,15 +197,18 @@ def _warn_of_strangers(known: NDArray[Any], name: str) -> None:
         distance = first - end if end == low else end - last
         size = max(abs(first), abs(last)) if end == 0 else last - first
         if distance > _APART * size and (end == 0 or distance > last - first):
+            word = "zeros" if end == 0 else f"{end:.6g}"
             warn_user(
                 f"{100 * share:.2g} % of the values of {name} are {end:.6g}, the others lie "
-                f"between {first:.6g} and {last:.6g}: if these are unknown pixels, mask them"
+                f"between {first:.6g} and {last:.6g}: if these are unknown pixels, mask them (on "
+                f"the command line by --mask {word})"
             )
             return
     first, last = np.quantile(known[:: max(1, known.size // 1_000_000)], (_FEW, 1 - _FEW))
     if 0 < last - first < _CROWDED * (high - low):
         warn_user(
             f"values of {name} lie between {first:.6g} and {last:.6g}, but for a few from "
-            f"{low:.6g} to {high:.6g}, which stretch its range: if these are no measurements, mask "
-            "them; otherwise give the range of the others"
+            f"{low:.6g} to {high:.6g}, which stretch its range: if these are not measurements, "
+            "mask them (on the command line by --mask); otherwise give the range of the others "
+            "(--range)"
         )

@@ -33,7 +33,7 @@ from mcsc.errors import InvalidValueError
 from .steps import NetworkSteps, Steps, margins, numbers
 
 Precision = Literal["float32", "tf32", "bfloat16"]
-"""Of products: all 24 bits, 11 bits on tensor cores, 8 bits."""
+"""Precision of products: all 24 bits, 11 bits on tensor cores, or 8 bits."""
 
 # Of a program: maps, pixels, numbers of a patch multiplied at a time, and warps. With four warps
 # the compiler spills registers (looked up in the machine code for sm_90).
@@ -224,7 +224,7 @@ class _Matrices:
     ) -> tuple[Tensor, Tensor]:
         """Return the last filters' image of a signal (N, C, H, W), and the maps.
 
-        Of a module that goes on, `maps` are overwritten.
+        The `maps` of a module that goes on are overwritten.
         """
         samples, _, height, width = signal.shape
         given = self.thresholds if thresholds is None else thresholds

@@ -76,12 +76,12 @@ class Accelerated(nn.Module):
 
     @property
     def configuration(self) -> Configuration:
-        """As of the network."""
+        """Configuration of the network."""
         return self.net.configuration
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """As of the network."""
+        """Metadata of the network."""
         return self.net.metadata
 
     def tiled(
@@ -138,7 +138,7 @@ class Accelerated(nn.Module):
             yield
 
     def _thresholds(self, level: Tensor) -> tuple[Tensor, ...]:
-        """Of all modules, in the order in which `gpu.TritonNetwork` takes them."""
+        """Thresholds of all modules, in the order in which `gpu.TritonNetwork` takes them."""
         sweeps = self.net.steps(level).sweeps
         return tuple(m.thresholds.detach() for sweep in sweeps for m in sweep.modules)
 
@@ -161,19 +161,20 @@ def accelerate(
     Parameters
     ----------
     net : CUNet
-        Left as it is.
+        The network; it is left as it is.
     device : str or device
         ``"cuda"``, ``"cuda:1"``, ``"cpu"``.
     precision : {"float32", "tf32", "bfloat16"}
         Precision of the products: all 24 bits; 11 bits, on the tensor cores of a GPU; or 8 bits.
         Maps, thresholds and sums are in float32 with the first two.
     kernels : {"auto", "triton", "compiled", "layers"}
-        The project's own (`unfolded.engines.gpu`; they need Triton, which comes with PyTorch for
-        CUDA); PyTorch's layers, compiled by `torch.compile`; or the layers as they are. "auto" is
-        "triton" on a GPU, if those kernels agree with the layers on two small random images,
-        compiled if they do not, the layers if they fail or there is no Triton, or if the network
-        has hooks or is a subclass; on a CPU the network itself, which
-        `unfolded.engines.cpu_inference` may serve.
+        What computes the network: "triton", the kernels of this package (`unfolded.engines.gpu`;
+        they need Triton, which comes with PyTorch for CUDA); "compiled", PyTorch's layers, compiled
+        by `torch.compile`; or "layers", the layers as they are. On a GPU, "auto" is "triton" if
+        those kernels agree with the layers on two small random images, "compiled" if they do not,
+        and "layers" if they fail or there is no Triton, or if the network has hooks or is a
+        subclass. On a CPU it is the network itself, which `unfolded.engines.cpu_inference` may
+        serve.
     backend : str
         Backend of `torch.compile`.
 
@@ -219,7 +220,7 @@ def accelerate(
         )
     place = torch_device(device)
     if precision == "tf32" and place.type != "cuda":
-        raise InvalidValueError(f"tf32 is of NVIDIA GPUs, the device is {device!r}: use float32")
+        raise InvalidValueError(f"tf32 needs an NVIDIA GPU, the device is {device!r}: use float32")
     if kernels == "triton":
         if not gpu.runs_on(place):
             raise UnavailableError(

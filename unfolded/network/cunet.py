@@ -35,9 +35,9 @@ class CUNet(nn.Module):
 
     .. math::
 
-        u = \mathrm{LCSC}_u(x), \quad v = \mathrm{LCSC}_v(y), \quad
-        c = \mathrm{LCSC}_c(x - D_u * u,\; y - D_v * v), \\
-        z = g^c * c + g^u * u \; [+ g^v * v].
+        u & = \mathrm{LCSC}_u(x), \quad v = \mathrm{LCSC}_v(y), \\
+        c & = \mathrm{LCSC}_c(x - D_u * u,\; y - D_v * v), \\
+        z & = g^c * c + g^u * u \; [+ g^v * v].
 
     Parameters
     ----------
@@ -59,13 +59,14 @@ class CUNet(nn.Module):
     tied : bool
         True lets the blocks of a module share filters and threshold; see `LCSC`.
     sweeps : int
-        Passes over u, v and c; each but the first goes on from the codes before, with c known; see
-        `unfolded.network.sweep.Sweep`. Twice the weights and a little more for two.
+        Number of passes over u, v and c. Each but the first goes on from the codes of the one
+        before, with c known; see `unfolded.network.sweep.Sweep`. Two passes have a little more than
+        twice the weights of one.
     thresholds : {"scalar", "map"}
-        One threshold a block, as the authors have it, or one a block for each map.
+        One threshold for each block, as in the authors' code, or one for each map of each block.
     noise_aware : bool
-        Thresholds are affine in the standard deviation of the noise in x, which is then given with
-        the images: one network for noise of any strength.
+        Whether thresholds are affine in the standard deviation of the noise in x, which is then
+        given with the images: one network for noise of any strength.
 
     Attributes
     ----------
@@ -89,6 +90,9 @@ class CUNet(nn.Module):
 
     Notes
     -----
+    Every symbol is explained on :doc:`the page of the model </explanations/model>`, and how the
+    network follows from it on :doc:`the page of the networks </explanations/networks>`.
+
     With one channel everywhere and K maps a module there are ``8 K s^2 (J + 1)`` filter weights
     for restoration: Table 7. Images are float tensors of shape (N, C, H, W); PyTorch's own rules
     hold for devices, autocast and gradients.
@@ -319,7 +323,7 @@ class CUNet(nn.Module):
         ridge : float
             Weight of the penalty in that fit, relative to the mean energy of the codes.
         sweeps, thresholds
-            As of `CUNet`.
+            As the arguments of `CUNet`.
 
         Returns
         -------

@@ -21,7 +21,7 @@ def torch_device(device: str | torch.device) -> torch.device:
         found = torch.device(device)
     except RuntimeError as error:
         raise InvalidValueError(
-            f"device must be such as 'cpu', 'cuda' or 'cuda:1'; found {device!r}"
+            f"device must be one such as 'cpu', 'cuda' or 'cuda:1'; found {device!r}"
         ) from error
     if found.type == "cuda" and not torch.cuda.is_available():
         raise UnavailableError(

@@ -23,9 +23,9 @@ class LCSC(nn.Module):
 
     .. math::
 
-        U_0 = S_{\lambda_0}(E_0 * x), \qquad
-        U_{j+1} = S_{\lambda_{j+1}}(U_j - E_{j+1} * D_{j+1} * U_j + E_0 * x),
-        \quad j = 0, \ldots, J - 1.
+        U_0 & = S_{\lambda_0}(E_0 * x), \\
+        U_{j+1} & = S_{\lambda_{j+1}}(U_j - E_{j+1} * D_{j+1} * U_j + E_0 * x), \\
+        & \quad j = 0, \ldots, J - 1.
 
     :math:`E_0 * x` is computed once and used by every block. There are no biases. A module that
     goes on from maps has J + 1 blocks, the first on these maps.
@@ -53,7 +53,7 @@ class LCSC(nn.Module):
         :math:`\lambda + \sigma \mu`: the lambda of a sparse code that fits the noise is
         proportional to it.
     goes_on : bool
-        Start from maps that are given.
+        Whether the module starts from maps that are given to it, instead of zero.
 
     Attributes
     ----------
@@ -70,8 +70,8 @@ class LCSC(nn.Module):
 
     Notes
     -----
-    (2 J + 1) C K s^2 filter weights; as many multiplications per pixel. 2 C K s^2 more of a module
-    that goes on.
+    There are (2 J + 1) C K s^2 filter weights, and as many multiplications per pixel; 2 C K s^2
+    more in a module that goes on.
     """
 
     def __init__(

@@ -44,7 +44,7 @@ def write_weights(path: str | Path, content: WeightFile) -> None:
     path : str or Path
         File name; ``.safetensors`` is appended if it is missing.
     content : WeightFile
-        Its metadata must be such as JSON can hold.
+        Its metadata must hold only what JSON can.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def write_weights(path: str | Path, content: WeightFile) -> None:
     try:
         more = json.dumps(content.metadata, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise InvalidTypeError(f"metadata must be such as JSON can hold: {error}") from error
+        raise InvalidTypeError(f"metadata must hold only what JSON can: {error}") from error
     header = {
         "kind": KIND,
         "format": str(FORMAT),
@@ -108,7 +108,7 @@ def read_weights(path: str | Path) -> WeightFile:
         configuration = Configuration.from_dict(json.loads(header["configuration"]))
         metadata = json.loads(header.get("metadata", "{}"))
         if not isinstance(metadata, dict):
-            raise InvalidValueError("its metadata are no object")
+            raise InvalidValueError("its metadata are not a JSON object")
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidValueError(f"{path} holds no usable configuration: {error}") from error
     return WeightFile(configuration, metadata, state)

@@ -90,7 +90,7 @@ def _state(content: Any, path: Path) -> dict[str, Tensor]:
     out = {}
     for key, value in state.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise _refusal(path, f"its state dictionary holds {key!r}, which is no tensor")
+            raise _refusal(path, f"its state dictionary holds {key!r}, which is not a tensor")
         if not value.is_floating_point() or value.layout is not torch.strided:
             raise _refusal(path, f"{key} has dtype {value.dtype} and layout {value.layout}")
         out[key.removeprefix("module.")] = value

@@ -67,12 +67,12 @@ def start(
     seed : int
         Seed of random filters. PyTorch's global random state is neither used nor changed.
     sweeps : int, optional
-        As of `CUNet`. Default: 1, or those of the weights. Weights get what they lack, see
-        `unfolded.widened`.
+        As in `CUNet`. Default: 1, or the number that the weights have. Weights with fewer sweeps
+        get those that they lack; see `unfolded.widened`.
     thresholds : {"scalar", "map"}, optional
-        As of `CUNet`; default as of `sweeps`.
+        As in `CUNet`. Default: "scalar", or what the weights have.
     noise_aware : bool
-        As of `CUNet`; the thresholds begin in proportion to the noise, if `what` is for noise of
+        As in `CUNet`; the thresholds begin in proportion to the noise, if `what` is for noise of
         one strength.
 
     Raises

@@ -25,13 +25,13 @@ def widened(
     Parameters
     ----------
     net : CUNet
-        Left as it is.
+        The network; it is left as it is.
     sweeps : int, optional
-        Not fewer than there are. The steps of a sweep that is added leave the codes alone: their
-        analysis filters E and thresholds are zero, D is what there is. The result is the same bit
-        for bit.
+        Number of sweeps, not fewer than the network has. The steps of a sweep that is added leave
+        the codes as they are: their analysis filters E and thresholds are zero, and D is that of
+        the network. The result is the same bit for bit.
     thresholds : {"scalar", "map"}, optional
-        "map": each map gets the threshold that all had. The same bit for bit.
+        "map" gives each map the threshold that all maps had. The result is the same bit for bit.
     noise_aware : bool, optional
         True: thresholds follow the noise. A network that was trained for noise of one strength
         (``net.metadata["sigma"]``, of 255) gets thresholds in proportion to it: at any strength it
@@ -46,7 +46,7 @@ def widened(
     Raises
     ------
     TypeError
-        `net` is no CUNet.
+        `net` is not a `CUNet`.
     ValueError
         The network would lose something: fewer sweeps, or one threshold in place of many; or a
         second sweep is asked for of a network without residual lines.

@@ -35,7 +35,7 @@ class Recorder(lightning.Callback):
 
     @property
     def seconds(self) -> float:
-        """Of all steps."""
+        """Time of all steps, in seconds."""
         return self._seconds
 
     def on_train_epoch_start(self, *_: Any) -> None:
@@ -248,7 +248,7 @@ class Interrupted(lightning.Callback):
         raise KeyboardInterrupt
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        """The same at the end of a round, whose checkpoint is written already."""
+        """Look again at the end of a round, whose checkpoint is written already."""
         if self._interrupt.asked and trainer.current_epoch + 1 < trainer.max_epochs:
             raise KeyboardInterrupt
 

@@ -39,8 +39,8 @@ class TaskTriples(Sequence[Triple]):
     settings : TaskSettings
         Complete settings of the preparation.
     levels : (float, float), optional
-        Of 255: give each scene with the same noise of both strengths, as a network that is
-        `noise_aware` is trained on.
+        Two standard deviations of the noise, in grey levels of 255: give each scene with the same
+        noise of both strengths, as a network that is `noise_aware` is trained on.
     spread : bool
         With noise of one strength instead, another in each scene, from the lower to the higher: to
         measure on.

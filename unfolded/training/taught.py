@@ -24,7 +24,7 @@ class Taught:
     """
 
     reader: Reader
-    """Of the sources; a target of its own is left out."""
+    """Reader of the sources; a target that a scene has itself is left out."""
     task: Task
     method: str
     """The teacher: one of `mcsc.tasks.methods.method_names`."""

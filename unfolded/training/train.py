@@ -44,7 +44,9 @@ class Trained:
     net: CUNet
     """The network, in evaluation mode."""
     recipe: Recipe
+    """Settings of the training."""
     history: TrainingHistory
+    """Loss and validation error after each epoch."""
     device: str
     """What it was trained on: "cpu", or the name of a GPU."""
     devices: int
@@ -83,7 +85,7 @@ def train(
     Parameters
     ----------
     net : CUNet
-        Trained in place.
+        The network; it is trained in place.
     scenes : sequence of (x, y, z), or (x, y, z, sigma)
         Images and targets, arrays or tensors (C, H, W) or (N, C, H, W) of floats. A scene is
         indexed when a patch of it is wanted: a sequence may read files. A network that is

@@ -13,7 +13,7 @@ from ...errors import InvalidValueError
 from ...types import Array
 
 THREADS = 256
-"""Of a block; the kernels' sums over a block rely on it."""
+"""Threads of a block; the kernels' sums over a block rely on this number."""
 
 _TYPES = {"f": "float", "d": "double", "F": "float", "D": "double"}
 _LAYOUT = np.dtype(

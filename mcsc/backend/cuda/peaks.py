@@ -37,7 +37,7 @@ class Peaks:
     banks : sequence of (array (K, C, s, s), int)
         Filters of each group, and the first channel that they act on.
     lam : array (K,)
-        Of all maps.
+        Weight lam of each map.
     periodic : bool
         What lies beyond the edges of an image: its other side, or zero.
     """

@@ -219,7 +219,8 @@ def _opened(path: Path, page: int | None) -> Any:
         pages = [open_image(path, page=number) for number in numbers]
         if len(pages) > 1 and any(p.shape != pages[0].shape or p.ndim != 2 for p in pages):
             raise InvalidValueError(
-                f"{path} has {len(pages)} pages that are no bands of one image: say which, --page 1"
+                f"{path} has {len(pages)} pages that are not bands of one image: say which, as "
+                "--page 1"
             )
         found = pages[0] if len(pages) == 1 else da.stack(pages)
     else:

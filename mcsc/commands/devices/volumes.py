@@ -60,7 +60,7 @@ def fuse_volumes(
     refused : mapping of str to value
         Options that were given and do nothing for volumes.
     **options
-        Of `mcsc.tasks.fuse_volumes`.
+        Options of `mcsc.tasks.fuse_volumes`.
     """
     from ...images.formats.medical import Volume, read_volume, same_grid, write_volume
     from ...tasks.volumes import fuse_volumes as run

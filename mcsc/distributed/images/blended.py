@@ -29,7 +29,7 @@ class LocalFusion:
     dictionary: Dictionary
     rule: Rule
     forms: tuple[ImageForm, ...]
-    """Of the sources in the order of the signals."""
+    """Forms of the sources, in the order of the signals."""
     values: ValueRange
     """Unit of the result."""
     strength: float
@@ -39,7 +39,7 @@ class LocalFusion:
 
     @property
     def dtype(self) -> Any:
-        """Of all that is made: float64 where any source is."""
+        """Type of all arrays that are made: float64 if any source is, otherwise float32."""
         return np.dtype(np.float64 if any(form.double for form in self.forms) else np.float32)
 
     @property

@@ -30,10 +30,7 @@ __all__ = ["BlockOptions", "CodedBlocks", "Signals"]
 
 
 class BlockOptions(TypedDict, total=False):
-    """Options of `restore_blocks` and `fuse_blocks`; each may be left out.
-
-    Those without a word here are those of `solve_blocks`.
-    """
+    """Options of `restore_blocks` and `fuse_blocks`; each may be left out."""
 
     tol: float
     """Certified relative duality gap of the whole image. Default: that of `mcsc.tasks`."""
@@ -44,12 +41,19 @@ class BlockOptions(TypedDict, total=False):
     Signals that were made of the images are there as long as they are coded. Default: a temporary
     folder of this machine."""
     max_sweeps: int
+    """Largest number of sweeps over the blocks."""
     client: Client | None
+    """Client of the cluster to use. Default: the active client, or a local cluster."""
     scheduler: str | None
+    """Address of a cluster's scheduler instead."""
     workers: int | None
+    """Number of processes of a local cluster. Default: one for each core."""
     threads: int
+    """Number of threads of the solver in each task."""
     callback: Callable[[Progress], Any] | None
+    """Called with a `Progress` after every sweep; a true value or StopIteration stops."""
     progress: bool
+    """Whether to show a progress bar on standard error."""
 
 
 class Signals(NamedTuple):
@@ -126,7 +130,7 @@ class CodedBlocks:
         ----------
         cluster : distributed.Client
         grid : BlockGrid
-            Of the signals.
+            Blocks of the signals.
         made : mapping of str to (Dask array (C, H, W) or None)
             Signals and masks.
         filters : Dictionary

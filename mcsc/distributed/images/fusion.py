@@ -40,28 +40,40 @@ deviations, of 2, 8, 1 and 1 pixels, one after the other."""
 
 @dataclass(frozen=True, eq=False)
 class BlockFusion:
-    """A fused image; fields of `mcsc.tasks.Fusion` mean the same.
+    """A fused image and what it is made of, as in `mcsc.tasks.Fusion`.
 
     Images are Dask arrays (C, H, W) of floats in the unit of the first source, made block by block
     when they are asked for: `mcsc.distributed.write_blocks` writes them.
     """
 
     image: Any
+    """The fused image."""
     base: Any
+    """Low-pass part of the luma."""
     common: Any
+    """What the sources share."""
     unique: tuple[Any, ...]
+    """What each source has alone, in their order."""
     index: Any
-    """Which source was chosen in each pixel, (1, H, W), int32; None where the rule does not."""
+    """Which source was chosen in each pixel, (1, H, W), int32; None if the rule chooses none."""
     rule: str
+    """Name of the fusion rule."""
     lam: Lam
+    """Weight of the l1 norm that was used."""
     gap: float
+    """Certified relative duality gap of the whole image."""
     nonzero: float
+    """Share of coefficients that are not zero."""
     converged: bool
+    """Whether the gap is at most the tolerance that was asked for."""
     stopped: Stop
+    """Why the solver stopped, as in `mcsc.Result`."""
     seconds: float
+    """Time that the codes took, in seconds."""
     value_ranges: tuple[ValueRange, ...]
+    """Values of each source that stood for 0 and 1."""
     coded: BlockResult = field(repr=False)
-    """The codes."""
+    """The codes, with their certificate."""
 
 
 def fuse_blocks(
@@ -83,8 +95,8 @@ def fuse_blocks(
     Parameters
     ----------
     sources : sequence of arrays (H, W), (1, H, W) or (3, H, W)
-        Of Dask, zarr or NumPy (mapped into memory, too), of floats or integers, all of one size
-        and of as many channels, and known everywhere.
+        Arrays of Dask, zarr or NumPy (memory-mapped ones, too), of floats or integers, all of one
+        size and one number of channels, and known everywhere.
     task, dictionary, rule, lam
         As in `mcsc.tasks.fuse`. The base of an exposure fusion depends on the whole image; tasks
         that have it, as "multi-exposure", want a rule that takes pixels, as "choose".
@@ -112,7 +124,8 @@ def fuse_blocks(
 
     Notes
     -----
-    As of `restore_blocks`; around a block are 64 pixels more, on which the choice depends.
+    As for `restore_blocks`, but 64 pixels more are read around each block: the choice between the
+    sources depends on them.
 
     Examples
     --------

@@ -50,7 +50,7 @@ class BlockGrid:
     ----------
     shape : (H, W)
     side : int
-        Of the blocks.
+        Side of the blocks, in pixels.
     halo : int
         Pixels around a block.
     factor : int
@@ -117,7 +117,8 @@ def made_of_blocks(
     images : sequence of (Dask array (C, H, W), factor) or None
         And how many times smaller each is than the grid.
     words : callable
-        Of the number of a block and its place with its halo: what the function is told besides.
+        Function of the number of a block and of its place with its halo, which returns further
+        arguments.
     shapes : mapping
         What is made.
     """

@@ -48,15 +48,16 @@ class LocalRestoration:
     task: Task
     forms: tuple[ImageForm, ImageForm]
     factor: int | None
-    """Of super-resolution."""
+    """Factor of super-resolution; None for other tasks."""
     ratio: int
     """How many times smaller x is given than y."""
     sigma: float | None
-    """Of denoising: standard deviation of the noise, of 255; None: the dictionary's."""
+    """Denoising: standard deviation of the noise, in grey levels of 255; None: that of the
+    dictionary."""
 
     @property
     def dtype(self) -> Any:
-        """Of all that is made: float64 where x is."""
+        """Type of all arrays that are made: float64 if x is float64, otherwise float32."""
         return np.dtype(np.float64 if self.forms[0].double else np.float32)
 
     def bands(self, images: Sequence[Any], known: Sequence[Any]) -> Bands:
@@ -203,7 +204,8 @@ def _taken(
 ) -> tuple[Floats, Floats | None, np.ndarray]:
     """Return an image in [0, 1], its weights, and the channels that are unknown everywhere here.
 
-    Of these the fallback stands for every pixel, with a weight of one as long as they are split.
+    In these channels the fallback stands for every pixel, with a weight of one while the image is
+    split.
     """
     if mask is None:
         return form.taken(image), None, np.zeros(len(image), dtype=bool)

@@ -34,33 +34,45 @@ __all__ = ["BlockRestoration", "restore_blocks"]
 _HOLES = 64
 """Pixels around a block from which its holes are filled."""
 _BACK = 20
-"""Of a step back from the large image to the known one, in pixels of that: four steps."""
+"""Reach of the steps back from the large image to the known one, in pixels of the latter: four
+steps."""
 
 
 @dataclass(frozen=True, eq=False)
 class BlockRestoration:
-    """A restored image and what it is made of; fields of `mcsc.tasks.Restoration` mean the same.
+    """A restored image and what it is made of, as in `mcsc.tasks.Restoration`.
 
     Images are Dask arrays (C, H, W) of floats in the unit of x, made block by block when they are
     asked for: `mcsc.distributed.write_blocks` writes them.
     """
 
     image: Any
+    """The restored image."""
     base: Any
+    """Image that the parts are added to."""
     common: Any
+    """What both images share."""
     unique: Any
+    """What x has alone."""
     factor: int | None
+    """How many times x was enlarged; None where the task enlarges nothing."""
     lam: Lam
+    """Weight of the l1 norm that was used."""
     gap: float
-    """Certified relative duality gap of the whole image; of bands that are coded one by one, the
-    largest."""
+    """Certified relative duality gap of the whole image; if bands are coded one by one, the largest
+    of them."""
     nonzero: float
+    """Share of coefficients that are not zero."""
     converged: bool
+    """Whether the gap is at most the tolerance that was asked for."""
     stopped: Stop
+    """Why the solver stopped, as in `mcsc.Result`."""
     seconds: float
+    """Time that the codes took, in seconds."""
     value_range: ValueRange
+    """Values of x that stood for 0 and 1."""
     coded: tuple[BlockResult, ...] = field(repr=False)
-    """The codes: of all bands, or of one band each."""
+    """The codes, with their certificate: one result for all bands, or one for each band."""
 
 
 def restore_blocks(
@@ -86,9 +98,9 @@ def restore_blocks(
     Parameters
     ----------
     x, y : arrays (H, W) or (C, H, W)
-        Of Dask, zarr or NumPy (mapped into memory, too), of floats or integers, in any unit. In
-        super-resolution x is smaller than y by a whole factor that divides y's sides, or enlarged
-        already.
+        Arrays of Dask, zarr or NumPy (memory-mapped ones, too), of floats or integers, in any unit.
+        In super-resolution x is smaller than y by a whole factor that divides y's sides, or
+        enlarged already.
     task, dictionary, factor, sigma, lam
         As in `mcsc.tasks.restore`.
     mask, guide_mask : array (H, W), (1, H, W) or (C, H, W), optional
@@ -121,8 +133,8 @@ def restore_blocks(
     -----
     Images are read once to look at their values, once to make the signals, which are written to
     the folder (four bytes a value), and once more for the result. A worker's memory is bounded by
-    its block with what is around it: 46 pixels for the low-pass split of strength 5, 220 of 120;
-    two radii of the guided filter, where that makes the base; 20 times the factor in
+    its block with what is around it: 46 pixels for the low-pass split of strength 5, 220 pixels for
+    strength 120; two radii of the guided filter, where that makes the base; 20 times the factor in
     super-resolution. Holes are filled from the 64 pixels around a block; what is farther from all
     that is known gets the mean of the nearest block. Contradictions of x and y are not looked for,
     as with ``ghosts=False``.

@@ -36,7 +36,7 @@ class Survey:
 
     @property
     def mean(self) -> float:
-        """Of all known values."""
+        """Mean of all known values."""
         return float(self.total.sum() / max(self.known.sum(), 1))
 
     def range(self, *, display: bool, sigma: float | None = None) -> ValueRange:

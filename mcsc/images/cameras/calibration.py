@@ -137,12 +137,12 @@ def _rotation(path: Path, content: Any) -> NDArray[np.float64]:
     miss = float(np.abs(found @ found.T - np.eye(3)).max())
     if not miss <= _TURNED:
         raise InvalidValueError(
-            f"{path}: rotation is no rotation matrix: its rows times its "
+            f"{path}: rotation is not a rotation matrix: its rows times its "
             f"columns differ from the unit matrix by {miss:.2g}"
         )
     if np.linalg.det(found) < 0:
         raise InvalidValueError(
-            f"{path}: rotation is no rotation matrix: it mirrors (its determinant is -1)"
+            f"{path}: rotation is not a rotation matrix: it mirrors (its determinant is -1)"
         )
     return found
 

@@ -32,6 +32,7 @@ class Camera:
     width: int
     """Width of its images, in pixels."""
     height: int
+    """Height of its images, in pixels."""
     fx: float
     """Focal length, in pixels across."""
     fy: float

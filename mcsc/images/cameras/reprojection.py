@@ -71,6 +71,7 @@ def reproject(depth: Floats, rig: Rig, mask: Floats | None = None) -> Reprojecti
         Depth map of the sensor, as it was measured. Values that are not finite or not above 0 are
         holes.
     rig : Rig
+        Calibration of the sensor and of the camera of the photograph.
     mask : array, shape (H, W) or (1, H, W), optional
         0 where the depth is unknown.
 

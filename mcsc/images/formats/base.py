@@ -31,7 +31,7 @@ class Request:
     page: int | None = None
     """Counted from 1: a page, a slice."""
     variable: str | None = None
-    """Of MATLAB's files; a channel of OpenEXR."""
+    """Name of a variable of a MATLAB file, or of a channel of an OpenEXR file."""
 
 
 @dataclass(frozen=True, eq=False)

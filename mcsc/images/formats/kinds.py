@@ -21,7 +21,7 @@ class _Kind(NamedTuple):
     offset: int
     magic: bytes
     advice: str | None = None
-    """Of what is refused: what to do; None where it is read."""
+    """What to do about a file of a kind that is refused; None for kinds that are read."""
 
 
 _PICTURE = "convert it to PNG or TIFF, with ImageMagick for one"
@@ -146,7 +146,7 @@ def kind_of(path: Path) -> str:
     if kind is None:
         named = next((n for word, n in _TEXT.items() if head.lower().lstrip().startswith(word)), "")
         if named:
-            raise ImageFileError(f"{path}: is {named}, no image of pixels; {READABLE}")
+            raise ImageFileError(f"{path}: is {named}, not an image of pixels; {READABLE}")
         raise ImageFileError(f"{path}: not an image of a known kind; {READABLE}")
     if kind.advice is not None:
         raise ImageFileError(f"{path}: is {kind.name}, which is not read: {kind.advice}")

@@ -38,7 +38,7 @@ class Volume:
     affine: NDArray[np.float64]
     """From the indices of `grid` to millimetres, right, anterior, superior: 4 x 4, as NIfTI has."""
     dtype: np.dtype[Any]
-    """Of the samples in the file."""
+    """Type of the samples in the file."""
     path: Path
     note: str = ""
     """What was done to the samples."""

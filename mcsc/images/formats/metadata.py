@@ -49,7 +49,7 @@ class Metadata:
     """Metadata that are copied from an image file to the results: profile, EXIF, resolution."""
 
     icc: bytes | None = None
-    """ICC profile: what the numbers mean as colours."""
+    """ICC profile, which says what the numbers mean as colours."""
     exif: bytes | None = None
     """A block of EXIF as in a JPEG, from its byte order on; without orientation, size, thumbnail
     and maker's notes."""
@@ -57,19 +57,19 @@ class Metadata:
     """Pixels per inch, across and down."""
 
     def turned(self, orientation: int) -> Metadata:
-        """The same for the image turned upright."""
+        """Return the metadata of the image once it is turned upright."""
         if self.dpi is None or orientation not in (5, 6, 7, 8):
             return self
         return replace(self, dpi=self.dpi[::-1])
 
     def enlarged(self, rows: float, columns: float) -> Metadata:
-        """The same for the image with so many times more pixels: it shows as much as before."""
+        """Return the metadata of the image with more pixels, which shows as much as before."""
         if self.dpi is None:
             return self
         return replace(self, dpi=(self.dpi[0] * columns, self.dpi[1] * rows))
 
     def fitting(self, channels: int) -> Metadata:
-        """The same without a profile for another number of channels."""
+        """Return the metadata without a profile that is for another number of channels."""
         if self.icc is None or self.icc[16:20] == _SPACES.get(channels):
             return self
         return replace(self, icc=None)

@@ -46,7 +46,7 @@ def look_at_scenes(
     list of SceneFiles
         Those that can be read, with masks and ranges.
     dict of str to str
-        Of the others, by name: what is wrong.
+        What is wrong with the others, by their names.
     """
     faults: dict[str, str] = {}
     kept: list[SceneFiles] = []

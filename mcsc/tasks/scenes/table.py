@@ -19,7 +19,7 @@ class TableLine(NamedTuple):
     """A scene of a table."""
 
     number: int
-    """Of the line, counted from 1."""
+    """Number of the line, counted from 1."""
     name: str
     """What its column ``scene`` says, else the name of its first file without the suffix."""
     inputs: tuple[Path, ...]
@@ -41,9 +41,9 @@ def scene_table(path: Path, task: Task | None) -> list[TableLine]:
         All other columns are input files, from the folder of the table; their last ones may be
         empty.
     task : Task or None
-        Of a task, two inputs that are called by its roles, or ``x`` and ``guide``, may stand in any
-        order; those of other names are taken in theirs. None: every column but ``scene`` and
-        ``out`` is an input.
+        Task whose roles the columns may name: two inputs that are called by these, or ``x`` and
+        ``guide``, may stand in any order; columns of other names are taken in the order in which
+        they stand. None: every column but ``scene`` and ``out`` is an input.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def scene_table(path: Path, task: Task | None) -> list[TableLine]:
             table = csv.DictReader(file)
             lines, columns = [(table.line_num, line) for line in table], table.fieldnames
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidValueError(f"{path} is no table in UTF-8: {error}") from error
+        raise InvalidValueError(f"{path} is not a table in UTF-8: {error}") from error
     names = [str(name) for name in columns or ()]
     fusion = task is not None and task.kind == "fusion"
     special = {_OUT, _NAME, *([_TARGET] if fusion else [])}
@@ -78,7 +78,7 @@ def scene_table(path: Path, task: Task | None) -> list[TableLine]:
         files = tuple(path.parent / value for value in values if value)
         name = line.get(_NAME) or files[0].stem
         if Path(name).name != name:
-            raise InvalidValueError(f"{path}, line {number}: {name!r} is no name of a scene")
+            raise InvalidValueError(f"{path}, line {number}: {name!r} is not a name for a scene")
         target = line.get(_TARGET) if fusion else None
         found.append(
             TableLine(

@@ -159,7 +159,7 @@ def test_files_that_cannot_be_opened_in_part_are_refused(folder, tmp_path):
         "x.png": "in blocks, images are TIFF, .npy or .zarr",
         "a.tif": "page 1, has an alpha channel",
         "w.tif": "is of the kind MINISWHITE",
-        "t.tif": "is no TIFF file, or it is damaged",
+        "t.tif": "is not a TIFF file, or it is damaged",
         "n.npy": "holds no array of numbers",
         "z.zarr": "holds no zarr array",
         "gone.tif": "no image file at",

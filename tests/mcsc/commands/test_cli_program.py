@@ -133,7 +133,7 @@ def test_a_plugin_that_lacks_a_package_is_refused_when_it_is_asked_for(plugins):
     assert done.exit_code == 2
     assert done.stderr == (
         "mcsc: error: the command 'number' of the package other_package, other_package:number, is "
-        "no click command\n"
+        "not a command of click\n"
     )
 
 

@@ -140,7 +140,7 @@ def test_refused_in_one_line(folder, tmp_path, words, message):
         ("w.npy", np.ones((3, 4)), "or what broadcasts to the codes"),
         ("w.npy", np.ones(5), "holds float64 of shape (5,): want numbers > 0 for all pixels"),
         ("w.npy", np.full(SHAPE, "a"), "holds <U1 of shape (20, 24)"),
-        ("w.npy", b"nothing", "is no array of NumPy"),
+        ("w.npy", b"nothing", "is not an array of numbers in a file of NumPy"),
         ("w.npz", {"z": np.ones(SHAPE)}, "holds z: want some of common, x, y"),
         ("w.npz", {"x": np.ones((5, 1, 1))}, "weights of lam: lam of group unique[0] has shape"),
     ],

@@ -133,7 +133,10 @@ def test_holes_that_nobody_tells_of_are_suspected(folder):
     done = restore("holes.png", "o.png")
     assert done.exit_code == 0
     assert "of the values of holes.png are 0, the others lie between" in done.stderr
-    assert "if these are unknown pixels, mask them" in done.stderr
+    assert (
+        "if these are unknown pixels, mask them (on the command line by --mask zeros)"
+        in done.stderr
+    )
 
 
 def test_a_value_that_the_file_calls_unknown_is_unknown(folder):

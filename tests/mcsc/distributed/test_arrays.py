@@ -93,11 +93,11 @@ def test_what_is_no_image_is_refused(tmp_path, client):
     (tmp_path / "text.tif").write_text("no")
     (tmp_path / "empty.zarr").mkdir()
     tifffile.imwrite(tmp_path / "one.tif", image(20, 20))
-    with pytest.raises(ValueError, match="no TIFF file"):
+    with pytest.raises(ValueError, match="not a TIFF file"):
         open_image(tmp_path / "text.tif")
     with pytest.raises(ValueError, match="no zarr array"):
         open_image(tmp_path / "empty.zarr")
-    with pytest.raises(ValueError, match="1 pages, none of number 3"):
+    with pytest.raises(ValueError, match="1 pages, counted from 0: none has the number 3"):
         open_image(tmp_path / "one.tif", page=3)
     with pytest.raises(FileNotFoundError):
         open_image(tmp_path / "nothing.tif")

@@ -187,7 +187,7 @@ def test_a_table_of_a_fusion_may_name_targets(tmp_path):
         ("x,guide\na,b,c\n", "line 2: want 2 entries"),
         ("x,guide\n,b\n", "line 2: want 2 entries"),
         ("x,guide\n\na/d.png,b\nc/d.png,b\n", "line 4: there is a scene d already: want a column"),
-        ("x,guide,scene\na,b,../c\n", "line 2: '../c' is no name of a scene"),
+        ("x,guide,scene\na,b,../c\n", "line 2: '../c' is not a name for a scene"),
         ("x,guide,more\na,b,c\n", "line 2: want the two images of depth-sr, found 3"),
     ],
 )
@@ -198,5 +198,5 @@ def test_tables_that_are_none_are_refused(text, match, tmp_path):
 
 def test_a_table_in_another_encoding_is_refused(tmp_path):
     (tmp_path / "t.csv").write_bytes("x,guide\nä,b\n".encode("latin-1"))
-    with pytest.raises(ValueError, match="is no table in UTF-8"):
+    with pytest.raises(ValueError, match="is not a table in UTF-8"):
         find_scenes(tmp_path / "t.csv", get_task("depth-sr"))

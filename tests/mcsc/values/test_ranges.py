@@ -85,7 +85,10 @@ def test_values_for_unknown_are_suspected(values, dtype, stranger):
         warnings.simplefilter("error")
         find_range([image], display=False)
     image[0, 4:9, 4:9] = stranger
-    with pytest.warns(UserWarning, match=rf"values of x are {stranger}, the others .*mask them"):
+    said = (
+        rf"values of x are {stranger}, the others .*mask them .* by --mask {stranger or 'zeros'}\)"
+    )
+    with pytest.warns(UserWarning, match=said):
         find_range([image], display=False, name="x")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -57,9 +57,11 @@ def test_refusals():
         ValueError, match="kernels must be one of auto, triton, compiled, layers; f"
     ):
         accelerate(net, "cpu", kernels="cuda")
-    with pytest.raises(ValueError, match="tf32 is of NVIDIA GPUs, the device is 'cpu'"):
+    with pytest.raises(ValueError, match="tf32 needs an NVIDIA GPU, the device is 'cpu'"):
         accelerate(net, "cpu", precision="tf32")
-    with pytest.raises(ValueError, match="device must be such as 'cpu', 'cuda' or 'cuda:1'; found"):
+    with pytest.raises(
+        ValueError, match="device must be one such as 'cpu', 'cuda' or 'cuda:1'; found"
+    ):
         accelerate(net, "gpu")
     with pytest.raises(TypeError, match=r"call net\.float\(\) first"):
         accelerate(net.double(), "cpu")

@@ -151,7 +151,7 @@ def change(**changes):
         (change(net_u__layer_in__weight=torch.zeros(6, 3)), r"has shape \(6, 3\)"),
         (change(net_u__layer_in__weight=torch.zeros(6, 1, 3, 3, dtype=torch.int32)), "torch.int32"),
         (change(net_u__lam_0=torch.tensor([float("nan")])), "unique.0.thresholds holds NaN"),
-        (change(net_u__lam_0=0.1), "'net_u.lam_0', which is no tensor"),
+        (change(net_u__lam_0=0.1), "'net_u.lam_0', which is not a tensor"),
         (lambda state: state.clear(), "it holds no state dictionary"),
     ],
 )

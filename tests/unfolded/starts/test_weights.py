@@ -71,7 +71,7 @@ def test_metadata_travel_with_the_weights(tmp_path):
 def test_metadata_that_json_cannot_hold_are_refused(value, tmp_path):
     net = make_net()
     net.metadata = {"lam": value}
-    with pytest.raises(TypeError, match="metadata must be such as JSON can hold"):
+    with pytest.raises(TypeError, match="metadata must hold only what JSON can"):
         net.save(tmp_path / "net.safetensors")
     assert not list(tmp_path.iterdir())
 

@@ -67,8 +67,8 @@ def changed(path, value):
         ("translation", [1, 2], "translation must be 3 numbers; found 2 of them"),
         ("rotation", [0.1, 0.2, 0.3], r"rotation\[0\] must be 3 numbers; found 0\.1"),
         ("rotation", 5, r"rotation must be 3 rows of 3 numbers \(cv2\.Rodrigues"),
-        ("rotation", [[1, 0, 0], [0, 1, 0], [0, 0, 2]], "rotation is no rotation matrix: its rows"),
-        ("rotation", [[1, 0, 0], [0, 1, 0], [0, 0, -1]], "is no rotation matrix: it mirrors"),
+        ("rotation", [[1, 0, 0], [0, 1, 0], [0, 0, 2]], "is not a rotation matrix: its rows"),
+        ("rotation", [[1, 0, 0], [0, 1, 0], [0, 0, -1]], "is not a rotation matrix: it mirrors"),
         ("depth_unit", -1, "depth_unit must be above 0; found -1"),
     ],
 )  # fmt: skip
