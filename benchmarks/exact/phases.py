@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import functools
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -56,7 +55,7 @@ class Clock:
     """Seconds of the processor by phase."""
 
     def __init__(self) -> None:
-        self.spent: Counter[str] = Counter()
+        self.spent = dict.fromkeys(PHASES, 0.0)
         self._inner: list[float] = []
 
     @contextmanager

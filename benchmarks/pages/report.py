@@ -125,16 +125,25 @@ SECTIONS = (
     ),
     Section(
         "warm_starts",
-        "Starting from a network's codes",
-        "Whether `init=` with the codes of CU-Net, which has the dictionary's filters, saves time.",
+        "Starting from a guess",
+        "Whether `init=` saves time, with the codes of CU-Net, which has the dictionary's filters, "
+        "or those of a simpler problem. To a gap of 1e-4 none did: a guess has other nonzeros than "
+        "the solution, and finding the right ones is what takes the time.",
         warm_starts.summary,
     ),
     Section(
         "dictionary_learning",
         "Dictionary learning",
         "`mcsc.learn` against SPORCO's ConvBPDNDictLearn on the same patches from the same start, "
-        "to the same objective. RoseCDL (T. Moreau and others; PyTorch) was not compared: no "
-        "release of it is on PyPI, its code is on GitHub alone.",
+        "to the same objective. On as few and small patches as in this run, SPORCO is done in "
+        "seconds, and mcsc has to code all of them several times, at first with atoms of noise, "
+        "whose codes are not sparse: that is why it is less than ten times faster with 32 atoms. "
+        "Its time hardly grows with their number, and SPORCO's does. With `--patches 40 --size 96 "
+        "--channels 1 --filters 32 --seeds 1 --iterations 100 --epochs 1` the same machine took "
+        "4.92 s to the objective at which ConvBPDNDictLearn was after 164 s (33 times), and 3.36 s "
+        "to that of OnlineConvBPDNDictLearn after 29.4 s (8.8 times). RoseCDL (T. Moreau and "
+        "others; PyTorch) was not compared: `pip install rosecdl` finds no release of it, its code "
+        "is on GitHub alone.",
         dictionary_learning.summary,
     ),
     Section(
