@@ -118,7 +118,7 @@ def write_help(app: object) -> None:
     context = click.Context(cli, info_name="mcsc")
     parts = []
     for name in cli.list_commands(context):
-        shown = CliRunner().invoke(cli, [name, "--help"], terminal_width=100, prog_name="mcsc")
+        shown = CliRunner().invoke(cli, [name, "--help"], terminal_width=84, prog_name="mcsc")
         parts.append(f"## mcsc {name}\n\n```text\n{shown.output.rstrip()}\n```\n")
     (HERE / "reference" / "commands_help.md").write_text("\n".join(parts), encoding="utf-8")
 
