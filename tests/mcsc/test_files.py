@@ -48,9 +48,11 @@ def header_of(path):
 
 
 def test_missing_file_is_named(noun, tmp_path):
-    for path in (tmp_path / "none.npz", tmp_path):
-        with pytest.raises(FileNotFoundError, match=f"no {noun} file at {path}"):
-            type(KINDS[noun]()).load(path)
+    load = type(KINDS[noun]()).load
+    with pytest.raises(FileNotFoundError, match=f"no {noun} file at {tmp_path}"):
+        load(tmp_path / "none.npz")
+    with pytest.raises(IsADirectoryError, match=f"{tmp_path}: is a folder; want a {noun} file"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"some text", b"PK\x03\x04", "cut", "half", "start"])

@@ -254,7 +254,7 @@ def test_noise_level_scales_lam():
     x, y = noise((1, 32, 32), (1, 32, 32))
 
     def lam(**options):
-        return restore(x, y, "flash-denoise", dictionary=d, **options).lam
+        return restore(x, y, "flash-denoise", dictionary=d, ghosts=False, **options).lam
 
     assert lam(sigma=25) == pytest.approx(0.2)
     assert lam() == pytest.approx(0.4)
@@ -266,10 +266,10 @@ def test_lam_may_be_one_a_group_in_metadata_and_as_an_option():
     plain = mcsc.dct_dictionary((1, 1), filter_size=4)
     d = replace(plain, metadata={"lam": [0.4, 0.3, 0.2], "sigma": 50})
     x, y = noise((1, 32, 32), (1, 32, 32))
-    found = restore(x, y, "flash-denoise", dictionary=d, sigma=25)
+    found = restore(x, y, "flash-denoise", dictionary=d, sigma=25, ghosts=False)
     assert found.lam == pytest.approx((0.2, 0.15, 0.1))
     lam = np.array([0.2, 0.15, 0.1])
-    given = restore(x, y, "flash-denoise", dictionary=plain, sigma=25, lam=lam)
+    given = restore(x, y, "flash-denoise", dictionary=plain, sigma=25, lam=lam, ghosts=False)
     assert given.lam == pytest.approx((0.2, 0.15, 0.1))
     np.testing.assert_allclose(given.image, found.image, atol=1e-5)
     with pytest.raises(ValueError, match="lam has 2 entries"):
