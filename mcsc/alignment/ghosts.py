@@ -86,10 +86,10 @@ def find_ghosts(x: Floats, y: Floats, kind: Ghosts, known: Map | None = None) ->
     leave no contradiction.
 
     ``python -m benchmarks.exact.ghosts`` measures it on synthetic pairs with and without a thing
-    that moved: between flash and ambient about half of its pixels are missed. The relation of
-    exposures is the comparagram of S. Mann, "Comparametric equations with practical applications in
-    quantigraphic image processing", IEEE Transactions on Image Processing 9(8), 2000.
-    doi:10.1109/83.855434
+    that moved: between flash and ambient a third to two thirds of its pixels are missed. The
+    relation of exposures is the comparagram of S. Mann, "Comparametric equations with practical
+    applications in quantigraphic image processing", IEEE Transactions on Image Processing 9(8),
+    2000. doi:10.1109/83.855434
     """
     if kind not in ("exposure", "flash"):
         raise InvalidValueError(f"kind must be 'exposure' or 'flash', found {kind!r}")
