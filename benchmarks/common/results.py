@@ -158,7 +158,8 @@ def number(value: float | None, digits: int = 3) -> str:
     """A number with so many significant digits, without exponents where they can be avoided."""
     if value is None:
         return "–"
-    if value == 0 or 1e-3 <= abs(value) < 10**digits:
+    # What rounds to one digit more would get an exponent.
+    if value == 0 or 1e-3 <= abs(value) < 10**digits - 0.5:
         return f"{value:#.{digits}g}".rstrip(".")
     return f"{value:.0f}" if 1 <= abs(value) < 1e6 else f"{value:.{digits - 1}g}"
 

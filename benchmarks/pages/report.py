@@ -23,6 +23,7 @@ from ..exact import (
     peak_memory,
     peer_settings,
     phases,
+    revisions,
     scaling,
     sparse_coding,
     threads,
@@ -32,6 +33,7 @@ from ..networks import (
     ablations,
     cunet_inference,
     growth,
+    noise_levels,
     speed_table,
     starts,
     training_choices,
@@ -118,10 +120,16 @@ SECTIONS = (
         "threads",
         "Several threads",
         "Bands of the image are worked on at the same time, with the result of one thread to the "
-        "last digit. One thread alone merges new coefficients into the sorted list and drops those "
-        "that became zero, sums the objective, and tries steps after conjugate gradients: see "
-        "the phases for how much of the time that is.",
+        "last digit. What one thread does alone, as sorting new coefficients into the list, is "
+        "counted above.",
         threads.summary,
+    ),
+    Section(
+        "revisions",
+        "An earlier revision and today's",
+        "The same problems solved by the package of an earlier commit, before conjugate gradients, "
+        "certificates and scans worked on several coefficients at once.",
+        revisions.summary,
     ),
     Section(
         "warm_starts",
@@ -200,6 +208,13 @@ SECTIONS = (
         "One thing changed at a time, at equal CPU-seconds; a difference is worth no more than its "
         "spread.",
         training_choices.summary,
+    ),
+    Section(
+        "noise_levels",
+        "One network for noise of any strength",
+        "What it costs that the thresholds of one network follow the noise, instead of a network "
+        "for each strength.",
+        noise_levels.summary,
     ),
     Section(
         "starts",

@@ -80,16 +80,6 @@ class Envelope:
         # blame.
         self._around = max(1, round(filter_size / (2 * CELL)))
 
-    @cached_property
-    def rows(self) -> np.ndarray:
-        """The matrix (H, H') that interpolates linearly between the middles of cells."""
-        return self._interpolation(slice(0, self._shape[0]), 0)[1]
-
-    @cached_property
-    def columns(self) -> np.ndarray:
-        """The same matrix for columns, (W, W')."""
-        return self._interpolation(slice(0, self._shape[1]), 1)[1]
-
     def of(self, cells: np.ndarray) -> np.ndarray:
         """Return the envelope of cells' largest ratios (N, H', W'), on those cells, >= 0."""
         e = np.maximum(np.nan_to_num(cells.astype(np.float64), nan=0.0, posinf=1e300) - 1.0, 0.0)
@@ -110,14 +100,18 @@ class Envelope:
         return e
 
     def _decayed(self, e: np.ndarray) -> np.ndarray:
-        e = e.copy()
+        """Return ``max_j e[j] fall^|i - j|`` along the first axis."""
         count = len(e)
-        turns = 2 * count if self._periodic else count
-        for i in range(1, turns):
-            np.maximum(e[i % count], self._fall * e[(i - 1) % count], out=e[i % count])
-        for i in range(turns - 2, -1, -1):
-            np.maximum(e[i % count], self._fall * e[(i + 1) % count], out=e[i % count])
-        return e
+        turns = np.concatenate([e, e]) if self._periodic else e
+        # Of logarithms the fall is a slope, along which the largest is carried in one sweep.
+        with np.errstate(divide="ignore"):
+            height = np.log(turns)
+        slope = (np.arange(len(turns)) * np.log(self._fall)).reshape(-1, 1, 1)
+        onwards = np.maximum.accumulate(height - slope, axis=0) + slope
+        back = np.maximum.accumulate((height + slope)[::-1], axis=0)[::-1] - slope
+        if self._periodic:  # what came once round, from either side
+            return np.asarray(np.maximum(e, np.exp(np.maximum(onwards[count:], back[:count]))))
+        return np.asarray(np.maximum(e, np.exp(np.maximum(onwards, back))))
 
     def around(self, e: np.ndarray, region: Region) -> np.ndarray:
         """Return those cells of an envelope (N, H', W') between which a region lies.
@@ -130,23 +124,42 @@ class Envelope:
 
     def interpolated(self, around: np.ndarray, region: Region) -> np.ndarray:
         """Return the envelope at every pixel of a region (N, h, w), from what is `around` it."""
-        rows, columns = (self._interpolation(part, axis)[1] for axis, part in enumerate(region))
-        return np.asarray(rows @ around @ columns.T)
+        (_, low, high, share), (_, left, right, part) = (
+            self._interpolation(part, axis) for axis, part in enumerate(region)
+        )
+        e = around[:, :, left] * (1 - part) + around[:, :, right] * part
+        share = share[:, None]
+        return np.asarray(e[:, low] * (1 - share) + e[:, high] * share)
 
-    def _interpolation(self, part: slice, axis: int) -> tuple[np.ndarray, np.ndarray]:
-        """The cells around a part of an axis, and the matrix from them to its pixels."""
+    def everywhere(self, e: np.ndarray) -> np.ndarray:
+        """Return an envelope (N, H', W') at every pixel, (N, H, W)."""
+        return self.interpolated(e, self._whole)
+
+    @cached_property
+    def _whole(self) -> Region:
+        return slice(0, self._shape[0]), slice(0, self._shape[1])
+
+    def _interpolation(self, part: slice, axis: int) -> tuple[np.ndarray, ...]:
+        """Between which cells the pixels of a part of an axis lie.
+
+        Returns
+        -------
+        cells : array of int
+            Those that the part needs.
+        low, high : arrays of int (length of the part,)
+            Of `cells`, the one before and the one after each pixel.
+        share : array (length of the part,)
+            Weight of `high`; that of `low` is the rest.
+        """
         length = self._shape[axis]
         count = -(-length // CELL)
         place = (np.arange(part.start, part.stop) % length + 0.5) / CELL - 0.5
-        low = np.floor(place).astype(int)
-        share = place - low
-        ends = np.stack([low, low + 1])
+        first = np.floor(place).astype(int)
+        ends = np.stack([first, first + 1])
         ends = ends % count if self._periodic else np.clip(ends, 0, count - 1)
         cells, found = np.unique(ends, return_inverse=True)
-        matrix = np.zeros((len(place), len(cells)))
-        for index, weight in zip(found.reshape(ends.shape), (1 - share, share), strict=True):
-            np.add.at(matrix, (np.arange(len(place)), index), weight)
-        return cells, matrix
+        low, high = found.reshape(ends.shape)
+        return cells, low, high, place - first
 
 
 def dual_value(
@@ -284,9 +297,7 @@ class Certificate:
             dual = self._dual(r, look)
         shrink = self._envelope.of(cells)
         if shrink.any() or not np.isfinite(dual).all():
-            # On the host: products of small matrices would load a GPU's library of their own.
-            rows, columns = self._envelope.rows, self._envelope.columns
-            factor = xp.asarray(1.0 + rows @ shrink @ columns.T)
+            factor = xp.asarray(1.0 + self._envelope.everywhere(shrink))
             theta = r / factor[:, None, ...]
             dual = np.maximum(dual, self._dual(theta, self._peaks.look(self._weighted(theta))))
         return Bounds(objective, float(dual.sum()))

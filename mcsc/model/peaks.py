@@ -184,6 +184,10 @@ class TilePeaks:
         self._tiny = float(n) * 2.0**-125  # also where the processor flushes denormal numbers
         self._free = penalty.mu > 0
         self._signed = penalty.nonnegative
+        self._lam_of_maps: np.ndarray | None = None
+        if penalty.per_map:
+            lam = penalty.on(Tile(slice(0, 1), slice(0, self._exact.n_maps), slice(0, 1)))
+            self._lam_of_maps = np.asarray(lam, dtype=np.float64).reshape(-1, 1)
 
     @staticmethod
     def memory(groups: Sequence[Group], samples: int, shape: tuple[int, int]) -> int:
@@ -329,12 +333,12 @@ class TilePeaks:
     def _lam(self, sample: int, top: int, left: int, rows: int, cols: int) -> np.ndarray:
         """Return lam on a tile, broadcast to (K, T)."""
         maps = self._exact.n_maps
+        if self._lam_of_maps is not None:  # one look for thousands of tiles
+            return np.broadcast_to(self._lam_of_maps, (maps, rows * cols))
         tile = Tile(slice(sample, sample + 1), slice(0, maps), slice(top, top + rows))
         lam = np.asarray(self._penalty.on(tile), dtype=np.float64)
         if lam.shape[3] > 1:
             lam = lam[..., left : left + cols]
-        if lam.shape[2] == lam.shape[3] == 1:
-            return np.broadcast_to(lam.reshape(-1, 1), (maps, rows * cols))
         full = np.broadcast_to(lam[0], (maps, rows, cols)).reshape(maps, rows * cols)
         return np.broadcast_to(full, full.shape)  # read-only, as above: one compiled kernel
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..backend import get_num_threads
-from ..backend.threads import not_forked_meanwhile, single_threaded_blas
+from ..backend.threads import map_in_threads, not_forked_meanwhile, single_threaded_blas
 from ..model.certificate import Bounds, Certificate, Envelope
 from ..model.codes import Codes
 from ..model.peaks import TilePeaks, in_cells
@@ -135,16 +135,26 @@ class WorkingSet(Solver):
     def _estimated_gap(self) -> float:
         """The relative duality gap in working precision; the certificate has the last word."""
         active, envelope = self._active, self._envelope
-        shrink = envelope.rows @ envelope.of(self._cells) @ envelope.columns.T
-        t = 1.0 / (1.0 + shrink)
-        r = active.crop(self._residual)
-        weighted = active.crop(active.weighted(self._residual))
-        energy = np.einsum("nchw,nchw->nhw", r, weighted)
-        cross = np.einsum("nchw,nchw->nhw", self._problem.stacked, weighted)
-        primal = 0.5 * float(energy.sum(dtype=np.float64)) + active.penalty()
-        dual = float((t * (cross - 0.5 * t * energy)).sum())
+        cells, width = envelope.of(self._cells), self._problem.shape[1]
+        residual = active.crop(self._residual)
+
+        def values(rows: slice) -> tuple[float, float]:
+            where = rows, slice(0, width)
+            t = 1.0 / (1.0 + envelope.interpolated(envelope.around(cells, where), where))
+            r, signal = residual[:, :, rows], self._problem.stacked[:, :, rows]
+            weights = active.rows_of_weights(rows)
+            weighted = r if weights is None else r * weights
+            energy = np.einsum("nchw,nchw->nhw", r, weighted)
+            cross = np.einsum("nchw,nchw->nhw", signal, weighted)
+            return (
+                0.5 * float(energy.sum(dtype=np.float64)),
+                float((t * (cross - 0.5 * t * energy)).sum()),
+            )
+
+        halves, duals = zip(*map_in_threads(values, active.strips), strict=True)
+        primal, dual = math.fsum(halves) + active.penalty(), math.fsum(duals)
         if self._problem.penalty.elastic:
-            dual -= self._excess(t)
+            dual -= self._excess(1.0 / (1.0 + envelope.everywhere(cells)))
         return max(primal - dual, 0.0) / primal if primal > 0 else 0.0
 
     def _excess(self, t: np.ndarray) -> float:
@@ -270,8 +280,7 @@ class WorkingSet(Solver):
 
     def _objective(self, active: ActiveSet, residual: np.ndarray) -> float:
         """The objective, but for the penalty of coefficients that are not in `active`."""
-        weighted = active.crop(active.weighted(residual))
-        return 0.5 * float(np.vdot(active.crop(residual), weighted)) + active.penalty()
+        return active.energy(residual) + active.penalty()
 
     # --------------------------------------------------------------------- results
     def evaluate(self, certificate: Certificate) -> Bounds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -137,11 +138,15 @@ class ActiveSet:
 
         map_in_threads(measure, _parts(fresh))
         # A column that no known pixel sees cannot be coded, and would divide by zero.
-        seen = curvature > 1e-12 * self.table.norms[k]
-        new = [a[seen] for a in (key, n, k, i, j, kind, curvature, lam, value)]
-        merged = [np.concatenate([a, b]) for a, b in zip(self._arrays(), new, strict=True)]
-        order = np.argsort(merged[0], kind="stable")
-        self._set([a[order] for a in merged])
+        seen = np.flatnonzero(curvature > 1e-12 * self.table.norms[k])
+        new = key, n, k, i, j, kind, curvature, lam, value
+        order = np.argsort(np.concatenate([self._key, key[seen]]), kind="stable")
+
+        def merge(pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+            old, fresh = pair
+            return np.concatenate([old, fresh[seen]])[order]
+
+        self._set(map_in_threads(merge, list(zip(self._arrays(), new, strict=True))))
 
     def insert_codes(self, codes: Codes) -> None:
         """Add the nonzeros of codes that fit the problem, but for those of a forbidden sign."""
@@ -164,23 +169,27 @@ class ActiveSet:
     def keep(self, chosen: np.ndarray) -> None:
         """Drop all but the chosen coefficients."""
         if not chosen.all():
-            self._set([a[chosen] for a in self._arrays()])
+            self._set(self._taken(np.flatnonzero(chosen)))
 
     def subset(self, tiles: np.ndarray) -> ActiveSet:
         """Return the coefficients of some tiles; images, weights and filters are shared."""
         part = copy.copy(self)
-        chosen = np.zeros(self.grid.count, dtype=bool)
-        chosen[tiles] = True
-        keep = np.repeat(chosen, np.diff(self.bounds))
         part.tiles = tiles
-        part._set([a[keep] for a in self._arrays()])
+        part._set(self._taken(self._on(tiles)))
         return part
 
     def take_values(self, part: ActiveSet) -> None:
         """Copy the values of a `subset` back."""
+        self.value[self._on(part.tiles)] = part.value
+
+    def _on(self, tiles: np.ndarray) -> np.ndarray:
+        """Return which coefficients lie on some tiles."""
         chosen = np.zeros(self.grid.count, dtype=bool)
-        chosen[part.tiles] = True
-        self.value[np.repeat(chosen, np.diff(self.bounds))] = part.value
+        chosen[tiles] = True
+        return np.flatnonzero(np.repeat(chosen, np.diff(self.bounds)))
+
+    def _taken(self, index: np.ndarray) -> list[np.ndarray]:
+        return map_in_threads(lambda a: a[index], self._arrays())
 
     def _arrays(self) -> tuple[np.ndarray, ...]:
         return (
@@ -335,11 +344,38 @@ class ActiveSet:
 
     def penalty(self, value: np.ndarray | None = None) -> float:
         """The penalty of the values in float64, of other values if some are given."""
-        value = (self.value if value is None else value).astype(np.float64, copy=False)
-        total = float(np.dot(self._lam_at(self.n, self.k, self.i, self.j), np.abs(value)))
-        if self.problem.penalty.elastic:
-            total += 0.5 * float(np.dot(self.problem.penalty.mu[self.k], value * value))
-        return total
+        given = self.value if value is None else value
+        penalty, shift = self.problem.penalty, self._shift
+
+        def of(part: slice) -> float:
+            v, k = given[part].astype(np.float64, copy=False), self.k[part]
+            lam = self._lam_at(self.n[part], k, self._i[part] + shift, self._j[part] + shift)
+            total = float(np.dot(lam, np.abs(v)))
+            if penalty.elastic:
+                total += 0.5 * float(np.dot(penalty.mu[k], v * v))
+            return total
+
+        return math.fsum(map_in_threads(of, _pieces(self.size)))
+
+    def energy(self, residual: np.ndarray) -> float:
+        """``|w r|^2 / 2`` of a residual."""
+        return math.fsum(map_in_threads(lambda rows: self._energy(residual, rows), self.strips))
+
+    def _energy(self, residual: np.ndarray, rows: slice) -> float:
+        r, weights = self.crop(residual)[:, :, rows], self.rows_of_weights(rows)
+        # Dot products are of what lies together.
+        r = np.ascontiguousarray(r)
+        return 0.5 * float(np.vdot(r, r if weights is None else r * weights))
+
+    @property
+    def strips(self) -> list[slice]:
+        """Rows of the signals' grid in parts whose number does not depend on that of threads."""
+        height = self.problem.shape[0]
+        return [slice(a, min(a + _STRIP, height)) for a in range(0, height, _STRIP)]
+
+    def rows_of_weights(self, rows: slice) -> np.ndarray | None:
+        """Return the squared weights of some rows of the signals' grid; None where all are one."""
+        return self.crop(self.weights)[:, :, rows] if len(self.weights) else None
 
     def exact_image(self, value: np.ndarray) -> np.ndarray:
         """``D value`` in float64 on the signals' grid, whatever the precision of the set."""
@@ -351,6 +387,13 @@ class ActiveSet:
 
 # Below this many coefficients handing work to another thread costs more than it saves.
 _WORTH_A_THREAD = 8192
+# Sums are made of parts of these sizes, in whatever order, and so do not depend on the threads.
+_STRIP = 64  # rows
+_PIECE = 32_768  # coefficients
+
+
+def _pieces(length: int) -> list[slice]:
+    return [slice(a, min(a + _PIECE, length)) for a in range(0, length, _PIECE)]
 
 
 def _parts(length: int) -> list[slice]:

@@ -148,10 +148,38 @@ def test_parts_of_an_envelope_are_those_of_the_whole(boundary):
     envelope = Envelope(shape, 5, boundary)
     cells = np.random.default_rng(0).uniform(0, 2, (1, 6, 9))
     shrink = envelope.of(cells)
-    whole = envelope.rows @ shrink @ envelope.columns.T
+    whole = envelope.everywhere(shrink)
     starts = ((0, 0), (11, 30)) if boundary == "zero" else ((0, 0), (-3, -6), (11, 30), (40, 66))
     for top, left in starts:
         region = slice(top, top + 20), slice(left, left + 33)
         part = envelope.interpolated(envelope.around(shrink, region), region)
         rows, columns = (np.arange(p.start, p.stop) % n for p, n in zip(region, shape, strict=True))
         np.testing.assert_allclose(part, whole[:, rows[:, None], columns], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("boundary", ["zero", "periodic"])
+def test_an_envelope_falls_off_from_its_peaks(boundary):
+    shape, size = (43, 70), 5
+    envelope = Envelope(shape, size, boundary)
+    ratios = np.random.default_rng(1).uniform(0, 2, (2, 6, 9))
+    ratios[1] = 0  # a sample without violations
+    peaks = np.maximum(ratios - 1, 0)
+    # By the definition: the largest of what falls off with the distance along each axis from every
+    # cell and its neighbours. 8 pixels a cell; 1/e in half a filter.
+    fall = np.exp(-8 / (0.5 * size))
+    for axis, count in ((1, 6), (2, 9)):
+        shifts = [np.take(peaks, np.arange(count) + d, axis, mode="wrap") for d in (-1, 0, 1)]
+        if boundary == "zero":
+            shifts = [np.take(peaks, np.arange(count) + d, axis, mode="clip") for d in (-1, 0, 1)]
+        peaks = np.max(shifts, axis=0)
+    found = envelope.of(ratios)
+    expected = np.zeros_like(peaks)
+    for i in range(6):
+        for j in range(9):
+            rows, columns = np.abs(np.arange(6) - i), np.abs(np.arange(9) - j)
+            if boundary == "periodic":
+                rows, columns = np.minimum(rows, 6 - rows), np.minimum(columns, 9 - columns)
+            weight = fall ** rows[:, None] * fall ** columns[None, :]
+            expected[:, i, j] = (peaks * weight).max((1, 2))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert not found[1].any()
