@@ -10,12 +10,7 @@ counted. Needs git and the history (not a shallow clone).
 from __future__ import annotations
 
 import argparse
-import io
 import json
-import os
-import subprocess
-import sys
-import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,18 +21,18 @@ import numpy as np
 
 from mcsc.tasks.shipped import shipped_dictionary
 
-from ..common import solve_once
+from ..common import history, solve_once
 from ..common.problems import FILTERS, QUICK_FILTERS, ROOT, Setting, pair_names, setting
 from ..common.results import Data, command, number, table
 
-BEFORE = "118c18d"
-"""The last revision before conjugate gradients and certificates worked tile by tile."""
 SHIPPED = "depth-sr"
 NOW = "today"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--revision", default=BEFORE, help=f"the earlier one ({BEFORE})")
+    parser.add_argument(
+        "--revision", default=history.BEFORE, help=f"the earlier one ({history.BEFORE})"
+    )
     parser.add_argument("--fraction", type=float, default=0.01, help="lam over lambda_max")
     parser.add_argument("--repeats", type=int, default=3, help="runs, whose median counts")
 
@@ -54,11 +49,11 @@ def measure(arguments: argparse.Namespace) -> Data:
         quick = setting(name, 64, filters=QUICK_FILTERS, boundary="zero")
         problems, repeats = [("8x8", quick, (1e-1,))], 1
         # Of a shallow clone, which has no other.
-        revision = "HEAD" if revision == BEFORE else revision
+        revision = "HEAD" if revision == history.BEFORE else revision
     rows = []
     with tempfile.TemporaryDirectory(prefix="mcsc-revision-") as folder:
         earlier = Path(folder) / "earlier"
-        _take_out(revision, earlier)
+        history.take_out(revision, earlier)
         sides = {revision: earlier, NOW: ROOT}
         for filters, s, tols in problems:
             file = Path(folder) / "problem.npz"
@@ -88,23 +83,6 @@ def _shipped(name: str, size: int) -> Setting:
     return setting(name, size, bank=shipped_dictionary(SHIPPED), boundary="zero")
 
 
-def _take_out(revision: str, folder: Path) -> None:
-    """Lay the package of a revision into a folder."""
-    try:
-        done = subprocess.run(
-            ["git", "archive", "--format=tar", revision, "mcsc"], cwd=ROOT, capture_output=True
-        )
-    except FileNotFoundError:
-        raise SystemExit("git is not installed, which has the earlier revision") from None
-    if done.returncode:
-        raise SystemExit(
-            f"revision {revision} is not in this repository's history (a shallow clone has no "
-            "history, a source distribution no repository)"
-        )
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(folder, filter="data")
-
-
 def _write(
     path: Path, s: Setting, fraction: float, tols: Sequence[float], threads: int
 ) -> None:  # fmt: skip
@@ -121,14 +99,8 @@ def _write(
 
 def _run(problem: Path, tree: Path, kernels: Path) -> list[Data]:
     """Solve a problem with the package of a folder; what each of its solves cost."""
-    found = {k: v for k, v in os.environ.items() if not k.startswith(("MCSC_", "PYTHON"))}
-    cache = kernels / tree.name
-    environment = found | {"PYTHONPATH": str(tree), "NUMBA_CACHE_DIR": str(cache)}
-    done = subprocess.run(
-        [sys.executable, "-P", solve_once.__file__, str(problem)],
-        env=environment, cwd=problem.parent, check=True, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    answer: Data = json.loads(done.stdout.splitlines()[-1])
+    printed = history.run(tree, [solve_once.__file__, str(problem)], kernels)
+    answer: Data = json.loads(printed.splitlines()[-1])
     if Path(answer["package"]) != tree / "mcsc":
         raise RuntimeError(f"{answer['package']} was measured instead of {tree / 'mcsc'}")
     runs: list[Data] = answer["runs"]

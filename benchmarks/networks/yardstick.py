@@ -9,7 +9,8 @@ other bins, of numbers the difference.
 
 Sets: scenes of 128x128 and 256x256, as networks are trained on; cuts of 256x256 out of scenes of
 512x512 and 1024x1024; cuts of real ones around their middles; and of folders, as `mcsc evaluate`
-reads them (``--also TASK LABEL DIR``): rendered worlds, or scenes that another program made. Real
+reads them (``--also TASK LABEL DIR``): rendered worlds, or scenes that another program made. With
+``--before REVISION`` the scenes that an earlier revision made of the same seed stand beside. Real
 scenes lie in ../shared/data beside the repository, the authors' weights in
 ../shared/official_weights; what is not there is left out, and the table says why.
 """
@@ -17,6 +18,7 @@ scenes lie in ../shared/data beside the repository, the authors' weights in
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,7 @@ from mcsc.tasks.scenes import find_scenes, synthetic_scenes
 from mcsc.tasks.task import Task, get_task
 from unfolded.method import restored
 
+from ..common import history
 from ..common.problems import DATA
 from ..common.results import Data, command, table
 from .cunet_inference import network_threads
@@ -83,6 +86,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--also", nargs=3, metavar=("TASK", "LABEL", "DIR"), action="append", default=[],
         help="judge the scenes in this folder too, cut as the real ones are",
     )  # fmt: skip
+    parser.add_argument(
+        "--before", metavar="REVISION",
+        help="judge the scenes that an earlier revision made, too, such as "
+        f"{history.BEFORE}; needs git and the history",
+    )  # fmt: skip
     parser.add_argument("--ours", type=Path, help="weights to judge by the side of the authors'")
 
 
@@ -91,7 +99,9 @@ def measure(arguments: argparse.Namespace) -> Data:
     count = 2 if arguments.quick else arguments.scenes
     folders = _folders(arguments.also, arguments.tasks)
     found: Data = {}
-    with network_threads(arguments.threads):
+    with network_threads(arguments.threads), tempfile.TemporaryDirectory() as temporary:
+        if arguments.before:
+            history.take_out(arguments.before, Path(temporary) / "earlier")
         for name in arguments.tasks:
             task = get_task(name)
             judge, why = _judge(name)
@@ -104,6 +114,13 @@ def measure(arguments: argparse.Namespace) -> Data:
                 )
                 pairs = [_cut(reader(), cut) for reader in readers]
                 _add(rows, statistics, label, task, judge, ours, pairs)
+                if arguments.before:
+                    earlier = _of_revision(
+                        Path(temporary) / "earlier", task, count, side, arguments.seed
+                    )
+                    pairs = [_cut(pair, cut) for pair in earlier]
+                    before = f"{label} ({arguments.before})"
+                    _add(rows, statistics, before, task, judge, ours, pairs)
             for label, scenes in folders.get(name, []):
                 pairs = [_cut(scene.read(), arguments.side) for scene in scenes]
                 _add(rows, statistics, label, task, judge, ours, pairs)
@@ -112,7 +129,33 @@ def measure(arguments: argparse.Namespace) -> Data:
                 _add(rows, statistics, REAL, task, judge, ours, real)
             missing = [text for text in (why, reason) if text]
             found[name] = {"rows": rows, "statistics": statistics, "missing": missing}
-    return {"tasks": found, "scenes": count, "seed": arguments.seed}
+    return {
+        "tasks": found, "scenes": count, "seed": arguments.seed, "before": arguments.before,
+        "photographs": arguments.photographs is not None,
+    }  # fmt: skip
+
+
+_MAKE_SCENES = """\
+import sys
+import numpy as np
+try:
+    from mcsc.synthetic import scenes
+except ImportError:  # where it once was
+    from mcsc.imaging.synthetic import scenes
+kind, count, side, seed, path = sys.argv[1:]
+shape = int(side), int(side)
+made = [(pair.target, pair.y) for pair in scenes(kind, int(count), shape, int(seed))]
+np.savez(path, **{f"{n}_{m}": image for n, pair in enumerate(made) for m, image in enumerate(pair)})
+"""
+
+
+def _of_revision(tree: Path, task: Task, count: int, side: int, seed: int) -> list[tuple[Any, ...]]:
+    """Target and guide of scenes that the package of a folder makes, from its own sources."""
+    path = tree / "scenes.npz"
+    arguments = [task.synthetic, str(count), str(side), str(seed), str(path)]
+    history.run(tree, ["-c", _MAKE_SCENES, *arguments], tree / "kernels")
+    with np.load(path, allow_pickle=False) as held:
+        return [(held[f"{n}_0"], held[f"{n}_1"]) for n in range(count)]
 
 
 def _folders(
