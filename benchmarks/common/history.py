@@ -52,7 +52,9 @@ def run(tree: Path, arguments: Sequence[str], kernels: Path) -> str:
         Where compiled kernels are kept, of each tree apart.
     """
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("MCSC_", "PYTHON"))}
-    kept |= {"PYTHONPATH": str(tree), "NUMBA_CACHE_DIR": str(kernels / tree.name)}
+    kept["PYTHONPATH"] = str(tree)
+    if tree != ROOT:  # which has its own already
+        kept["NUMBA_CACHE_DIR"] = str(kernels / tree.name)
     done = subprocess.run(
         [sys.executable, "-P", *arguments], env=kept, cwd=tree, check=True,
         stdout=subprocess.PIPE, text=True,

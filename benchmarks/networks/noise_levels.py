@@ -2,8 +2,9 @@
 
 Networks for flash denoising start from the dictionary that comes with the package and are trained
 on the same synthetic scenes: one whose thresholds follow the noise, on strengths from 10 to 90; and
-one for each of 25, 50 and 75 (of 255), once with as many steps each, three times the work, and once
-with a third of them each, which is as much work together. Each has other patches for other seeds.
+one of the same kind for each of 25, 50 and 75 (of 255, one more or less), once with as many steps
+each, three times the work, and once with a third of them each, which is as much work together. Each
+has other patches for other seeds.
 PSNR at the three strengths, on synthetic scenes that were not trained on and, where the data lie
 beside the repository, on real ones that choices may be made on.
 """

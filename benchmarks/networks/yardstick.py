@@ -115,7 +115,7 @@ def measure(arguments: argparse.Namespace) -> Data:
                 pairs = [_cut(reader(), cut) for reader in readers]
                 _add(rows, statistics, label, task, judge, ours, pairs)
                 if arguments.before:
-                    earlier = _of_revision(
+                    earlier = scenes_of(
                         Path(temporary) / "earlier", task, count, side, arguments.seed
                     )
                     pairs = [_cut(pair, cut) for pair in earlier]
@@ -149,7 +149,7 @@ np.savez(path, **{f"{n}_{m}": image for n, pair in enumerate(made) for m, image 
 """
 
 
-def _of_revision(tree: Path, task: Task, count: int, side: int, seed: int) -> list[tuple[Any, ...]]:
+def scenes_of(tree: Path, task: Task, count: int, side: int, seed: int) -> list[tuple[Any, ...]]:
     """Target and guide of scenes that the package of a folder makes, from its own sources."""
     path = tree / "scenes.npz"
     arguments = [task.synthetic, str(count), str(side), str(seed), str(path)]

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import mcsc
-from benchmarks.common import problems
+from benchmarks.common import history, problems
 from benchmarks.common.results import load, machine_slug, number, table
 from benchmarks.common.timing import Schedule, Stop, Trace
+from benchmarks.networks import yardstick
 from benchmarks.pages import report, tasks_page
+from mcsc.synthetic import scenes
+from mcsc.tasks.task import get_task
 
 MODULES = {s.name: s.summary.__module__ for s in report.SECTIONS if not s.run_by}
 
@@ -34,6 +38,31 @@ def test_quick(name, results, capsys, keep_threads):
     assert record["data"].keys() == data.keys()
     assert record["arguments"]["quick"]
     assert record["versions"]["mcsc"] == mcsc.__version__
+
+
+def test_an_earlier_revision_is_run_in_its_place(tmp_path):
+    try:
+        history.take_out("HEAD", tmp_path / "earlier")
+    except SystemExit as error:
+        pytest.skip(str(error))
+    printed = history.run(
+        tmp_path / "earlier", ["-c", "import mcsc; print(mcsc.__file__)"], tmp_path / "kernels"
+    )
+    assert Path(printed.strip()) == tmp_path / "earlier" / "mcsc" / "__init__.py"
+    with pytest.raises(SystemExit, match="no-such-revision is not in this repository's history"):
+        history.take_out("no-such-revision", tmp_path / "other")
+
+
+def test_scenes_of_an_earlier_revision(tmp_path):
+    # Today's package in the place of an earlier one: the scenes are those made here.
+    task = get_task("depth-sr")
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "mcsc").symlink_to(problems.ROOT / "mcsc")
+    (target, guide), _ = yardstick.scenes_of(tree, task, 2, 64, 5)
+    pair = next(iter(scenes("depth", 2, (64, 64), 5)))
+    np.testing.assert_array_equal(target, pair.target)
+    np.testing.assert_array_equal(guide, pair.y)
 
 
 def test_quick_ghosts(tmp_path, capsys):
