@@ -6,8 +6,10 @@ import importlib.metadata
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import click.shell_completion
@@ -17,6 +19,7 @@ import pytest
 import mcsc
 from mcsc.cli import cli, main
 from mcsc.images import read_image, write_image
+from mcsc.tasks import TASKS
 from tests.helpers import run
 from tests.paths import ROOT
 
@@ -259,6 +262,52 @@ def test_commands_of_the_pages_are_understood(page):
             command = cli.get_command(None, name)  # those of plugins, too
             assert command is not None, name
             command.make_context(name, options).close()
+
+
+def made_by(target):
+    """The words after `mcsc` of the commands that `make` would run for a target."""
+    done = subprocess.run(
+        ["make", "-n", "-B", target], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    found = re.findall(r"/mcsc ((?:learn|train) .*)", done.stdout)
+    return [line.split() for line in found]
+
+
+@pytest.mark.parametrize("target", ["dictionaries", "weights"])
+def test_what_ships_is_made_by_commands_that_are_understood(target):
+    if shutil.which("make") is None:
+        pytest.skip("there is no make")
+    lines = made_by(target)
+    assert sorted(words[words.index("--task") + 1] for words in lines) == sorted(TASKS)
+    for name, *options in lines:
+        command = cli.get_command(None, name)
+        assert command is not None
+        command.make_context(name, options).close()
+        assert (ROOT / options[options.index("-o") + 1]).is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["dictionaries", "weights"])
+def test_what_ships_can_be_made(target, tmp_path):
+    """The same commands with fewer and smaller scenes and fewer steps: what comes last counts."""
+    if shutil.which("make") is None:
+        pytest.skip("there is no make")
+    few = {
+        "dictionaries": "--synthetic 2 --passes 1 --windows 2 --target-windows 2",
+        "weights": "--synthetic 2 --patch 16 --patches 2 --batch-size 1 --epochs 1",
+    }
+    for words in made_by(target):
+        task = words[words.index("--task") + 1]
+        small = few[target].split()
+        if task in ("multi-focus", "multi-exposure", "medical") and target == "dictionaries":
+            small = small[: small.index("--target-windows")]
+        out = tmp_path / Path(words[words.index("-o") + 1]).name
+        done = subprocess.run(
+            [sys.executable, "-m", "mcsc.cli", *words, *small, "-o", str(out)],
+            cwd=ROOT, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, (task, done.stderr[-2000:])
+        assert out.is_file()
 
 
 def test_pages_show_every_command():
