@@ -32,13 +32,17 @@ def registered_to(
     reference: Floats, moving: Floats, names: tuple[str, str], *, align: bool, registered: bool
 ) -> Floats:
     """Return the second image on the grid of the first, or refuse one that is not registered."""
-    from ..alignment.stacks import check_aspect
+    from ..alignment.stacks import check_aspect, refuse_distant, sized
     from ..images.registration import align as register
-    from ..images.registration import displacement
 
     first, second = names
     if align:
         check_aspect(moving.shape, reference.shape, (second, first))
+        refuse_distant(
+            sized(moving, (int(reference.shape[-2]), int(reference.shape[-1]))),
+            reference,
+            (second, first),
+        )
         found = register(moving, reference, flow=True, names=(second, first))
         if _is_still(found) and moving.shape[-2:] == reference.shape[-2:]:
             click.echo(f"{Path(second).name}: no motion was found, the image is left as it is")
@@ -51,13 +55,27 @@ def registered_to(
             f"{second} is {h} x {w}, {first} is {tall} x {wide}: want registered images of one "
             "size; --align brings the one to the other's size and registers it"
         )
-    shift = None if registered else displacement(moving, reference, names=(second, first))
+    if not registered:
+        _refuse_shifted(moving, reference, (second, first))
+    return moving
+
+
+def _refuse_shifted(moving: Floats, reference: Floats, names: tuple[str, str]) -> None:
+    from ..alignment.distant import distant_shift
+    from ..images.registration import displacement
+
+    far = distant_shift(moving, reference)
+    if far is not None:
+        raise InvalidValueError(
+            f"{names[0]} is displaced against {names[1]} {far.words}, too far to be registered: "
+            "want the same part of the scene; --registered takes it as it is"
+        )
+    shift = displacement(moving, reference, names=names)
     if shift is not None:
         raise InvalidValueError(
-            f"{second} is shifted against {first} by about {shift.rows:.0f} rows and "
+            f"{names[0]} is shifted against {names[1]} by about {shift.rows:.0f} rows and "
             f"{shift.columns:.0f} columns: --align registers it, --registered takes it as it is"
         )
-    return moving
 
 
 def _is_still(found: Alignment) -> bool:
@@ -81,7 +99,6 @@ def check_registered(frames: Sequence[Floats], names: Sequence[str]) -> None:
         The message says which, and what registers them.
     """
     from ..fusion import JOINTLY
-    from ..images.registration import displacement
 
     few = len(frames) <= JOINTLY
     still = 0 if few else len(frames) // 2
@@ -96,12 +113,7 @@ def check_registered(frames: Sequence[Floats], names: Sequence[str]) -> None:
                 "images of one size; --align brings images of one aspect to one size and registers "
                 "them"
             )
-        shift = displacement(frame, reference, names=(names[m], names[still]))
-        if shift is not None:
-            raise InvalidValueError(
-                f"{names[m]} is shifted against {names[still]} by about {shift.rows:.0f} rows and "
-                f"{shift.columns:.0f} columns: --align registers it, --registered takes it as it is"
-            )
+        _refuse_shifted(frame, reference, (names[m], names[still]))
 
 
 def check_bit_depth(out: Path, bit_depth: str | None) -> None:
