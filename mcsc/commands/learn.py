@@ -14,7 +14,7 @@ from ..files import npz_path
 from ..learning.options import Init
 from ..progress import is_terminal
 from . import options
-from .batch import cluster_options
+from .batch import check_cluster, cluster_options
 from .destinations import check_destinations
 from .sources import files_of_tasks, read_sources, source_options
 
@@ -147,8 +147,8 @@ stops at once.
 @click.option(
     "--all-channels/--single-channels",
     default=None,
-    help="Learn filters that cover all channels of the first image together, or filters for "
-    "single channels.  [default: the task's]",
+    help="Restorations: learn filters that cover all channels of the first image together, or "
+    "filters for single channels.  [default: the task's]",
 )
 @click.option(
     "--colour-guide/--grey-guide",
@@ -257,12 +257,18 @@ def learn(
     if colour_guide is not None and task.kind == "fusion":
         name = "--colour-guide" if colour_guide else "--grey-guide"
         raise click.UsageError(f"{name} is for restorations: {task_name} has no guide")
+    if all_channels and task.kind == "fusion":
+        raise click.UsageError(
+            f"--all-channels is for restorations: {task_name} codes the lumas of images, and takes "
+            "their colours from the sources"
+        )
     out = npz_path(out)
     if checkpoint is not None:
         checkpoint = npz_path(checkpoint)
     if figure is not None and figure.suffix.lower() != ".png":
         raise InvalidValueError(f"{figure}: filters are drawn as PNG; want a name ending in .png")
     check_destinations({"--out": out, "--checkpoint": checkpoint, "--figure": figure})
+    check_cluster(scheduler, workers)
     sources = read_sources(
         task, folder, scenes, synthetic, seed, photographs=photographs, masks=masks, ranges=ranges
     )

@@ -244,6 +244,11 @@ class SparseCoding:
             )
 
     @property
+    def channels(self) -> tuple[int, ...]:
+        """Numbers of channels of the images that are coded."""
+        return tuple(self.dictionary.channels)
+
+    @property
     def filter_size(self) -> int:
         """Side of the largest filters that every image must hold."""
         given = self.dictionary
