@@ -10,7 +10,7 @@ from . import options
 from .asked import Asked, shared_options
 from .batch import SceneCommand
 from .devices.calibrated import calibration_option, read_rig
-from .results import Sink, registered_to, tell, write_parts
+from .results import Sink, registered_to, tell, words_beyond, write_parts
 
 
 @click.command(cls=SceneCommand)
@@ -119,6 +119,8 @@ def restore(
         sigma=sigma, value_range=first.value_range, names=names, **asked.how,
     )  # fmt: skip
     said = sink.write(found.image, [first.image])
+    if not task.display:
+        said += words_beyond(found.image, first)
     made = {"1_common": found.common, "2_unique_x": found.unique, "base": found.base}
     write_parts(asked.parts, made, asked.method)
     if asked.report is not None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _STILL = 0.7
 """Pixels of a shift, and half those of a flow on average, that registered images have, too."""
+_FAR_BEYOND = 0.1
+"""Share of the range that was measured, by which results may leave it without a word."""
 _MUCH = 0.01
 """Share of the values that were cut off, from which on a warning is due."""
 
@@ -208,6 +210,24 @@ class Sink:
                 f"{info.max} and were cut off there: --bit-depth 32 (.tif) keeps them"
             )
         return said
+
+
+def words_beyond(image: Floats, given: Given) -> list[str]:
+    """Say where the values of a result lie, if they go far beyond those that were measured.
+
+    Beside a step a sum of filters overshoots, as cubic interpolation does.
+    """
+    known = given.pixels
+    if given.mask is not None:
+        known = known[np.broadcast_to(given.mask > 0, known.shape)]
+    if not known.size:
+        return []
+    low, high, least, most = (
+        float(end) * given.unit for end in (known.min(), known.max(), image.min(), image.max())
+    )
+    if max(low - least, most - high) <= _FAR_BEYOND * (high - low):
+        return []
+    return [f"values {least:.6g} to {most:.6g}, where {low:.6g} to {high:.6g} were measured"]
 
 
 def _words(dtype: np.dtype[Any]) -> str:
