@@ -78,6 +78,7 @@ def restore(
         blocks.restore(factor=factor, sigma=sigma)
         return
     asked.check_options(2, sigma=sigma, factor=factor)
+    rig = read_rig(calibration, asked.task, align=asked.align, factor=factor)
     if asked.run_scenes(x, () if guide is None else (guide,)):
         return
     if guide is None:
@@ -89,7 +90,6 @@ def restore(
         raise click.UsageError("--mask 2=... with --align: register the guide and its mask before")
     asked.check_places((x, guide, calibration))
     task, registered = asked.task, asked.registered
-    rig = read_rig(calibration, task, align=asked.align, factor=factor)
     # A sensor's 0 is no distance, and no point.
     first = asked.file(0, x, usual=() if calibration is None else ("zeros", "nan")).read()
     second = asked.file(1, guide).read()

@@ -97,6 +97,7 @@ def _refuse(asked: TrainOptions, task: Task) -> None:
     check_destinations(
         {"--out": out, "the card of --out": out.with_suffix(".md")},
         inputs=[begin if begin.is_file() else None],
+        folders={"--prepare": asked.prepare},
     )
     if _logs(asked).exists():
         make_folder(_logs(asked))
@@ -136,7 +137,7 @@ def _begin(asked: TrainOptions, task: Task) -> Start:
     checkpoint = find_checkpoint(_logs(asked), resume=asked.resume)
     if asked.resume and not checkpoint.exists():
         raise InvalidValueError(
-            f"--resume: there is no checkpoint at {checkpoint}; without --resume, training starts anew"
+            f"--resume: there is no checkpoint at {checkpoint}; leave it out to begin"
         )
     begin = start(
         task, asked.start_from, filters=asked.filters, kernel_size=asked.kernel_size,
