@@ -259,7 +259,7 @@ def memory_of_tile(
     """
     size = _largest(*_tiles_of(shape, dictionary, tile))
     nothing = tuple(np.zeros((1, c, *size), dtype) for c in dictionary.channels)
-    return SOLVERS.find("working-set").memory(Problem(nothing, dictionary, lam))
+    return int(SOLVERS.find("working-set").memory(Problem(nothing, dictionary, lam)))
 
 
 def _pixels_of(dictionary: Dictionary) -> int:

@@ -294,7 +294,7 @@ def memory_of_fusion(
     held = 0 if isinstance(sources, list) else channels
     pixels = (held + _PLANES) * count + _PLANES_OF_ALL
     coding = memory_of_tile((height, width), dictionary, lam, dtype=first.dtype, tile=tile)
-    return pixels * height * width * first.dtype.itemsize + coding
+    return int(pixels * height * width * first.dtype.itemsize + coding)
 
 
 def _require_memory(
