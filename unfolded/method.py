@@ -128,6 +128,11 @@ class CUNetMethod:
         return fused_one_by_one(net, self.task, sources, **how)
 
     @property
+    def channels(self) -> tuple[int, int]:
+        """Numbers of channels of the images that the network sees."""
+        return self.net.configuration.channels
+
+    @property
     def only_factor(self) -> int | None:
         """The factor that the network was trained for, of super-resolution."""
         return self.task.factor

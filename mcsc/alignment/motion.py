@@ -14,7 +14,7 @@ from ..images.planes import Planes, planes
 from ..images.registration import CONFIDENT, edges, estimate_shift, even, grey
 from ..types import Floats
 
-__all__ = ["STILL", "Motion", "estimate_motion", "moved"]
+__all__ = ["REACH", "STILL", "Motion", "estimate_motion", "moved"]
 
 STILL = 0.35
 """Pixels, on average, below which a motion is no more than its error, and is not undone."""
@@ -26,9 +26,15 @@ _ITERATIONS = 20
 _SETTLED = 0.02  # pixels
 _ALIKE = 0.7  # correlation of grey values from which on they show the same
 _OUTLIER = 2.5  # robust standard deviations
-_REACH = 0.25  # of the longer side: what moves further is not believed
+REACH = 0.25
+"""Of the height or the width: what moves further is not believed."""
 _SCALES = (0.8, 1.25)
 _EDGE = 1e-6  # rounding
+_COMMON = 0.2  # share of the pixels that both must show
+_TELLING = 0.35  # agreement of edges from which on these can be relied on
+_NEARLY = 0.8  # of it: as good
+_BLOCKS = 8  # along each side, in which a motion is compared with none
+_SURE = 3.0  # standard errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +56,14 @@ class Motion:
     @property
     def lengths(self) -> Planes:
         """By how many pixels a grid of 9 x 9 points is moved."""
+        return np.asarray(np.hypot(*self._offsets()), np.float64)
+
+    def _offsets(self) -> Planes:
+        """Rows and columns by which a grid of 9 x 9 points is moved."""
         rows, columns = (np.linspace(0, n - 1, 9) for n in self.shape)
         x, y = np.meshgrid(columns, rows)
         u, v, w = np.einsum("ij,jhw->ihw", self.matrix, np.stack([x, y, np.ones_like(x)]))
-        return np.asarray(np.hypot(u / w - x, v / w - y), np.float64)
+        return np.stack([v / w - y, u / w - x])
 
     def inside(self) -> NDArray[np.bool_]:
         """Where on the grid of the reference the moving image has data, (H, W)."""
@@ -84,8 +94,8 @@ class Motion:
     def is_plausible(self) -> bool:
         """Whether frames of one stack may move so far."""
         low, high = _SCALES
-        near = bool(self.lengths.max() <= _REACH * max(self.shape))
-        return near and low <= self.scale <= high
+        shares = np.abs(self._offsets()) / np.reshape(self.shape, (2, 1, 1))
+        return bool(shares.max() <= REACH) and low <= self.scale <= high
 
     @property
     def words(self) -> str:
@@ -115,7 +125,10 @@ def estimate_motion(
     .. math:: \max_H \frac{\langle f, g \circ H \rangle}{\|f\| \|g \circ H\|},
 
     both less their means, on what both images show, from coarse to fine. Pixels that fit far worse
-    than most count for little: things that move, or are burnt out in one exposure.
+    than most count for little: things that move, or are burnt out in one exposure. Grey values that
+    are led astray by light and shade, as of a flash, give way to edges where these agree far better
+    elsewhere; and a motion that does not fit significantly better than none, block by block, is
+    none.
 
     Parameters
     ----------
@@ -170,12 +183,23 @@ def estimate_motion(
     f, g = (_reduced(grey(image), factor) for image in (reference, moving))
     scaling = np.diag([factor, factor, 1.0])
     first = np.eye(3) if start is None else np.linalg.inv(scaling) @ start.matrix @ scaling
-    matrix, correlation = _aligned(f, g, _starts(f, g, first))
+    starts = _starts(f, g, first)
+    matrix, correlation = _aligned(f, g, starts)
+    a, b = (even(edges(plane)) for plane in (f, g))
+    agreement = _agreement(a, b, matrix)
+    if correlation < _ALIKE or agreement < _ALIKE:
+        other, _ = _aligned(a, b, starts)
+        # Broad light and shade lead grey values astray, defocus leads edges.
+        reached = _agreement(a, b, other)
+        if correlation < _ALIKE or (reached > _TELLING and agreement < _NEARLY * reached):
+            matrix = other
+    if not _is_better(f, g, a, b, matrix):
+        matrix = np.eye(3)
+    correlation = _fit(f, g, matrix)
     if correlation < _ALIKE:
-        f, g = (even(edges(plane)) for plane in (f, g))
-        matrix, correlation = _aligned(f, g, _starts(f, g, first))
-    found = scaling @ matrix @ np.linalg.inv(scaling)
-    return Motion(found / found[2, 2], (height, width), correlation)
+        correlation = _fit(a, b, matrix)
+    whole = scaling @ matrix @ np.linalg.inv(scaling)
+    return Motion(whole / whole[2, 2], (height, width), correlation)
 
 
 def moved(image: Floats, motion: Motion) -> tuple[Floats, NDArray[np.bool_]]:
@@ -267,7 +291,7 @@ def _climbed(f: Planes, g: Planes, matrix: Planes) -> tuple[Planes, float]:
     best, best_correlation = matrix, -1.0
     for _ in range(_ITERATIONS):
         inside = Motion(matrix / matrix[2, 2], (height, width), 0.0).inside().ravel()
-        if inside.sum() < max(64, 0.2 * inside.size):
+        if inside.sum() < max(64, _COMMON * inside.size):
             break
         warped = _warped(g, matrix, 1).ravel().astype(np.float32)
         correlation, step = _step(reference, warped, steepest, inside)
@@ -283,21 +307,32 @@ def _climbed(f: Planes, g: Planes, matrix: Planes) -> tuple[Planes, float]:
     return best, best_correlation
 
 
-def _step(
-    f: Floats, g: Floats, steepest: Floats, inside: NDArray[np.bool_]
-) -> tuple[float, Planes | None]:
-    """Correlation, and the Gauss-Newton step of the reference towards the moving image."""
+def _weighted(
+    f: Floats, g: Floats, inside: NDArray[np.bool_]
+) -> tuple[float, Floats, Floats] | None:
+    """Correlation, what g differs by once it has the contrast of f, and weights; or nothing."""
     weights = inside.astype(np.float32)
     for _ in range(2):  # once for the outliers, once without them
         total = weights.sum()
         a, b = f - (weights @ f) / total, g - (weights @ g) / total
         norms = np.sqrt((weights @ a**2) * (weights @ b**2))
         if not norms > 1e-12:
-            return 0.0, None
+            return None
         correlation = float((weights * a) @ b / norms)
         rest = b * np.sqrt((weights @ a**2) / (weights @ b**2)) - a
         spread = 1.4826 * float(np.median(np.abs(rest[inside][::7]))) + 1e-12
         weights = inside / (1 + (rest / np.float32(_OUTLIER * spread)) ** 2)
+    return correlation, rest, weights
+
+
+def _step(
+    f: Floats, g: Floats, steepest: Floats, inside: NDArray[np.bool_]
+) -> tuple[float, Planes | None]:
+    """Correlation, and the Gauss-Newton step of the reference towards the moving image."""
+    found = _weighted(f, g, inside)
+    if found is None:
+        return 0.0, None
+    correlation, rest, weights = found
     weighted = steepest * weights
     sums, total = weighted.sum(axis=1, dtype=np.float64), float(weights.sum(dtype=np.float64))
     normal = (weighted @ steepest.T).astype(np.float64) - np.outer(sums, sums) / total
@@ -308,3 +343,56 @@ def _step(
         return correlation, np.linalg.solve(normal, right)
     except np.linalg.LinAlgError:
         return correlation, None
+
+
+# ------------------------------------------------------------------------- which one is believed
+def _fit(f: Planes, g: Planes, matrix: Planes) -> float:
+    """Correlation without outliers on what both show."""
+    inside = Motion(matrix, _size(f), 0.0).inside().ravel()
+    warped = _warped(g, matrix, 1).ravel().astype(np.float32)
+    found = _weighted(f.ravel().astype(np.float32), warped, inside) if inside.any() else None
+    return 0.0 if found is None else found[0]
+
+
+def _size(f: Planes) -> tuple[int, int]:
+    return int(f.shape[0]), int(f.shape[1])
+
+
+def _products(f: Planes, g: Planes, matrix: Planes) -> Planes:
+    """What each pixel adds to the correlation of all of what both show; 0 elsewhere."""
+    inside = Motion(matrix / matrix[2, 2], _size(f), 0.0).inside()
+    if inside.mean() < _COMMON:
+        return np.zeros_like(f)
+    warped = _warped(g, matrix, 1)
+    a, b = (np.where(inside, plane - plane[inside].mean(), 0.0) for plane in (f, warped))
+    norm = np.sqrt((a**2).sum() * (b**2).sum())
+    return np.asarray(a * b / norm if norm > 1e-12 else np.zeros_like(f))
+
+
+def _agreement(f: Planes, g: Planes, matrix: Planes) -> float:
+    """Plain correlation on what both show: what moves by itself is not left out."""
+    return float(_products(f, g, matrix).sum())
+
+
+def _is_better(f: Planes, g: Planes, a: Planes, b: Planes, matrix: Planes) -> bool:
+    """Whether a motion fits better than none, in most places and not by chance.
+
+    `f, g` are grey values, `a, b` their edges, and these must not fit worse.
+    """
+    still = np.eye(3)
+    edged = _products(a, b, matrix) - _products(a, b, still)
+    if edged.sum() <= 0:
+        return False
+    grey_values = _products(f, g, matrix) - _products(f, g, still)
+    return max(_significance(edged), _significance(grey_values)) > _SURE
+
+
+def _significance(gains: Planes) -> float:
+    """Mean over blocks, in standard errors."""
+    blocks = [
+        part.sum()
+        for rows in np.array_split(gains, _BLOCKS, axis=0)
+        for part in np.array_split(rows, _BLOCKS, axis=1)
+    ]
+    spread = float(np.std(blocks)) / _BLOCKS
+    return float(np.mean(blocks)) / (spread + 1e-12)

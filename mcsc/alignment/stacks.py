@@ -13,9 +13,10 @@ from ..errors import InvalidValueError, warn_user
 from ..images.registration import CONFIDENT, DISPLACED, estimate_shift
 from ..images.resize import imresize
 from ..types import Floats
+from .distant import distant_shift
 from .motion import Motion, estimate_motion, moved
 
-__all__ = ["AlignedStack", "align_stack", "check_aspect", "misfit"]
+__all__ = ["AlignedStack", "align_stack", "check_aspect", "misfit", "refuse_distant", "sized"]
 
 _ASPECT = 0.02
 """Relative difference of aspect that cropping and rounding make."""
@@ -141,13 +142,15 @@ def align_stack(
         A frame is not an array of floats.
     ValueError
         A frame is not finite, too small or of another aspect; its motion is not believable: more
-        than a quarter of the size, or a scale beyond 0.8 to 1.25; or nothing is common to all.
+        than a quarter of the height or the width, or a scale beyond 0.8 to 1.25; or nothing is
+        common to all.
 
     Warns
     -----
     UserWarning
         A frame does not fit in many places where that can be judged: things that moved, parallax.
-        Or it has too little in common with the reference, and is left as it is.
+        Or it has too little in common with the reference, and is left as it is. That is no error:
+        a frame far out of focus, or without texture, may be in its place nevertheless.
 
     Notes
     -----
@@ -170,6 +173,7 @@ def align_stack(
         for m in side:
             check_aspect(frames[m].shape, still.shape, (labels[m], labels[middle]))
             frame = sized(frames[m], shape)
+            refuse_distant(frame, still, (labels[m], labels[middle]))
             start = estimate_motion(frame, still, start=start, names=(labels[m], labels[middle]))
             if start.correlation < _DISTINCT:
                 _warn_of_strangers(start, (labels[m], labels[middle]))
@@ -208,6 +212,22 @@ def sized(frame: Floats, shape: tuple[int, int]) -> Floats:
     return frame if frame.shape[-2:] == shape else imresize(frame, shape)
 
 
+def refuse_distant(moving: Floats, reference: Floats, names: tuple[str, str]) -> None:
+    """Refuse an image that shows the scene from too far aside to be aligned.
+
+    Raises
+    ------
+    ValueError
+        See `mcsc.alignment.distant.distant_shift`.
+    """
+    shift = distant_shift(moving, reference)
+    if shift is not None:
+        raise InvalidValueError(
+            f"{names[0]} is displaced against {names[1]} {shift.words}, which is implausible for "
+            "images to be aligned: leave it out, or crop both to the part that they have in common"
+        )
+
+
 def misfit(moving: Floats, reference: Floats) -> float:
     """Return in which share of the blocks of 64 pixels and more two aligned images do not fit.
 
@@ -243,7 +263,7 @@ def _warn_of_misfit(frame: Floats, still: Floats, motion: Motion, names: tuple[s
 def _warn_of_strangers(motion: Motion, names: tuple[str, str]) -> None:
     warn_user(
         f"{names[0]} has too little in common with {names[1]} to be aligned (correlation "
-        f"{motion.correlation:.2f}), and is left as it is"
+        f"{motion.correlation:.2f}), and is left as it is: if it shows another scene, leave it out"
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, TypeAlias, TypedDict
@@ -14,8 +15,10 @@ import numpy as np
 from ..errors import warn_user
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
+from ..model.problem import Problem
 from ..model.reconstruction import Parts, reconstruct, signal_parts
 from ..progress import ProgressBar
+from ..solvers import SOLVERS
 from ..solvers.driver import Callback, deferred_interrupt
 from ..solvers.front import solve
 from ..solvers.result import ConvergenceWarning, Result, Stop
@@ -29,6 +32,7 @@ __all__ = [
     "SolverFunction",
     "code",
     "images_of_codes",
+    "memory_of_tile",
     "warn_if_nothing_is_coded",
 ]
 
@@ -159,13 +163,10 @@ def code(
     started = time.perf_counter()
     height, width = signals[0].shape[-2:]
     samples = signals[0].shape[0]
-    pixels = min(_PIXELS, _PIXELS * _MAPS // dictionary.n_maps)
-    side = int(pixels**0.5) if tile is None else tile
     overlap = _OVERLAP * dictionary.filter_size
-    side = max(side, 3 * overlap)
-    rows, cols = _tiles(height, side, overlap), _tiles(width, side, overlap)
-    largest = max(b - a for a, b in rows) * max(b - a for a, b in cols)
-    together = max(1, pixels // largest)
+    rows, cols = _tiles_of((height, width), dictionary, tile)
+    largest = math.prod(_largest(rows, cols))
+    together = max(1, _pixels_of(dictionary) // largest)
     groups = [slice(n, min(n + together, samples)) for n in range(0, samples, together)]
     total: dict[str, Any] = {}  # images, or None where a part does not exist
     gap, nonzeros, coefficients, done = 0.0, 0, 0, 0
@@ -221,7 +222,10 @@ def code(
         detail = max(float(np.abs(s).max()) for s in signals)
         warn_if_nothing_is_coded(nonzeros, coefficients, samples * height * width, lam, detail)
     dtype = signals[0].dtype
-    images: dict[str, Any] = {k: None if v is None else v.astype(dtype) for k, v in total.items()}
+    images: dict[str, Any] = {}
+    for name in list(total):  # none is held in both precisions longer than needed
+        image = total.pop(name)
+        images[name] = None if image is None else image.astype(dtype)
     return Coded(
         **_named(images, dictionary.n_signals),
         gap=gap,
@@ -232,6 +236,51 @@ def code(
         stopped=stopped,
         tiles=len(rows) * len(cols),
     )
+
+
+def memory_of_tile(
+    shape: tuple[int, int],
+    dictionary: Dictionary,
+    lam: Any,
+    *,
+    dtype: Any = np.float32,
+    tile: int | None = None,
+) -> int:
+    """Return about how many bytes `code` takes for the codes of its largest tile, at its peak.
+
+    Parameters
+    ----------
+    shape : (height, width)
+        Of the images.
+    dictionary, lam, tile
+        As for `code`, of one sample.
+    dtype : dtype
+        Of the signals.
+    """
+    size = _largest(*_tiles_of(shape, dictionary, tile))
+    nothing = tuple(np.zeros((1, c, *size), dtype) for c in dictionary.channels)
+    return int(SOLVERS.find("working-set").memory(Problem(nothing, dictionary, lam)))
+
+
+def _pixels_of(dictionary: Dictionary) -> int:
+    """How many pixels of all samples are coded at a time."""
+    return min(_PIXELS, _PIXELS * _MAPS // dictionary.n_maps)
+
+
+def _tiles_of(
+    shape: tuple[int, int], dictionary: Dictionary, tile: int | None
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Rows and columns of the tiles."""
+    overlap = _OVERLAP * dictionary.filter_size
+    side = int(_pixels_of(dictionary) ** 0.5) if tile is None else tile
+    side = max(side, 3 * overlap)
+    return _tiles(shape[0], side, overlap), _tiles(shape[1], side, overlap)
+
+
+def _largest(
+    rows: Sequence[tuple[int, int]], columns: Sequence[tuple[int, int]]
+) -> tuple[int, int]:
+    return max(b - a for a, b in rows), max(b - a for a, b in columns)
 
 
 def warn_if_nothing_is_coded(

@@ -18,7 +18,7 @@ from ..tasks.task import TASKS
 from ..types import Device
 from ..values.ranges import ValueRange, quantised
 from . import options
-from .batch import cluster_options
+from .batch import check_cluster, cluster_options
 
 
 def _method_names() -> str:
@@ -140,7 +140,7 @@ def evaluate(
     from ..images.files import write_samples
     from ..tasks import Evaluation, get_task
     from ..tasks import evaluate as run
-    from ..tasks.methods import check_device, methods_by_name
+    from ..tasks.methods import check_device, check_method_takes, methods_by_name
     from ..tasks.scenes import find_scenes, look_at_scenes
     from .destinations import check_destinations
 
@@ -157,6 +157,7 @@ def evaluate(
     options.refuse_idle(ctx, chosen)
     for one in chosen.values():
         check_device(one, device)
+    check_cluster(scheduler, workers)
     faults: dict[str, str] = {}
     wanted = options.listed_names([scenes]) if scenes else None
     files = find_scenes(folder, task, wanted, faults=faults)
@@ -166,15 +167,22 @@ def evaluate(
         folders={"--images": images, "--out": out},
         inputs=[dictionary, weights_file, *(p for f in files for p in (f.x_path, f.y_path))],
     )  # fmt: skip
+
+    def for_methods(*images: Any) -> None:
+        for name, one in chosen.items():
+            check_method_takes(one, name, task, images[:2])
+
     found, unreadable = look_at_scenes(
         files, masks=(masks.get(0, ()), masks.get(1, ())), ranges=ranges,
-        doubtful=not task.display,
+        doubtful=not task.display, check=for_methods,
     )  # fmt: skip
     faults |= unreadable
+    if not found and len(reasons := set(faults.values())) == 1:
+        raise InvalidValueError(f"{folder}: {' '.join(reasons.pop().split())}")
     for name, reason in faults.items():
         _left_out(name, reason)
     if not found:
-        raise InvalidValueError(f"{folder}: no scene can be read")
+        raise InvalidValueError(f"{folder}: no scene can be read and measured")
     for which, role in (("first", 0), ("second", 1)):
         for values in dict.fromkeys(f.ranges[role] for f in found):
             if values not in options.PLAIN_RANGES:

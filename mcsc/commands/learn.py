@@ -14,7 +14,7 @@ from ..files import npz_path
 from ..learning.options import Init
 from ..progress import is_terminal
 from . import options
-from .batch import cluster_options
+from .batch import check_cluster, cluster_options
 from .destinations import check_destinations
 from .sources import files_of_tasks, read_sources, source_options
 
@@ -147,8 +147,8 @@ stops at once.
 @click.option(
     "--all-channels/--single-channels",
     default=None,
-    help="Learn filters that cover all channels of the first image together, or filters for "
-    "single channels.  [default: the task's]",
+    help="Restorations: learn filters that cover all channels of the first image together, or "
+    "filters for single channels.  [default: the task's]",
 )
 @click.option(
     "--colour-guide/--grey-guide",
@@ -245,7 +245,7 @@ def learn(
 ) -> None:
     """Learn the filters of a task, and write them as a dictionary."""
     from ..learning.options import LearnOptions
-    from ..tasks.learning import TaskSettings, learn_task
+    from ..tasks.learning import TaskSettings, check_learn_task, learn_task
     from ..tasks.task import get_task
 
     task = get_task(task_name)
@@ -257,19 +257,53 @@ def learn(
     if colour_guide is not None and task.kind == "fusion":
         name = "--colour-guide" if colour_guide else "--grey-guide"
         raise click.UsageError(f"{name} is for restorations: {task_name} has no guide")
+    if all_channels and task.kind == "fusion":
+        raise click.UsageError(
+            f"--all-channels is for restorations: {task_name} codes the lumas of images, and takes "
+            "their colours from the sources"
+        )
     out = npz_path(out)
     if checkpoint is not None:
         checkpoint = npz_path(checkpoint)
     if figure is not None and figure.suffix.lower() != ".png":
         raise InvalidValueError(f"{figure}: filters are drawn as PNG; want a name ending in .png")
     check_destinations({"--out": out, "--checkpoint": checkpoint, "--figure": figure})
-    sources = read_sources(
-        task, folder, scenes, synthetic, seed, photographs=photographs, masks=masks, ranges=ranges
-    )
     signs: Any = False
     if nonnegative is not None:
         names = {name: name for name, k in (("common", common), ("x", unique), ("y", unique)) if k}
         signs = options.chosen_groups("--nonnegative", nonnegative, names)
+    settings = TaskSettings(
+        strength=strength,
+        lam=lam,
+        guide_weight=guide_weight,
+        sigma=sigma,
+        all_channels=all_channels,
+        colour_guide=colour_guide,
+        flips=flips,
+        seed=seed,
+    )
+    how: dict[str, Any] = {
+        "n_common": common,
+        "n_unique": unique,
+        "filter_size": filter_size,
+        "passes": passes,
+        "seed": seed,
+        "checkpoint": checkpoint,
+        "options": LearnOptions(
+            init=init,  # type: ignore[arg-type]  # click has seen to it
+            max_windows=windows,
+            target_windows=target_windows or _TARGET_WINDOWS,
+            max_iter=max_iter,
+            device=device,
+            mu=0.0 if mu is None else mu,
+            nonnegative=signs,
+        ),
+    }
+    check_learn_task(task, settings, **how)
+    check_cluster(scheduler, workers)
+    sources = read_sources(
+        task, folder, scenes, synthetic, seed, photographs=photographs, masks=masks, ranges=ranges
+    )
     click.echo(f"Learning from {sources.words}.")
     with ExitStack() as stack:
         client = None
@@ -280,32 +314,9 @@ def learn(
         learned = learn_task(
             task,
             sources.readers,
-            TaskSettings(
-                strength=strength,
-                lam=lam,
-                guide_weight=guide_weight,
-                sigma=sigma,
-                all_channels=all_channels,
-                colour_guide=colour_guide,
-                flips=flips,
-                seed=seed,
-            ),
-            n_common=common,
-            n_unique=unique,
-            filter_size=filter_size,
-            passes=passes,
-            seed=seed,
-            checkpoint=checkpoint,
+            settings,
+            **how,
             progress=is_terminal(sys.stderr),
-            options=LearnOptions(
-                init=init,  # type: ignore[arg-type]  # click has seen to it
-                max_windows=windows,
-                target_windows=target_windows or _TARGET_WINDOWS,
-                max_iter=max_iter,
-                device=device,
-                mu=0.0 if mu is None else mu,
-                nonnegative=signs,
-            ),
             description=sources.words,
             client=client,
         )

@@ -10,7 +10,7 @@ from . import options
 from .asked import Asked, shared_options
 from .batch import SceneCommand
 from .devices.calibrated import calibration_option, read_rig
-from .results import Sink, registered_to, tell, write_parts
+from .results import Sink, registered_to, tell, words_beyond, write_parts
 
 
 @click.command(cls=SceneCommand)
@@ -78,6 +78,7 @@ def restore(
         blocks.restore(factor=factor, sigma=sigma)
         return
     asked.check_options(2, sigma=sigma, factor=factor)
+    rig = read_rig(calibration, asked.task, align=asked.align, factor=factor)
     if asked.run_scenes(x, () if guide is None else (guide,)):
         return
     if guide is None:
@@ -89,7 +90,6 @@ def restore(
         raise click.UsageError("--mask 2=... with --align: register the guide and its mask before")
     asked.check_places((x, guide, calibration))
     task, registered = asked.task, asked.registered
-    rig = read_rig(calibration, task, align=asked.align, factor=factor)
     # A sensor's 0 is no distance, and no point.
     first = asked.file(0, x, usual=() if calibration is None else ("zeros", "nan")).read()
     second = asked.file(1, guide).read()
@@ -119,6 +119,8 @@ def restore(
         sigma=sigma, value_range=first.value_range, names=names, **asked.how,
     )  # fmt: skip
     said = sink.write(found.image, [first.image])
+    if not task.display:
+        said += words_beyond(found.image, first)
     made = {"1_common": found.common, "2_unique_x": found.unique, "base": found.base}
     write_parts(asked.parts, made, asked.method)
     if asked.report is not None:

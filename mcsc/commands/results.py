@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _STILL = 0.7
 """Pixels of a shift, and half those of a flow on average, that registered images have, too."""
+_FAR_BEYOND = 0.1
+"""Share of the range that was measured, by which results may leave it without a word."""
 _MUCH = 0.01
 """Share of the values that were cut off, from which on a warning is due."""
 
@@ -32,13 +34,17 @@ def registered_to(
     reference: Floats, moving: Floats, names: tuple[str, str], *, align: bool, registered: bool
 ) -> Floats:
     """Return the second image on the grid of the first, or refuse one that is not registered."""
-    from ..alignment.stacks import check_aspect
+    from ..alignment.stacks import check_aspect, refuse_distant, sized
     from ..images.registration import align as register
-    from ..images.registration import displacement
 
     first, second = names
     if align:
         check_aspect(moving.shape, reference.shape, (second, first))
+        refuse_distant(
+            sized(moving, (int(reference.shape[-2]), int(reference.shape[-1]))),
+            reference,
+            (second, first),
+        )
         found = register(moving, reference, flow=True, names=(second, first))
         if _is_still(found) and moving.shape[-2:] == reference.shape[-2:]:
             click.echo(f"{Path(second).name}: no motion was found, the image is left as it is")
@@ -51,13 +57,27 @@ def registered_to(
             f"{second} is {h} x {w}, {first} is {tall} x {wide}: want registered images of one "
             "size; --align brings the one to the other's size and registers it"
         )
-    shift = None if registered else displacement(moving, reference, names=(second, first))
+    if not registered:
+        _refuse_shifted(moving, reference, (second, first))
+    return moving
+
+
+def _refuse_shifted(moving: Floats, reference: Floats, names: tuple[str, str]) -> None:
+    from ..alignment.distant import distant_shift
+    from ..images.registration import displacement
+
+    far = distant_shift(moving, reference)
+    if far is not None:
+        raise InvalidValueError(
+            f"{names[0]} is displaced against {names[1]} {far.words}, too far to be registered: "
+            "want the same part of the scene; --registered takes it as it is"
+        )
+    shift = displacement(moving, reference, names=names)
     if shift is not None:
         raise InvalidValueError(
-            f"{second} is shifted against {first} by about {shift.rows:.0f} rows and "
+            f"{names[0]} is shifted against {names[1]} by about {shift.rows:.0f} rows and "
             f"{shift.columns:.0f} columns: --align registers it, --registered takes it as it is"
         )
-    return moving
 
 
 def _is_still(found: Alignment) -> bool:
@@ -81,7 +101,6 @@ def check_registered(frames: Sequence[Floats], names: Sequence[str]) -> None:
         The message says which, and what registers them.
     """
     from ..fusion import JOINTLY
-    from ..images.registration import displacement
 
     few = len(frames) <= JOINTLY
     still = 0 if few else len(frames) // 2
@@ -96,12 +115,7 @@ def check_registered(frames: Sequence[Floats], names: Sequence[str]) -> None:
                 "images of one size; --align brings images of one aspect to one size and registers "
                 "them"
             )
-        shift = displacement(frame, reference, names=(names[m], names[still]))
-        if shift is not None:
-            raise InvalidValueError(
-                f"{names[m]} is shifted against {names[still]} by about {shift.rows:.0f} rows and "
-                f"{shift.columns:.0f} columns: --align registers it, --registered takes it as it is"
-            )
+        _refuse_shifted(frame, reference, (names[m], names[still]))
 
 
 def check_bit_depth(out: Path, bit_depth: str | None) -> None:
@@ -196,6 +210,24 @@ class Sink:
                 f"{info.max} and were cut off there: --bit-depth 32 (.tif) keeps them"
             )
         return said
+
+
+def words_beyond(image: Floats, given: Given) -> list[str]:
+    """Say where the values of a result lie, if they go far beyond those that were measured.
+
+    Beside a step a sum of filters overshoots, as cubic interpolation does.
+    """
+    known = given.pixels
+    if given.mask is not None:
+        known = known[np.broadcast_to(given.mask > 0, known.shape)]
+    if not known.size:
+        return []
+    low, high, least, most = (
+        float(end) * given.unit for end in (known.min(), known.max(), image.min(), image.max())
+    )
+    if max(low - least, most - high) <= _FAR_BEYOND * (high - low):
+        return []
+    return [f"values {least:.6g} to {most:.6g}, where {low:.6g} to {high:.6g} were measured"]
 
 
 def _words(dtype: np.dtype[Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ..errors import InvalidValueError
 from ..progress import is_terminal
 from ..tasks.task import LAM_RELATIVE, STRENGTH
 from ..types import Boundary, Device, Lam
@@ -187,12 +188,15 @@ def solve(
         )
     check_counts(masks, ranges, len(images), {"--page": pages, "--variable": variables})
 
+    from ..model.dictionary import Dictionary
+
+    loaded = None if dictionary is None else Dictionary.load(dictionary)
     if is_batch(images[0], images[1:], scheduler, workers):
         run_batch(images[0], out, task=None, suffix="", scheduler=scheduler, workers=workers)
         return
 
     from ..backend import require_cuda, set_num_threads
-    from ..model.dictionary import Dictionary
+    from ..model.lam import lam_per_map
     from ..model.starter import dct_dictionary
     from ..tasks import decompose
     from ..tasks.decomposition import symbols
@@ -209,9 +213,14 @@ def solve(
         {}, folders={"--out": out}, inside={"--out": names_of_files(letters, codes=codes)},
         inputs=(*images, dictionary, lam_weights),
     )  # fmt: skip
-    loaded = None if dictionary is None else Dictionary.load(dictionary)
+    if loaded is not None and loaded.n_signals != len(images):
+        raise InvalidValueError(
+            f"{dictionary} is a dictionary for {loaded.n_signals} images, there are {len(images)}"
+        )
     groups = (loaded or dct_dictionary((1,) * len(images))).groups
     names = options.names_of_groups((group.name for group in groups), letters)
+    if lam is not None and loaded is not None:
+        lam_per_map(lam, {group.name: len(group.bank) for group in groups})
     signs = None
     if nonnegative is not None:
         signs = options.chosen_groups("--nonnegative", nonnegative, names)

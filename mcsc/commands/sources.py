@@ -129,6 +129,8 @@ def read_sources(
     apart: list[Reader] = []
     words = []
     shown: list[Source] = []
+    if synthetic and task.photographed:
+        shown = photograph_sources(photographs or True)
     if folder is not None:
         found = _readable(folder, task, scenes, masks, ranges)
         if truth:
@@ -143,8 +145,6 @@ def read_sources(
         apart += others
         words.append(", ".join(scene.name for scene in kept))
     if synthetic:
-        if task.photographed:
-            shown = photograph_sources(photographs or True)
         readers += synthetic_scenes(task, synthetic, seed=seed, photographs=photographs)
         apart += unseen_scenes(task, synthetic, held_out, seed, photographs)
         words.append(f"{synthetic} synthetic scenes")

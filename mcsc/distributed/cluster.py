@@ -27,7 +27,15 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-__all__ = ["FieldTask", "Workers", "memory_of_a_task", "opened", "require_memory", "require_seen"]
+__all__ = [
+    "FieldTask",
+    "Workers",
+    "check_scheduler",
+    "memory_of_a_task",
+    "opened",
+    "require_memory",
+    "require_seen",
+]
 
 T = TypeVar("T")
 
@@ -103,23 +111,37 @@ def _active() -> Client | None:
 @contextmanager
 def _connected(address: str) -> Iterator[Client]:
     # Asked first: a client that finds nobody waits for itself, and says so, when it is removed.
+    check_scheduler(address)
+    try:
+        client = distributed.Client(address, timeout=_CONNECT, set_as_default=False)
+    except (OSError, TimeoutError) as error:
+        raise _nobody(address, error) from error
+    with client:
+        yield client
+
+
+def check_scheduler(address: str) -> None:
+    """Ask who answers at an address.
+
+    Raises
+    ------
+    RuntimeError
+        Nobody does within seconds, or it is no scheduler of Dask.
+    """
     answer: list[Any] = []
     asking = threading.Thread(target=lambda: answer.append(_asked(address)), daemon=True)
     asking.start()
     asking.join(2 * _CONNECT)
     found = answer[0] if answer else "no answer"
-    if found is None:
-        try:
-            client = distributed.Client(address, timeout=_CONNECT, set_as_default=False)
-        except (OSError, TimeoutError) as error:
-            found = error
     if found is not None:
-        raise UnavailableError(
-            f"no Dask scheduler at {address}: {_first_line(found)}; want an address as "
-            "tcp://HOST:8786, which `dask scheduler` prints"
-        )
-    with client:
-        yield client
+        raise _nobody(address, found)
+
+
+def _nobody(address: str, found: Any) -> UnavailableError:
+    return UnavailableError(
+        f"no Dask scheduler at {address}: {_first_line(found)}; want an address as "
+        "tcp://HOST:8786, which `dask scheduler` prints"
+    )
 
 
 def _asked(address: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .history import LearningHistory, LearningProgress
-from .learner import Learned, learn
+from .learner import Learned, check_learning, learn
 from .options import LearnOptions
 from .targets import TargetFit, learn_targets
 
@@ -13,6 +13,7 @@ __all__ = [
     "LearningHistory",
     "LearningProgress",
     "TargetFit",
+    "check_learning",
     "learn",
     "learn_targets",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,23 +89,8 @@ class Checkpoint:
             The file is damaged, or was written for other data or settings, or by a version whose
             state means something else.
         """
-        header, content = read_npz(self.path, _KIND, _FORMAT)
-        if header["format"] < _FORMAT:
-            raise InvalidValueError(
-                f"{self.path} is a checkpoint of an older mcsc, which cut images into other "
-                "windows; remove it or use another name"
-            )
-        found, wanted = header["settings"], self._identity
-        different = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
-        if different:
-            shown = ", ".join(
-                "data" if k == "data" else f"{k} ({found.get(k)!r}, now {wanted.get(k)!r})"
-                for k in different
-            )
-            raise InvalidValueError(
-                f"{self.path} is a checkpoint of other settings: {shown}; remove it or use another "
-                "name"
-            )
+        header, content = self._opened()
+        self._compare(header["settings"], self._identity.keys() | header["settings"].keys())
         arrays = {k.removeprefix("state_"): v for k, v in content.items() if k.startswith("state_")}
         dictionary = layout.dictionary(arrays["filters"])
         codes: list[Codes | None] = []
@@ -119,3 +104,30 @@ class Checkpoint:
                 parts[group.name] = (*place, content[f"codes_{b}_{g}_value"])
             codes.append(Codes.from_coordinates(parts, dictionary, tuple(grid)))
         return State(arrays, header["numbers"], codes)
+
+    def check(self) -> None:
+        """Refuse a file that `read` would refuse, where the identity is known only in part."""
+        header, _ = self._opened()
+        self._compare(header["settings"], self._identity.keys())
+
+    def _opened(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        header, content = read_npz(self.path, _KIND, _FORMAT)
+        if header["format"] < _FORMAT:
+            raise InvalidValueError(
+                f"{self.path} is a checkpoint of an older mcsc, which cut images into other "
+                "windows; remove it or use another name"
+            )
+        return header, content
+
+    def _compare(self, found: dict[str, Any], keys: Iterable[str]) -> None:
+        wanted = self._identity
+        different = sorted(k for k in keys if wanted.get(k) != found.get(k))
+        if different:
+            shown = ", ".join(
+                "data" if k == "data" else f"{k} ({found.get(k)!r}, now {wanted.get(k)!r})"
+                for k in different
+            )
+            raise InvalidValueError(
+                f"{self.path} is a checkpoint of other settings: {shown}; remove it or use another "
+                "name"
+            )

@@ -50,6 +50,42 @@ class Learned:
         return self.stopped == "completed"
 
 
+def check_learning(
+    *,
+    lam: Any,
+    n_common: int,
+    n_unique: int | Sequence[int],
+    filter_size: int | Sequence[int],
+    passes: int,
+    window: int,
+    tol: float,
+    seed: int,
+    options: LearnOptions,
+    checkpoint: str | Path | None = None,
+    count: int = 2,
+) -> None:
+    """Refuse what `learn` refuses of its arguments whatever `count` signals it is given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `learn`; also a checkpoint that is none, is damaged, or is of other settings.
+    RuntimeError
+        The device cannot be used.
+    """
+    settings = Settings(
+        lam=lam, n_common=n_common, n_unique=n_unique, filter_size=filter_size, passes=passes,
+        window=window, tol=tol, seed=seed, options=options,
+    )  # fmt: skip
+    if options.device == "cuda":
+        require_cuda()
+    # Of channels only the filters' shapes depend.
+    settings = settings.for_channels((1,) * count)
+    file = None if checkpoint is None else Checkpoint(checkpoint, settings.record())
+    if file is not None and file.exists():
+        file.check()
+
+
 def learn(
     signals: Any,
     targets: Any = None,

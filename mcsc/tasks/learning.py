@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InvalidTypeError, InvalidValueError
 from ..images.colour import luma_full, luma_studio
 from ..images.split import fill_holes, lowpass_split
-from ..learning import Learned, LearningProgress, LearnOptions, learn
+from ..learning import Learned, LearningProgress, LearnOptions, check_learning, learn
 from ..types import Base, Floats
 from ..values.holes import fill_from_others
 from .preparation import alike, prepare_fusion, prepare_restoration
@@ -22,7 +22,7 @@ from .task import Task
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["TaskScenes", "TaskSettings", "learn_task"]
+__all__ = ["TaskScenes", "TaskSettings", "check_learn_task", "learn_task"]
 
 
 @dataclass(frozen=True)
@@ -232,6 +232,53 @@ def _grey(image: Floats) -> Floats:
     return luma_studio(image) if len(image) == 3 else image
 
 
+def check_learn_task(
+    task: Task,
+    settings: TaskSettings | None = None,
+    *,
+    n_common: int = 64,
+    n_unique: int | Sequence[int] = 64,
+    filter_size: int | Sequence[int] = 8,
+    passes: int = 10,
+    window: int = 96,
+    tol: float = 1e-2,
+    seed: int = 0,
+    checkpoint: str | Path | None = None,
+    options: LearnOptions | None = None,
+) -> None:
+    """Refuse, before any scene is read, what `learn_task` refuses whatever the scenes are.
+
+    Parameters
+    ----------
+    task, settings, n_common, n_unique, filter_size, passes, window, tol, seed, checkpoint, options
+        As in `learn_task`.
+
+    Raises
+    ------
+    TypeError, ValueError, RuntimeError
+        As `mcsc.learning.check_learning`.
+    """
+    s = (settings or TaskSettings()).complete(task)
+    check_learning(
+        lam=s.lam, n_common=n_common, n_unique=n_unique, filter_size=filter_size, passes=passes,
+        window=window, tol=tol, seed=seed, options=_options(task, s, options),
+        checkpoint=checkpoint,
+    )  # fmt: skip
+
+
+def _options(task: Task, settings: TaskSettings, options: LearnOptions | None) -> LearnOptions:
+    """Options with what is the task's own."""
+    options = LearnOptions() if options is None else options
+    if not isinstance(options, LearnOptions):
+        raise InvalidTypeError(f"options must be a LearnOptions, found {type(options).__name__}")
+    if options.signal_weights is not None:
+        raise InvalidValueError(
+            "options.signal_weights are the task's: set TaskSettings.guide_weight instead"
+        )
+    assert settings.guide_weight is not None
+    return replace(options, kind=task.kind, signal_weights=(1.0, settings.guide_weight))
+
+
 def learn_task(
     task: Task,
     readers: Sequence[Reader],
@@ -285,15 +332,8 @@ def learn_task(
     With `TaskSettings.flips` the windows that ridges are compared on are of images which, turned
     otherwise, are among those that filters are fitted to.
     """
-    options = LearnOptions() if options is None else options
-    if not isinstance(options, LearnOptions):
-        raise InvalidTypeError(f"options must be a LearnOptions, found {type(options).__name__}")
-    if options.signal_weights is not None:
-        raise InvalidValueError(
-            "options.signal_weights are the task's: set TaskSettings.guide_weight instead"
-        )
     s = (settings or TaskSettings()).complete(task)
-    assert s.guide_weight is not None
+    options = _options(task, s, options)
     if s.flips:
         readers = flipped(readers)
     scenes = TaskScenes(task, readers, s)
@@ -312,7 +352,7 @@ def learn_task(
         checkpoint=checkpoint,
         callback=callback,
         progress=progress,
-        options=replace(options, kind=task.kind, signal_weights=(1.0, s.guide_weight)),
+        options=options,
         client=client,
     )
     metadata = {

@@ -17,6 +17,7 @@ from ..model.signals import check_filters_fit
 from ..solvers.result import ConvergenceWarning, Stop
 from ..tables import Table
 from ..types import Device, Floats
+from .preparation import check_channels
 from .protocol import METHOD_OPTIONS, ORIENTATIONS, TOL, Method, MethodResult
 from .sparse_coding import SparseCoding, checked_lam
 from .task import Task
@@ -28,8 +29,10 @@ __all__ = [
     "baseline_names",
     "check_device",
     "check_method",
+    "check_method_channels",
     "check_method_enlarges",
     "check_method_fits",
+    "check_method_takes",
     "check_options",
     "check_orientations",
     "find_method",
@@ -309,6 +312,36 @@ def check_method_enlarges(method: Method, called: str, label: str, factor: float
         raise InvalidValueError(
             f"{called} enlarges {only:g} times, {label} is {factor:g} times smaller than its guide"
         )
+
+
+def check_method_channels(
+    method: Method, called: str, labels: Sequence[str], counts: Sequence[int]
+) -> None:
+    """Refuse an image and a guide of numbers of channels that a method for restoration lacks.
+
+    Raises
+    ------
+    ValueError
+        The message calls the images by `labels`.
+    """
+    channels = getattr(method, "channels", None)
+    if channels is not None:
+        check_channels(channels, counts, labels, called)
+
+
+def check_method_takes(method: Method, called: str, task: Task, images: Sequence[Floats]) -> None:
+    """Refuse images of a scene, (C, H, W), that a method would refuse after other work.
+
+    Raises
+    ------
+    ValueError
+        They are smaller than its filters, or of other numbers of channels than it codes.
+    """
+    first, second = (f"the {which} image" for which in ("first", "second"))
+    check_method_fits(method, f"{first} of the scene", images[0].shape[1:])
+    if task.kind == "restoration":
+        counts = [len(image) for image in images]
+        check_method_channels(method, f"the method {called}", (first, second), counts)
 
 
 def _check_made(image: Any, shape: tuple[int, ...], name: str) -> None:

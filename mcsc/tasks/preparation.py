@@ -109,10 +109,7 @@ def prepare_restoration(
     _check_sizes(x, y)
     check_choice("base", base, RestorationBase)
     first, second = channels
-    if first not in (1, 3, len(x)):
-        raise InvalidValueError(
-            f"the model codes {_count(first)} of the image to restore, which has {len(x)}"
-        )
+    check_channels(channels, (len(x), len(y)))
     if guide_mask is not None:
         if len(y) != second and len(guide_mask) > 1:
             guide_mask = guide_mask.min(axis=0, keepdims=True)
@@ -207,6 +204,36 @@ def prepare_fusion(
         blended = exposure_fusion((x, y) if len(x) == len(y) else pair)
         bottom = lowpass_split(_as_channels(blended, channels[0], "the base"), strength).low
     return Prepared((splits[0].high[None], splits[1].high[None]), bottom.astype(x.dtype))
+
+
+def check_channels(
+    channels: Sequence[int],
+    counts: Sequence[int],
+    labels: Sequence[str] = ("the image to restore", "the guide"),
+    called: str = "the model",
+) -> None:
+    """Refuse an image and a guide of which a model codes another number of channels.
+
+    Parameters
+    ----------
+    channels : (int, int)
+        What the model codes; 1 and 3 can be made of any number, others of as many.
+    counts : (int, int)
+        What the images have.
+    labels, called
+        What messages call the images and the model.
+
+    Raises
+    ------
+    ValueError
+        They do not fit.
+    """
+    for coded, count, label in zip(channels, counts, labels, strict=True):
+        if coded not in (1, 3, count):
+            raise InvalidValueError(
+                f"{called} codes {_count(coded)} of {label}, which has {count}: want another "
+                "dictionary or other weights"
+            )
 
 
 def alike(images: Sequence[Floats]) -> list[Floats]:

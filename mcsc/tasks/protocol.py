@@ -123,7 +123,9 @@ class Method(Protocol):
     in which they were given, and otherwise in an order that does not depend on it. Any method may
     have an attribute ``filter_size``: the side of its filters in pixels. Images that are smaller
     are refused by their names before the method is called. So is an image to be enlarged by another
-    factor than ``only_factor``, if a method has that attribute and it is not None. A method may
+    factor than ``only_factor``, if a method has that attribute and it is not None; and, in a
+    restoration, images of which a method codes other numbers of ``channels``, (C, C'), than they
+    have, 1 and 3 excepted, which can be made of any number. A method may
     have a method ``check_device``, which refuses a device that cannot be used: it is called with
     the option `device` before any image is looked at.
 

@@ -23,6 +23,7 @@ from ..values.forms import ImageForm, plain_array
 from ..values.ranges import ValueRange
 from .ghosts import ghosts_wanted, guide_without_ghosts
 from .methods import (
+    check_method_channels,
     check_method_enlarges,
     check_method_fits,
     check_options,
@@ -257,6 +258,7 @@ def restore(
     guide = guide_form.taken(y, guide_known).astype(image.dtype)
     size, shape = image.shape[1:], guide.shape[1:]
     check_method_fits(chosen, names[1], shape)
+    check_method_channels(chosen, f"the method {called}", names, (len(image), len(guide)))
     known_shape = None
     if task.factor is not None:
         factor, known_shape = _factor(size, shape, factor, task.factor, names)

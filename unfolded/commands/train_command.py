@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from mcsc.commands.batch import check_cluster
 from mcsc.commands.destinations import check_destinations
 from mcsc.commands.options import Sectioned
 from mcsc.commands.sources import Sources, read_sources, source_options
@@ -24,6 +25,8 @@ from .train_options import SECTIONS, TrainOptions, train_options
 
 if TYPE_CHECKING:
     from mcsc.tasks.task import Task
+
+    from ..starts.task_start import Start
 
 
 @click.command(cls=Sectioned, sections=SECTIONS)
@@ -46,13 +49,15 @@ def train(**given: Any) -> None:
     task = get_task(asked.task_name)
     _refuse(asked, task)
     _check_start(asked.start_from)
+    need("torch", "safetensors", "lightning", extra="train")
+    begin = _begin(asked, task)
+    check_cluster(asked.scheduler, None)
     sources = read_sources(
         task, asked.folder, asked.scenes, asked.synthetic, asked.seed,
         photographs=asked.photographs, masks=asked.masks, ranges=asked.ranges,
         held_out=asked.validation, truth=asked.teacher is None,
     )  # fmt: skip
-    need("torch", "safetensors", "lightning", extra="train")
-    if not _run(asked, task, sources):
+    if not _run(asked, task, sources, begin):
         click.get_current_context().exit(130)
 
 
@@ -92,6 +97,7 @@ def _refuse(asked: TrainOptions, task: Task) -> None:
     check_destinations(
         {"--out": out, "the card of --out": out.with_suffix(".md")},
         inputs=[begin if begin.is_file() else None],
+        folders={"--prepare": asked.prepare},
     )
     if _logs(asked).exists():
         make_folder(_logs(asked))
@@ -117,12 +123,58 @@ def _check_start(start_from: str) -> None:
         check_readable(start_from, "weight file" if weights else "dictionary file")
 
 
-def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
+def _begin(asked: TrainOptions, task: Task) -> Start:
+    """Return what the training starts from, before any scene is read.
+
+    Refused are a device, a start or a checkpoint that cannot be used, whatever the scenes are.
+    """
+    from ..network.devices import torch_device
+    from ..starts.task_start import start
+    from ..training.checkpoints import check_checkpoint, find_checkpoint, known_by
+
+    if asked.device == "cuda":
+        torch_device("cuda")
+    checkpoint = find_checkpoint(_logs(asked), resume=asked.resume)
+    if asked.resume and not checkpoint.exists():
+        raise InvalidValueError(
+            f"--resume: there is no checkpoint at {checkpoint}; leave it out to begin"
+        )
+    begin = start(
+        task, asked.start_from, filters=asked.filters, kernel_size=asked.kernel_size,
+        blocks=asked.blocks, base=asked.base, sigma=asked.sigma, seed=asked.seed,
+        sweeps=asked.sweeps, thresholds=asked.thresholds,
+        noise_aware=asked.noise_levels is not None,
+    )  # fmt: skip
+    if begin.net.configuration.noise_aware and asked.noise_levels is None:
+        raise InvalidValueError(
+            f"{asked.start_from}: its thresholds follow the noise, so --levels are needed"
+        )
+    if checkpoint.exists():
+        identity = _identity(asked, task, begin)
+        check_checkpoint(checkpoint, known_by(asked.recipe(), begin.net.configuration, identity))
+    return begin
+
+
+def _identity(asked: TrainOptions, task: Task, begin: Start) -> dict[str, Any]:
+    """Return what the training is known by in its checkpoint, but for the scenes."""
+    return {
+        "task": task.name,
+        "start": begin.words,
+        "validation": asked.validation,
+        **asdict(begin.settings),
+        **_noise(asked),
+    }
+
+
+def _noise(asked: TrainOptions) -> dict[str, Any]:
+    return {} if asked.noise_levels is None else {"noise_levels": list(asked.noise_levels)}
+
+
+def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> bool:
     """Train, write weights and card; False if it was interrupted."""
     from lightning.pytorch.utilities import rank_zero_only
 
-    from ..network.devices import torch_device
-    from ..starts.task_start import describe, start
+    from ..starts.task_start import describe
     from ..training.card import write_card
     from ..training.checkpoints import check_checkpoint, find_checkpoint, known_by
     from ..training.evaluation import rmse
@@ -132,28 +184,12 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
     from ..training.taught import taught
     from ..training.train import train
 
-    if asked.device == "cuda":
-        torch_device("cuda")
     # Of several devices each has a process that runs all of this: one of them speaks and writes.
     say = rank_zero_only(click.echo)
     out, resume = asked.out, asked.resume
     logs = _logs(asked)
     checkpoint = find_checkpoint(logs, resume=resume)
-    if not checkpoint.exists() and resume:
-        say(f"There is no checkpoint in {logs} yet: training from the start.")
-
-    begin = start(
-        task, asked.start_from, filters=asked.filters, kernel_size=asked.kernel_size,
-        blocks=asked.blocks, base=asked.base, sigma=asked.sigma, seed=asked.seed,
-        sweeps=asked.sweeps, thresholds=asked.thresholds,
-        noise_aware=asked.noise_levels is not None,
-    )  # fmt: skip
-    net, settings = begin.net, begin.settings
-    levels = asked.noise_levels
-    if net.configuration.noise_aware and levels is None:
-        raise InvalidValueError(
-            f"{asked.start_from}: its thresholds follow the noise, so --levels are needed"
-        )
+    net, settings, levels = begin.net, begin.settings, asked.noise_levels
     words, readers, others = sources.words, sources.readers, sources.held_out
     if asked.teacher is not None:
         words += f", their targets made by {asked.teacher}"
@@ -165,15 +201,8 @@ def _run(asked: TrainOptions, task: Task, sources: Sources) -> bool:
     held_out = TaskTriples(task, others, apart, levels, spread=True)
     seen.check(asked.patch, net.configuration)
     held_out.check(1, net.configuration)
-    noise: dict[str, Any] = {} if levels is None else {"noise_levels": list(levels)}
-    identity = {
-        "task": task.name,
-        "data": words,
-        "start": begin.words,
-        "validation": asked.validation,
-        **asdict(settings),
-        **noise,
-    }
+    noise = _noise(asked)
+    identity = {"data": words, **_identity(asked, task, begin)}
     if checkpoint.exists():
         check_checkpoint(checkpoint, known_by(asked.recipe(), net.configuration, identity))
     scenes: Sequence[Any] = seen

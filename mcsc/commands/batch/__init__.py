@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from .huge import HugeImages, block_options, is_huge
-from .run import SceneCommand, cluster_options, is_batch, run_batch
+from .run import SceneCommand, check_cluster, cluster_options, is_batch, run_batch
 
 __all__ = [
-    "HugeImages", "SceneCommand", "block_options", "cluster_options", "is_batch", "is_huge",
-    "run_batch",
+    "HugeImages", "SceneCommand", "block_options", "check_cluster", "cluster_options", "is_batch",
+    "is_huge", "run_batch",
 ]  # fmt: skip

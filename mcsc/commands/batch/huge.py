@@ -20,6 +20,7 @@ from ...types import Floats, Lam
 from ...values.ranges import ValueRange
 from .. import options
 from ..results import registered_to, tell
+from .run import check_cluster
 
 if TYPE_CHECKING:
     from ...distributed import BlockFusion, BlockOptions, BlockRestoration
@@ -144,6 +145,7 @@ class HugeImages:
     def _opened(self, *, measured: bool) -> tuple[list[Any], _Samples]:
         """Check what can be checked at once; return the images, and what is written of them."""
         _check(self.method, self.out, self.images)
+        check_cluster(self.scheduler, self.workers)
         found = [_opened(path, self.pages.get(m)) for m, path in enumerate(self.images)]
         return found, _Samples.of(found[0], self.bit_depth, measured=measured)
 

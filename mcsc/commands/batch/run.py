@@ -21,7 +21,14 @@ from ...images.suffixes import READABLE, WRITABLE
 from ...progress import is_terminal
 from ...tasks.task import Task
 
-__all__ = ["SceneCommand", "cluster_options", "is_batch", "memory_of", "run_batch"]
+__all__ = [
+    "SceneCommand",
+    "check_cluster",
+    "cluster_options",
+    "is_batch",
+    "memory_of",
+    "run_batch",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,6 +67,28 @@ def cluster_options(what: str, default: str = "none") -> Callable[[F], F]:
         return command
 
     return decorate
+
+
+def check_cluster(scheduler: str | None, workers: int | None) -> None:
+    """Refuse workers that nobody could ask, before anything is read.
+
+    Raises
+    ------
+    ImportError
+        Dask is not installed.
+    RuntimeError
+        There is no scheduler at that address.
+    """
+    if scheduler is None and workers is None:
+        return
+    from ...distributed.cluster import check_scheduler
+
+    if scheduler is not None and workers is not None:
+        raise click.UsageError(
+            "--scheduler and --workers exclude each other: a scheduler has workers of its own"
+        )
+    if scheduler is not None:
+        check_scheduler(scheduler)
 
 
 def is_batch(
@@ -116,6 +145,7 @@ def run_batch(
             raise click.UsageError(f"{option} is for one scene, {path} holds many")
     if out.exists() and not out.is_dir():
         raise InvalidValueError(f"--out {out} is a file; want a folder for the results of {path}")
+    check_cluster(scheduler, workers)
     out = out.resolve()
     words = _option_words(ctx, {"out", "scheduler", "workers"})
     faults: dict[str, str] = {}

@@ -1,8 +1,8 @@
-"""One look at all scenes before any work: what cannot be read, and the range of values."""
+"""One look at all scenes before any work: what cannot be used, and the range of values."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ def look_at_scenes(
     masks: tuple[Sequence[str], Sequence[str]] = ((), ()),
     ranges: Sequence[ValueRange] = (),
     doubtful: bool = False,
+    check: Callable[..., None] | None = None,
 ) -> tuple[list[SceneFiles], dict[str, str]]:
     """Read all scenes once, find what cannot be read, and one range of values for the others.
 
@@ -40,6 +41,9 @@ def look_at_scenes(
         for all images of one role and dtype together, so that measures of scenes can be compared.
     doubtful : bool
         Warn of values in the images of the first role that may stand for unknown.
+    check : callable, optional
+        Called with the images of each scene; it raises a `mcsc.errors.Refusal` if the scene is of
+        no use.
 
     Returns
     -------
@@ -57,7 +61,9 @@ def look_at_scenes(
         if ranges:
             asked = replace(asked, ranges=(ranges[0], ranges[-1]))
         try:
-            asked()
+            images = asked()
+            if check is not None:
+                check(*images)
             samples = [
                 _Sample.of(path, words)
                 for path, words in zip((scene.x_path, scene.y_path), given, strict=True)

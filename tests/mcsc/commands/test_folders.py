@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
+import mcsc
 from mcsc.images import read_image, write_image
 from mcsc.tasks import find_scenes, get_task
 from mcsc.tasks.scenes import look_at_scenes
@@ -198,3 +199,42 @@ def test_options_that_would_do_nothing_are_refused(folder):
     assert "s2" not in done.stdout
     done = evaluate(folder, "--report", folder / "r.pdf")
     assert "pages are HTML; want a name ending in .html" in done.stderr
+
+
+# ------------------------------------------------------------- what a method cannot code
+def two_bands(folder, seed):
+    """A guide of two bands in the place of the colour one."""
+    (folder / f"s{seed}_rgb.png").unlink()
+    write_image(folder / f"s{seed}_rgb.tif", pair("depth-sr", seed).y[:2])
+
+
+def test_a_dictionary_of_other_channels_is_refused_before_anything_is_measured(folder, tmp_path):
+    mcsc.dct_dictionary((1, 2)).save(tmp_path / "d.npz")
+    words = ("--dictionary", tmp_path / "d.npz", "--csv", tmp_path / "t.csv")
+    result = evaluate(folder, *words, method="bicubic,mcsc")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"mcsc: error: {folder}: the method mcsc codes 2 channels of the second image, which has "
+        "3: want another dictionary or other weights\n"
+    )
+    assert not result.stdout
+    assert not (tmp_path / "t.csv").exists()
+
+
+def test_scenes_that_a_method_cannot_code_are_left_out_of_all_methods(folder, tmp_path):
+    two_bands(folder, 1)
+    mcsc.dct_dictionary((1, 2)).save(tmp_path / "d.npz")
+    words = ("--dictionary", tmp_path / "d.npz", "--csv", tmp_path / "t.csv", "--max-iter", 1)
+    result = evaluate(folder, *words, method="bicubic,mcsc")
+    assert result.exit_code == 1, result.stderr
+    assert {row["scene"] for row in rows_of(tmp_path / "t.csv")} == {"s1", "mean"}
+    for name in ("s0", "s2"):
+        assert f"scene {name} is left out: the method mcsc codes 2 channels" in result.stderr
+
+
+def test_scenes_smaller_than_the_filters_are_left_out_of_all_methods(folder, tmp_path):
+    tiny(folder)
+    result = evaluate(folder, "--csv", tmp_path / "t.csv", "--max-iter", 1, method="bicubic,mcsc")
+    assert result.exit_code == 1, result.stderr
+    assert {row["scene"] for row in rows_of(tmp_path / "t.csv")} == {"s0", "s2", "mean"}
+    assert "scene s1 is left out: filters are larger than the first image of the" in result.stderr

@@ -17,6 +17,8 @@ FUSE = ("fuse", "x.png", "y.png", "-o", "o.png", "--task")
 NINE = ("fuse", *(f"{n}.png" for n in range(9)), "-o", "o.png", "--task")
 EVALUATE = ("evaluate", "scenes", "--task")
 SOLVE = ("solve", "x.png", "y.png")
+LEARN = ("learn", "scenes", "--task", "depth-sr", "-o", "q.npz")
+NOWHERE = "tcp://127.0.0.1:1"
 
 
 @pytest.fixture
@@ -27,7 +29,10 @@ def nothing_to_read(tmp_path, monkeypatch):
     for name in ("a_depth.png", "a_rgb.png"):
         (tmp_path / "scenes" / name).write_bytes(b"no picture")
     mcsc.dct_dictionary((1, 3)).save("d13.npz")
+    mcsc.dct_dictionary((1, 1, 1)).save("d111.npz")
     shipped_dictionary("multi-focus").save("focus.npz")
+    (tmp_path / "damaged.npz").write_bytes(b"no dictionary")
+    (tmp_path / "z.zarr").mkdir()
 
 
 @pytest.mark.parametrize(
@@ -60,10 +65,34 @@ def nothing_to_read(tmp_path, monkeypatch):
         ((*EVALUATE, "depth-sr", "--sigma", "5"), "--sigma is for denoising, not for depth-sr"),
         ((*EVALUATE, "depth-sr", "--seed", "0"), "--seed is for the noise of denoising: depth-sr"),
         ((*EVALUATE, "depth-sr", "--mask", "zeroes"), "did you mean zeros?"),
+        ((*LEARN, "--checkpoint", "damaged.npz"), "damaged.npz is not a checkpoint file"),
+        ((*LEARN, "--checkpoint", "d111.npz"), "d111.npz"),
+        ((*LEARN, "--nonnegative", "z"), "there is no group 'z'; want 'all', or some of common"),
+        ((*LEARN, "--lam", "1,2,3,4,5"), "lam has 5 entries"),
+        ((*LEARN, "--common", "0", "--unique", "0"), "leave a signal without filters"),
+        ((*LEARN, "--synthetic", "1", "--photographs", "nowhere"), "nowhere"),
+        ((*SOLVE, "--dictionary", "d111.npz"), "d111.npz is a dictionary for 3 images, there are"),
+        (("solve", "scenes", "--out", "o", "--dictionary", "damaged.npz"), "damaged.npz is not a"),
+        (("restore", "scenes", "-o", "o", "--task", "depth-sr", "--calibration", "no.json"),
+         "no.json"),
+        ((*EVALUATE, "depth-sr", "--dictionary", "no.npz"), "no dictionary file at no.npz"),
+        ((*EVALUATE, "depth-sr", "--dictionary", "damaged.npz"), "damaged.npz"),
+        ((*EVALUATE, "depth-sr", "--scheduler", NOWHERE), "no Dask scheduler at"),
+        ((*EVALUATE, "depth-sr", "--scheduler", NOWHERE, "--workers", "2"), "exclude each other"),
+        (("learn", "scenes", "--task", "depth-sr", "-o", "q.npz", "--scheduler", NOWHERE),
+         "no Dask scheduler at"),
+        (("restore", "scenes", "-o", "o", "--task", "depth-sr", "--scheduler", NOWHERE),
+         "no Dask scheduler at"),
+        (("fuse", "scenes", "-o", "o", "--task", "medical", "--scheduler", NOWHERE), "no Dask sch"),
+        (("solve", "scenes", "--out", "o", "--scheduler", NOWHERE), "no Dask scheduler at"),
+        (("restore", "z.zarr", "z.zarr", "-o", "o.tif", "--task", "depth-sr", "--scheduler",
+          NOWHERE), "no Dask scheduler at"),
         (("learn", "scenes", "--task", "depth-sr", "-o", "q.npz", "--sigma", "5"),
          "--sigma is for denoising, not for depth-sr"),
         (("learn", "scenes", "--task", "medical", "-o", "q.npz", "--grey-guide"),
          "--grey-guide is for restorations: medical has no guide"),
+        (("learn", "scenes", "--task", "multi-focus", "-o", "q.npz", "--all-channels"),
+         "--all-channels is for restorations: multi-focus codes the lumas of images"),
         ((*SOLVE, "--dictionary", "no.npz"), "no dictionary file at no.npz"),
         ((*SOLVE, "--lam-weights", "no.npy"), "no file at no.npy"),
         ((*SOLVE, "--joint", "z"), "--joint z: there is no group 'z'"),
@@ -77,7 +106,8 @@ def test_before_any_image(nothing_to_read, words, message):
 
 @pytest.mark.skipif(not cupy_or_reason()[1], reason="there is a GPU")
 @pytest.mark.parametrize(
-    "words", [(*RESTORE, "depth-sr"), (*FUSE, "multi-focus"), (*EVALUATE, "depth-sr"), SOLVE]
+    "words",
+    [(*RESTORE, "depth-sr"), (*FUSE, "multi-focus"), (*EVALUATE, "depth-sr"), SOLVE, LEARN],
 )
 def test_no_gpu_before_any_image(nothing_to_read, words):
     assert_refused((*words, "--device", "cuda"), "device='cuda' cannot be used: CuPy")

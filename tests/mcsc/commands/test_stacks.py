@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import PIL.Image
 import pytest
+import skimage.data
 from scipy.ndimage import gaussian_filter
 
 from mcsc.images import read_image, write_image
@@ -136,3 +137,21 @@ def test_a_registered_guide_is_left_alone(tmp_path, number):
         assert result.exit_code == 0, result.stderr
     assert "y.png: no motion was found, the image is left as it is" in result.stdout
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("how", [("--align",), ()])
+@pytest.mark.parametrize("command", ["fuse", "restore"])
+def test_images_of_another_part_of_the_scene_are_refused(tmp_path, command, how):
+    whole = skimage.data.coffee()[100:260, 100:420] / 255
+    write_image(tmp_path / "a.png", np.moveaxis(whole[:, :200], -1, 0))
+    write_image(tmp_path / "b.png", np.moveaxis(whole[:, 90:290], -1, 0))
+    task = "multi-focus" if command == "fuse" else "flash-denoise"
+    result = run(
+        command, tmp_path / "a.png", tmp_path / "b.png", "--task", task, "-o", tmp_path / "o.png",
+        *how,
+    )  # fmt: skip
+    assert result.exit_code == 2
+    assert f"{tmp_path / 'b.png'} is displaced against {tmp_path / 'a.png'} by ab" in result.stderr
+    assert "+90 columns of 160 x 200 pixels" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "o.png").exists()

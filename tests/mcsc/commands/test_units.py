@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -188,3 +189,20 @@ def test_solve_works_on_the_range_and_gives_parts_in_the_unit_of_the_file(folder
     assert done.exit_code == 0, done.stderr
     signals = json.loads((folder / "out" / "result.json").read_text())["signals"]
     assert [s["range"] for s in signals] == [[0.4, 5], [0, 300]]
+
+
+def test_values_far_beyond_those_that_were_measured_are_told(folder):
+    """A step is overshot by cubic interpolation; nothing is clipped, and the last line says so."""
+    step = np.full(SMALL.shape, 1000, np.uint16)
+    step[:, step.shape[1] // 2 :] = 3000
+    step[0, 0] = 0
+    write_samples("step.png", step[None])
+    done = restore("step.png", "o.png", "--mask", "zeros", "--method", "mcsc", "--max-iter", 1)
+    found, _ = read("o.png")
+    assert found.min() < 800
+    told = re.search(r"values (\S+) to (\S+), where 1000 to 3000 were measured", done.stdout)
+    np.testing.assert_allclose(
+        [float(n) for n in told.groups()], [found.min(), found.max()], atol=1
+    )
+    smooth = restore("mm.png", "o.png", method="bicubic")
+    assert "were measured" not in smooth.stdout

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -213,12 +216,66 @@ def test_a_sum_of_many_parts_is_one_problem_still(focus):
 )
 def test_sources_that_do_not_fit_into_memory_are_refused(monkeypatch, focus, task, count, words):
     sources, _ = stack(count)
-    needed = count * 64 * 64 * 4 * 12
+    asked = []
+    estimate = sparse_coding.memory_of_fusion
+    monkeypatch.setattr(
+        sparse_coding, "memory_of_fusion", lambda *a, **k: asked.append(estimate(*a, **k)) or 10
+    )
+    fuse(sources, task, dictionary=focus.dictionary, tol=0.5)
+    monkeypatch.undo()
+    [needed] = asked
+    assert needed > count * 64 * 64 * 4 * 9
     monkeypatch.setattr(sparse_coding, "available_memory", lambda: needed - 1)
     with pytest.raises(MemoryError, match=words):
         fuse(sources, task, dictionary=focus.dictionary)
     monkeypatch.setattr(sparse_coding, "available_memory", lambda: needed)
     fuse(sources, task, dictionary=focus.dictionary, tol=0.5)
+
+
+PEAK = """
+import sys, threading, time
+import numpy as np
+from scipy.ndimage import gaussian_filter
+import mcsc.tasks.sparse_coding as sparse_coding
+from mcsc.tasks import fuse
+
+def held():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+count, side, channels = map(int, sys.argv[1:4])
+rng = np.random.default_rng(0)
+scene = gaussian_filter(rng.random((channels, side, side)), (0, 6, 6))
+scene = (scene - scene.min()) / np.ptp(scene)
+sources = [
+    (0.8 * scene + 0.1 * gaussian_filter(rng.random(scene.shape), (0, 2, 2))).astype(np.float32)
+    for _ in range(count)
+]
+fuse([s[:, :64, :64] for s in sources], "medical", rule="sum", tol=0.5)  # compiles
+estimate, found, peak = sparse_coding.memory_of_fusion, [], [0]
+
+def noted(*given):
+    found.extend([estimate(*given), held()])
+    return found[0]
+
+def watch():
+    while True:
+        peak[0] = max(peak[0], held())
+        time.sleep(0.005)
+
+sparse_coding.memory_of_fusion = noted
+threading.Thread(target=watch, daemon=True).start()
+fuse(sources, "medical", rule="sum", tol=0.05)
+print(found[0] / (peak[0] - found[1]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
+@pytest.mark.parametrize(("count", "side", "channels"), [(3, 500, 1), (9, 400, 3), (4, 600, 3)])
+def test_the_estimate_of_the_memory_is_near_the_measured_peak(count, side, channels):
+    words = [sys.executable, "-W", "ignore", "-c", PEAK, *map(str, (count, side, channels))]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert 0.7 < float(done.stdout) < 1.4, done.stdout
 
 
 # ---------------------------------------------------------------------------- grey and colour

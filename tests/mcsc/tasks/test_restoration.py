@@ -130,7 +130,7 @@ def test_bands_are_coded_one_by_one_or_jointly():
     np.testing.assert_allclose(many[2], one[0], atol=2e-3)
     joint = mcsc.dct_dictionary((5, 3), filter_size=4)
     assert restore(x, y, dictionary=joint, **options).image.shape == (5, 32, 32)
-    with pytest.raises(ValueError, match="codes 5 channels of the image to restore, which has 4"):
+    with pytest.raises(ValueError, match="the method mcsc codes 5 channels of x, which has 4"):
         restore(x[:4], y, dictionary=joint, **options)
     assert restore(x, y[:1], dictionary=d, **options).image.shape == (5, 32, 32)
 

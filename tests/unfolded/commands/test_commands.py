@@ -71,6 +71,24 @@ def test_training_on_a_folder(task, folder, tmp_path):
     other = invoke(train, folder / task, "--task", task, "-o", out, *SHORT, "--resume", "--seed", 9)
     assert "is of another run: seed was 0, now it is 9" in said(other)
     assert "Error on" not in said(other)  # before anything is measured or trained
+    # And before scenes are read: here is none.
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    given = ["--task", task, "-o", out, *SHORT, "--resume"]
+    for more, message in (
+        (["--seed", 9], "is of another run: seed was 0, now it is 9"),
+        (["--learning-rate", 0.5], "is of another run: learning_rate was"),
+        (["--folder", tmp_path / "other"], "--resume: there is no checkpoint at"),
+        (["--start", tmp_path / "no.npz"], "no dictionary file at"),
+    ):
+        wanted = given if "--start" not in more else ["--task", task, "-o", out, "--resume"]
+        refused = invoke(train, empty, *wanted, *more)
+        assert message in said(refused)
+    (tmp_path / "net-training" / "last.ckpt").write_bytes(b"no checkpoint")
+    refused = invoke(train, empty, *given)
+    assert "last.ckpt is not a checkpoint of mcsc train, or it is damaged" in said(refused)
+    refused = invoke(train, empty, *given[:-1])
+    assert "is there already: resume from it" in said(refused)
 
 
 @pytest.mark.slow
