@@ -71,7 +71,9 @@ def measure(arguments: argparse.Namespace) -> Data:
             for name, each in ((SEPARATE, steps), (THIRDS, max(1, steps // len(STRENGTHS)))):
                 row[name] = {where: {} for where in judged}
                 for sigma in STRENGTHS:
-                    net = _trained(task, readers, (sigma, sigma), each, patch, arguments.rate, seed)
+                    net = _trained(
+                        task, readers, (sigma - 1, sigma + 1), each, patch, arguments.rate, seed
+                    )
                     for where, found in _errors(net, task, judged, (sigma,)).items():
                         row[name][where] |= found
             rows.append(row)
