@@ -83,7 +83,7 @@ def ablations(data: Data, path: Path) -> None:
             other.spines[side].set_visible(False)
         other.spines["right"].set_color("0.6")
         label(ax, found["title"], _AXES[found["option"]], f"RMSE, {name} scenes")
-        ax.legend(handles=lines, frameon=False, fontsize=9)
+        ax.legend(handles=lines, frameon=False, fontsize=9, loc="upper center")
     save(figure, path)
 
 

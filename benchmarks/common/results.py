@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -88,13 +89,16 @@ def busy() -> float:
 
 
 # ------------------------------------------------------------------------------------ files
-def save(name: str, arguments: Data, data: Data, *, seconds: float, load: float, out: Path) -> Path:
+def save(
+    name: str, arguments: Data, data: Data, *, command: str, seconds: float, load: float, out: Path
+) -> Path:
     """Write a run as ``<out>/<machine>/<name>.json``."""
     about = machine()
     record = {
         "name": name,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
+        "command": command,
         "machine": about,
         "load_before": load,
         "versions": {"mcsc": mcsc.__version__} | {p: _version(p) for p in PACKAGES},
@@ -165,6 +169,34 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 # --------------------------------------------------------------------------------- commands
+def shown(value: Any) -> Any:
+    """Return an argument as others may read it: paths as seen from the repository, or by name."""
+    if isinstance(value, (list, tuple)):
+        return [shown(v) for v in value]
+    if isinstance(value, Path) or (isinstance(value, str) and os.path.isabs(value)):
+        path = Path(value).resolve()
+        near = path.is_relative_to(ROOT.parent)
+        return os.path.relpath(path, ROOT) if near else path.name
+    return value
+
+
+def command_line(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> str:
+    """Return the command that asks for this again, without what is the default anyway."""
+    words = [parser.prog]
+    for action in parser._actions:
+        value = getattr(arguments, action.dest, None)
+        if action.dest in ("help", "out") or value == action.default or not action.option_strings:
+            continue
+        option = action.option_strings[-1]
+        groups = value if isinstance(action, argparse._AppendAction) else [value]
+        for group in groups:
+            words.append(option)
+            if action.nargs != 0:
+                given = shown(group)
+                words += map(str, given if isinstance(given, list) else [given])
+    return f"{words[0]} {shlex.join(words[1:])}".strip()
+
+
 def command(
     name: str,
     doc: str,
@@ -197,14 +229,11 @@ def command(
     seconds = time.perf_counter() - started
     print(summary(data))
     if arguments.out is not None or not arguments.quick:
-        kept = {
-            key: str(value) if isinstance(value, Path) else value
-            for key, value in vars(arguments).items()
-            if key != "out"
-        }
+        kept = {key: shown(v) for key, v in vars(arguments).items() if key != "out"}
         out = arguments.out or RESULTS
         stem = name.rpartition(".")[2]
-        print(f"\n{save(stem, kept, data, seconds=seconds, load=before, out=out)}")
+        asked = command_line(parser, arguments)
+        print(f"\n{save(stem, kept, data, command=asked, seconds=seconds, load=before, out=out)}")
     print(f"({seconds:.0f} s)")
     if after is not None:
         after(arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 
 import pytest
@@ -80,5 +81,9 @@ def pytest_terminal_summary(
             "threads": setup.threads, "rounds": setup.rounds, "quick": setup.quick,
         }  # fmt: skip
         seconds = time.perf_counter() - about["started"]
-        path = save("speed_table", arguments, data, seconds=seconds, load=about["load"], out=out)
+        asked = shlex.join(["pytest", *config.invocation_params.args])
+        path = save(
+            "speed_table", arguments, data, command=asked, seconds=seconds, load=about["load"],
+            out=out,
+        )  # fmt: skip
         terminalreporter.write_line(f"\n{path}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 import mcsc
 from benchmarks.common import history, problems
-from benchmarks.common.results import load, machine_slug, number, table
+from benchmarks.common.results import command_line, load, machine_slug, number, table
 from benchmarks.common.timing import Schedule, Stop, Trace
 from benchmarks.networks import yardstick
 from benchmarks.pages import report, tasks_page
@@ -38,6 +39,22 @@ def test_quick(name, results, capsys, keep_threads):
     assert record["data"].keys() == data.keys()
     assert record["arguments"]["quick"]
     assert record["versions"]["mcsc"] == mcsc.__version__
+
+
+def test_a_result_tells_its_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = problems.ROOT.parent / "shared" / "pictures"
+    asked = ["--quick", "--out", "results", "--tasks", "depth-sr", "--photographs", str(folder)]
+    asked += ["--also", "depth-sr", "two words", str(tmp_path / "worlds")]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.networks.yardstick")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--out")
+    yardstick.add_options(parser)
+    # Neither what is the default, nor where the folders lie on this machine.
+    assert command_line(parser, parser.parse_args(asked)) == (
+        "python -m benchmarks.networks.yardstick --quick --tasks depth-sr "
+        "--photographs ../shared/pictures --also depth-sr 'two words' worlds"
+    )
 
 
 def test_an_earlier_revision_is_run_in_its_place(tmp_path):
