@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -146,7 +147,7 @@ class ActiveSet:
             old, fresh = pair
             return np.concatenate([old, fresh[seen]])[order]
 
-        self._set(map_in_threads(merge, list(zip(self._arrays(), new, strict=True))))
+        self._set(_each(merge, list(zip(self._arrays(), new, strict=True)), len(order)))
 
     def insert_codes(self, codes: Codes) -> None:
         """Add the nonzeros of codes that fit the problem, but for those of a forbidden sign."""
@@ -189,7 +190,7 @@ class ActiveSet:
         return np.flatnonzero(np.repeat(chosen, np.diff(self.bounds)))
 
     def _taken(self, index: np.ndarray) -> list[np.ndarray]:
-        return map_in_threads(lambda a: a[index], self._arrays())
+        return _each(lambda a: a[index], self._arrays(), len(index))
 
     def _arrays(self) -> tuple[np.ndarray, ...]:
         return (
@@ -390,6 +391,15 @@ _WORTH_A_THREAD = 8192
 # Sums are made of parts of these sizes, in whatever order, and so do not depend on the threads.
 _STRIP = 64  # rows
 _PIECE = 32_768  # coefficients
+
+
+def _each(
+    function: Callable[[Any], np.ndarray], items: Sequence[Any], length: int
+) -> list[np.ndarray]:
+    """Apply `function` to arrays of so many coefficients, on all cores if that pays."""
+    if length < _WORTH_A_THREAD:
+        return [function(item) for item in items]
+    return map_in_threads(function, items)
 
 
 def _pieces(length: int) -> list[slice]:
