@@ -195,9 +195,9 @@ def estimate_motion(
             matrix = other
     if not _is_better(f, g, a, b, matrix):
         matrix = np.eye(3)
-    correlation = _fit(f, g, matrix)
-    if correlation < _ALIKE:
-        correlation = _fit(a, b, matrix)
+    # Outliers count here: without them nearly anything fits.
+    alike = _agreement(f, g, matrix) >= _ALIKE
+    correlation = _fit(f, g, matrix) if alike else _fit(a, b, matrix)
     whole = scaling @ matrix @ np.linalg.inv(scaling)
     return Motion(whole / whole[2, 2], (height, width), correlation)
 

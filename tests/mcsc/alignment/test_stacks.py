@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import skimage.data
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, zoom
 
 from mcsc.alignment.distant import distant_shift
 from mcsc.alignment.stacks import align_stack, misfit
@@ -194,3 +194,11 @@ def test_what_repeats_or_shows_nothing_has_no_distant_shift():
     assert distant_shift(np.zeros(WIDE), noise[0]) is None
     for a, b in [("photograph", "cells"), ("grain", "cells"), ("photograph", "grain")]:
         assert distant_shift(SCENES[a](), SCENES[b]()) is None
+
+
+def test_what_is_not_found_is_not_called_still():
+    """Larger by half, and aside: nothing that is tried fits, not even to leave it."""
+    whole = skimage.data.coffee()[:, :, 1] / 255
+    larger = zoom(whole, 1.5, order=1)[150:390, 200:520]
+    with pytest.warns(UserWarning, match="b has too little in common with a"):
+        align_stack([whole[60:300, 100:420], larger], reference=0, names=["a", "b"])
