@@ -45,6 +45,7 @@ def mef_ssim(fused: Floats, sources: Sequence[Floats], *, scales: int = 3) -> fl
     Parameters
     ----------
     fused : array of floats, shape (H, W), (1, H, W) or (3, H, W)
+        The image to judge, in [0, 1].
     sources : sequence of such arrays
         Two or more, of the height and width of `fused`.
     scales : int
@@ -60,8 +61,8 @@ def mef_ssim(fused: Floats, sources: Sequence[Floats], *, scales: int = 3) -> fl
     TypeError
         An image is not an array of floats.
     ValueError
-        An image is not finite, has neither 1 nor 3 channels, another size, or less than 11 pixels
-        on the coarsest scale; `scales` is none of 1, 2, 3.
+        An image is not finite or not in [0, 1], has neither 1 nor 3 channels, another size, or
+        less than 11 pixels on the coarsest scale; `scales` is none of 1, 2, 3.
 
     Notes
     -----

@@ -51,7 +51,7 @@ def qabf(
     Parameters
     ----------
     fused : array of floats, shape (H, W), (1, H, W) or (3, H, W)
-        F.
+        F, in [0, 1].
     sources : sequence of such arrays
         A, B, ...: one or more, of the height and width of `fused`.
     border : {"reflect", "zero"}
@@ -132,7 +132,7 @@ def mutual_information(
     Parameters
     ----------
     fused : array of floats, shape (H, W), (1, H, W) or (3, H, W)
-        F.
+        F, in [0, 1].
     sources : sequence of such arrays
         A, B, ...: one or more, of the height and width of `fused`.
     normalised : bool
@@ -186,6 +186,7 @@ def spatial_frequency(fused: Floats, scale: float = 255.0) -> float:
     Parameters
     ----------
     fused : array of floats, shape (H, W), (1, H, W) or (3, H, W)
+        The image to judge, in [0, 1].
     scale : float
         255 gives grey levels of 8 bits, as published figures are.
 
@@ -218,6 +219,7 @@ def entropy(fused: Floats) -> float:
     Parameters
     ----------
     fused : array of floats, shape (H, W), (1, H, W) or (3, H, W)
+        The image to judge, in [0, 1].
 
     Returns
     -------
