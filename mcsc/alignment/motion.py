@@ -101,7 +101,7 @@ class Motion:
     def words(self) -> str:
         """For people."""
         if self.is_still:
-            return f"still, by {self.lengths.mean():.2f} pixels, and left as it is"
+            return f"has hardly moved ({self.lengths.mean():.2f} pixels), and is left as it is"
         x, y = (n / 2 for n in reversed(self.shape))
         u, v, w = self.matrix @ (x, y, 1)
         text = f"moved by {y - v / w:+.1f} rows and {x - u / w:+.1f} columns"
