@@ -53,7 +53,8 @@ intersphinx_mapping = {
 
 exclude_patterns = ["reference/commands_help.md", "_build", "gallery/*", "**/GALLERY_HEADER.rst"]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
-default_role = "code"
+# A name between single backticks leads to its entry, if it has one; anything else is code.
+default_role = "py:obj"
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "unsrt"
 
@@ -84,8 +85,9 @@ def classes_without_bases() -> list[str]:
     return [
         f"{module}.{name}"
         for module in re.findall(r"^\.\. currentmodule:: (\S+)", pages, re.MULTILINE)
-        for name, entry in vars(importlib.import_module(module)).items()
-        if isinstance(entry, type) and entry.__bases__ == (object,)
+        for name in importlib.import_module(module).__all__
+        if isinstance(entry := getattr(importlib.import_module(module), name), type)
+        and entry.__bases__ == (object,)
     ]
 
 
