@@ -29,11 +29,11 @@ def mef_ssim(fused: Floats, sources: Sequence[Floats], *, scales: int = 3) -> fl
 
     .. math::
 
-        \hat x = \max_k \|\tilde x_k\| \, \frac{\bar s}{\|\bar s\|}, \quad
-        \bar s = \frac{\sum_k \|\tilde x_k\|^p \, \tilde x_k / \|\tilde x_k\|}
-                 {\sum_k \|\tilde x_k\|^p}, \quad
-        p = \tan \frac{\pi R}{2}, \quad
-        R = \frac{\|\sum_k \tilde x_k\|}{\sum_k \|\tilde x_k\|},
+        \hat x & = \max_k \|\tilde x_k\| \, \frac{\bar s}{\|\bar s\|}, \\
+        \bar s & = \frac{\sum_k \|\tilde x_k\|^p \, \tilde x_k / \|\tilde x_k\|}
+                   {\sum_k \|\tilde x_k\|^p}, \\
+        p & = \tan \frac{\pi R}{2}, \\
+        R & = \frac{\|\sum_k \tilde x_k\|}{\sum_k \|\tilde x_k\|},
 
     and is compared with the patch y of the fused image by
     :math:`(2 \sigma_{\hat x y} + C) / (\sigma_{\hat x}^2 + \sigma_y^2 + C)`, with variances under

@@ -85,12 +85,12 @@ def test_docstrings_with_symbols_lead_to_the_page_that_explains_them(name):
     assert (ROOT / "docs" / "explanations" / "model.md").is_file()
 
 
-@pytest.mark.parametrize("module", DOCUMENTED)
+@pytest.mark.parametrize("module", sorted(listed()))
 def test_equations_of_the_reference_have_one_formula_a_line(module):
     r"""A laptop's screen, and more so a phone's, cuts off what stands behind a ``\qquad``."""
     home = importlib.import_module(module)
     words = {name: inspect.getdoc(getattr(home, name)) or "" for name in home.__all__}
-    assert [name for name, text in words.items() if "\\qquad\n" in text] == []
+    assert [name for name, text in words.items() if re.search(r"\\q?quad\n", text)] == []
 
 
 def section(words, title):
