@@ -27,7 +27,7 @@ _SETTLED = 0.02  # pixels
 _ALIKE = 0.7  # correlation of grey values from which on they show the same
 _OUTLIER = 2.5  # robust standard deviations
 REACH = 0.25
-"""Of the height or the width: what moves further is not believed."""
+"""Share of the height or of the width: a motion by more is not believed."""
 _SCALES = (0.8, 1.25)
 _EDGE = 1e-6  # rounding
 _COMMON = 0.2  # share of the pixels that both must show
