@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
 
 import matplotlib
+from docutils import nodes
+from sphinx import addnodes
 from sphinx.ext import autosummary
 
 matplotlib.use("Agg")
@@ -49,7 +53,8 @@ intersphinx_mapping = {
 
 exclude_patterns = ["reference/commands_help.md", "_build", "gallery/*", "**/GALLERY_HEADER.rst"]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
-default_role = "code"
+# A name between single backticks leads to its entry, if it has one; anything else is code.
+default_role = "py:obj"
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "unsrt"
 
@@ -61,13 +66,32 @@ toc_object_entries_show_parents = "hide"
 autosummary_generate = True
 # A summary is the first sentence of a docstring, and these do not end one.
 autosummary.WELL_KNOWN_ABBREVIATIONS += ("Eq.", "Eqs.", "Fig.")
-autodoc_typehints = "none"
+# Types of parameters stand in the docstrings, those of fields beside their names.
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_type_aliases = {"Array": "mcsc.backend.Array"}
+autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 numpydoc_class_members_toctree = False
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
 templates_path = ["_templates"]
+
+
+def classes_without_bases() -> list[str]:
+    """Names of the reference's classes that are derived from `object` alone, which is no news."""
+    pages = "".join(p.read_text(encoding="utf-8") for p in (HERE / "reference").glob("*.rst"))
+    return [
+        f"{module}.{name}"
+        for module in re.findall(r"^\.\. currentmodule:: (\S+)", pages, re.MULTILINE)
+        for name in importlib.import_module(module).__all__
+        if isinstance(entry := getattr(importlib.import_module(module), name), type)
+        and entry.__bases__ == (object,)
+    ]
+
+
+autosummary_context = {"without_bases": classes_without_bases()}
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"mcsc {version}"
@@ -123,6 +147,34 @@ def write_help(app: object) -> None:
     (HERE / "reference" / "commands_help.md").write_text("\n".join(parts), encoding="utf-8")
 
 
+def hide_signature(
+    app: object, what: str, name: str, thing: object, options: object, signature: str, returns: str
+) -> tuple[str, str] | None:
+    """Leave out the arguments of what nobody calls: a protocol would show ``*args, **kwargs``."""
+    return ("", "") if getattr(thing, "_is_protocol", False) else None
+
+
+# What Sphinx writes out of an annotation, and what a reader knows it as.
+WRITTEN = {
+    r"ndarray\[tuple\[Any, \.\.\.\], dtype\[(\w+)(?:\[Any\])?\]\]": r"ndarray[\1]",
+    r"NDArray\[np\.(\w+?)_?\]": r"ndarray[\1]",
+    r"TypeAliasForwardRef\('mcsc\.backend\.(\w+)'\)": r"\1",
+    r"\b(ndarray|dtype)\[Any\]": r"\1",
+}
+
+
+def shorten_types(app: object, domain: str, kind: str, content: nodes.Element) -> None:
+    """Show arrays by their dtype, and aliases by their names."""
+    for node in content.parent.findall(addnodes.desc_annotation):
+        words = node.astext()
+        for pattern, short in WRITTEN.items():
+            words = re.sub(pattern, short, words)
+        if words != node.astext():
+            node[:] = [nodes.Text(words)]
+
+
 def setup(app: object) -> None:
     """Called by Sphinx."""
+    app.connect("object-description-transform", shorten_types)  # type: ignore[attr-defined]
+    app.connect("autodoc-process-signature", hide_signature)  # type: ignore[attr-defined]
     app.connect("builder-inited", write_help)  # type: ignore[attr-defined]

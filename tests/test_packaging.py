@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -42,6 +43,21 @@ def test_what_is_in_the_wheel(built):
         assert f"unfolded/weights_data/{task}.md" in names  # its model card
     assert any(name.endswith(".cu") for name in names)
     assert not [name for name in names if "__pycache__" in name or name.endswith((".nbi", ".nbc"))]
+
+
+def test_the_page_of_a_package_index_leads_nowhere_in_vain(built):
+    """Pictures and links of the README that are paths show nothing there."""
+    wheel = zipfile.ZipFile(built[0])
+    (name,) = (n for n in wheel.namelist() if n.endswith(".dist-info/METADATA"))
+    shown = wheel.read(name).decode()
+    assert "Description-Content-Type: text/markdown" in shown
+    assert "# mcsc\n\nTake registered images" in shown
+    text = re.sub(r"```.*?```", "", shown, flags=re.DOTALL)
+    links = re.findall(r"\]\(([^)]*)\)", text)
+    assert links
+    assert [link for link in links if not link.startswith("https://")] == []
+    assert "()" not in text
+    assert "`mcsc demo` draws" not in text  # the caption of the picture
 
 
 def test_what_is_in_the_sdist(built):

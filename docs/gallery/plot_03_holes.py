@@ -30,7 +30,8 @@ rms = 255 * float(np.sqrt(np.mean((filled - pair.x)[hidden] ** 2)))
 print(f"gap {found.result.gap:.1e}; error in hidden pixels {rms:.2f} grey levels of 255")
 
 figure, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
-shown = {"seen": np.where(known > 0, pair.x, np.nan), "filled": filled, "true": pair.x}
+shown = {"seen": np.where(known > 0, pair.x, np.nan), "filled": filled}
+shown["true"] = np.where(pair.mask > 0, pair.x, np.nan)
 for axis, (title, image) in zip(axes, shown.items(), strict=True):
     axis.imshow(image.squeeze(), cmap="viridis", vmin=0, vmax=1)
     axis.set(title=title, xticks=[], yticks=[])

@@ -48,7 +48,8 @@ print(f"largest difference of the common codes: {np.abs(c.numpy() - sweep.codes.
 
 
 # %%
-# Train it for a few seconds, and look at the error on scenes that it has not seen.
+# Train it for a few seconds, and look at the error on scenes that it has not seen. That is a beginning: the weights that
+# come with the package were trained for hours (:doc:`/explanations/networks`).
 def error(net):
     """Root mean square error on the unseen scenes, in grey levels of 255."""
     with torch.no_grad():

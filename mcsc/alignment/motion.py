@@ -27,7 +27,7 @@ _SETTLED = 0.02  # pixels
 _ALIKE = 0.7  # correlation of grey values from which on they show the same
 _OUTLIER = 2.5  # robust standard deviations
 REACH = 0.25
-"""Of the height or the width: what moves further is not believed."""
+"""Share of the height or of the width: a motion by more is not believed."""
 _SCALES = (0.8, 1.25)
 _EDGE = 1e-6  # rounding
 _COMMON = 0.2  # share of the pixels that both must show
@@ -101,7 +101,7 @@ class Motion:
     def words(self) -> str:
         """For people."""
         if self.is_still:
-            return f"still, by {self.lengths.mean():.2f} pixels, and left as it is"
+            return f"has hardly moved ({self.lengths.mean():.2f} pixels), and is left as it is"
         x, y = (n / 2 for n in reversed(self.shape))
         u, v, w = self.matrix @ (x, y, 1)
         text = f"moved by {y - v / w:+.1f} rows and {x - u / w:+.1f} columns"

@@ -20,9 +20,9 @@ def joint_bilateral(
 
     .. math::
 
-        z_i = \frac{\sum_j w_{ij} x_j}{\sum_j w_{ij}}, \qquad
-        w_{ij} = \exp\left(-\frac{|i - j|^2}{2 \sigma_s^2}
-                 - \frac{\|g_i - g_j\|^2}{2 \sigma_r^2}\right)
+        z_i & = \frac{\sum_j w_{ij} x_j}{\sum_j w_{ij}}, \\
+        w_{ij} & = \exp\left(-\frac{|i - j|^2}{2 \sigma_s^2}
+                   - \frac{\|g_i - g_j\|^2}{2 \sigma_r^2}\right)
 
     over the pixels j of the image within :math:`\lceil 2 \sigma_s \rceil` rows and columns of i.
 

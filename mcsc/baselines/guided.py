@@ -18,9 +18,9 @@ def guided_filter(image: Floats, guide: Floats, radius: int = 8, eps: float = 0.
 
     .. math::
 
-        a_k = (\Sigma_k + \epsilon I)^{-1} \operatorname{cov}_k(g, x), \quad
-        b_k = \bar x_k - a_k^T \bar g_k, \quad
-        z_i = \bar a_i^T g_i + \bar b_i
+        a_k & = (\Sigma_k + \epsilon I)^{-1} \operatorname{cov}_k(g, x), \\
+        b_k & = \bar x_k - a_k^T \bar g_k, \\
+        z_i & = \bar a_i^T g_i + \bar b_i
 
     with means over the windows of :math:`(2r+1)^2` pixels, cut off at the border of the image, and
     the covariance :math:`\Sigma_k` of the guide's channels: a variance for a grey guide, 3 x 3 for

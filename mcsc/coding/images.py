@@ -251,11 +251,11 @@ def memory_of_tile(
     Parameters
     ----------
     shape : (height, width)
-        Of the images.
+        Size of the images.
     dictionary, lam, tile
         As for `code`, of one sample.
     dtype : dtype
-        Of the signals.
+        Precision of the signals.
     """
     size = _largest(*_tiles_of(shape, dictionary, tile))
     nothing = tuple(np.zeros((1, c, *size), dtype) for c in dictionary.channels)

@@ -264,8 +264,8 @@ def shared_options(
         options.orientations,
         click.option(
             "--parts", metavar="DIR", type=click.Path(path_type=Path),
-            help="Folder to write the parts to whose sum the image is (base, common, unique), as "
-            "floating-point TIFF.",
+            help="Folder to which the parts are written that add up to the image (base, common, "
+            "unique), as floating-point TIFF.",
         ),
         click.option("--align", is_flag=True, help=align),
         click.option(

@@ -184,8 +184,9 @@ orientations = click.option(
     type=click.Choice([str(n) for n in ORIENTATIONS]),
     default=None,
     callback=lambda ctx, param, given: given and int(given),
-    help="For the method cunet: number of orientations in which the network restores the images; "
-    "the results are averaged. The time grows with this number, and the result is a little better."
+    help="For the method cunet: number of orientations (quarter turns, mirrored for 8) in which "
+    "the network looks at the images; the results are averaged. The time grows with this number, "
+    "and the result is a little better."
     "  [default: 1]",
 )
 task_dictionary = click.option(

@@ -50,8 +50,9 @@ class Incomplete(Exception):
     Parameters
     ----------
     reason : str
+        What failed, in one line: `Outcome.reason`.
     value : object
-        What there is of it: `Outcome.value`.
+        The part that was done: `Outcome.value`.
     """
 
     def __init__(self, reason: str, value: Any) -> None:

@@ -99,7 +99,7 @@ class Rule:
     function: Callable[[CodedSources], Blend]
     """The function."""
     words: str
-    """What it does, for --help: "every pixel from the source that is more active there"."""
+    """What it does, for ``--help``: "every pixel from the source that is more active there"."""
     targets: bool = False
     """Whether it takes the image that the dictionary's learned target filters make (Eq. 4).
     Otherwise the parts are those of the sources themselves, and the common part is that of the

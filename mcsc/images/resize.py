@@ -105,6 +105,7 @@ def degrade(image: NDArray[_F], factor: int) -> NDArray[_F]:
     Parameters
     ----------
     image : array of floats, shape (..., H, W)
+        Every plane of the last two axes is shrunk on its own.
     factor : int
         Must divide H and W.
 

@@ -147,7 +147,7 @@ class Envelope:
         cells : array of int
             Those that the part needs.
         low, high : arrays of int (length of the part,)
-            Of `cells`, the one before and the one after each pixel.
+            Places in `cells` of the one before and of the one after each pixel.
         share : array (length of the part,)
             Weight of `high`; that of `low` is the rest.
         """

@@ -29,11 +29,11 @@ def mef_ssim(fused: Floats, sources: Sequence[Floats], *, scales: int = 3) -> fl
 
     .. math::
 
-        \hat x = \max_k \|\tilde x_k\| \, \frac{\bar s}{\|\bar s\|}, \quad
-        \bar s = \frac{\sum_k \|\tilde x_k\|^p \, \tilde x_k / \|\tilde x_k\|}
-                 {\sum_k \|\tilde x_k\|^p}, \quad
-        p = \tan \frac{\pi R}{2}, \quad
-        R = \frac{\|\sum_k \tilde x_k\|}{\sum_k \|\tilde x_k\|},
+        \hat x & = \max_k \|\tilde x_k\| \, \frac{\bar s}{\|\bar s\|}, \\
+        \bar s & = \frac{\sum_k \|\tilde x_k\|^p \, \tilde x_k / \|\tilde x_k\|}
+                   {\sum_k \|\tilde x_k\|^p}, \\
+        p & = \tan \frac{\pi R}{2}, \\
+        R & = \frac{\|\sum_k \tilde x_k\|}{\sum_k \|\tilde x_k\|},
 
     and is compared with the patch y of the fused image by
     :math:`(2 \sigma_{\hat x y} + C) / (\sigma_{\hat x}^2 + \sigma_y^2 + C)`, with variances under
@@ -45,6 +45,7 @@ def mef_ssim(fused: Floats, sources: Sequence[Floats], *, scales: int = 3) -> fl
     Parameters
     ----------
     fused : array of floats, shape (H, W), (1, H, W) or (3, H, W)
+        The image to judge, in [0, 1].
     sources : sequence of such arrays
         Two or more, of the height and width of `fused`.
     scales : int
@@ -60,8 +61,8 @@ def mef_ssim(fused: Floats, sources: Sequence[Floats], *, scales: int = 3) -> fl
     TypeError
         An image is not an array of floats.
     ValueError
-        An image is not finite, has neither 1 nor 3 channels, another size, or less than 11 pixels
-        on the coarsest scale; `scales` is none of 1, 2, 3.
+        An image is not finite or not in [0, 1], has neither 1 nor 3 channels, another size, or
+        less than 11 pixels on the coarsest scale; `scales` is none of 1, 2, 3.
 
     Notes
     -----

@@ -41,9 +41,10 @@ def qabf(
 
     .. math::
 
-        Q^{AF} = \frac{0.9994}{1 + e^{-15 (G - 0.5)}} \cdot \frac{0.9879}{1 + e^{-22 (A - 0.8)}},
-        \quad G = \frac{\min(g_A, g_F)}{\max(g_A, g_F)},
-        \quad A = 1 - \frac{|\alpha_A - \alpha_F|}{\pi / 2},
+        Q^{AF} & = \frac{0.9994}{1 + e^{-15 (G - 0.5)}}
+                   \cdot \frac{0.9879}{1 + e^{-22 (A - 0.8)}}, \\
+        G & = \frac{\min(g_A, g_F)}{\max(g_A, g_F)}, \\
+        A & = 1 - \frac{|\alpha_A - \alpha_F|}{\pi / 2},
 
     and the measure is the mean of :math:`Q^{AF}` over sources and pixels, weighted by
     :math:`g_A`.
@@ -51,7 +52,7 @@ def qabf(
     Parameters
     ----------
     fused : array of floats, shape (H, W), (1, H, W) or (3, H, W)
-        F.
+        F, in [0, 1].
     sources : sequence of such arrays
         A, B, ...: one or more, of the height and width of `fused`.
     border : {"reflect", "zero"}
@@ -124,15 +125,15 @@ def mutual_information(
 
     .. math::
 
-        \sum_A I(A; F) \qquad\text{or, normalised,}\qquad
-        2 \sum_A \frac{I(A; F)}{H(A) + H(F)}
+        & \sum_A I(A; F) \\
+        \text{or, normalised,} \quad & 2 \sum_A \frac{I(A; F)}{H(A) + H(F)}
 
     with mutual information I and entropies H of histograms of 256 levels.
 
     Parameters
     ----------
     fused : array of floats, shape (H, W), (1, H, W) or (3, H, W)
-        F.
+        F, in [0, 1].
     sources : sequence of such arrays
         A, B, ...: one or more, of the height and width of `fused`.
     normalised : bool
@@ -186,6 +187,7 @@ def spatial_frequency(fused: Floats, scale: float = 255.0) -> float:
     Parameters
     ----------
     fused : array of floats, shape (H, W), (1, H, W) or (3, H, W)
+        The image to judge, in [0, 1].
     scale : float
         255 gives grey levels of 8 bits, as published figures are.
 
@@ -218,6 +220,7 @@ def entropy(fused: Floats) -> float:
     Parameters
     ----------
     fused : array of floats, shape (H, W), (1, H, W) or (3, H, W)
+        The image to judge, in [0, 1].
 
     Returns
     -------

@@ -256,7 +256,7 @@ def solve(
     there is no crossover to FFT methods (``benchmarks/exact/crossover.py``,
     ``docs/benchmarks.md``). On a GPU, which has not been measured yet, it compares what is counted,
     bytes and launches of an iteration (`mcsc.solvers.gpu_cost`), times the iterations that a method
-    is expected to take: ADMM is taken but for small images with masks or at the zero boundary,
+    is expected to take: ADMM is taken, except for small images with masks or at the zero boundary,
     where an iteration of it has a hundred launches more.
 
     Examples

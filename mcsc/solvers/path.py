@@ -205,7 +205,8 @@ def solve_discrepancy(
 
     References
     ----------
-    V. A. Morozov, Methods for Solving Incorrectly Posed Problems, 1984.
+    V. A. Morozov, "Methods for Solving Incorrectly Posed Problems", Springer, 1984.
+    doi:10.1007/978-1-4612-5280-1
     """
     options = Options(method, tol, max_iter, callback, progress)
     check_number("rtol", rtol)

@@ -122,7 +122,8 @@ def reweighted(
 
     References
     ----------
-    E. J. Candes, M. B. Wakin and S. P. Boyd, doi:10.1007/s00041-008-9045-x.
+    E. J. Candes, M. B. Wakin, S. P. Boyd, "Enhancing sparsity by reweighted l1 minimization",
+    Journal of Fourier Analysis and Applications 14, 2008. doi:10.1007/s00041-008-9045-x
 
     Examples
     --------

@@ -153,6 +153,7 @@ def medical_pair(anatomy: Anatomy) -> tuple[Floats, Floats, Floats]:
     Parameters
     ----------
     anatomy : Anatomy
+        As `make_anatomy` makes it.
 
     Returns
     -------

@@ -25,6 +25,7 @@ def depth_pair(scene: Scene) -> tuple[Floats, Floats]:
     Parameters
     ----------
     scene : Scene
+        As `make_scene` makes it.
 
     Returns
     -------

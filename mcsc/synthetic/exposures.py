@@ -22,6 +22,7 @@ def exposure_pair(scene: Scene) -> tuple[Floats, Floats, Floats]:
     Parameters
     ----------
     scene : Scene
+        As `make_scene` makes it.
 
     Returns
     -------

@@ -21,6 +21,7 @@ def flash_pair(scene: Scene) -> tuple[Floats, Floats]:
     Parameters
     ----------
     scene : Scene
+        As `make_scene` makes it.
 
     Returns
     -------

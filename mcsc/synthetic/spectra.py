@@ -24,6 +24,7 @@ def multispectral_pair(scene: Scene) -> tuple[Floats, Floats]:
     Parameters
     ----------
     scene : Scene
+        As `make_scene` makes it.
 
     Returns
     -------

@@ -12,7 +12,7 @@ import textwrap
 
 import pytest
 
-from tests.docs.test_pages import DOCUMENTED
+from tests.docs.test_pages import DOCUMENTED, listed
 from tests.paths import ROOT
 
 SOURCES = [p for package in ("mcsc", "unfolded") for p in sorted((ROOT / package).rglob("*.py"))]
@@ -85,9 +85,75 @@ def test_docstrings_with_symbols_lead_to_the_page_that_explains_them(name):
     assert (ROOT / "docs" / "explanations" / "model.md").is_file()
 
 
-@pytest.mark.parametrize("module", DOCUMENTED)
+@pytest.mark.parametrize("module", sorted(listed()))
 def test_equations_of_the_reference_have_one_formula_a_line(module):
     r"""A laptop's screen, and more so a phone's, cuts off what stands behind a ``\qquad``."""
     home = importlib.import_module(module)
     words = {name: inspect.getdoc(getattr(home, name)) or "" for name in home.__all__}
-    assert [name for name, text in words.items() if "\\qquad\n" in text] == []
+    assert [name for name, text in words.items() if re.search(r"\\q?quad\n", text)] == []
+
+
+def section(words, title):
+    """Lines of a section of a docstring in numpydoc's form."""
+    lines = words.splitlines()
+    for at, (line, rule) in enumerate(itertools.pairwise(lines)):
+        if line == title and set(rule) == {"-"}:
+            rest = lines[at + 2 :]
+            ends = [n for n, bar in enumerate(rest[1:]) if bar and set(bar) == {"-"}]
+            return rest[: ends[0]] if ends else rest
+    return []
+
+
+def callables(module):
+    """Public functions and classes of a module, and the methods that these define."""
+    home = importlib.import_module(module)
+    for name in home.__all__:
+        entry = getattr(home, name)
+        if callable(entry) and inspect.getdoc(entry):
+            yield f"{module}.{name}", entry
+        if inspect.isclass(entry):
+            for method, member in vars(entry).items():
+                function = getattr(member, "__func__", member)
+                if inspect.isfunction(function) and not method.startswith("_"):
+                    yield f"{module}.{name}.{method}", function
+
+
+def entries(lines):
+    """Names of each entry of a section, and whether words follow them."""
+    for line, following in itertools.zip_longest(lines, lines[1:], fillvalue=""):
+        if re.match(r"\*{0,2}\w", line):
+            names = [n.strip() for n in line.split(" : ")[0].split(",")]
+            yield names, following.startswith("    ")
+
+
+REFERENCE = sorted(listed())
+
+
+@pytest.mark.parametrize("module", REFERENCE)
+def test_parameters_are_described(module):
+    """All that a signature has where a docstring lists any, and each with words of its own."""
+    lacking = []
+    for name, entry in callables(module):
+        given = list(entries(section(inspect.getdoc(entry) or "", "Parameters")))
+        lacking += [f"{name}: {', '.join(names)}: no words" for names, words in given if not words]
+        if given and not getattr(entry, "_is_protocol", False):
+            known = {n for names, _ in given for n in names}
+            there = set(inspect.signature(entry).parameters) - {"self", "cls"}
+            lacking += [f"{name}: {n} lacks" for n in there - {n.strip("*") for n in known}]
+            # Keywords may be those of subclasses.
+            lacking += [f"{name}: there is no {n}" for n in known - there if "*" not in n]
+    assert lacking == []
+
+
+@pytest.mark.parametrize("module", REFERENCE)
+def test_references_are_no_lists(module):
+    """An initial at the start of a paragraph of one line is the number of an item to docutils."""
+    pattern = re.compile(r"(?:\A|\n\n)[A-Z]\. [^\n]*(?:\n\n|\Z)")
+    assert pattern.search("E. J. Candes, doi:1")
+    assert not pattern.search("E. J. Candes,\ndoi:1")
+    found = [
+        name
+        for name, entry in callables(module)
+        if pattern.search("\n".join(section(inspect.getdoc(entry) or "", "References")).strip())
+    ]
+    assert found == []

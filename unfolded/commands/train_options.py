@@ -281,7 +281,8 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--unit-ball",
         is_flag=True,
-        help="After each step, scale filters of D whose norm is larger than 1 to a norm of 1.",
+        help="After each step, scale the filters D, which make an image of codes in each block, "
+        "to a norm of 1 if theirs is larger.",
     ),
     click.option(
         "--clip-norm",

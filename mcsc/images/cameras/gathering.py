@@ -54,6 +54,7 @@ def gather(found: Reprojection, photo: Floats) -> Gathered:
     Parameters
     ----------
     found : Reprojection
+        The projected points, as `reproject` returns them.
     photo : array of floats, shape (C, H, W)
         In [0, 1].
 
