@@ -25,12 +25,40 @@ def _refused(*given: Any, **options: Any) -> Any:
     )
 
 
+def _tell_once(name: str, reason: str) -> None:
+    if not _told:
+        _told.append(name)
+        warn_user(
+            f"{reason}: they are compiled anew, which takes some seconds each time; "
+            "NUMBA_CACHE_DIR may name another folder",
+            RuntimeWarning,
+        )
+
+
+def _let_saving_fail(kernel: Any) -> None:
+    """Let a kernel that is compiled run, though its machine code cannot be written to the cache."""
+    cache = kernel._cache
+    save = cache.save_overload
+
+    def saved(*given: Any) -> None:
+        try:
+            save(*given)
+        except OSError as error:
+            reason = error.strerror or error
+            _tell_once(
+                kernel.__name__, f"compiled kernels cannot be kept in {cache.cache_path} ({reason})"
+            )
+
+    cache.save_overload = saved
+
+
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Return the decorator `numba.njit` with these options, a disk cache, and without the GIL.
 
     In an installation that cannot be written to, of a user without a home folder (containers,
     modules of a cluster), Numba finds no place for its cache and refuses to compile. There kernels
-    are compiled anew by every process, and a warning says so once.
+    are compiled anew by every process, and a warning says so once. So they are where the folder of
+    the cache is full, which Numba notices only when it has compiled.
 
     Parameters
     ----------
@@ -47,17 +75,13 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
             return _refused
         try:
-            return njit(nogil=True, cache=True, error_model="numpy", **options)(function)
+            made = njit(nogil=True, cache=True, error_model="numpy", **options)(function)
+            _let_saving_fail(made)
+            return made
         except RuntimeError as error:
             if "cannot cache function" not in str(error):
                 raise
-        if not _told:
-            _told.append(function.__name__)
-            warn_user(
-                "there is no folder in which compiled kernels could be kept: they are compiled "
-                "anew, which takes some seconds each time; NUMBA_CACHE_DIR may name one",
-                RuntimeWarning,
-            )
+        _tell_once(function.__name__, "there is no folder in which compiled kernels could be kept")
         return njit(nogil=True, error_model="numpy", **options)(function)
 
     return decorate

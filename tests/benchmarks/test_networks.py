@@ -76,7 +76,7 @@ def test_picture_of_when(tmp_path, capsys):
         "measure": {"name": "PSNR", "larger_is_better": True},
         "baseline": {"method": "input", "measures": {"PSNR": 1.0}},
     }  # fmt: skip
-    path = save("unrolling", {}, {"tasks": [task]}, seconds=1, load=0, out=tmp_path)
+    path = save("unrolling", {}, {"tasks": [task]}, command="", seconds=1, load=0, out=tmp_path)
     arguments = ["--results", str(path), "--out", str(tmp_path / "when.png")]
     assert when.main([*arguments, "--tasks", "flash-denoise"]).read_bytes()[:4] == b"\x89PNG"
     with pytest.raises(SystemExit):

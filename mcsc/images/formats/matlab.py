@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,8 @@ _NUMBERS = {
 }  # fmt: skip
 # Deflate packs 1032 bytes into one; doubles that are small whole numbers are stored as bytes.
 _PACKING = 8 * 1032
+# Of format 5: types of elements, a flag of arrays, and bytes in which their heads stand.
+_MATRIX, _COMPRESSED, _COMPLEX, _HEAD = 14, 15, 0x800, 4096
 
 
 def read_matlab(request: Request) -> Samples:
@@ -32,6 +37,13 @@ def read_matlab(request: Request) -> Samples:
     name = _choose(request, {n: shape for n, (shape, _) in there.items()})
     shape, kind = there[name]
     check_size(path, "MATLAB file", shape[::-1], _NUMBERS[kind], packing=_PACKING)
+    with decoding(path, "MATLAB file"):
+        is_complex = name in _complex_names(path)
+    if is_complex:
+        # SciPy would crash on one without its imaginary part.
+        raise ImageFileError(
+            f"{path}: {name} holds complex numbers; want real ones, as abs({name})"
+        )
     with decoding(path, "MATLAB file"):
         values = scipy.io.loadmat(path, variable_names=[name])[name]
     if kind == "logical":
@@ -63,6 +75,40 @@ def read_matlab_73(request: Request) -> Samples:
         if item.attrs.get("MATLAB_class") == b"logical":
             values = values.astype(bool)
     return samples_of_array(Request(path, request.page, name), values, last=True)
+
+
+def _complex_names(path: Path) -> set[str]:
+    """Names of the complex arrays of a file of format 5, by the heads of its elements.
+
+    What ends early is found out by whoever reads it.
+    """
+    found: set[str] = set()
+    with path.open("rb") as file:
+        head = file.read(128)
+        if head[126:128] not in (b"IM", b"MI"):  # format 4
+            return found
+        order = "<" if head[126:128] == b"IM" else ">"
+        while len(tag := file.read(8)) == 8:
+            kind, size = struct.unpack(order + "II", tag)
+            following = file.tell() + size
+            start = file.read(min(size, _HEAD))
+            if kind == _COMPRESSED:
+                start = zlib.decompressobj().decompress(start, _HEAD)
+                kind, start = struct.unpack_from(order + "I", start)[0], start[8:]
+            if kind == _MATRIX:
+                flags, dimensions = (struct.unpack_from(order + "I", start, n)[0] for n in (8, 20))
+                if flags & _COMPLEX:
+                    found.add(_name_at(start, 24 + -(-dimensions // 8) * 8, order))
+            file.seek(following)
+    return found
+
+
+def _name_at(start: bytes, place: int, order: str) -> str:
+    """Name of an array; those of up to four letters stand in their tag."""
+    kind, size = struct.unpack_from(order + "II", start, place)
+    short = kind >> 16
+    name = start[place + 4 :][:short] if short else start[place + 8 :][:size]
+    return name.decode("latin-1")
 
 
 def _choose(request: Request, shapes: dict[str, tuple[int, ...]]) -> str:

@@ -31,6 +31,33 @@ def test_kernels_work_where_they_cannot_be_kept(monkeypatch):
         assert compiled()(lambda value: 3 * value)(3) == 9
 
 
+def test_kernels_work_where_the_folder_of_the_cache_is_full(tmp_path):
+    code = (
+        "import errno, warnings\n"
+        "from numba.core.caching import IndexDataCacheFile\n"
+        "from mcsc.backend.compiling import compiled\n"
+        "def full(self, *given): raise OSError(errno.ENOSPC, 'No space left on device')\n"
+        "IndexDataCacheFile.save = full\n"
+        "with warnings.catch_warnings(record=True) as told:\n"
+        "    warnings.simplefilter('always')\n"
+        "    print([compiled()(f)(3) for f in (lambda x: 2 * x, lambda x: 3 * x)])\n"
+        "print([str(one.message) for one in told])\n"
+    )
+    (tmp_path / "kernels.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "kernels.py"], capture_output=True, text=True, timeout=120, cwd=tmp_path,
+        env={
+            **os.environ,
+            "NUMBA_CACHE_DIR": str(tmp_path),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        },
+    )  # fmt: skip
+    values, told = done.stdout.splitlines()
+    assert values == "[6, 9]", done.stderr
+    assert told.count("compiled kernels cannot be kept in") == 1
+    assert "(No space left on device): they are compiled anew" in told
+
+
 def test_other_errors_are_not_swallowed(monkeypatch):
     def broken(**options):
         raise RuntimeError("something else")

@@ -148,6 +148,29 @@ def test_mat_by_name_or_the_only_image(tmp_path):
         read_image(path)
 
 
+@pytest.mark.parametrize("packed", [True, False])
+def test_complex_mat_is_refused_by_name_and_the_others_are_read(tmp_path, packed):
+    path = tmp_path / "a.mat"
+    values = {"spectrum_of_the_scene": 1j * DEPTH, "z": DEPTH, "k": DEPTH + 1j, "note": "x" * 9999}
+    scipy.io.savemat(path, values, do_compression=packed)
+    np.testing.assert_allclose(read_image(path, variable="z").pixels[0], DEPTH)
+    for name in ("spectrum_of_the_scene", "k"):
+        with pytest.raises(ImageFileError, match=f"{name} holds complex numbers; want real ones"):
+            read_image(path, variable=name)
+
+
+def test_a_damaged_mat_that_only_says_that_it_is_complex(tmp_path):
+    """SciPy takes the process down: this must not come to it."""
+    path = tmp_path / "a.mat"
+    scipy.io.savemat(path, {"depth": DEPTH.astype(float)}, do_compression=False)
+    content = bytearray(path.read_bytes())
+    assert content[144:148] == b"\x06\0\0\0"  # flags: an array of doubles
+    content[145] |= 8
+    path.write_bytes(content)
+    with pytest.raises(ImageFileError, match="depth holds complex numbers"):
+        read_image(path)
+
+
 def test_mat_7_3(tmp_path):
     h5py = pytest.importorskip("h5py")
     path = tmp_path / "a.mat"
