@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -22,7 +23,11 @@ _NUMBERS = {
 }  # fmt: skip
 # Deflate packs 1032 bytes into one; doubles that are small whole numbers are stored as bytes.
 _PACKING = 8 * 1032
-# Of format 5: types of elements, a flag of arrays, and bytes in which their heads stand.
+_DTYPES = {"double": "f8", "single": "f4", "logical": "u1"}
+# Of format 5: types of elements and of stored numbers, a flag, and bytes in which heads stand.
+_STORED = {
+    1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
+}  # fmt: skip
 _MATRIX, _COMPRESSED, _COMPLEX, _HEAD = 14, 15, 0x800, 4096
 
 
@@ -38,14 +43,7 @@ def read_matlab(request: Request) -> Samples:
     shape, kind = there[name]
     check_size(path, "MATLAB file", shape[::-1], _NUMBERS[kind], packing=_PACKING)
     with decoding(path, "MATLAB file"):
-        is_complex = name in _complex_names(path)
-    if is_complex:
-        # SciPy would crash on one without its imaginary part.
-        raise ImageFileError(
-            f"{path}: {name} holds complex numbers; want real ones, as abs({name})"
-        )
-    with decoding(path, "MATLAB file"):
-        values = scipy.io.loadmat(path, variable_names=[name])[name]
+        values = _array(path, name, shape, np.dtype(_DTYPES.get(kind, kind)))
     if kind == "logical":
         values = values.astype(bool)
     return samples_of_array(Request(path, request.page, name), values, last=True)
@@ -77,45 +75,73 @@ def read_matlab_73(request: Request) -> Samples:
     return samples_of_array(Request(path, request.page, name), values, last=True)
 
 
-def _complex_names(path: Path) -> set[str]:
-    """Names of the complex arrays of a file of format 5, by the heads of its elements.
+def _array(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Read a numeric array of a file of format 5 to 7.
 
-    What ends early is found out by whoever reads it.
+    SciPy's reader believes types and flags, and takes the process down if these are damaged.
+
+    Raises
+    ------
+    ValueError
+        It is complex, there is no such array, or its data are not what its head declares.
     """
-    found: set[str] = set()
+    count = math.prod(shape)
+    most = _HEAD + count * dtype.itemsize  # numbers may be stored as smaller ones
     with path.open("rb") as file:
-        head = file.read(128)
-        if head[126:128] not in (b"IM", b"MI"):  # format 4
-            return found
-        order = "<" if head[126:128] == b"IM" else ">"
+        order = "<" if file.read(128)[126:] == b"IM" else ">"
         while len(tag := file.read(8)) == 8:
             kind, size = struct.unpack(order + "II", tag)
             following = file.tell() + size
-            start = file.read(min(size, _HEAD))
+            content = file.read(min(size, most))
             if kind == _COMPRESSED:
-                start = zlib.decompressobj().decompress(start, _HEAD)
-                kind, start = struct.unpack_from(order + "I", start)[0], start[8:]
+                content = zlib.decompressobj().decompress(content, most)
+                kind, content = struct.unpack_from(order + "I", content)[0], content[8:]
             if kind == _MATRIX:
-                flags, dimensions = (struct.unpack_from(order + "I", start, n)[0] for n in (8, 20))
-                if flags & _COMPLEX:
-                    found.add(_name_at(start, 24 + -(-dimensions // 8) * 8, order))
+                flags, dimensions = (
+                    struct.unpack_from(order + "I", content, n)[0] for n in (8, 20)
+                )
+                _, label, place = _element(content, 24 + _padded(dimensions), order)
+                if label.decode("latin-1") == name:
+                    if flags & _COMPLEX:
+                        raise ImageFileError(
+                            f"{path}: {_shown(name)} holds complex numbers; want real ones, as their "
+                            "absolute values"
+                        )
+                    stored, data, _ = _element(content, place, order)
+                    if stored not in _STORED:
+                        raise ValueError(f"numbers of type {stored}, which there is not")
+                    values = np.frombuffer(data, order + _STORED[stored])
+                    if values.size != count:
+                        raise ValueError(f"{values.size} numbers, want {count}")
+                    return values.astype(dtype).reshape(shape, order="F")
             file.seek(following)
-    return found
+    raise ValueError(f"no data of {_shown(name)}")
 
 
-def _name_at(start: bytes, place: int, order: str) -> str:
-    """Name of an array; those of up to four letters stand in their tag."""
-    kind, size = struct.unpack_from(order + "II", start, place)
-    short = kind >> 16
-    name = start[place + 4 :][:short] if short else start[place + 8 :][:size]
-    return name.decode("latin-1")
+def _element(content: bytes, place: int, order: str) -> tuple[int, bytes, int]:
+    """Type and bytes of an element, and where the next one is; up to four bytes are in its tag."""
+    kind, size = struct.unpack_from(order + "II", content, place)
+    if short := kind >> 16:
+        return kind & 0xFFFF, content[place + 4 :][: min(short, 4)], place + 8
+    return kind, content[place + 8 :][:size], place + 8 + _padded(size)
+
+
+def _padded(size: int) -> int:
+    return -(-size // 8) * 8
+
+
+def _shown(name: str) -> str:
+    """A name as MATLAB allows it: 63 letters of one line."""
+    return name[:63] if name.isprintable() else ascii(name[:63])
 
 
 def _choose(request: Request, shapes: dict[str, tuple[int, ...]]) -> str:
     """The variable that is asked for, or the only one that can be an image."""
     path, asked = request.path, request.variable
     images = {n: s for n, s in shapes.items() if len(s) in (2, 3) and min(s[:2], default=0) > 1}
-    listed = ", ".join(f"{n} ({' x '.join(map(str, s))})" for n, s in list(shapes.items())[:20])
+    listed = ", ".join(
+        f"{_shown(n)} ({' x '.join(map(str, s))})" for n, s in list(shapes.items())[:20]
+    )
     if asked is not None:
         if asked not in shapes:
             raise ImageFileError(

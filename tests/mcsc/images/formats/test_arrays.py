@@ -171,6 +171,41 @@ def test_a_damaged_mat_that_only_says_that_it_is_complex(tmp_path):
         read_image(path)
 
 
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize(
+    "kind", ["f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", ">f8", ">u2"]
+)
+def test_mat_is_read_as_scipy_reads_it(tmp_path, kind, packed):
+    path = tmp_path / "a.mat"
+    values = (20 * np.random.default_rng(0).random((5, 7, 3)) > 9) * np.arange(3)
+    values = values.astype(kind)
+    scipy.io.savemat(path, {"other": np.eye(3), "m": values, "s": "words"}, do_compression=packed)
+    expected = scipy.io.loadmat(path)["m"].transpose(2, 0, 1)
+    found = read_image(path, variable="m").samples
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_damaged_name_of_a_variable_stays_on_one_line(tmp_path):
+    path = tmp_path / "a.mat"
+    scipy.io.savemat(path, {"depth": DEPTH, "K": np.eye(3)}, do_compression=False)
+    path.write_bytes(path.read_bytes().replace(b"depth", b"de\nth"))
+    with pytest.raises(ImageFileError, match=r"it holds 'de\\nth' \(5 x 7\), K") as error:
+        read_image(path, variable="rgb")
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_mat_with_numbers_of_no_type(tmp_path):
+    """There, too, SciPy takes the process down."""
+    path = tmp_path / "a.mat"
+    scipy.io.savemat(path, {"depth": DEPTH.astype(float)}, do_compression=False)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"\x09\0\0\0\x18\x01\0\0")
+    content[place + 1] = 0xFF
+    path.write_bytes(content)
+    with pytest.raises(ImageFileError, match="damaged MATLAB file: numbers of type 65289"):
+        read_image(path)
+
+
 def test_mat_7_3(tmp_path):
     h5py = pytest.importorskip("h5py")
     path = tmp_path / "a.mat"
