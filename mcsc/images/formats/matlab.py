@@ -104,8 +104,8 @@ def _array(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) 
                 if label.decode("latin-1") == name:
                     if flags & _COMPLEX:
                         raise ImageFileError(
-                            f"{path}: {_shown(name)} holds complex numbers; want real ones, as their "
-                            "absolute values"
+                            f"{path}: {_shown(name)} holds complex numbers; want real ones, as "
+                            "their absolute values"
                         )
                     stored, data, _ = _element(content, place, order)
                     if stored not in _STORED:
