@@ -34,7 +34,7 @@ def qabf(
     border: Literal["reflect", "zero"] = "reflect",
     mask: NDArray[Any] | None = None,
 ) -> float:
-    r"""Edge information of the sources that the fused image F keeps, Q^{AB/F}.
+    r"""Edge information of the sources that the fused image F keeps, :math:`Q^{AB/F}`.
 
     With the strength g and orientation :math:`\alpha \in (-\pi/2, \pi/2]` of Sobel gradients, for
     every source A
