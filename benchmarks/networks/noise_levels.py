@@ -138,7 +138,7 @@ def summary(data: Data) -> str:
     return (
         f"PSNR in dB at noise of {', '.join(strengths)} (of 255), {data['seeds']} seeds, "
         f"{data['steps']} steps of {data['batch']} patches of {data['patch']}x{data['patch']} out "
-        f"of {number(data['scenes'])} scenes of {data['side']}x{data['side']}"
+        f"of {data['scenes']} scenes of {data['side']}x{data['side']}"
         + (" made of photographs" if data["photographs"] else "")
         + f", bf16-mixed, Adam at {data['rate']:g} with a cosine; in brackets the difference to "
         "the one network with the same seed, its mean and standard deviation:\n\n"

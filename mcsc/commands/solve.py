@@ -215,7 +215,8 @@ def solve(
     )  # fmt: skip
     if loaded is not None and loaded.n_signals != len(images):
         raise InvalidValueError(
-            f"{dictionary} is a dictionary for {loaded.n_signals} images, there are {len(images)}"
+            f"{dictionary} is a dictionary for {loaded.n_signals} images, and "
+            f"{len(images)} {'is' if len(images) == 1 else 'are'} given"
         )
     groups = (loaded or dct_dictionary((1,) * len(images))).groups
     names = options.names_of_groups((group.name for group in groups), letters)

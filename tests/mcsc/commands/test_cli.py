@@ -336,7 +336,7 @@ def test_ctrl_c_outside_the_solver(folder, tmp_path, monkeypatch):
             "x.png y.png --dictionary d13.npz",
             "d13.npz is a dictionary for 2 images of 1, 3 channels",
         ),
-        ("x.png --dictionary d.npz", "the images are 1 image of 1 channel"),
+        ("x.png --dictionary d.npz", "d.npz is a dictionary for 2 images, and 1 is given"),
         ("x.png y.png --dictionary x.png", "x.png is not a dictionary"),
         ("x.png y.png --dictionary no.npz", "no dictionary file at no.npz"),
         ("x.png y.png --lam 1,2", "lam has 2 entries"),

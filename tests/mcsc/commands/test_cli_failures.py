@@ -132,6 +132,7 @@ def program(folder, out, name="x.png", **options):
     )
 
 
+@pytest.mark.slow
 def test_a_terminal_that_cannot_show_a_name(folder, tmp_path):
     shutil.copy(folder / "x.png", folder / "深.png")
     environment = os.environ | {"PYTHONIOENCODING": "cp1252"}

@@ -52,6 +52,7 @@ def test_a_guide_that_contradicts_is_not_followed(flash):
     np.testing.assert_array_equal(given, x)
 
 
+@pytest.mark.slow
 def test_a_method_without_masks_gets_a_guide_without_ghosts(flash):
     clean, x, guide, _ = flash
     seen = []

@@ -55,6 +55,7 @@ def test_fusion_of_synthetic_scenes_beats_the_mean(name, measure):
     assert np.mean(gains) > 0.01
 
 
+@pytest.mark.slow
 def test_focus_is_chosen_better_than_by_the_baselines():
     kept, close = [], []
     for scene in scenes("focus", 3, (160, 160), 700):

@@ -41,6 +41,7 @@ def restore(folder, *words, raw="raw.png", out="out.png"):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_raw_map_comes_back_in_the_photograph_in_its_unit(files):
     folder, truth = files
     result = restore(folder, "--method", "guided-filter")
