@@ -71,7 +71,7 @@ def nothing_to_read(tmp_path, monkeypatch):
         ((*LEARN, "--lam", "1,2,3,4,5"), "lam has 5 entries"),
         ((*LEARN, "--common", "0", "--unique", "0"), "leave a signal without filters"),
         ((*LEARN, "--synthetic", "1", "--photographs", "nowhere"), "nowhere"),
-        ((*SOLVE, "--dictionary", "d111.npz"), "d111.npz is a dictionary for 3 images, and 2 are given"),
+        ((*SOLVE, "--dictionary", "d111.npz"), "a dictionary for 3 images, and 2 are given"),
         (("solve", "scenes", "--out", "o", "--dictionary", "damaged.npz"), "damaged.npz is not a"),
         (("restore", "scenes", "-o", "o", "--task", "depth-sr", "--calibration", "no.json"),
          "no.json"),
