@@ -29,7 +29,7 @@ from unfolded.training.scenes import TaskTriples
 from unfolded.training.target_filters import refit_on_scenes
 
 from ..common.problems import DATA
-from ..common.results import Data, command, number, table
+from ..common.results import Data, command, table
 from .cunet_inference import network_threads
 from .yardstick import REALITY
 
