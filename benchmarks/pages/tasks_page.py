@@ -23,7 +23,7 @@ HEAD = """\
 # The six tasks, measured
 
 Means over the scenes named, by `mcsc evaluate`. Settings were chosen on other scenes. `mcsc` has
-the dictionary (to gap 1e-3) and `cunet` the weights that come with the package, if nothing else is
+the dictionary (to gap 1e-2) and `cunet` the weights that come with the package, if nothing else is
 said. RMSE is in grey levels of 255 over the whole image; values beyond 0 and 1 are cut off first,
 but not those of depth. Times are seconds a scene, with other work on the machine.
 """

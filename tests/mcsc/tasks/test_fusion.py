@@ -270,7 +270,7 @@ print(found[0] / (held("VmHWM") - found[1]))
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux")
-@pytest.mark.parametrize(("count", "side", "channels"), [(3, 500, 1), (9, 400, 3), (4, 600, 3)])
+@pytest.mark.parametrize(("count", "side", "channels"), [(3, 1000, 1), (9, 400, 3), (4, 600, 3)])
 def test_the_estimate_of_the_memory_is_near_the_measured_peak(count, side, channels):
     words = [sys.executable, "-W", "ignore", "-c", PEAK, *map(str, (count, side, channels))]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
