@@ -45,6 +45,7 @@ lint: $(DEV) ## check style, formatting and types
 	exit $$failed
 
 docs: $(DOCS) ## build the site into docs/_build/html and check its links; a warning is an error
+	@rm -rf docs/reference/generated # of names that are gone, pages would stay
 	@$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@$(PY) docs/links.py docs/_build/html
 	@echo "Open docs/_build/html/index.html."
