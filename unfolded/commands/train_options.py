@@ -55,7 +55,7 @@ class TrainOptions:
     validation: float
     start_from: str
     filters: int
-    kernel_size: int
+    kernel_size: int | None
     blocks: int
     sweeps: int | None
     thresholds: Thresholds | None
@@ -157,9 +157,8 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--kernel-size",
         metavar="S",
         type=click.IntRange(min=1),
-        default=8,
-        show_default=True,
-        help="Side of the filters in pixels, where they start from random ones.",
+        help="Side of the filters in pixels, where they start from random ones or from weights, "
+        "whose smaller filters get a frame of zeros.  [default: 8, or as in the weights]",
     ),
     click.option(
         "--blocks",

@@ -39,7 +39,7 @@ def start(
     what: str | Path | Dictionary = "dictionary",
     *,
     filters: int = 64,
-    kernel_size: int = 8,
+    kernel_size: int | None = None,
     blocks: int = 4,
     base: Base | None = None,
     sigma: float | None = None,
@@ -57,8 +57,11 @@ def start(
     what : {"dictionary", "xavier"}, path, or Dictionary
         The dictionary that comes with the package; random filters; a dictionary (``.npz``); or a
         trained network (``.safetensors``).
-    filters, kernel_size, blocks : int
-        K, s and J of random filters; of a dictionary's network, `blocks` counts.
+    filters, blocks : int
+        K and J of random filters; of a dictionary's network, `blocks` counts.
+    kernel_size : int, optional
+        Side s of random filters, by default 8. Smaller filters of a trained network get a frame
+        of zeros; see `unfolded.widened`.
     base : {"none", "input", "low", "guided", "mean"}, optional
         What the network's answer is added to; see `mcsc.tasks.preparation`. Default: the task's
         `network_base`, if it has one and `what` is no trained network; else that of `what`.
@@ -82,7 +85,10 @@ def start(
     """
     if isinstance(what, (str, Path)) and str(what).endswith(SUFFIX):
         net = load(what)
-        net = widened(net, sweeps=sweeps, thresholds=thresholds, noise_aware=noise_aware or None)
+        net = widened(
+            net, sweeps=sweeps, thresholds=thresholds, noise_aware=noise_aware or None,
+            kernel_size=kernel_size,
+        )  # fmt: skip
         if net.configuration.kind != task.kind:
             raise InvalidValueError(
                 f"{what} is a network for {net.configuration.kind}, {task.name} is a {task.kind}"
@@ -93,7 +99,7 @@ def start(
         settings = TaskSettings().complete(task)
         x = 3 if settings.all_channels else 1
         y = x if task.kind == "fusion" else 3 if settings.colour_guide else 1
-        net = _random((x, y), x, task, filters, kernel_size, blocks, seed, sweeps, thresholds)
+        net = _random((x, y), x, task, filters, kernel_size or 8, blocks, seed, sweeps, thresholds)
         words, metadata = "random filters (Xavier)", {}
     else:
         dictionary, words = _dictionary(task, what)

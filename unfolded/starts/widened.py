@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mcsc.errors import InvalidTypeError, InvalidValueError
 
+from ..engines.steps import margins
 from ..network.configuration import Thresholds
 from ..network.cunet import CUNet
 
@@ -19,8 +21,9 @@ def widened(
     sweeps: int | None = None,
     thresholds: Thresholds | None = None,
     noise_aware: bool | None = None,
+    kernel_size: int | None = None,
 ) -> CUNet:
-    r"""Return a network with more sweeps or other thresholds and the same output.
+    r"""Return a network with more sweeps, other thresholds or larger filters and the same output.
 
     Parameters
     ----------
@@ -37,6 +40,9 @@ def widened(
         (``net.metadata["sigma"]``, of 255) gets thresholds in proportion to it: at any strength it
         does what it did to images that were scaled to its own, to rounding. Any other gets slopes
         of zero, and is the same bit for bit.
+    kernel_size : int, optional
+        Side of the filters, not smaller than the network's. They get a frame of zeros, which
+        leaves their centres where they are; the result is the same to rounding.
 
     Returns
     -------
@@ -48,8 +54,8 @@ def widened(
     TypeError
         `net` is not a `CUNet`.
     ValueError
-        The network would lose something: fewer sweeps, or one threshold in place of many; or a
-        second sweep is asked for of a network without residual lines.
+        The network would lose something: fewer sweeps, one threshold in place of many, or smaller
+        filters; or a second sweep is asked for of a network without residual lines.
 
     Notes
     -----
@@ -64,11 +70,13 @@ def widened(
         sweeps=old.sweeps if sweeps is None else sweeps,
         thresholds=thresholds or old.thresholds,
         noise_aware=old.noise_aware if noise_aware is None else noise_aware,
+        kernel_size=old.kernel_size if kernel_size is None else kernel_size,
     )
     for name, less in (
         ("sweeps", new.sweeps < old.sweeps),
         ("thresholds", (old.thresholds, new.thresholds) == ("map", "scalar")),
         ("noise_aware", old.noise_aware and not new.noise_aware),
+        ("kernel_size", new.kernel_size < old.kernel_size),
     ):
         if less:
             raise InvalidValueError(
@@ -77,7 +85,7 @@ def widened(
             )
     with torch.device("meta"):
         shapes = {k: v.shape for k, v in CUNet(**new.as_dict()).state_dict().items()}
-    own = {key: value.detach() for key, value in net.state_dict().items()}
+    own = {key: _grown(key, v.detach(), new.kernel_size) for key, v in net.state_dict().items()}
     state = {key: _taken(key, shape, own) for key, shape in shapes.items()}
     strength = float(net.metadata.get("sigma") or 0) / 255
     if new.noise_aware and not old.noise_aware and strength > 0:
@@ -109,6 +117,17 @@ def _taken(key: str, shape: tuple[int, ...], own: dict[str, Tensor]) -> Tensor:
             return own[f"explained.{number}.weight"].clone()
         return _taken("again.0.known.weight", shape, own)
     return like.new_zeros(shape)
+
+
+def _grown(key: str, value: Tensor, size: int) -> Tensor:
+    """The same filters with zeros around them; thresholds as they are."""
+    if not key.endswith(".weight") or value.shape[-1] == size:
+        return value
+    new, old = margins(size), margins(value.shape[-1])
+    before, after = new[0] - old[0], new[1] - old[1]
+    if ".first." not in key and ".up." not in key:  # D, the adjoint of E, is centred the other way
+        before, after = after, before
+    return F.pad(value, (before, after, before, after))
 
 
 def _adjoint(weight: Tensor) -> Tensor:

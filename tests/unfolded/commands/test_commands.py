@@ -131,6 +131,10 @@ def test_one_network_for_noise_of_any_strength(tmp_path):
     without = invoke(train, *more[:4], "-o", tmp_path / "b.safetensors", "--start", out)
     assert without.exit_code != 0
     assert "--levels are needed" in said(without)
+    larger = [*more[:7], *SHORT[:8], "--start", out, "--kernel-size", 5]
+    result = invoke(train, *larger, "-o", tmp_path / "c.safetensors")
+    assert result.exit_code == 0, said(result)
+    assert load(tmp_path / "c.safetensors").configuration.kernel_size == 5
 
 
 def test_a_fusion_s_folder_without_targets_is_refused(folder, tmp_path):

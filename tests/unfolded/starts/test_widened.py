@@ -32,6 +32,17 @@ def test_the_result_is_the_same_at_first(kind, options):
         assert made.target_common.weight.data_ptr() != net.target_common.weight.data_ptr()
 
 
+@pytest.mark.parametrize("sizes", [(3, 4), (3, 5), (4, 5), (4, 6), (4, 7), (5, 5)])
+@pytest.mark.parametrize("options", [{"negative": True}, {"blocks": 0}, {"task": "fusion"}])
+def test_larger_filters_give_the_same(sizes, options):
+    net = make_net(kernel_size=sizes[0], **options)
+    x, y = make_images(net)
+    made = unfolded.widened(net, kernel_size=sizes[1], sweeps=2, thresholds="map")
+    assert {v.shape[-1] for k, v in made.state_dict().items() if k.endswith("weight")} == {sizes[1]}
+    with torch.no_grad():
+        torch.testing.assert_close(made(x, y), net(x, y), rtol=0, atol=1e-13)
+
+
 def test_what_is_new_can_be_learned():
     made = unfolded.widened(make_net(), sweeps=2, noise_aware=True).train()
     images = make_images(made)
@@ -60,7 +71,9 @@ def test_noise_of_any_strength_is_as_of_scaled_images(sigma):
 
 def test_nothing_is_lost():
     made = unfolded.widened(make_net(), sweeps=2, thresholds="map", noise_aware=True)
-    for kind in ({"sweeps": 1}, {"thresholds": "scalar"}, {"noise_aware": False}):
+    for kind in (
+        {"sweeps": 1}, {"thresholds": "scalar"}, {"noise_aware": False}, {"kernel_size": 2},
+    ):  # fmt: skip
         with pytest.raises(ValueError, match=f"{next(iter(kind))} cannot become"):
             unfolded.widened(made, **kind)
     with pytest.raises(ValueError, match="residual=True"):
