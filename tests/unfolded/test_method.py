@@ -396,12 +396,13 @@ def test_network_of_a_dictionary_sees_what_the_solver_sees(task):
 # ---------------------------------------------------------------------------- contrast
 
 
-def test_a_network_that_diverges_is_given_less_contrast(monkeypatch):
+@pytest.mark.parametrize("overshoot", [5.0, 1e6])
+def test_a_network_that_diverges_is_given_less_contrast(monkeypatch, overshoot):
     task = get_task("flash-denoise")
     net = trained(task, base="none")
 
     def split(self, x, y, sigma=None):
-        return Parts(x**2 + (1e6 if x.abs().max() > 0.6 else 0), x, (x, x))
+        return Parts(x**2 + (overshoot if x.abs().max() > 0.6 else 0), x, (x, x))
 
     monkeypatch.setattr(CUNet, "split", split)
     x, y = images(channels=(1, 1))
@@ -411,6 +412,23 @@ def test_a_network_that_diverges_is_given_less_contrast(monkeypatch):
     wanted = made.base + 2 * (0.5 * made.signals[0][0]) ** 2
     np.testing.assert_allclose(found.image, wanted, atol=1e-6)
     CUNetMethod(net, task)(0.5 * x, y)  # no warning: it is in proportion
+
+
+def test_what_is_tiny_has_not_diverged(monkeypatch):
+    """A flat image, whose signals are rounding: the network sees it once, and nothing is said."""
+    task = get_task("multi-exposure")
+    net = trained(task, base="low")
+    seen = []
+
+    def split(self, x, y, sigma=None):
+        seen.append(float(x.abs().max()))
+        return Parts(torch.full_like(x, 0.004), x, (x, x))
+
+    monkeypatch.setattr(CUNet, "split", split)
+    flat = np.full((1, 16, 16), 0.3, np.float32)
+    CUNetMethod(net, task)([flat, flat])
+    assert len(seen) == 1
+    assert seen[0] < 1e-6
 
 
 @pytest.mark.filterwarnings("ignore:the network diverged")
