@@ -113,7 +113,7 @@ def _logs(asked: TrainOptions) -> Path:
 def _check_start(start_from: str) -> None:
     """Refuse sizes of a network that has its own, and a file that is none."""
     weights = start_from.endswith(".safetensors")
-    for name in ("filters", "blocks") if weights else ("filters", "kernel_size"):
+    for name in ("filters", *(("blocks",) if weights else ())):
         source = click.get_current_context().get_parameter_source(name)
         if start_from != "xavier" and source is ParameterSource.COMMANDLINE:
             raise click.UsageError(

@@ -157,8 +157,8 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--kernel-size",
         metavar="S",
         type=click.IntRange(min=1),
-        help="Side of the filters in pixels, where they start from random ones or from weights, "
-        "whose smaller filters get a frame of zeros.  [default: 8, or as in the weights]",
+        help="Side of the filters in pixels. Smaller filters of a dictionary or of weights get a "
+        "frame of zeros.  [default: theirs, or 8 for random ones]",
     ),
     click.option(
         "--blocks",

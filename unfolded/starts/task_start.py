@@ -60,8 +60,8 @@ def start(
     filters, blocks : int
         K and J of random filters; of a dictionary's network, `blocks` counts.
     kernel_size : int, optional
-        Side s of random filters, by default 8. Smaller filters of a trained network get a frame
-        of zeros; see `unfolded.widened`.
+        Side s of random filters, by default 8. Smaller filters of a dictionary or a trained
+        network get a frame of zeros; see `unfolded.widened`.
     base : {"none", "input", "low", "guided", "mean"}, optional
         What the network's answer is added to; see `mcsc.tasks.preparation`. Default: the task's
         `network_base`, if it has one and `what` is no trained network; else that of `what`.
@@ -111,6 +111,7 @@ def start(
             dictionary, lam, blocks=blocks, task=task.kind, balanced=True, sweeps=sweeps or 1,
             thresholds=thresholds or "scalar",
         ).float()  # fmt: skip
+        net = widened(net, kernel_size=kernel_size)
         net.metadata = {"sigma": metadata.get("sigma") or task.sigma}
     if noise_aware and not net.configuration.noise_aware:
         net = widened(net, noise_aware=True)

@@ -49,6 +49,16 @@ def test_random_starts_differ_by_seed_and_take_the_task_s_channels():
     )
 
 
+def test_filters_of_a_dictionary_may_grow():
+    task = get_task("medical")
+    small, large = start(task, blocks=1).net, start(task, blocks=1, kernel_size=11).net
+    assert large.configuration.kernel_size == 11
+    x, y = (torch.randn(1, 1, 24, 24) for _ in range(2))
+    torch.testing.assert_close(large(x, y), small(x, y), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="kernel_size cannot become 3: the network has 8"):
+        start(task, blocks=1, kernel_size=3)
+
+
 def test_a_trained_network_goes_on_with_its_preparation(tmp_path):
     task = get_task("multi-focus")
     begin = start(task, "xavier", filters=4, kernel_size=3, blocks=1, base="none")
