@@ -132,7 +132,7 @@ def check_signals(
 def check_masks(
     masks: Any, signals: Sequence[Array], *, label: str = "masks"
 ) -> list[Array | None] | None:
-    """Return the weights of one scene, each None or an array (n, c, H, W) in its signal's dtype.
+    """Return the weights of one scene, each None or an array (n, c, H, W) in the signals' dtype.
 
     Parameters
     ----------
@@ -157,13 +157,14 @@ def check_masks(
         )
     if len(masks) != len(signals):
         raise InvalidValueError(f"found {len(masks)} {label} for {len(signals)} signals")
+    dtype = namespace(*signals).result_type(*signals)
     return [
-        None if mask is None else _check_mask(f"{label}[{m}]", mask, x)
+        None if mask is None else _check_mask(f"{label}[{m}]", mask, x, dtype)
         for m, (mask, x) in enumerate(zip(masks, signals, strict=True))
     ]
 
 
-def _check_mask(name: str, mask: Any, x: Array) -> Array:
+def _check_mask(name: str, mask: Any, x: Array, dtype: Any) -> Array:
     if not is_array(mask):
         raise InvalidTypeError(f"{name} must be an array, found {type(mask).__name__}")
     check_unmasked(name, mask)
@@ -187,14 +188,14 @@ def _check_mask(name: str, mask: Any, x: Array) -> Array:
             "image write mask > 0"
         )
     with np.errstate(over="ignore"):  # what overflows is refused below
-        weight = xp.astype(xp.reshape(mask, full), x.dtype)
+        weight = xp.astype(xp.reshape(mask, full), dtype)
     finite = not xp.isdtype(mask.dtype, "real floating") or bool(xp.all(xp.isfinite(mask)))
     if not finite or bool(xp.any(weight < 0)):
         raise InvalidValueError(f"{name} must be finite weights >= 0")
-    most = math.sqrt(float(xp.finfo(x.dtype).max))
+    most = math.sqrt(float(xp.finfo(dtype).max))
     if bool(xp.any(weight > most)):
         raise InvalidValueError(
-            f"{name} holds weights above {most:.2g}, whose squares {x.dtype} cannot hold"
+            f"{name} holds weights above {most:.2g}, whose squares {dtype} cannot hold"
         )
     return weight
 
