@@ -7,7 +7,7 @@ Everything that is not a fused kernel is written once against the Python array A
 from __future__ import annotations
 
 from ..types import Array
-from .arrays import device, is_array, namespace, on_device_of, to_numpy
+from .arrays import device, is_array, namespace, native, on_device_of, to_numpy
 from .base import Backend
 from .select import backend_for, move_to_cuda, require_cuda
 from .threads import get_num_threads, set_num_threads
@@ -21,6 +21,7 @@ __all__ = [
     "is_array",
     "move_to_cuda",
     "namespace",
+    "native",
     "on_device_of",
     "require_cuda",
     "set_num_threads",

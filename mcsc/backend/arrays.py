@@ -62,6 +62,13 @@ def on_device_of(array: Any) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
+def native(array: Array) -> Array:
+    """Return `array` in the byte order of this machine; arrays from files may have the other."""
+    if isinstance(array, np.ndarray) and not array.dtype.isnative:
+        return array.astype(array.dtype.newbyteorder("="))
+    return array
+
+
 def to_numpy(array: Array) -> np.ndarray:
     """Return `array` as a NumPy array (copied from a GPU where it is there)."""
     if array_api_compat.is_cupy_array(array):

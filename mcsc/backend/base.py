@@ -409,7 +409,8 @@ class Backend:
         return z, w * z
 
     def _tiny(self, like: Array) -> Array:
-        return self.xp.asarray(1e-30, dtype=like.dtype)
+        # Products of images may have any scale: no other bound than that of their type.
+        return self.xp.asarray(float(self.xp.finfo(like.dtype).smallest_normal), dtype=like.dtype)
 
     # ------------------------------------------------------------------- device
     def to_floats(self, sums: tuple[Any, ...]) -> tuple[float, ...]:

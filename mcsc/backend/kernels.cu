@@ -367,11 +367,17 @@ __global__ void cg_matrix(const T* p, const T* w, T* filtered, T rho, double* su
     if (thread() == 0) sums[blockIdx.x] = sum;
 }
 
+// By which sums of products of any scale may be divided
+template <typename T>
+__device__ inline double smallest_normal() {
+    return sizeof(T) == 4 ? 1.1754943508222875e-38 : 2.2250738585072014e-308;
+}
+
 // x += a p, r -= a q with a = <r, z> / <p, q>
 template <typename T>
 __global__ void cg_advance(T* x, T* r, const T* p, const T* q, const double* rz, const double* pq,
                            int count, long long size) {
-    T a = T(total(rz, count) / fmax(total(pq, count), 1e-30));
+    T a = T(total(rz, count) / fmax(total(pq, count), smallest_normal<T>()));
     for (long long i = blockIdx.x * 256 + threadIdx.x; i < size; i += gridDim.x * 256) {
         x[i] += a * p[i];
         r[i] -= a * q[i];
@@ -395,7 +401,7 @@ __global__ void cg_precondition(const T* w, const T* r, T* z, double* sums, long
 template <typename T>
 __global__ void cg_direction(T* p, T* weighted, const T* z, const T* w, const double* old_rz,
                              const double* new_rz, int count, long long size) {
-    T b = old_rz ? T(total(new_rz, count) / fmax(total(old_rz, count), 1e-30)) : T(0);
+    T b = old_rz ? T(total(new_rz, count) / fmax(total(old_rz, count), smallest_normal<T>())) : T(0);
     for (long long i = blockIdx.x * 256 + threadIdx.x; i < size; i += gridDim.x * 256) {
         T value = old_rz ? z[i] + b * p[i] : z[i];
         p[i] = value;

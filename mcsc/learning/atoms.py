@@ -165,15 +165,17 @@ class Layout:
         weights = self.signal_weights or (1.0,) * len(self.channels)
         edges = np.cumsum([0, *self.channels])
         pool = np.concatenate([w * p for w, p in zip(weights, pools, strict=True)], axis=1)
+        # What rounding leaves of flat patches is small beside the largest values, in any unit.
+        least = 1e-12 * (float(np.abs(pool).max()) or 1.0)
         for group, bank in zip(self.groups, banks, strict=True):
             part = pool if group == 0 else pool[:, edges[group - 1] : edges[group]]
             centred = part - part.mean((2, 3), keepdims=True)
-            energy = np.sqrt((centred**2).sum((1, 2, 3))) + 1e-12
+            energy = np.sqrt((centred**2).sum((1, 2, 3))) + least
             chosen = rng.choice(
                 len(part), len(bank), replace=len(part) < len(bank), p=energy / energy.sum()
             )
             bank[...] = (centred if self.zero_mean else part)[chosen]
-            bank /= np.sqrt((bank**2).sum((1, 2, 3), keepdims=True)) + 1e-12
+            bank /= np.sqrt((bank**2).sum((1, 2, 3), keepdims=True)) + least
         return flat
 
     def _cosines(self, patches: np.ndarray) -> np.ndarray:

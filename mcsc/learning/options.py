@@ -15,6 +15,7 @@ from ..checks import check_choice, check_number, check_tol, check_whole
 from ..errors import InvalidTypeError, InvalidValueError
 from ..model.dictionary import Dictionary
 from ..model.lam import lam_per_map, plain_lam
+from ..model.penalty import check_terms
 from ..types import Boundary, Device, Kind
 from .atoms import Layout
 
@@ -200,7 +201,7 @@ class Settings:
         Raises
         ------
         ValueError
-            The numbers of signals do not fit.
+            The numbers of signals do not fit, or those of groups.
         """
         count, weights = len(channels), self.options.signal_weights
         unique = self.n_unique if is_many(self.n_unique) else (self.n_unique,) * count
@@ -212,7 +213,9 @@ class Settings:
                 f"n_common = 0 and n_unique = {unique} leave a signal without filters"
             )
         complete = replace(self, n_unique=unique)
-        return replace(complete, lam=plain_lam(self.lam, complete.layout(channels).maps))
+        maps = complete.layout(channels).maps
+        check_terms(self.options.mu, self.options.nonnegative, maps)
+        return replace(complete, lam=plain_lam(self.lam, maps))
 
     def layout(self, channels: tuple[int, ...]) -> Layout:
         """Return the filters that complete settings ask for."""

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..checks import check_callback, check_tol, check_whole
-from ..errors import InvalidTypeError, InvalidValueError
-from ..model.dictionary import Dictionary
+from ..errors import InvalidValueError
+from ..model.dictionary import Dictionary, check_is_dictionary
 from ..model.lam import plain_lam
+from ..model.penalty import check_terms
 from ..types import Boundary, Kind
 from .history import LearningProgress, Stop
 from .images import Images
@@ -179,10 +180,7 @@ def learn_targets(
     window = check_whole("window", window)
     seed = check_whole("seed", seed, least=0)
     check_callback(callback)
-    if not isinstance(dictionary, Dictionary):
-        raise InvalidTypeError(
-            f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}"
-        )
+    check_is_dictionary(dictionary)
     options = replace(options, **dictionary.terms)
     if lam is None:
         lam = dictionary.lam
@@ -190,7 +188,9 @@ def learn_targets(
             raise InvalidValueError(
                 "give lam: the dictionary does not say what it was learned with"
             )
-    lam = plain_lam(lam, {g.name: len(g.bank) for g in dictionary.groups})
+    maps = {g.name: len(g.bank) for g in dictionary.groups}
+    lam = plain_lam(lam, maps)
+    check_terms(options.mu, options.nonnegative, maps)
     images = Images(signals, masks, targets)
     if images.target_channels is None:
         raise InvalidValueError("targets is None: give one target for each scene")

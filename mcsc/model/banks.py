@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..backend import Array, is_array, namespace, to_numpy
-from ..checks import check_number
+from ..backend import Array, is_array, namespace, native, to_numpy
+from ..checks import check_number, check_unmasked
 from ..errors import InvalidTypeError, InvalidValueError
 
 __all__ = ["check_analysis", "check_target", "check_weights"]
@@ -96,6 +96,9 @@ def check_weights(weights: Any, signals: int) -> tuple[float, ...] | None:
     """Return the weights of the signals as floats > 0, or None."""
     if weights is None:
         return None
+    if is_array(weights) and weights.ndim == 1:
+        check_unmasked("signal_weights", weights)
+        weights = to_numpy(weights).tolist()
     if isinstance(weights, str) or not isinstance(weights, Sequence):
         raise InvalidTypeError(
             f"signal_weights must hold a number for every signal, found {type(weights).__name__}"
@@ -132,6 +135,8 @@ def _check_banks(name: str, banks: Any) -> tuple[Array | None, ...] | None:
 def _check_bank(name: str, bank: Any) -> Array:
     if not is_array(bank):
         raise InvalidTypeError(f"{name} must be an array, found {type(bank).__name__}")
+    check_unmasked(name, bank)
+    bank = native(bank)
     xp = namespace(bank)
     shape = tuple(int(n) for n in bank.shape)
     if bank.dtype not in (xp.float32, xp.float64):
@@ -147,11 +152,18 @@ def _check_bank(name: str, bank: Any) -> Array:
 
 def _refuse_zero_filters(name: str, *banks: Array) -> None:
     """Refuse a map that acts on no signal. On some it may: a common code need not show in all."""
-    zero = np.logical_and.reduce(
-        [(to_numpy(b).reshape(b.shape[0], -1) == 0).all(axis=1) for b in banks]
-    )
+    flat = [to_numpy(b).reshape(b.shape[0], -1) for b in banks]
+    zero = np.logical_and.reduce([(b == 0).all(axis=1) for b in flat])
     if zero.any():
         raise InvalidValueError(
             f"{name} has a zero filter, number {int(np.argmax(zero))}: its code would be "
             "arbitrary; remove it"
+        )
+    with np.errstate(over="ignore", under="ignore"):
+        squares = np.sum([np.square(b.astype(np.float64)).sum(axis=1) for b in flat], axis=0)
+    bad = ~((squares > np.finfo(np.float64).tiny) & np.isfinite(squares))
+    if bad.any():
+        raise InvalidValueError(
+            f"{name} has a filter, number {int(np.argmax(bad))}, whose squares are too small or "
+            "too large for float64: scale it"
         )

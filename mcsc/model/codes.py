@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, namespace, to_numpy
-from ..errors import InvalidValueError
+from ..backend import Array, is_array, namespace, to_numpy
+from ..errors import InvalidTypeError, InvalidValueError
 from ..files import read_npz, write_npz
 from ..lazy import cached_property
 from .dictionary import Dictionary
@@ -19,6 +19,12 @@ from .sparse_maps import Coordinates, SparseMaps
 __all__ = ["Codes", "Coordinates"]
 
 _FORMAT = 1
+
+
+def check_is_codes(given: Any) -> None:
+    """Refuse what is no `Codes`."""
+    if not isinstance(given, Codes):
+        raise InvalidTypeError(f"codes must be mcsc.Codes, found {type(given).__name__}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,16 +47,25 @@ class Codes:
     """Unique maps of each signal, sparse."""
 
     @classmethod
-    def from_dense(cls, common: Array | None = None, unique: Sequence[Array | None] = ()) -> Codes:
+    def from_dense(
+        cls, common: Array | None = None, unique: Sequence[Array | None] | None = ()
+    ) -> Codes:
         """Make codes from dense arrays (N, K, H, W); an entry of `unique` may be None.
 
         Raises
         ------
         TypeError
-            An entry is not an array, not of floating-point numbers, or libraries are mixed.
+            An entry is not an array, not of floating-point numbers, or libraries are mixed; or
+            `unique` is no sequence of them.
         ValueError
             There are no maps, shapes do not fit, or values are not finite.
         """
+        unique = () if unique is None else unique
+        if is_array(unique) or isinstance(unique, str) or not isinstance(unique, Sequence):
+            raise InvalidTypeError(
+                "unique must be a tuple with an array (N, K, H, W) or None for every signal, found "
+                f"{type(unique).__name__}; for one signal write (unique,)"
+            )
         groups = [g for g in (common, *unique) if g is not None]
         if not groups:
             raise InvalidValueError("codes have no maps: give common, unique or both")

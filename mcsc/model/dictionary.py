@@ -376,6 +376,14 @@ class Dictionary:
         )
 
 
+def check_is_dictionary(given: Any) -> None:
+    """Refuse what is no `Dictionary`."""
+    if not isinstance(given, Dictionary):
+        raise InvalidTypeError(
+            f"dictionary must be an mcsc.Dictionary, found {type(given).__name__}"
+        )
+
+
 def embed(bank: np.ndarray, size: int) -> np.ndarray:
     """Zero-pad filters (K, C, s, s) to `size`, keeping the origin (s-1)//2; float64."""
     s = bank.shape[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, is_array, namespace, to_numpy
+from ..checks import check_unmasked
 from ..errors import InvalidTypeError, InvalidValueError
 
 __all__ = ["lam_arrays", "lam_per_map", "plain_lam", "stored_lam", "weighted_lam"]
@@ -107,6 +109,7 @@ def _spread(
     if not is_array(entry) or entry.ndim < 2:
         assert group is not None
         return xp.asarray(lam_per_map([entry], {group: count}).reshape(1, -1, 1, 1))
+    check_unmasked("lam", entry)
     if not namespace(entry).isdtype(entry.dtype, ("integral", "real floating")):
         raise InvalidTypeError(f"lam must hold numbers, found dtype {entry.dtype}")
     shape = tuple(int(a) for a in entry.shape)
@@ -157,7 +160,7 @@ def lam_per_map(lam: Any, maps: Mapping[str, int]) -> np.ndarray:
     if isinstance(lam, str | bool) or lam is None:
         raise InvalidTypeError(f"lam must be a number or numbers, found {lam!r}")
     if isinstance(lam, numbers.Real):
-        values = np.full(total, float(lam))
+        values = np.full(total, _float(lam))
     elif is_array(lam):
         flat = _numbers(lam)
         if flat.ndim == 0 or (flat.ndim == 1 and flat.size == total):
@@ -220,7 +223,15 @@ def stored_lam(metadata: Mapping[str, Any], maps: Mapping[str, int]) -> float | 
     return np.array(plain) if isinstance(plain, list) else plain
 
 
+def _float(number: Any) -> float:
+    try:
+        return float(number)
+    except OverflowError:  # a whole number beyond all floats
+        return math.inf if number > 0 else -math.inf
+
+
 def _numbers(entry: Any) -> np.ndarray:
+    check_unmasked("lam", entry)
     try:
         found = to_numpy(entry) if is_array(entry) else np.asarray(entry)
     except ValueError as error:  # lists of unequal lengths

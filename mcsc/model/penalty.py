@@ -22,11 +22,11 @@ import numpy as np
 
 from ..backend import Array, is_array, namespace, to_numpy
 from ..backend.base import Shrinkage, Tile, joint_norm, parts_of
-from ..checks import check_number, is_number
+from ..checks import check_number, check_unmasked, is_number
 from ..errors import InvalidTypeError, InvalidValueError
 from .lam import lam_arrays
 
-__all__ = ["Penalty"]
+__all__ = ["Penalty", "check_terms"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +203,9 @@ class Penalty:
             return xp.asarray(self.lam_maps * step, dtype=dtype)
 
         def levels(tile: Tile) -> Array:
-            return xp.astype(self.on(tile) * step, dtype)
+            # lam may be of less precision than the codes: thresholds must not be.
+            lam = self.on(tile)
+            return xp.astype(xp.astype(lam, xp.result_type(lam.dtype, dtype)) * step, dtype)
 
         return Shrinkage(
             levels,
@@ -275,6 +277,7 @@ def _mean_of_maps(arrays: Sequence[Array], maps: Mapping[str, int]) -> np.ndarra
 def _per_group(name: str, given: Any, maps: Mapping[str, int]) -> list[Any]:
     """Spread one entry over all groups, or take one per group."""
     if is_array(given):
+        check_unmasked(name, given)
         given = to_numpy(given).tolist()
     if isinstance(given, str) or not isinstance(given, Sequence):
         return [given] * len(maps)
@@ -284,6 +287,12 @@ def _per_group(name: str, given: Any, maps: Mapping[str, int]) -> list[Any]:
             f"{name} has {len(given)} entries: give one, or one for each group [{names}]"
         )
     return list(given)
+
+
+def check_terms(mu: Any, nonnegative: Any, maps: Mapping[str, int]) -> None:
+    """Refuse a mu or signs that do not fit so many maps of these groups, as `Penalty.make` does."""
+    _squares(mu, maps)
+    _truths("nonnegative", nonnegative, maps)
 
 
 def _squares(mu: Any, maps: Mapping[str, int]) -> np.ndarray:

@@ -11,11 +11,11 @@ import numpy as np
 
 from ..backend import Array, Backend, backend_for, namespace, on_device_of
 from ..checks import check_choice
-from ..errors import InvalidTypeError, InvalidValueError
+from ..errors import InvalidValueError
 from ..lazy import cached_property
 from ..types import Boundary
 from .certificate import Certificate, Envelope
-from .codes import Codes
+from .codes import Codes, check_is_codes
 from .convolution import (
     DirectOperator,
     Operator,
@@ -23,7 +23,7 @@ from .convolution import (
     make_operator,
     needs_spectra,
 )
-from .dictionary import Dictionary
+from .dictionary import Dictionary, check_is_dictionary
 from .peaks import PatchPeaks, Peaks, SweepPeaks, TilePeaks
 from .penalty import Penalty
 from .signals import check_filters_fit, check_masks, check_signals, stack_signals
@@ -105,10 +105,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         signals, dictionary = self.signals, self.dictionary
-        if not isinstance(dictionary, Dictionary):
-            raise InvalidTypeError(
-                f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}"
-            )
+        check_is_dictionary(dictionary)
         check_choice("boundary", self.boundary, Boundary)
         arrays = check_signals(signals, dictionary.channels)
         xp = namespace(*arrays)
@@ -335,6 +332,7 @@ class Problem:
 
     def check_codes(self, codes: Codes) -> None:
         """Raise ValueError or TypeError if `codes` are not codes of this problem."""
+        check_is_codes(codes)
         expected = (self.n_samples, *self.shape)
         if codes.grid != expected:
             raise InvalidValueError(

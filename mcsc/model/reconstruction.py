@@ -8,16 +8,16 @@ import numpy as np
 
 from ..backend import Array, backend_for, on_device_of, to_numpy
 from ..checks import check_choice
-from ..errors import InvalidTypeError, InvalidValueError
+from ..errors import InvalidValueError
 from ..types import Boundary, Kind
-from .codes import Codes
+from .codes import Codes, check_is_codes
 from .convolution import forward, make_operator
-from .dictionary import Dictionary, Group
+from .dictionary import Dictionary, Group, check_is_dictionary
 from .signals import check_filters_fit
 from .sparse_maps import SparseMaps
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Parts:
     """A target image and what it is made of.
 
@@ -72,12 +72,8 @@ def reconstruct(
         `task` is unknown, the dictionary lacks target filters that the task needs, codes and
         dictionary do not fit, or target filters are larger than the image.
     """
-    if not isinstance(codes, Codes):
-        raise InvalidTypeError(f"codes must be mcsc.Codes, found {type(codes).__name__}")
-    if not isinstance(dictionary, Dictionary):
-        raise InvalidTypeError(
-            f"dictionary must be an mcsc.Dictionary, found {type(dictionary).__name__}"
-        )
+    check_is_codes(codes)
+    check_is_dictionary(dictionary)
     check_choice("task", task, Kind)
     check_choice("boundary", boundary, Boundary)
     common_maps, unique_maps = codes.maps_for(dictionary)
@@ -131,9 +127,13 @@ def signal_parts(
 
     Raises
     ------
+    TypeError
+        `codes` or `dictionary` is something else.
     ValueError
         `boundary` is unknown, or codes and dictionary do not fit.
     """
+    check_is_codes(codes)
+    check_is_dictionary(dictionary)
     check_choice("boundary", boundary, Boundary)
     common_maps, unique_maps = codes.maps_for(dictionary)
     parts = []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..backend import Array, is_array, namespace
+from ..backend import Array, is_array, namespace, native
+from ..checks import check_unmasked
 from ..errors import InvalidTypeError, InvalidValueError
 
 __all__ = ["check_filters_fit", "check_masks", "check_signal", "check_signals", "stack_signals"]
@@ -57,8 +59,7 @@ def check_signal(name: str, given: Any) -> Array:
             f"{name} is a masked array: give its data, and ~numpy.ma.getmaskarray({name}) as its "
             "mask"
         )
-    if isinstance(given, np.ndarray) and not given.dtype.isnative:
-        given = given.astype(given.dtype.newbyteorder("="))
+    given = native(given)
     xp = namespace(given)
     if given.dtype not in (xp.float32, xp.float64):
         raise InvalidTypeError(
@@ -131,7 +132,7 @@ def check_signals(
 def check_masks(
     masks: Any, signals: Sequence[Array], *, label: str = "masks"
 ) -> list[Array | None] | None:
-    """Return the weights of one scene, each None or an array (n, c, H, W) in its signal's dtype.
+    """Return the weights of one scene, each None or an array (n, c, H, W) in the signals' dtype.
 
     Parameters
     ----------
@@ -156,17 +157,18 @@ def check_masks(
         )
     if len(masks) != len(signals):
         raise InvalidValueError(f"found {len(masks)} {label} for {len(signals)} signals")
+    dtype = namespace(*signals).result_type(*signals)
     return [
-        None if mask is None else _check_mask(f"{label}[{m}]", mask, x)
+        None if mask is None else _check_mask(f"{label}[{m}]", mask, x, dtype)
         for m, (mask, x) in enumerate(zip(masks, signals, strict=True))
     ]
 
 
-def _check_mask(name: str, mask: Any, x: Array) -> Array:
+def _check_mask(name: str, mask: Any, x: Array, dtype: Any) -> Array:
     if not is_array(mask):
         raise InvalidTypeError(f"{name} must be an array, found {type(mask).__name__}")
-    if isinstance(mask, np.ndarray) and not mask.dtype.isnative:
-        mask = mask.astype(mask.dtype.newbyteorder("="))
+    check_unmasked(name, mask)
+    mask = native(mask)
     xp = namespace(mask, x)
     if not xp.isdtype(mask.dtype, ("bool", "integral", "real floating")):
         raise InvalidTypeError(f"{name} has dtype {mask.dtype}: weights are real numbers")
@@ -185,9 +187,16 @@ def _check_mask(name: str, mask: Any, x: Array) -> Array:
             f"{name} holds integers other than 0 and 1: weights are not scaled; for a mask "
             "image write mask > 0"
         )
-    weight = xp.astype(xp.reshape(mask, full), x.dtype)
-    if not bool(xp.all(xp.isfinite(weight))) or bool(xp.any(weight < 0)):
+    with np.errstate(over="ignore"):  # what overflows is refused below
+        weight = xp.astype(xp.reshape(mask, full), dtype)
+    finite = not xp.isdtype(mask.dtype, "real floating") or bool(xp.all(xp.isfinite(mask)))
+    if not finite or bool(xp.any(weight < 0)):
         raise InvalidValueError(f"{name} must be finite weights >= 0")
+    most = math.sqrt(float(xp.finfo(dtype).max))
+    if bool(xp.any(weight > most)):
+        raise InvalidValueError(
+            f"{name} holds weights above {most:.2g}, whose squares {dtype} cannot hold"
+        )
     return weight
 
 

@@ -8,7 +8,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, backend_for, device, is_array, namespace, on_device_of, to_numpy
+from ..backend import (
+    Array,
+    backend_for,
+    device,
+    is_array,
+    namespace,
+    native,
+    on_device_of,
+    to_numpy,
+)
+from ..checks import check_unmasked
 from ..errors import InvalidTypeError, InvalidValueError
 from ..types import Boundary
 from .convolution import fold
@@ -46,6 +56,8 @@ class SparseMaps:
             raise InvalidTypeError(
                 f"{name} must be an array (N, K, H, W), found {type(maps).__name__}"
             )
+        check_unmasked(name, maps)
+        maps = native(maps)
         xp = namespace(maps)
         if maps.dtype not in (xp.float32, xp.float64):
             raise InvalidTypeError(f"{name} has dtype {maps.dtype}: codes are float32 or float64")

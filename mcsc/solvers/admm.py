@@ -78,7 +78,8 @@ class Admm(DenseSolver):
     grid : (int, int)
         Height and width that it works on.
     rho : float
-        Weight of the constraint in the augmented Lagrangian, at present.
+        Weight of the constraint in the augmented Lagrangian, at present; of the objective over the
+        square of the largest weight.
     """
 
     name = "admm"
@@ -127,9 +128,13 @@ class Admm(DenseSolver):
             inside[:h, :w] = 1.0
             self._penalty = xp.asarray(inside, dtype=problem.dtype)
         self._weights = None
+        # The preconditioner is that of weights of one: they are divided by the largest, and the
+        # penalty by its square, which scales the objective and leaves the optimum where it is.
+        largest = problem.largest_weight or 1.0
+        self._scale = largest**2
         if problem.boundary == "zero" or problem.weights is not None:
             ones = xp.ones((1, 1, h, w), dtype=problem.dtype)
-            weights = ones if problem.weights is None else problem.weights
+            weights = ones if problem.weights is None else problem.weights / largest
             self._weights = self._embed(xp.broadcast_to(weights, problem.stacked.shape))
         self._solution = xp.zeros_like(self._signal)
         self._set_rho(self._first_rho())
@@ -178,7 +183,8 @@ class Admm(DenseSolver):
         """Thresholds, and the inverse of ``rho I + D D^H`` at every frequency, for this rho."""
         xp = self.backend.xp
         self.rho = rho
-        self._thresholds = self._codes_penalty.shrinkage(1.0 / rho, self.problem.dtype)
+        step = 1.0 / (rho * self._scale)
+        self._thresholds = self._codes_penalty.shrinkage(step, self.problem.dtype)
         inverse = _hermitian_inverse(self._gram, rho) / self._pixels
         self._inverse = xp.asarray(inverse, dtype=self._complex)
 

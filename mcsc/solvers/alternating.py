@@ -68,7 +68,7 @@ class Alternating(DenseSolver):
         for g in sorted(groups, key=lambda g: g.name == "common"):
             bound = bounds[g.name]
             assert bound is not None
-            step = 1.0 / (bound * max(problem.largest_weight, 1e-6) ** 2)
+            step = 1.0 / (bound * (problem.largest_weight**2 or 1.0))
             alone = replace(
                 g,
                 maps=slice(0, len(g.bank)),

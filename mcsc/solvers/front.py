@@ -38,10 +38,10 @@ class Options:
     def __post_init__(self) -> None:
         if self.method != "auto":
             self._refuse_options_of_others(SOLVERS.find(self.method))
-        check_tol(self.tol)
+        object.__setattr__(self, "tol", check_tol(self.tol))
         for name in ("max_iter", "inner_steps"):
             if getattr(self, name) is not None:
-                check_whole(name, getattr(self, name))
+                object.__setattr__(self, name, check_whole(name, getattr(self, name)))
         share = self.inner_tol
         if share is not None and not (is_number(share) and 0 < share < 1):
             raise InvalidValueError(f"inner_tol must be between 0 and 1, found {share!r}")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend import Array, is_array, namespace, to_numpy
-from ..checks import check_number
+from ..checks import check_number, check_unmasked
 from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
@@ -118,7 +118,7 @@ def solve_path(
     return results
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Discrepancy:
     """Result of `solve_discrepancy`: the lam whose residual is as large as the noise."""
 
@@ -192,8 +192,8 @@ def solve_discrepancy(
     ------
     TypeError, ValueError
         `noise` is not > 0; the signals are smaller than the noise, so that every lam leaves less
-        than asked for; no lam down to 1e-4 of `lambda_max` leaves so little; or what `mcsc.solve`
-        refuses.
+        than asked for; no lam down to 1e-4 of `lambda_max` leaves so little; masks leave no known
+        pixel; or what `mcsc.solve` refuses.
     MemoryError, RuntimeError
         As in `mcsc.solve`.
 
@@ -216,12 +216,22 @@ def solve_discrepancy(
     sigmas = _noise(noise, len(problem.signals))
     with problem.on_device():
         energy, target, known = _energies(problem, sigmas)
+    if known == 0:
+        raise InvalidValueError("masks leave no known pixel, so that there is no residual")
     if energy <= target:
         raise InvalidValueError(
             f"the signals' root mean square {math.sqrt(energy / known):.3g} is below the noise's "
             f"{math.sqrt(target / known):.3g}: zero codes already leave less than asked for"
         )
-    search = _Search(problem.lambda_max(), energy, target, rtol)
+    top = problem.lambda_max()
+    if top == 0:
+        raise InvalidValueError(
+            "the codes are zero at every lam, since no filter goes along with the signals"
+            + (" in the sign that codes may have" if problem.penalty.signed else "")
+            + f": the residual stays at {math.sqrt(energy / known):.3g}; the noise asks for "
+            f"{math.sqrt(target / known):.3g}"
+        )
+    search = _Search(top, energy, target, rtol)
     result: Result | None = None
     finest = tol / _TIGHTEN**2
     with deferred_interrupt() as interrupt:
@@ -298,6 +308,7 @@ class _Search:
 
 def _several(name: str, given: Any) -> list[Any]:
     """Return the entries of a sequence, or the rows of an array."""
+    check_unmasked(name, given)
     values = list(to_numpy(given)) if is_array(given) and given.ndim > 0 else given
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise InvalidTypeError(f"{name} must be a sequence of numbers, found {given!r}")
@@ -313,8 +324,14 @@ def _lam_maps(problem: Problem, index: int, lam: Any) -> NDArray[np.float64]:
 
 
 def _noise(noise: Any, signals: int) -> list[float]:
+    if is_array(noise) and noise.ndim == 0:
+        noise = to_numpy(noise)[()]
     if isinstance(noise, numbers.Real):
         return [check_number("noise", noise)] * signals
+    if isinstance(noise, str) or not (is_array(noise) or isinstance(noise, Sequence)):
+        raise InvalidTypeError(
+            f"noise must be a number, or one for each of the {signals} signals, found {noise!r}"
+        )
     sigmas = [check_number(f"noise[{m}]", s) for m, s in enumerate(_several("noise", noise))]
     if len(sigmas) != signals:
         raise InvalidValueError(

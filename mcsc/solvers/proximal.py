@@ -30,8 +30,11 @@ class _Proximal(DenseSolver):
         super().__init__(problem, start)
         self._operator = problem.operator
         self._pointwise = problem.pointwise
-        # Filters may all vanish on an image's grid of frequencies, or every weight be zero.
-        self._step = 1.0 / max(problem.lipschitz, 1e-12)
+        # Filters may all vanish on an image's grid of frequencies, or every weight be zero. What
+        # rounding leaves of them then is small beside the filters, whatever their scale is.
+        norms = problem.dictionary.filter_norms()
+        least = 1e-12 * float(norms @ norms) * problem.largest_weight**2
+        self._step = 1.0 / (max(problem.lipschitz, least) or 1.0)
         self._thresholds = problem.penalty.shrinkage(self._step, problem.dtype)
         self._x = self.first_maps(start)
         self._image = forward(self._operator, self.backend, self._x)

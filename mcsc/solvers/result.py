@@ -50,7 +50,7 @@ class Progress:
     """Relative duality gap, with the best dual bound so far."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
     """Result of `solve`: codes with their certificate."""
 

@@ -169,8 +169,12 @@ def _next_lam(base: Sequence[Array], codes: Codes, epsilon: float, penalty: Pena
         size = maps.dense() if norm is None or m not in joined else norm
         xp = namespace(size)
         out = xp.astype(xp.broadcast_to(lam, maps.shape), size.dtype, copy=True)
+        # Neither epsilon nor lam may vanish or overflow in the precision of the codes.
+        limits = xp.finfo(size.dtype)
+        least = float(limits.smallest_normal)
+        epsilon = min(max(epsilon, least), 0.1 * float(limits.max))
         out *= epsilon / (xp.abs(size) + epsilon)
-        found.append(out)
+        found.append(xp.maximum(out, xp.asarray(least, dtype=out.dtype)))
     return found
 
 

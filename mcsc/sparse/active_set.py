@@ -138,8 +138,9 @@ class ActiveSet:
             )  # fmt: skip
 
         map_in_threads(measure, _parts(fresh))
-        # A column that no known pixel sees cannot be coded, and would divide by zero.
-        seen = np.flatnonzero(curvature > 1e-12 * self.table.norms[k])
+        # A column that no known pixel sees cannot be coded, and would divide by zero. One that is
+        # hardly seen, or seen with small weights, can.
+        seen = np.flatnonzero(curvature > np.finfo(self.dtype).tiny)
         new = key, n, k, i, j, kind, curvature, lam, value
         order = np.argsort(np.concatenate([self._key, key[seen]]), kind="stable")
 

@@ -358,3 +358,12 @@ def test_a_lam_at_which_nothing_is_learned_is_told():
         learned = learn(signals, passes=1, lam=1e9)
     assert w[0].filename.endswith("small.py")
     assert not any(learned.history.nonzero)
+
+
+@pytest.mark.parametrize("init", ["patches", "dct"])
+def test_filters_do_not_depend_on_the_unit(init):
+    signals, _ = helpers.make_sparse_images(dtype="float64", count=2)
+    plain = learn(signals, passes=1, init=init)
+    scaled = learn(tuple(1e-20 * s for s in signals), passes=1, init=init, lam=1e-20 * SMALL["lam"])
+    for a, b in zip(banks(scaled.dictionary), banks(plain.dictionary), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)

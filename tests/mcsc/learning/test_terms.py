@@ -72,3 +72,19 @@ def test_as_many_as_there_are_groups():
         learn(signals, passes=1, mu=(0.1, 0.2))
     assert np.float32(0.5) == mcsc.LearnOptions(mu=np.float32(0.5)).mu
     assert mcsc.LearnOptions(joint=(False, np.False_)).joint == (False, False)
+
+
+@pytest.mark.parametrize("terms", [{"mu": (0.1,)}, {"nonnegative": (True, False)}], ids=str)
+def test_terms_of_other_groups_are_refused_before_any_work(tmp_path, terms):
+    """Nothing is left behind, as a checkpoint that the mended call would stumble over."""
+    signals, _ = helpers.make_sparse_images()
+    name = next(iter(terms))
+    with pytest.raises(ValueError, match=f"{name} has . entries: give one, or one for each group"):
+        learn(signals, checkpoint=tmp_path / "state", **terms)
+    assert list(tmp_path.iterdir()) == []
+    d = helpers.make_dictionary()
+    d = mcsc.Dictionary(d.common, d.unique, metadata={name: list(terms[name])})
+    asked = []
+    with pytest.raises(ValueError, match=f"{name} has . entries"):
+        learn_targets(signals, signals[0], d, 0.3, callback=asked.append)
+    assert asked == []

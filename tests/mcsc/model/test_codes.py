@@ -187,3 +187,13 @@ def test_mixed_libraries_are_refused():
     strict = pytest.importorskip("array_api_strict")
     with pytest.raises(TypeError, match=r"mixed \(array_api_strict, numpy\)"):
         mcsc.Codes.from_dense(np.zeros((1, 1, 2, 2)), (strict.zeros((1, 1, 2, 2)),))
+
+
+def test_groups_that_are_no_tuple():
+    maps = np.ones((1, 2, 3, 3))
+    assert mcsc.Codes.from_dense(maps, None).unique == ()
+    for given, found in ((maps, "ndarray"), ("ab", "str"), (3, "int")):
+        with pytest.raises(TypeError, match=f"unique must be a tuple .* found {found}; for one"):
+            mcsc.Codes.from_dense(None, given)
+    with pytest.raises(TypeError, match="common is a masked array"):
+        mcsc.Codes.from_dense(np.ma.array(maps))

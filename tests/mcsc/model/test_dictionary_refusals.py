@@ -168,3 +168,42 @@ def test_a_common_filter_may_be_zero_in_some_signals(method, boundary):
     assert one.objective == pytest.approx(other.objective, rel=3e-6)
     with pytest.raises(ValueError, match="common has a zero filter, number 0"):
         mcsc.Dictionary((0 * h, 0 * h), (v, None))
+
+
+def test_masked_arrays():
+    with pytest.raises(TypeError, match=r"unique\[0\] is a masked array"):
+        mcsc.Dictionary(unique=(np.ma.array(bank()),))
+
+
+def test_filters_whose_squares_float64_does_not_hold():
+    for scale in (1e-170, 1e170):
+        given = bank(3)
+        given[1] *= scale
+        with pytest.raises(ValueError, match="unique\\[0\\] has a filter, number 1, whose squares"):
+            mcsc.Dictionary(unique=(given,))
+        # A common filter may be small in one signal.
+        if scale < 1:
+            mcsc.Dictionary(common=(bank(3), given))
+
+
+def test_signal_weights_of_arrays():
+    banks = (bank(), bank())
+    given = np.array([1, 2.5], np.float32)
+    assert mcsc.Dictionary(unique=banks, signal_weights=given).signal_weights == (1.0, 2.5)
+    with pytest.raises(ValueError, match=r"signal_weights\[1\] must be a finite number > 0"):
+        mcsc.Dictionary(unique=banks, signal_weights=np.array([1.0, np.nan]))
+    with pytest.raises(TypeError, match="signal_weights must hold a number for every signal"):
+        mcsc.Dictionary(unique=banks, signal_weights=np.ones((2, 1)))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_the_other_byte_order(dtype):
+    """Filters and codes from files of another machine are those of this one."""
+    swapped = np.dtype(dtype).newbyteorder()
+    d = mcsc.Dictionary(unique=(bank(dtype=swapped),))
+    assert d.unique[0].dtype == np.dtype(dtype)
+    np.testing.assert_array_equal(d.unique[0], bank(dtype=dtype))
+    maps = np.random.default_rng(1).standard_normal((1, 2, 5, 6)).astype(dtype)
+    codes = mcsc.Codes.from_dense(None, (maps.astype(swapped),))
+    assert codes.dtype == np.dtype(dtype)
+    np.testing.assert_array_equal(codes.unique[0], maps)

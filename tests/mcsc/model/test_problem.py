@@ -216,3 +216,11 @@ def test_explicit_matrix_by_hand():
     np.testing.assert_array_equal(image, [[0, 0, 0], [0, 0, 0], [0, 1, 2]])
     image = (explicit_matrix(d, (3, 3), "periodic") @ impulse.ravel()).reshape(3, 3)
     np.testing.assert_array_equal(image, [[0, 3, 4], [0, 0, 0], [0, 1, 2]])
+
+
+def test_weights_have_the_precision_of_the_problem():
+    """Of a float32 image beside a float64 one, the mask is not rounded to float32."""
+    x, y = make_signals()
+    w = np.random.default_rng(0).random((8, 7))
+    problem = mcsc.Problem((x.astype(np.float32), y), make_dictionary(), 1.0, (w, None))
+    np.testing.assert_array_equal(problem.weights[0, 0], w)

@@ -159,6 +159,7 @@ def test_unsupported_libraries(given):
         (np.array(-1.0), "-1"),
         ((1, 1, 0), "0"),
         ((1, (1, -2), 1), "-2"),
+        (10**400, "inf"),
         (np.array([1, np.nan, 1]), "nan"),
     ],
     ids=str,
@@ -199,6 +200,9 @@ def test_lengths_of_lam(given, lam, message):
         (("a", 1, 1), "lam must hold numbers, found 'a'"),
         ((1, None, 1), "lam must hold numbers, found None"),
         ((1, [1, [2]], 1), "lam must hold numbers"),
+        (np.ma.ones(3), "lam is a masked array, whose mask would be lost here"),
+        (np.ma.ones((8, 7)), "lam is a masked array"),
+        ((1, np.ma.ones(2), 1), "lam is a masked array"),
     ],
     ids=str,
 )
@@ -234,6 +238,8 @@ def mask(value):
         ((None, np.ones((2, 3, 8, 7))), ValueError, r"masks\[1\] has shape \(2, 3, 8, 7\)"),
         ((None, np.ones(7)), ValueError, r"masks\[1\] has shape \(7,\)"),
         ((None, np.ones((1, 1))), ValueError, r"masks\[1\] has shape \(1, 1\)"),
+        ((None, np.ma.ones((8, 7))), TypeError, r"masks\[1\] is a masked array"),
+        ((None, mask(1e200)), ValueError, r"masks\[1\] holds weights above 1.3e\+154, whose squ"),
     ],
 )
 def test_masks(given, masks, error, message):
@@ -307,3 +313,25 @@ def test_a_mask_image_of_0_and_255_is_refused():
     ):
         mcsc.Problem(problem.signals, problem.dictionary, 1.0, (mask, None))
     mcsc.Problem(problem.signals, problem.dictionary, 1.0, ((mask > 0).astype(np.uint8), None))
+
+
+def test_weights_that_the_signals_cannot_hold():
+    x = make_signals(channels=(1, 3), dtype="float32")
+    for value in (1e20, 1e300):
+        message = r"masks\[1\] holds weights above 1.8e\+19, whose squares float32 cannot hold"
+        refuses(ValueError, message, x, make_dictionary(channels=(1, 3)), masks=(None, mask(value)))
+
+
+@pytest.mark.parametrize("name", ["mu", "nonnegative", "joint"])
+def test_masked_arrays_of_terms(given, name):
+    value = np.ma.array([0, 0, 0], dtype=float if name == "mu" else bool)
+    refuses(TypeError, f"{name} is a masked array", *given, **{name: value})
+
+
+def test_what_codes_are(given):
+    signals, d = given
+    problem = mcsc.Problem(signals, d, 1.0)
+    result = mcsc.solve(signals, d, 1.0)
+    for evaluate in (problem.objective, problem.gap, problem.gradient):
+        with pytest.raises(TypeError, match=r"codes must be mcsc.Codes, found Result"):
+            evaluate(result)

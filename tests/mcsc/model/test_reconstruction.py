@@ -191,3 +191,17 @@ def test_parts_of_a_signal_alone():
     (part,) = mcsc.signal_parts(codes, d)
     assert part.common is None
     np.testing.assert_allclose(part.image, synthesis(d.unique[0], codes.unique[0]), atol=1e-12)
+
+
+def test_what_parts_are_made_of():
+    d = make_dictionary()
+    codes = random_codes(d)
+    for make in (mcsc.reconstruct, mcsc.signal_parts):
+        with pytest.raises(TypeError, match=r"codes must be mcsc.Codes, found ndarray"):
+            make(np.ones(3), d)
+        with pytest.raises(TypeError, match=r"dictionary must be an mcsc.Dictionary, found tuple"):
+            make(codes, (d,))
+    first, second = (mcsc.reconstruct(codes, d) for _ in range(2))
+    assert first == first
+    assert first != second  # and not an array of answers
+    assert len({first, second}) == 2

@@ -20,7 +20,10 @@ PROBLEMS = {
 
 
 def padded_system(problem, grid):
-    """Weighted matrix, signal and lam on a periodic grid; lam is infinite off the image."""
+    """Weighted matrix, signal and lam on a periodic grid; lam is infinite off the image.
+
+    Of the objective over the square of the largest weight, as ADMM takes it.
+    """
     h, w = problem.shape
     matrix = explicit_matrix(problem.dictionary, grid, "periodic")
     inside = np.zeros(grid, bool)
@@ -29,8 +32,8 @@ def padded_system(problem, grid):
     weights, signal = np.zeros((channels, *grid)), np.zeros((channels, *grid))
     weights[:, :h, :w] = 1.0 if problem.weights is None else problem.weights[0]
     signal[:, :h, :w] = problem.stacked[0]
-    lam = np.where(inside, problem.lam_maps.reshape(maps, 1, 1), np.inf)
-    weights = weights.ravel()
+    lam = np.where(inside, problem.lam_maps.reshape(maps, 1, 1), np.inf) / weights.max() ** 2
+    weights = weights.ravel() / weights.max()
     return weights[:, None] * matrix, weights * signal.ravel(), lam.ravel()
 
 

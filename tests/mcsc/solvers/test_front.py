@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
@@ -116,3 +117,17 @@ def test_on_a_gpu_auto_takes_the_least_of_what_is_counted(side, boundary, masked
     other = {"admm": "fista", "fista": "admm"}[wanted]
     assert f"'auto' took '{wanted}': on a GPU the least bytes and launches, by count, " in note
     assert re.search(rf" \('{other}': [1-9]\.\d times it\)$", note)
+
+
+def test_results_hold_plain_numbers():
+    """NumPy's numbers are taken, and JSON can write what comes back; results are told apart."""
+    problem = make_problem()
+    first, second = (
+        solve(problem, tol=np.float32(1e-3), max_iter=np.int64(500), method="fista")
+        for _ in range(2)
+    )
+    assert first.converged is True
+    assert json.loads(json.dumps([first.converged, first.iterations, first.gap]))[0] is True
+    assert first == first
+    assert first != second
+    assert len({first, second}) == 2

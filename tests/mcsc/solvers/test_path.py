@@ -404,3 +404,34 @@ def test_noise_above_the_signals_is_refused():
     signals, dictionary = noisy_problem(0.1)
     with pytest.raises(ValueError, match="below the noise's 50"):
         mcsc.solve_discrepancy(signals, dictionary, 50.0)
+
+
+def test_masks_without_a_known_pixel():
+    signals, d = noisy_problem(0.1)
+    with pytest.raises(ValueError, match="masks leave no known pixel"):
+        mcsc.solve_discrepancy(signals, d, 0.1, masks=(np.zeros((24, 20)),) * 2)
+
+
+def test_signals_that_no_code_can_explain():
+    """Codes of the wrong sign stay zero at every lam: it is the model that does not fit."""
+    x = -np.abs(np.random.default_rng(0).standard_normal((12, 12)))
+    d = mcsc.Dictionary(unique=(np.ones((1, 1, 3, 3)),))
+    assert mcsc.lambda_max((x,), d, nonnegative=True) == 0
+    message = "codes are zero at every lam, .* in the sign that codes may have: the residual stays"
+    with pytest.raises(ValueError, match=message):
+        mcsc.solve_discrepancy((x,), d, 0.1, nonnegative=True)
+
+
+def test_forms_of_noise():
+    signals, d = noisy_problem(0.1)
+    plain = mcsc.solve_discrepancy(signals, d, 0.1, rtol=0.2)
+    for noise in (np.array(0.1), np.array([0.1, 0.1]), [0.1, 0.1]):
+        assert mcsc.solve_discrepancy(signals, d, noise, rtol=0.2).lam == plain.lam
+    assert plain != replace(plain)
+    for noise in ("0.1", None, {0.1}):
+        with pytest.raises(TypeError, match="noise must be a number, or one for each of the 2 si"):
+            mcsc.solve_discrepancy(signals, d, noise)
+    with pytest.raises(TypeError, match="noise is a masked array"):
+        mcsc.solve_discrepancy(signals, d, np.ma.array([0.1, 0.2]))
+    with pytest.raises(TypeError, match="lams is a masked array"):
+        mcsc.solve_path(signals, d, np.ma.array([0.2, 0.1]))
