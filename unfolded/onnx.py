@@ -45,7 +45,7 @@ def export_onnx(net: CUNet, path: str | Path) -> None:
     Raises
     ------
     TypeError
-        `net` is something else.
+        `net` is something else, or in bfloat16.
     ModuleNotFoundError
         The packages onnx and onnxscript are not installed.
 
@@ -54,7 +54,8 @@ def export_onnx(net: CUNet, path: str | Path) -> None:
     Inputs are ``x`` and ``y``, outputs ``z`` and its parts ``common``, ``unique_x`` (and
     ``unique_y`` for fusion). A network that is `noise_aware` has the input ``sigma``, too, one
     number a sample. The configuration is in the model's metadata. The model does not check its
-    inputs.
+    inputs. onnxruntime runs models in single and half precision; of one in double precision it
+    lacks the convolutions, on CPUs at least.
     """
     if not isinstance(net, CUNet):
         raise InvalidTypeError(f"net must be a CUNet, found {type(net).__name__}")
@@ -65,6 +66,11 @@ def export_onnx(net: CUNet, path: str | Path) -> None:
         raise MissingExtraError(
             f"exporting needs {error.name}: pip install 'mcsc[export]'", name=error.name
         ) from error
+    if net.target_common.weight.dtype == torch.bfloat16:
+        raise InvalidTypeError(
+            "the network is in torch.bfloat16, in which the model's convolutions are not defined: "
+            "call net.float() first"
+        )
     path = Path(path)
     if path.suffix != ".onnx":
         path = path.with_name(path.name + ".onnx")

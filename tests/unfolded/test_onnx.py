@@ -109,3 +109,8 @@ def test_all_is_left_as_it_was(fails, tmp_path, monkeypatch):
 def test_other_things_are_refused(tmp_path):
     with pytest.raises(TypeError, match="net must be a CUNet, found Linear"):
         export_onnx(torch.nn.Linear(2, 2), tmp_path / "net")
+
+
+def test_bfloat16_is_refused(tmp_path):
+    with pytest.raises(TypeError, match=r"bfloat16.*call net\.float\(\) first"):
+        export_onnx(make_net(dtype=torch.bfloat16), tmp_path / "net")

@@ -56,7 +56,7 @@ def parts(steps: NetworkSteps, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tenso
     dtype = torch.bfloat16 if half else torch.float32
     n, _, height, width = x.shape
     images = [rows.last(image.detach()) for image in (x, y)]
-    common_part = torch.empty((n, height, width, steps.target_common.shape[0]))
+    common_part = rows.floats(n, height, width, steps.target_common.shape[0])
     unique_parts = [torch.empty_like(common_part) for _ in steps.target_unique]
     network = _Network(steps, n, dtype, (height, width))
     with torch_threads() as run:
@@ -184,7 +184,7 @@ class _Grid:
 
     def lower(self, maps: Tensor, weight: Tensor, run: Map) -> Tensor:
         """Return the image (1, H, W, C) of maps."""
-        image = torch.empty((1, self.height, self.width, weight.shape[0] // self.size))
+        image = rows.floats(1, self.height, self.width, weight.shape[0] // self.size)
         reach = self.size // 2
 
         def work(strip: slice) -> None:

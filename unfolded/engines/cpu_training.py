@@ -92,8 +92,8 @@ class _Lcsc(torch.autograd.Function):
         up = [rows.analysis_of(w.to(dtype)) for w in (first, *flat[1::2])]
         down = [rows.synthesis_of(w.to(dtype)) for w in flat[::2]]
         lam = numbers(thresholds, n, filters).numpy()
-        maps = torch.empty((len(up), n, height, width, filters), dtype=dtype)
-        between = torch.empty((len(up), n, height, width, channels))
+        maps = rows.floats(len(up), n, height, width, filters, dtype=dtype)
+        between = rows.floats(len(up), n, height, width, channels)
         between[0] = x
         own = int(start is None)
         if start is not None:
@@ -138,10 +138,10 @@ class _Lcsc(torch.autograd.Function):
         sign = -1.0 if residual else 1.0
         parts = _parts(n)
         shape = (filters, channels, size, size)
-        for_up = torch.empty((last + 1, len(parts), *shape))
-        for_down = torch.empty((last, len(parts), *shape))
-        for_lam = torch.empty((n, last + own, filters), dtype=torch.float64)
-        for_image = torch.empty((n, height, width, channels)) if ctx.needs_input_grad[0] else None
+        for_up = rows.floats(last + 1, len(parts), *shape)
+        for_down = rows.floats(last, len(parts), *shape)
+        for_lam = rows.floats(n, last + own, filters, dtype=torch.float64)
+        for_image = rows.floats(n, height, width, channels) if ctx.needs_input_grad[0] else None
         for_start = torch.empty_like(maps[0]) if ctx.needs_input_grad[2] else None
 
         def work(number: int) -> None:
@@ -199,7 +199,7 @@ def product_synthesis(maps: Tensor, weight: Tensor) -> Tensor:
     dtype = _type()
     a = rows.last(maps.detach().to(dtype))
     filters = rows.synthesis_of(weight.detach().to(dtype))
-    out = torch.empty((*a.shape[:3], weight.shape[0]))
+    out = rows.floats(*a.shape[:3], weight.shape[0])
 
     def work(part: slice) -> None:
         out[part] = rows.synthesise(a[part], filters, weight.shape[-1])
@@ -224,7 +224,7 @@ def _synthesis_gradients(
     for_maps = None if weight is None else torch.empty_like(a)
     parts = _parts(len(a))
     shape = (a.shape[-1], at.shape[-1], size, size)
-    sums = torch.empty((len(parts), *shape))
+    sums = rows.floats(len(parts), *shape)
 
     def work(number: int) -> None:
         part = parts[number]

@@ -267,7 +267,7 @@ class _Matrices:
         samples, _, height, width = maps.shape
         if canvas is None:
             size = (samples, block.channels, height, width)
-            image, margin = torch.empty(size, device=maps.device), 0
+            image, margin = torch.empty(size, dtype=torch.float32, device=maps.device), 0
         else:
             image, margin = canvas.image[:, self.channels :], canvas.margin
         tiles = -(-width // PIXELS)

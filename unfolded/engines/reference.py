@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.grad import conv2d_weight
 
 from .steps import margins
+from .transforms import transformed
 
 Layer = Callable[[Tensor], Tensor]
 
@@ -75,7 +76,7 @@ def soft_threshold(maps: Tensor, threshold: Tensor) -> Tensor:
     threshold : tensor () or (N or 1, K or 1, 1, 1)
         The threshold, for all maps or for each.
     """
-    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling() and not transformed():
         out: Tensor = _SoftThreshold.apply(maps, threshold)  # type: ignore[no-untyped-call]
         return out
     return maps.sign() * F.relu(maps.abs() - threshold)

@@ -37,6 +37,11 @@ def in_bfloat16() -> bool:
     return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
 
 
+def floats(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return an empty tensor of a shape on the CPU, whatever the caller's defaults are."""
+    return torch.empty(shape, dtype=dtype, device="cpu")
+
+
 def bits(tensor: Tensor) -> Floats:
     """Return a contiguous tensor as an array; of bfloat16, which NumPy lacks, the bits."""
     tensor = tensor.detach()
@@ -68,7 +73,7 @@ def unfold(image: Tensor, size: int, dtype: torch.dtype, strip: slice | None = N
     n, height, width, channels = image.shape
     top, bottom = (0, height) if strip is None else (strip.start, strip.stop)
     seen = size * channels + _missing(size * channels, dtype)
-    out = torch.empty((n, bottom - top + size - 1, width, seen), dtype=dtype)
+    out = floats(n, bottom - top + size - 1, width, seen, dtype=dtype)
     kernels.unfold_rows(bits(image), size, top, bits(out))
     return out
 
@@ -128,7 +133,7 @@ def synthesise(maps: Tensor, weight: Tensor, size: int, *, padded: bool = False)
     if missing := _missing(maps.shape[-1], maps.dtype):
         maps = F.pad(maps, (0, missing))
     columns = last(torch.conv2d(first(maps), weight, padding=(0 if padded else more, 0)))
-    image = torch.empty((n, height, width, columns.shape[-1] // size))
+    image = floats(n, height, width, columns.shape[-1] // size)
     kernels.fold_rows(bits(columns), size, image.numpy())
     return image
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mcsc.errors import InvalidTypeError, InvalidValueError, UnavailableError, warn_user
 from mcsc.model.reconstruction import Parts
 
-from ..engines import gpu
+from ..engines import gpu, rows
 from ..engines.cuda_graphs import Graphed
 from ..engines.gpu import Precision
 from .configuration import Configuration
@@ -54,6 +54,7 @@ class Accelerated(nn.Module):
         self.net = net
         self.precision = precision
         self.kernels = kernels
+        self._backend = backend
         run: Callable[..., Tensor] = net
         split: Callable[..., Parts] = net.split
         if kernels == "triton":
@@ -68,6 +69,10 @@ class Accelerated(nn.Module):
         # Not itself an attribute: a module would be the network's second name for its weights.
         self._run: Callable[..., Tensor] = lambda *given: run(*given)
         self._split: Callable[..., Parts] = lambda *given: split(*given)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What computes belongs to this network: a copy, or one in another process, makes its own.
+        return Accelerated, (self.net, self.precision, self.kernels, self._backend)
 
     @property
     def device(self) -> torch.device:
@@ -276,12 +281,12 @@ def disagreement(
     `shapes` are samples, height and width: kernels for sides that 16 divides are others.
     """
     device = net.target_common.weight.device
-    random = torch.Generator().manual_seed(0)
+    random = torch.Generator("cpu").manual_seed(0)
     run = gpu.TritonNetwork(net.steps(), precision)
     worst = 0.0
     for samples, *shape in shapes:
         x, y = (
-            torch.rand((samples, c, *shape), generator=random).to(device)
+            rows.floats(samples, c, *shape).uniform_(generator=random).to(device)
             for c in net.configuration.channels
         )
         with torch.inference_mode(), _tf32(False):

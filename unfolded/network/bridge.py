@@ -104,7 +104,7 @@ def weights_of(
                 state[f"{module}.down.{j}.weight"] = _synthesis(bank / w)
                 state[f"{module}.up.{j}.weight"] = _analysis(w * bank / bound)
             state[f"{module}.first.weight"] = _analysis(w * bank / bound)
-            each = torch.as_tensor(numbers / bound)
+            each = torch.from_numpy(np.asarray(numbers / bound))
             state[f"{module}.thresholds"] = each.expand(blocks + 1, *each.shape).clone()
         for name, bank, w in zip(_EXPLAINED, banks[1:], weights[1:], strict=True):
             state[before + name] = _synthesis(bank / w)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,6 +10,12 @@ from torch import Tensor
 
 from mcsc.checks import check_number
 from mcsc.errors import InvalidTypeError, InvalidValueError
+
+from ..engines.transforms import transformed
+from .configuration import Configuration
+
+PRECISIONS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+"""What networks are made and kept in: smaller types are for storage, and compute nothing."""
 
 
 def check_images(
@@ -25,7 +32,8 @@ def check_images(
     weight : tensor
         One of the network's, of its dtype and on its device.
     values : bool
-        Look for NaN and Inf, too; never done under a compiler, where there are no values yet.
+        Look for NaN and Inf, too; never done under a compiler, where there are no values yet, nor
+        under `torch.func`'s transforms, where there may be many.
 
     Raises
     ------
@@ -54,7 +62,7 @@ def check_images(
             "x and y must be registered images of one size: found shapes "
             f"{tuple(x.shape)} and {tuple(y.shape)}"
         )
-    if not values or torch.compiler.is_compiling():
+    if not values or torch.compiler.is_compiling() or transformed():
         return
     for name, image in (("x", x), ("y", y)):
         if not bool(image.isfinite().all()):
@@ -101,7 +109,77 @@ def check_sigma(sigma: Any, x: Tensor, *, noise_aware: bool) -> Tensor | None:
     if found.shape[0] not in (1, x.shape[0]):
         raise InvalidValueError(f"sigma has {found.shape[0]} values for {x.shape[0]} samples")
     # On a GPU, looking at values would wait for the device.
-    seen = isinstance(sigma, Tensor) and not (torch.compiler.is_compiling() or found.is_cuda)
+    unseen = torch.compiler.is_compiling() or found.is_cuda or transformed()
+    seen = isinstance(sigma, Tensor) and not unseen
     if seen and not bool((found.isfinite() & (found >= 0)).all()):
         raise InvalidValueError("sigma holds a negative number, NaN or Inf")
     return found
+
+
+def check_state(configuration: Configuration, state: Any) -> None:
+    """Refuse what cannot be the weights of a network, before one is made.
+
+    Parameters
+    ----------
+    configuration : Configuration
+        What the network is.
+    state : mapping of str to tensor
+        Names and weights.
+
+    Raises
+    ------
+    TypeError
+        An argument is something else.
+    ValueError
+        Weights have no values, are of several types or devices, or are far too few.
+    """
+    if not isinstance(configuration, Configuration):
+        raise InvalidTypeError(
+            f"configuration must be a Configuration, found {type(configuration).__name__}"
+        )
+    if not isinstance(state, Mapping):
+        raise InvalidTypeError(
+            "state must be a mapping of names to tensors, as net.state_dict() is; found "
+            f"{type(state).__name__}"
+        )
+    for key, value in state.items():
+        if not isinstance(value, Tensor):
+            raise InvalidTypeError(f"{key} must be a torch tensor, found {type(value).__name__}")
+        if value.is_meta or value.layout is not torch.strided:
+            raise InvalidValueError(
+                f"{key} must hold all its numbers, found {value.layout} on {value.device}"
+            )
+    # A network of a thousand million blocks would take for ever to refuse.
+    least = configuration.sweeps * (1 if configuration.tied else max(configuration.blocks, 1))
+    if least > len(state):
+        raise InvalidValueError(
+            f"its weights do not fit its configuration: {len(state)} tensors are too few for "
+            f"blocks={configuration.blocks}, sweeps={configuration.sweeps}"
+        )
+    types = {v.dtype for v in state.values()}
+    if len(types) != 1 or not types <= set(PRECISIONS):
+        raise InvalidValueError(
+            f"its weights have dtypes {sorted(map(str, types))}; want one of "
+            f"{', '.join(map(str, PRECISIONS))}"
+        )
+    devices = {v.device for v in state.values()}
+    if len(devices) != 1:
+        raise InvalidValueError(f"its weights are on {', '.join(sorted(map(str, devices)))}")
+
+
+def check_shapes(state: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse weights of other names or shapes than a network has.
+
+    Raises
+    ------
+    ValueError
+        The message names the first that does not fit.
+    """
+    found = {k: tuple(v.shape) for k, v in state.items()}
+    if found == wanted:
+        return
+    wrong = min(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
+    raise InvalidValueError(
+        f"its weights do not fit its configuration, first at {wrong} (found "
+        f"{found.get(wrong, 'nothing')}, wanted {wanted.get(wrong, 'nothing')})"
+    )

@@ -13,6 +13,10 @@ Thresholds = Literal["scalar", "map"]
 """One for all maps, or one for each."""
 
 
+_MOST = 2**56
+"""Numbers of a filter bank."""
+
+
 @dataclass(frozen=True)
 class Configuration:
     """Arguments of a `CUNet`, checked and in one form.
@@ -66,11 +70,14 @@ class Configuration:
         if self.kind not in get_args(Kind):
             raise InvalidValueError(f"task must be 'restoration' or 'fusion', found {self.kind!r}")
         check_choice("thresholds", self.thresholds, Thresholds)
-        for name in ("residual", "tied", "noise_aware"):
-            if not isinstance(getattr(self, name), bool):
-                raise InvalidTypeError(
-                    f"{name} must be True or False, found {getattr(self, name)!r}"
-                )
+        check_flags(residual=self.residual, tied=self.tied, noise_aware=self.noise_aware)
+        # A claim of a damaged file, as large as it likes.
+        most = max(self.filters) * max(sum(self.channels), self.out_channels) * self.kernel_size**2
+        if most > _MOST:
+            raise InvalidValueError(
+                "channels, out_channels, filters and kernel_size make filters of more numbers than "
+                f"any memory holds: {most:.2g}"
+            )
         if self.sweeps > 1 and not self.residual:
             raise InvalidValueError(
                 "a second sweep goes on from the codes of the first: it needs residual=True"
@@ -113,3 +120,10 @@ def _counts(name: str, values: Any, length: int, wanted: str) -> tuple[int, ...]
     ):
         raise InvalidValueError(f"{name} must be {wanted}, whole numbers >= 1; found {values!r}")
     return tuple(map(int, values))
+
+
+def check_flags(**flags: object) -> None:
+    """Refuse arguments that are neither True nor False, by their names."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise InvalidTypeError(f"{name} must be True or False, found {value!r}")

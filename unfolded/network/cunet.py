@@ -17,7 +17,7 @@ from mcsc.types import Kind
 from ..engines import cpu_inference
 from ..engines.steps import NetworkSteps
 from . import bridge
-from .checks import check_images, check_sigma
+from .checks import check_images, check_shapes, check_sigma, check_state
 from .configuration import Configuration, Thresholds
 from .engine_choice import engine_for, served_by
 from .layers import Synthesis
@@ -361,7 +361,8 @@ class CUNet(nn.Module):
             Configuration of the network.
         state : mapping of str to tensor
             Names and weights, as ``net.state_dict()`` has them, all of one floating-point type.
-            They become the network's own: they are not copied.
+            They become the network's own: they are not copied, unless they share memory with each
+            other or are of inference mode.
 
         Returns
         -------
@@ -370,28 +371,21 @@ class CUNet(nn.Module):
 
         Raises
         ------
+        TypeError
+            `configuration` is none, or `state` no mapping to tensors.
         ValueError
             Weights are missing, left over, of another shape or type, or not finite; the message
             says which.
         """
+        check_state(configuration, state)
         # On no device first: a configuration that asks for terabytes must cost nothing to refuse.
         with torch.device("meta"):
             net = cls(**configuration.as_dict())
-        wanted = {k: tuple(v.shape) for k, v in net.state_dict().items()}
-        found = {k: tuple(v.shape) for k, v in state.items()}
-        if found != wanted:
-            wrong = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
-            raise InvalidValueError(
-                f"its weights do not fit its configuration, first at {wrong[0]} (found "
-                f"{found.get(wrong[0], 'nothing')}, wanted {wanted.get(wrong[0], 'nothing')})"
-            )
-        types = {v.dtype for v in state.values()}
-        if len(types) != 1 or not next(iter(types)).is_floating_point:
-            raise InvalidValueError(f"its weights have dtypes {sorted(map(str, types))}")
+        check_shapes(state, _shapes_of(net))
         for key, value in state.items():
             if not bool(value.isfinite().all()):
                 raise InvalidValueError(f"{key} holds NaN or Inf")
-        net.load_state_dict(state, assign=True)
+        net.load_state_dict(_apart(state), assign=True)
         return net.requires_grad_().eval()
 
     def save(self, path: str | Path) -> None:
@@ -405,10 +399,55 @@ class CUNet(nn.Module):
         Raises
         ------
         TypeError, ValueError
-            A weight is NaN or infinite, or the metadata hold what JSON cannot.
+            A weight is NaN or infinite, the metadata hold what JSON cannot, or the weights are not
+            those of the configuration, as those of layers that were replaced, parametrised or
+            pruned are not.
         """
-        write_weights(path, WeightFile(self.configuration, self.metadata, self.state_dict()))
+        write_weights(path, WeightFile(self.configuration, self.metadata, self.plain_state()))
+
+    def plain_state(self) -> dict[str, Tensor]:
+        """Return the weights by name, if they are all that the network computes with.
+
+        Returns
+        -------
+        dict of str to tensor
+            As `from_state` takes them.
+
+        Raises
+        ------
+        ValueError
+            They are not those of the configuration: layers were replaced, parametrised or pruned,
+            or converted one by one.
+        """
+        state = self.state_dict()
+        try:
+            check_state(self.configuration, state)
+            with torch.device("meta"):
+                check_shapes(state, _shapes_of(CUNet(**self.configuration.as_dict())))
+        except InvalidValueError as error:
+            raise InvalidValueError(
+                f"the network is not as CUNet makes it: {error}; remove parametrisations (prune: "
+                "`torch.nn.utils.prune.remove`) and replaced layers first"
+            ) from error
+        return state
 
     def extra_repr(self) -> str:
         """Return the configuration for `repr`."""
         return ", ".join(f"{k}={v!r}" for k, v in self.configuration.as_dict().items())
+
+
+def _shapes_of(net: CUNet) -> dict[str, tuple[int, ...]]:
+    return {k: tuple(v.shape) for k, v in net.state_dict().items()}
+
+
+def _apart(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights that a step can change one by one: a copy of each that shares memory."""
+    seen: set[int] = set()
+    found = {}
+    for key, value in state.items():
+        place = value.untyped_storage().data_ptr()
+        mode = value.is_inference() and not torch.is_inference_mode_enabled()
+        shared = place in seen or mode or not value.is_contiguous()
+        found[key] = value.clone(memory_format=torch.contiguous_format) if shared else value
+        seen.add(place)
+    return found

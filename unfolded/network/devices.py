@@ -15,11 +15,11 @@ def torch_device(device: str | torch.device) -> torch.device:
     ValueError
         There is no such kind of device.
     RuntimeError
-        It is a GPU, and PyTorch finds none.
+        It is a GPU, and PyTorch finds none, or one of a kind that this PyTorch lacks.
     """
     try:
         found = torch.device(device)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise InvalidValueError(
             f"device must be one such as 'cpu', 'cuda' or 'cuda:1'; found {device!r}"
         ) from error
@@ -28,4 +28,14 @@ def torch_device(device: str | torch.device) -> torch.device:
             f"device={str(device)!r} cannot be used: PyTorch finds no CUDA device here; use "
             "device='cpu'"
         )
+    if found.type not in ("cpu", "cuda"):
+        try:  # each kind that this PyTorch lacks has an error of its own
+            there = torch.zeros(1, device=found).cpu().numel() == 1
+        except Exception:
+            there = False
+        if not there:
+            raise UnavailableError(
+                f"device={str(device)!r} cannot be used: this PyTorch has none of that kind; use "
+                "device='cpu'"
+            )
     return found

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..engines import cpu_inference, cpu_training, reference
+from ..engines.transforms import transformed
 
 Engine = Literal["reference", "cpu_inference", "cpu_training"]
 """Modules of `unfolded.engines`; that for GPUs is chosen by `unfolded.accelerate`."""
@@ -80,6 +81,7 @@ def engine_for(module: Servable, image: Tensor) -> Engine:
         and image.numel() > 0
         and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        and not transformed()
     )
     if written is None or not usual:
         return "reference"

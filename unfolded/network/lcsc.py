@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mcsc.checks import check_choice, check_whole
 from mcsc.errors import InvalidTypeError, InvalidValueError
 
 from ..engines import cpu_training, reference
 from ..engines.steps import Steps
-from .configuration import Thresholds
+from .configuration import Thresholds, check_flags
 from .engine_choice import engine_for, served_by
 from .layers import Analysis, Synthesis
 
@@ -88,6 +89,11 @@ class LCSC(nn.Module):
         goes_on: bool = False,
     ) -> None:
         super().__init__()
+        channels, filters = check_whole("channels", channels), check_whole("filters", filters)
+        kernel_size = check_whole("kernel_size", kernel_size)
+        blocks = check_whole("blocks", blocks, least=0)
+        check_choice("thresholds", thresholds, Thresholds)
+        check_flags(residual=residual, tied=tied, noise_aware=noise_aware, goes_on=goes_on)
         if goes_on and not residual:
             raise InvalidValueError("without residuals there is nothing to go on from")
         self.blocks = blocks

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
@@ -52,6 +53,8 @@ def write_weights(path: str | Path, content: WeightFile) -> None:
         A weight is NaN or infinite, or the metadata hold what JSON cannot.
     """
     path = Path(path)
+    if not isinstance(content.metadata, dict):
+        raise InvalidTypeError(f"metadata must be a dict, found {type(content.metadata).__name__}")
     if path.suffix != SUFFIX:
         path = path.with_name(path.name + SUFFIX)
     try:
@@ -65,7 +68,11 @@ def write_weights(path: str | Path, content: WeightFile) -> None:
         "configuration": json.dumps(content.configuration.as_dict()),
         "metadata": more,
     }
-    state = {k: v.detach().cpu().contiguous() for k, v in content.state.items()}
+    # Copies: the format knows no two names of one tensor, which a caller may have made.
+    state = {
+        k: v.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for k, v in content.state.items()
+    }
     for key, value in state.items():
         if not bool(value.isfinite().all()):
             raise InvalidValueError(f"{key} holds NaN or Inf: such weights are not written")
@@ -109,6 +116,6 @@ def read_weights(path: str | Path) -> WeightFile:
         metadata = json.loads(header.get("metadata", "{}"))
         if not isinstance(metadata, dict):
             raise InvalidValueError("its metadata are not a JSON object")
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise InvalidValueError(f"{path} holds no usable configuration: {error}") from error
     return WeightFile(configuration, metadata, state)

@@ -36,7 +36,7 @@ _FIXED = {
     "decoder.conv_2.weight": "target_common.weight",
     "decoder.conv_3.weight": "target_unique.1.weight",
 }
-_BLOCK = re.compile(r"net_u\.down_conv_(\d+)\.weight")
+_BLOCK = re.compile(r"net_u\.down_conv_(\d{1,9})\.weight")
 
 
 def load_official(path: str | Path) -> CUNet:
@@ -107,7 +107,10 @@ def _configuration(state: dict[str, Tensor], path: Path) -> Configuration:
             raise _refusal(path, f"{key} has shape {found}; filters have four axes")
         return found
 
-    numbers = [int(m[1]) for m in map(_BLOCK.fullmatch, state) if m]
+    numbers = {int(m[1]) for m in map(_BLOCK.fullmatch, state) if m}
+    for j in range(max(numbers, default=-1) + 1):  # not as many as the largest says
+        if j not in numbers:
+            raise _refusal(path, f"there is no net_u.down_conv_{j}.weight in it")
     k_u, c_x, size, _ = shape("net_u.layer_in.weight")
     k_v, c_y, _, _ = shape("net_v.layer_in.weight")
     return Configuration(
@@ -116,7 +119,7 @@ def _configuration(state: dict[str, Tensor], path: Path) -> Configuration:
         kind="fusion" if "decoder.conv_3.weight" in state else "restoration",
         filters=(shape("net_z.layer_in.weight")[0], k_u, k_v),
         kernel_size=size,
-        blocks=max(numbers, default=-1) + 1,
+        blocks=len(numbers),
         residual=True,
         tied=False,
     )

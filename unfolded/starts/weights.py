@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mcsc.errors import InvalidValueError
+from mcsc.errors import InvalidTypeError, InvalidValueError
 
 from ..network.configuration import Configuration
 from ..network.cunet import CUNet
@@ -31,11 +31,17 @@ def load(path: str | Path, configuration: Configuration | None = None) -> CUNet:
     ------
     FileNotFoundError
         There is no such file.
+    TypeError
+        `configuration` is something else.
     ValueError
         The file is damaged, of another kind, written by a newer version, or its weights or its
         configuration are not the ones wanted.
     """
     path = Path(path)
+    if configuration is not None and not isinstance(configuration, Configuration):
+        raise InvalidTypeError(
+            f"configuration must be a Configuration, found {type(configuration).__name__}"
+        )
     if not path.exists() and path.with_name(path.name + ".safetensors").exists():
         path = path.with_name(path.name + ".safetensors")  # as `CUNet.save` completes names
     found = read_weights(path)

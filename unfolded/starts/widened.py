@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import torch
@@ -55,7 +56,8 @@ def widened(
         `net` is not a `CUNet`.
     ValueError
         The network would lose something: fewer sweeps, one threshold in place of many, or smaller
-        filters; or a second sweep is asked for of a network without residual lines.
+        filters; or a second sweep is asked for of a network without residual lines; or layers of
+        the network were replaced, parametrised or pruned.
 
     Notes
     -----
@@ -83,9 +85,10 @@ def widened(
                 f"{name} cannot become {getattr(new, name)!r}: the network has "
                 f"{getattr(old, name)!r}, and would lose weights"
             )
+    plain = net.plain_state()
     with torch.device("meta"):
         shapes = {k: v.shape for k, v in CUNet(**new.as_dict()).state_dict().items()}
-    own = {key: _grown(key, v.detach(), new.kernel_size) for key, v in net.state_dict().items()}
+    own = {key: _grown(key, v.detach(), new.kernel_size) for key, v in plain.items()}
     state = {key: _taken(key, shape, own) for key, shape in shapes.items()}
     strength = float(net.metadata.get("sigma") or 0) / 255
     if new.noise_aware and not old.noise_aware and strength > 0:
@@ -95,7 +98,7 @@ def widened(
                 state[key] = state[name] / strength
                 state[name] = torch.zeros_like(state[name])
     made = CUNet.from_state(new, state)
-    made.metadata = dict(net.metadata)
+    made.metadata = copy.deepcopy(net.metadata)
     return made
 
 

@@ -21,6 +21,7 @@ from mcsc.solvers.driver import Interrupt
 from ..network.cunet import CUNet
 from ..network.layers import Synthesis
 from .history import Callback, TrainingHistory, TrainingProgress
+from .scenes import as_float
 
 
 class Recorder(lightning.Callback):
@@ -84,7 +85,7 @@ class Recorder(lightning.Callback):
         self._seconds = state_dict["seconds"]
         steps = self.history.step[-1] if self.history.step else 0
         self.steps = state_dict.get("steps", steps)  # before there was such an entry
-        self._losses = [torch.tensor(loss) for loss in state_dict["losses"]]
+        self._losses = [as_float(loss) for loss in state_dict["losses"]]
 
 
 class Best(lightning.Callback):
@@ -95,6 +96,11 @@ class Best(lightning.Callback):
         self._error = float("inf")
         self._since = 0
         self._weights: dict[str, Tensor] | None = None
+
+    def on_train_start(self, trainer: Any, module: Any) -> None:
+        """Stop at once a run that was stopped before, and is resumed."""
+        if self._since >= self.patience:
+            trainer.should_stop = True
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
         """Compare."""

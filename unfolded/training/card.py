@@ -11,6 +11,7 @@ from mcsc.files import atomic_write
 from mcsc.synthetic.photographs import Source
 from mcsc.tasks.task import Task
 
+from ..network.configuration import Configuration
 from .train import Trained
 
 
@@ -42,6 +43,8 @@ def write_card(
     count = sum(p.numel() for p in trained.net.parameters())
     torch_version = importlib.metadata.version("torch")
     kinds = [
+        *(["which share their filters"] if configuration.tied else []),
+        *([] if configuration.residual else ["no residual lines"]),
         *([f"{configuration.sweeps} sweeps"] if configuration.sweeps > 1 else []),
         *(["a threshold for each map"] if configuration.thresholds == "map" else []),
         *(["thresholds that follow the noise"] if configuration.noise_aware else []),
@@ -53,7 +56,7 @@ def write_card(
         f"# {task.name}",
         "",
         f"{task.title}: a CU-Net of {configuration.channels[0]} + {configuration.channels[1]} "
-        f"channels, {configuration.filters[0]} filters of {configuration.kernel_size} x "
+        f"channels, {_filters(configuration)} of {configuration.kernel_size} x "
         f"{configuration.kernel_size} per module, {configuration.blocks} blocks"
         + "".join(f", {kind}" for kind in kinds)
         + f"; {count:,} parameters.",
@@ -80,6 +83,11 @@ def write_card(
         lines += [f"- {p.name}: {p.licence} ({p.origin})" for p in photographs]
     with atomic_write(path) as file:
         file.write(("\n".join(lines) + "\n").encode())
+
+
+def _filters(configuration: Configuration) -> str:
+    c, u, v = configuration.filters
+    return f"{c} filters" if c == u == v else f"{c} (common), {u} and {v} (unique) filters"
 
 
 def _signals(metadata: dict[str, object]) -> str:

@@ -9,12 +9,15 @@ from typing import Any
 
 import torch
 
-from mcsc.errors import InvalidValueError
+from mcsc.errors import InvalidTypeError, InvalidValueError
 
 from ..network.configuration import Configuration
 from .recipe import Recipe
 
 LAST = "last.ckpt"
+
+_PLAIN = (str, int, float, bool, type(None))
+_CONTAINERS = (list, tuple, dict, set)
 
 
 def known_by(
@@ -31,6 +34,40 @@ def known_by(
             k: list(v) if isinstance(v, tuple) else v for k, v in configuration.as_dict().items()
         },
     }
+
+
+def check_identity(identity: Any) -> None:
+    """Refuse what a checkpoint could not be known by again.
+
+    Raises
+    ------
+    TypeError
+        It is no mapping to plain values.
+    ValueError
+        It says `devices`, which the training itself does, or holds NaN.
+    """
+    if not isinstance(identity, Mapping):
+        raise InvalidTypeError(f"identity must be a mapping, found {type(identity).__name__}")
+    if "devices" in identity:
+        raise InvalidValueError("identity holds 'devices', whose number the training adds itself")
+    for key, value in identity.items():
+        _check_plain(key, "its keys")
+        _check_plain(value, repr(key))
+
+
+def _check_plain(value: Any, what: str) -> None:
+    # Those of NumPy derive from Python's, and a checkpoint that holds them is not read again.
+    if type(value) in _CONTAINERS:
+        parts = [*value.keys(), *value.values()] if isinstance(value, dict) else value
+        for part in parts:
+            _check_plain(part, what)
+    elif type(value) not in _PLAIN:
+        raise InvalidTypeError(
+            "identity must hold plain values, numbers, texts and lists of them; found "
+            f"{type(value).__name__} as {what}"
+        )
+    elif value != value:
+        raise InvalidValueError(f"identity holds NaN as {what}, which equals nothing")
 
 
 def find_checkpoint(folder: Path, *, resume: bool) -> Path:

@@ -15,7 +15,7 @@ from mcsc.errors import InvalidValueError
 from mcsc.lazy import Recent
 
 from ..network.configuration import Configuration
-from .scenes import Scene, as_scene, check_size, scene_name
+from .scenes import Scene, as_float, as_scene, check_size, scene_name
 
 CACHE_BYTES = 1_000_000_000
 """Prepared scenes that are kept in memory; more of them take turns."""
@@ -107,7 +107,7 @@ class Patches(Dataset[tuple[Tensor, ...]]):
                 out[n] = out[n] + level * torch.from_numpy(white)
         if scene.sigma is not None:
             low, high = scene.sigma
-            out.append(torch.tensor(low + share * (high - low)))
+            out.append(as_float(low + share * (high - low)))
         return tuple(out)
 
     def _scene(self, number: int) -> Scene:
@@ -123,7 +123,8 @@ class Patches(Dataset[tuple[Tensor, ...]]):
 
 def _gaussian(sigma: float) -> Tensor:
     radius = max(1, round(3 * sigma))
-    weights = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / max(sigma, 1e-3)) ** 2)
+    places = torch.arange(-radius, radius + 1, dtype=torch.float32, device="cpu")
+    weights = torch.exp(-0.5 * (places / max(sigma, 1e-3)) ** 2)
     return weights / weights.sum()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mcsc.checks import check_number
+from mcsc.checks import check_number, check_unmasked
 from mcsc.errors import InvalidTypeError, InvalidValueError
 from mcsc.images.sizes import pixels_of
 from mcsc.tasks.learning import TaskScenes, TaskSettings
@@ -145,6 +145,11 @@ def scene_name(scenes: Sequence[Any], number: int) -> str:
     return str(scenes.name(number)) if hasattr(scenes, "name") else f"scene {number}"
 
 
+def as_float(value: float) -> Tensor:
+    """Return a tensor () of float32 on the CPU, whatever the caller's defaults are."""
+    return torch.tensor(value, dtype=torch.float32, device="cpu")
+
+
 @dataclass(frozen=True, eq=False)
 class Scene:
     """A scene to train on, as tensors (N, C, H, W) in float32."""
@@ -163,7 +168,7 @@ class Scene:
 
     def alone(self) -> tuple[Tensor, ...]:
         """Return x, y, z and, where there is noise, sigma; of two strengths the lower."""
-        return self.images if self.sigma is None else (*self.images, torch.tensor(self.sigma[:1]))
+        return self.images if self.sigma is None else (*self.images, as_float(self.sigma[0])[None])
 
 
 def as_scene(given: Any, name: str, configuration: Configuration | None = None) -> Scene:
@@ -222,14 +227,27 @@ def as_tensors(
         raise InvalidTypeError(f"{name} must be a triple of images (x, y, z)")
     out = []
     for word, image in zip("xyz", triple, strict=True):
-        # A copy: read-only arrays are no tensors.
-        tensor = image if isinstance(image, Tensor) else torch.from_numpy(np.array(image))
-        if tensor.dim() not in (3, 4) or not tensor.is_floating_point():
+        check_unmasked(f"{word} of {name}", image)
+        values = image if isinstance(image, Tensor) else np.asarray(image)
+        floats = (
+            values.is_floating_point() and values.layout is torch.strided and not values.is_meta
+            if isinstance(values, Tensor)
+            else np.issubdtype(values.dtype, np.floating)
+        )
+        if values.ndim not in (3, 4) or not floats:
             raise InvalidTypeError(
-                f"{word} of {name} has shape {tuple(tensor.shape)} and dtype {tensor.dtype}: want "
+                f"{word} of {name} has shape {tuple(values.shape)} and dtype {values.dtype}: want "
                 "floats of shape (C, H, W) or (N, C, H, W)"
             )
-        tensor = tensor.to(torch.float32)
+        if 0 in values.shape:
+            raise InvalidValueError(f"{word} of {name} is empty, of shape {tuple(values.shape)}")
+        if isinstance(values, Tensor):
+            # What made it is not trained.
+            tensor = values.detach().to("cpu", torch.float32)
+        else:
+            with np.errstate(over="ignore"):  # such values are refused
+                # A copy, as read-only arrays and other orders of bytes are no tensors.
+                tensor = torch.from_numpy(values.astype(np.float32, order="C"))
         if not bool(tensor.isfinite().all()):
             raise InvalidValueError(f"{word} of {name} holds NaN or Inf")
         out.append(tensor[None] if tensor.dim() == 3 else tensor)

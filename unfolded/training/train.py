@@ -22,13 +22,14 @@ import torch
 
 from mcsc.checks import check_callback, check_whole
 from mcsc.errors import InvalidTypeError, InvalidValueError, MissingExtraError
+from mcsc.files import make_folder
 from mcsc.solvers.driver import deferred_interrupt
 from mcsc.types import Device
 
 from ..network.cunet import CUNet
 from ..network.devices import torch_device
 from .batches import patch_loader, scene_loader
-from .checkpoints import check_checkpoint, find_checkpoint
+from .checkpoints import check_checkpoint, check_identity, find_checkpoint
 from .evaluation import rmse
 from .history import Callback, TrainingHistory
 from .patches import Patches
@@ -136,6 +137,8 @@ def train(
         Scenes do not fit the network or each other, an option is out of range, the checkpoint is of
         another network, recipe or identity, or damaged; or the training diverged: the loss is no
         longer finite.
+    OSError
+        `folder` cannot be made or written to.
     RuntimeError
         There is no such device.
     ModuleNotFoundError
@@ -161,8 +164,20 @@ def train(
             f"training is in float32, the network is in {net.target_common.weight.dtype}: call "
             "net.float() first"
         )
-    if patience is not None and not (validation and patience >= 1):
-        raise InvalidValueError("patience must be >= 1, and needs validation scenes")
+    if not any(weight.requires_grad for weight in net.parameters()):
+        raise InvalidValueError(
+            "no weight of net is to be trained: call net.requires_grad_() first, for all of them"
+        )
+    for name, given in (("scenes", scenes), ("validation", validation)):
+        if isinstance(given, Mapping) or not hasattr(given, "__len__"):
+            raise InvalidTypeError(
+                f"{name} must be a sequence of (x, y, z), found {type(given).__name__}"
+            )
+    if patience is not None:
+        patience = check_whole("patience", patience)
+        if len(validation) == 0:
+            raise InvalidValueError("patience needs validation scenes")
+    check_identity(identity or {})
     if resume and folder is None:
         raise InvalidValueError("resume needs the folder with the checkpoint")
     check_callback(callback)
@@ -189,7 +204,7 @@ def train(
     checkpoint = None
     if folder is not None:
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         checkpoint = find_checkpoint(folder, resume=resume)
 
     from .callbacks import (

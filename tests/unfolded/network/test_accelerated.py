@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from importlib.util import find_spec
 
 import pytest
@@ -165,3 +167,33 @@ def test_on_a_gpu(kernels, precision, limit, channels):
         assert found.is_cuda
         assert wanted.abs().max() > 0.1
         assert (found.cpu() - wanted).norm() < limit * wanted.norm()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda fast: pickle.loads(pickle.dumps(fast))])
+def test_a_copy_computes_with_its_own_network(copied):
+    net = make_net(dtype=torch.float32, noise_aware=True)
+    fast = accelerate(net, "cpu")
+    made = copied(fast)
+    assert (made.precision, made.kernels) == (fast.precision, fast.kernels)
+    x, y = make_images(net)
+    before = fast(x, y, 0.1)
+    assert torch.equal(made(x, y, 0.1), before)
+    for weight in made.net.parameters():
+        weight.zero_()
+    assert made(x, y, 0.1).abs().max() == made.split(x, y, 0.1).image.abs().max() == 0
+    assert torch.equal(fast(x, y, 0.1), before)
+
+
+@pytest.mark.parametrize("device", ["xpu", "mps", "hpu", "lazy", "vulkan"])
+def test_kinds_of_devices_that_are_not_there(device):
+    try:
+        torch.zeros(1, device=device).cpu()
+    except Exception:  # whatever it is
+        with pytest.raises(RuntimeError, match=f"device='{device}' cannot be used"):
+            accelerate(make_net(dtype=torch.float32), device)
+
+
+@pytest.mark.parametrize("device", [None, 1.5, "warp"])
+def test_what_is_no_device(device):
+    with pytest.raises(ValueError, match="device must be one such as 'cpu'"):
+        accelerate(make_net(dtype=torch.float32), device)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
 import pytest
+from torch.autograd import forward_ad
 from torch.nn.utils import parametrizations, prune
 
-from tests.unfolded.nets import make_images, make_net, torch, unfolded
+import mcsc
+from tests.unfolded.nets import make_images, make_net, noise_of, torch, unfolded
+from unfolded.engines import cpu_inference
 from unfolded.network import lcsc
 from unfolded.network.engine_choice import engine_for, is_as_written
 from unfolded.network.layers import Analysis, Synthesis
@@ -245,3 +249,91 @@ def test_a_traced_network_is_not_frozen_to_its_example():
         warnings.simplefilter("ignore")  # tracing is deprecated
         traced = torch.jit.trace(net, (x, y), check_trace=False)
         torch.testing.assert_close(traced(y, x), net(y, x), rtol=0, atol=1e-5)
+
+
+# ------------------------------------------------------------- defaults and derivatives
+@pytest.fixture(params=["float64", "float16", "meta"])
+def other_default(request):
+    """Another type, or device, of tensors that are made without one, as a caller may set it."""
+    if request.param == "meta":
+        torch.set_default_device("meta")
+    else:
+        torch.set_default_dtype(getattr(torch, request.param))
+    yield request.param
+    torch.set_default_device(None)
+    torch.set_default_dtype(torch.float32)
+
+
+def _computed(net, x, y, sigma):
+    with torch.no_grad():
+        assert engine_for(net.eval(), x) == "cpu_inference"
+        image = net(x, y, sigma)
+    x = x.clone().requires_grad_()
+    assert engine_for(net.train().unique[0], x) == "cpu_training"
+    net.zero_grad()
+    net(x, y, sigma).square().sum().backward()
+    return image, x.grad, *(p.grad.clone() for p in net.parameters())
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """A network and images, and what they give with the usual defaults."""
+    monkeypatch.setattr(cpu_inference, "LEAST_PIXELS", 1)
+    net = make_net(dtype=torch.float32, sweeps=2, noise_aware=True, kernel_size=4, blocks=1)
+    images = make_images(net)
+    images = *images, noise_of(net, images[0])
+    return net, images, _computed(net, *images)
+
+
+def test_defaults_of_the_caller_are_none_of_the_engines(computed, other_default):
+    net, images, wanted = computed
+    for a, b in zip(_computed(net, *images), wanted, strict=True):
+        assert (a.dtype, a.device) == (b.dtype, b.device)
+        assert torch.equal(a, b)
+
+
+def test_a_dictionary_s_network_is_on_the_cpu(other_default):
+    rng = np.random.default_rng(0)
+    banks = [rng.random((3, 1, 3, 3), dtype=np.float32) for _ in range(4)]
+    made = mcsc.Dictionary(common=tuple(banks[:2]), unique=tuple(banks[2:]))
+    net = unfolded.CUNet.from_dictionary(made, 0.1, blocks=1, sweeps=2)
+    assert {(p.dtype, p.device.type) for p in net.parameters()} == {(torch.float32, "cpu")}
+
+
+def test_engines_leave_other_derivatives_to_the_layers(monkeypatch):
+    monkeypatch.setattr(cpu_inference, "LEAST_PIXELS", 1)
+    net = make_net(dtype=torch.float32)
+    x, _ = make_images(net)
+    with torch.no_grad():
+        assert engine_for(net, x) == "cpu_inference"
+        with forward_ad.dual_level():
+            assert engine_for(net, x) == "reference"
+        assert engine_for(net, x) == "cpu_inference"
+
+
+@pytest.mark.slow  # PyTorch compiles decompositions at the first of these calls, with a warning
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("training", [False, True])
+def test_derivatives_by_other_ways_than_backward(training, monkeypatch):
+    """On images that an engine would serve: its numbers have no derivatives but its own."""
+    monkeypatch.setattr(cpu_inference, "LEAST_PIXELS", 1)
+    net = make_net(dtype=torch.float32, blocks=1, negative=True).train(training)
+    x, y = make_images(net)
+    along = torch.ones_like(x)
+    leaf = x.clone().requires_grad_()
+    with torch.enable_grad():
+        wanted = torch.autograd.grad(net(leaf, y).square().sum(), leaf)[0]
+
+    def loss(image):
+        return net(image, y).square().sum()
+
+    with torch.no_grad():
+        torch.testing.assert_close(torch.func.grad(loss)(x), wanted, rtol=1e-4, atol=1e-4)
+        _, slope = torch.func.jvp(loss, (x,), (along,))
+        torch.testing.assert_close(slope, wanted.sum(), rtol=1e-4, atol=1e-2)
+        # No gradients are wanted: this says nothing of these derivatives.
+        with forward_ad.dual_level():
+            found = forward_ad.unpack_dual(loss(forward_ad.make_dual(x, along))).tangent
+        torch.testing.assert_close(found, wanted.sum(), rtol=1e-4, atol=1e-2)
+        both = torch.func.vmap(lambda a, b: net(a[None], b[None])[0])(x, y)
+        torch.testing.assert_close(both, net(x, y), rtol=1e-4, atol=1e-5)

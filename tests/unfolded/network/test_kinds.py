@@ -128,3 +128,22 @@ def test_accelerated_takes_noise():
     torch.testing.assert_close(fast.tiled(x, y, 8, sigma), wanted)
     with pytest.raises(TypeError, match="give sigma"):
         fast(x, y)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"channels": 0}, "channels must be a whole number >= 1, found 0"),
+        ({"filters": 3.0}, "filters must be a whole number"),
+        ({"kernel_size": 0}, "kernel_size must be a whole number"),
+        ({"blocks": -1}, "blocks must be a whole number >= 0, found -1"),
+        ({"thresholds": "maps"}, "thresholds must be 'scalar' or 'map', found 'maps'"),
+        ({"tied": "no"}, "tied must be True or False, found 'no'"),
+        ({"goes_on": 1}, "goes_on must be True or False"),
+        ({"goes_on": True, "residual": False}, "nothing to go on from"),
+    ],
+)
+def test_modules_that_are_none(change, says):
+    options = {"channels": 1, "filters": 3, "kernel_size": 3, "blocks": 1} | change
+    with pytest.raises((ValueError, TypeError), match=says):
+        unfolded.LCSC(**options)

@@ -146,6 +146,8 @@ def change(**changes):
         (change(conv_u__weight=None), r"explained.0.weight \(found nothing"),
         (change(net_v__up_conv_0__weight=None), r"unique.1.up.0.weight \(found nothing"),
         (change(net_u__lam_0=torch.zeros(2)), "there is no number net_u.lam_0"),
+        (change(net_u__down_conv_999999999__weight=torch.zeros(1)), "no net_u.down_conv_2.weight"),
+        (change(**{f"net_u__down_conv_{'1' * 5000}__weight": torch.zeros(1)}), "is not part of"),
         (change(net_u__extra=torch.zeros(1)), "net_u.extra is not part of that network"),
         (change(conv_v__weight=torch.zeros(1, 6, 5, 5)), "explained.1.weight"),
         (change(net_u__layer_in__weight=torch.zeros(6, 3)), r"has shape \(6, 3\)"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.unfolded.nets import make_images, make_net, torch, unfolded
+from unfolded.network.layers import Synthesis
 from unfolded.network.weight_file import KIND
 from unfolded.starts import weights
 
@@ -183,6 +184,130 @@ def test_unusable_weights(tmp_path):
     write(path, bad, metadata(net))
     with pytest.raises(ValueError, match="its weights have dtypes"):
         unfolded.load(path)
+
+
+@pytest.mark.parametrize(
+    ("claim", "says"),
+    [
+        ({"blocks": 10**9}, "tensors are too few for blocks=1000000000"),
+        ({"sweeps": 10**30}, "tensors are too few for blocks=2, sweeps=1000"),
+        ({"sweeps": 10**9, "tied": True}, "tensors are too few"),
+        ({"kernel_size": 10**10}, "more numbers than any memory holds"),
+        ({"filters": 10**30}, "more numbers than any memory holds"),
+        ({"channels": [1, 10**30]}, "more numbers than any memory holds"),
+        ({"out_channels": 10**30}, "more numbers than any memory holds"),
+    ],
+)
+def test_what_a_damaged_file_claims_costs_nothing_to_refuse(claim, says, tmp_path):
+    net = make_net()
+    found = metadata(net, configuration=json.dumps(net.configuration.as_dict() | claim))
+    path = write(tmp_path / "n.safetensors", state(net), found)
+    with pytest.raises(ValueError, match=f"n.safetensors .*{says}"):
+        unfolded.load(path)
+
+
+@pytest.mark.parametrize("name", ["configuration", "metadata"])
+def test_json_that_is_nested_without_end(name, tmp_path):
+    net = make_net()
+    path = write(tmp_path / "n.safetensors", state(net), metadata(net, **{name: "[" * 200_000}))
+    with pytest.raises(ValueError, match="holds no usable configuration"):
+        unfolded.load(path)
+
+
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float8_e8m0fnu", "int64", "complex64"])
+def test_numbers_that_compute_nothing(dtype, tmp_path):
+    net = make_net()
+    kind = getattr(torch, dtype)
+    weights_of_kind = {k: v.abs().float().to(kind) for k, v in state(net).items()}
+    path = write(tmp_path / "n.safetensors", weights_of_kind, metadata(net))
+    with pytest.raises(ValueError, match=rf"is damaged: its weights have dtypes .*{dtype}"):
+        unfolded.load(path)
+
+
+def test_arguments_of_other_types(tmp_path):
+    net = make_net()
+    net.save(tmp_path / "net")
+    with pytest.raises(TypeError, match="configuration must be a Configuration, found dict"):
+        unfolded.load(tmp_path / "net", net.configuration.as_dict())
+    with pytest.raises(TypeError, match="configuration must be a Configuration, found dict"):
+        unfolded.CUNet.from_state(net.configuration.as_dict(), state(net))
+    with pytest.raises(TypeError, match=r"state must be a mapping .*; found list"):
+        unfolded.CUNet.from_state(net.configuration, list(state(net).items()))
+    for change, error, says in (
+        (lambda v: v.numpy(), TypeError, "must be a torch tensor, found ndarray"),
+        (lambda v: v.to("meta"), ValueError, "must hold all its numbers, found .* on meta"),
+        (lambda v: v.to_sparse(), ValueError, "must hold all its numbers, found torch.sparse_coo"),
+    ):
+        with pytest.raises(error, match=says):
+            unfolded.CUNet.from_state(
+                net.configuration, {k: change(v) for k, v in state(net).items()}
+            )
+
+
+def parametrised(net):
+    torch.nn.utils.parametrizations.weight_norm(net.common.first)
+
+
+def pruned(net):
+    torch.nn.utils.prune.l1_unstructured(net.common.first, "weight", 0.5)
+
+
+def replaced(net):
+    net.target_common = Synthesis(5, 1, 5).double()
+
+
+def half(net):
+    net.common.half()
+
+
+@pytest.mark.parametrize("change", [parametrised, pruned, replaced, half])
+def test_what_load_would_refuse_is_not_saved(change, tmp_path):
+    net = make_net()
+    change(net)
+    with pytest.raises(ValueError, match="the network is not as CUNet makes it: its weights"):
+        net.save(tmp_path / "net")
+    # Nor is it widened, which would leave out what it does not know.
+    with pytest.raises(ValueError, match="the network is not as CUNet makes it: its weights"):
+        unfolded.widened(net, thresholds="map")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("given", [None, [1], "depth"])
+def test_metadata_that_are_no_dict_are_not_saved(given, tmp_path):
+    net = make_net()
+    net.metadata = given
+    with pytest.raises(TypeError, match="metadata must be a dict, found"):
+        net.save(tmp_path / "net")
+
+
+def inference(found):
+    with torch.inference_mode():
+        return {k: v + 0 for k, v in found.items()}
+
+
+def shared(found):
+    return found | {"unique.1.first.weight": found["unique.0.first.weight"]}
+
+
+def repeated(found):
+    return found | {"common.first.weight": found["common.first.weight"][:1].expand(5, -1, -1, -1)}
+
+
+@pytest.mark.parametrize("change", [inference, shared, repeated])
+def test_weights_that_share_memory_become_the_networks_own(change, tmp_path):
+    like = make_net(dtype=torch.float32)
+    given = change(state(like))
+    net = unfolded.CUNet.from_state(like.configuration, given).train()
+    with torch.no_grad():
+        for number, weight in enumerate(net.parameters()):
+            weight.fill_(number)  # of no other weight
+    assert [float(p.detach().mean()) for p in net.parameters()] == list(range(len(given)))
+    net(*make_images(net)).sum().backward()
+    # A caller may also have made them share it.
+    net.unique[1].first.weight = net.unique[0].first.weight
+    net.save(tmp_path / "net")
+    made = unfolded.load(tmp_path / "net")
+    assert torch.equal(made.unique[1].first.weight, net.unique[0].first.weight)
 
 
 # ------------------------------------------------------------------------ pretrained

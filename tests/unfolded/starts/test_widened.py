@@ -80,3 +80,10 @@ def test_nothing_is_lost():
         unfolded.widened(make_net(residual=False), sweeps=2)
     with pytest.raises(TypeError, match="must be a CUNet"):
         unfolded.widened(torch.nn.Identity(), sweeps=2)
+
+
+def test_metadata_are_its_own():
+    net = make_net()
+    net.metadata = {"noise_levels": [10, 90]}
+    unfolded.widened(net, sweeps=2).metadata["noise_levels"].append(3)
+    assert net.metadata == {"noise_levels": [10, 90]}

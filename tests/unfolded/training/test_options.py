@@ -191,7 +191,7 @@ def test_restore_tells_the_network_the_noise(tmp_path):
     net = begin.net
     with torch.no_grad():
         for module in (*net.unique, net.common):
-            module.slopes.fill_(0.1)
+            module.slopes.fill_(1.0)  # its answers stay in proportion to its signals
     describe(net, TASK, begin.settings, noise_levels=[20.0, 60.0])
     net.save(tmp_path / "net")
     scene = TASK.synthetic_pair(0, (40, 40), 5)

@@ -148,5 +148,39 @@ def test_refused_scenes():
         as_tensors((x, y[..., 1:], z), "it")
     with pytest.raises(ValueError, match="y of it holds NaN or Inf"):
         as_tensors((x, np.where(y > 0.5, np.nan, y), z), "it")
-    with pytest.raises(TypeError, match=r"z of it has shape .* and dtype torch\.uint8"):
+    with pytest.raises(TypeError, match=r"z of it has shape .* and dtype uint8"):
         as_tensors((x, y, (z * 255).astype(np.uint8)), "it")
+
+
+def test_images_of_any_floats():
+    x, y, z = make_scenes(1)[0]
+    wanted = as_tensors((x, y, z), "it")
+    for change in (
+        lambda a: a.astype(">f4"),  # as FITS files have them
+        lambda a: a.astype(np.longdouble),
+        lambda a: a[:, ::-1].copy()[:, ::-1],
+        lambda a: torch.from_numpy(a).requires_grad_() * 1,
+    ):
+        for found, image in zip(
+            as_tensors(tuple(map(change, (x, y, z))), "it"), wanted, strict=True
+        ):
+            assert torch.equal(found, image)
+            assert not found.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        (lambda a: np.ma.masked_less(a, 0.3), TypeError, "x of it is a masked array"),
+        (lambda a: a[:, :0], ValueError, r"x of it is empty, of shape \(1, 0, 44\)"),
+        (lambda a: a[None][:0], ValueError, r"x of it is empty, of shape \(0, 1, 40, 44\)"),
+        (lambda a: "a.png", TypeError, r"x of it has shape \(\) and dtype <U5"),
+        (lambda a: torch.from_numpy(a).to("meta"), TypeError, "x of it has shape"),
+        (lambda a: torch.from_numpy(a).to_sparse(), TypeError, "x of it has shape"),
+        (lambda a: a * np.float64(1e300), ValueError, "x of it holds NaN or Inf"),
+    ],
+)
+def test_images_that_are_none(change, error, says):
+    x, y, z = make_scenes(1)[0]
+    with pytest.raises(error, match=says):
+        as_tensors((change(x), y, z), "it")

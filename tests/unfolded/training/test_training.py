@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -240,6 +241,23 @@ def test_patience_keeps_the_best_round():
     assert trained.error == pytest.approx(min(errors), rel=1e-5)
 
 
+def test_a_training_that_lost_its_patience_is_over(tmp_path):
+    options = {
+        "validation": make_scenes(1, seed=9), "patience": 1, "folder": tmp_path / "run",
+        "recipe": Recipe(
+            epochs=50, patches_per_epoch=4, patch=16, batch_size=4, learning_rate=0.5
+        ),
+    }  # fmt: skip
+    first = train(net := small(), make_scenes(), **options)
+    again = train(other := small(), make_scenes(), resume=True, **options)
+    assert again.history == first.history
+    assert (again.steps, again.error, again.completed) == (first.steps, first.error, True)
+    assert torch.equal(weights(net), weights(other))
+    # With more of it, it goes on.
+    more = train(small(), make_scenes(), resume=True, **options | {"patience": 3})
+    assert more.steps > first.steps
+
+
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
 def test_divergence_is_said():
     net = small()
@@ -276,6 +294,16 @@ def test_the_number_of_machines_is_what_their_launcher_says(environment, count):
         ({"devices": 0}, ValueError, "devices must be a whole number >= 1, found 0"),
         ({"precision": "8"}, ValueError, "precision must be one of 32-true, .*; found '8'"),
         ({"callback": 3}, TypeError, "callback must be callable, found int"),
+        ({"patience": "3"}, ValueError, "patience must be a whole number >= 1, found '3'"),
+        ({"patience": 1.5}, ValueError, "patience must be a whole number >= 1"),
+        ({"scenes": iter(make_scenes(1))}, TypeError, "scenes must be a sequence"),
+        ({"validation": {"a": 1}}, TypeError, "validation must be a sequence.*found dict"),
+        ({"identity": "mine"}, TypeError, "identity must be a mapping, found str"),
+        ({"identity": {"a": np.float64(1)}}, TypeError, "plain values.*found float64 as 'a'"),
+        ({"identity": {"a": [Path()]}}, TypeError, "plain values.*found PosixPath as 'a'"),
+        ({"identity": {"a": {"b": float("nan")}}}, ValueError, "identity holds NaN as 'a'"),
+        ({"identity": {"devices": 2}}, ValueError, "identity holds 'devices'"),
+        ({"folder": __file__}, OSError, "is a file; want a folder"),
     ],
 )
 def test_refused_arguments(change, error, words):
@@ -289,6 +317,22 @@ def test_refused_arguments(change, error, words):
 def test_a_network_in_double_precision_is_refused():
     with pytest.raises(TypeError, match=r"call net\.float\(\) first"):
         train(small().double(), make_scenes(1), recipe=RECIPE)
+
+
+def test_a_network_without_anything_to_train_is_refused():
+    with pytest.raises(ValueError, match=r"call net\.requires_grad_\(\) first"):
+        train(small().requires_grad_(False), make_scenes(1), recipe=RECIPE)
+
+
+def test_a_network_s_own_images_are_targets():
+    """As they come, with what made them, which a second step would go through again."""
+    teacher, net, other = small(3), small(), small()
+    images = [tuple(map(torch.from_numpy, scene[:2])) for scene in make_scenes()]
+    made = [(x, y, teacher(x[None], y[None])[0]) for x, y in images]
+    train(net, made, validation=made, recipe=SHORT)
+    train(other, [(x, y, z.detach()) for x, y, z in made], recipe=SHORT)
+    assert torch.equal(weights(net), weights(other))
+    assert all(p.grad is None for p in teacher.parameters())
 
 
 def test_refused_checkpoints(tmp_path):
