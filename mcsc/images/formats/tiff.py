@@ -15,7 +15,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from .base import ImageFileError, Request, Samples, check_size, decoding, opacity, pick
-from .metadata import Metadata, exif_block, exif_directory
+from .metadata import Metadata, exif_block, exif_directory, text_of
 
 __all__ = ["exif_of_tiff", "read_tiff"]
 
@@ -234,7 +234,11 @@ def _significant(page: tifffile.TiffPage, bit_depth: int) -> int | None:
 
 def _metadata(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> Metadata:
     icc = page.tags.valueof(_ICC)
-    names = {tag.code: tag.value for tag in page.tags if isinstance(tag.value, str | bytes | int)}
+    names: dict[int, str | bytes | int] = {}
+    for tag in page.tags:  # of two descriptions the first is people's
+        if isinstance(tag.value, str | bytes | int):
+            value = text_of(tag.value) if isinstance(tag.value, str) else tag.value
+            names.setdefault(tag.code, value)
     inner = [_directory(tif, page, number) for number in (_EXIF, _GPS)]
     scale = _INCHES.get(_whole(page.tags.valueof(_UNIT)) or 2)
     dpi = None
