@@ -120,7 +120,7 @@ def fuse(
     if not volumes and asked.run_scenes(sources[0], sources[1:], single=("depth", "crop")):
         return
     if len(sources) < 2:
-        raise click.UsageError("want two images or more, or a folder or a table of scenes")
+        raise click.UsageError("want two images or more, or a folder or a table (.csv) of scenes")
     if crop and not asked.align:
         raise click.UsageError("--crop goes with --align: it cuts off the borders that this leaves")
     asked.check_counts(len(sources))
