@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,7 +40,8 @@ def check_destinations(
         Files to write by the options that name them.
     folders : mapping of str to (path or None), optional
         Folders to write to, by the options that name them. They are made, if they are missing, once
-        everything else is in order.
+        everything else is in order, and taken away when the command ends with nothing in them, as
+        it does if the images are refused.
     inside : mapping of str to names, optional
         Files that will be written into the folder of that option.
     inputs : paths
@@ -77,8 +79,24 @@ def check_destinations(
                 check_writable(path)
             except (OSError, InvalidValueError) as error:
                 raise type(error)(f"{option} {error}") from error
+    _remove_if_unused([path for _, path in places])
     for option, path in places:
         try:
             make_folder(path)
         except (OSError, InvalidValueError) as error:
             raise type(error)(f"{option} {error}") from error
+
+
+def _remove_if_unused(folders: Iterable[Path]) -> None:
+    """Have folders that are not there yet removed at the end of the command if they are empty."""
+    missing = {p for folder in folders for p in (folder, *folder.parents) if not p.exists()}
+    context = click.get_current_context(silent=True)
+    if context is None or not missing:
+        return
+
+    def remove() -> None:
+        for folder in sorted(missing, key=lambda path: len(path.parts), reverse=True):
+            with contextlib.suppress(OSError):  # it holds something
+                folder.rmdir()
+
+    context.call_on_close(remove)

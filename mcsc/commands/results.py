@@ -202,14 +202,18 @@ class Sink:
         if not self.same_unit and not self.given.is_plain:
             low, high = self.given.values.low, self.given.values.high
             said.append(f"0 is {low:.6g} and {info.max} is {high:.6g}")
-        if cut:
-            said.append(f"{100 * cut:.2g} % of the values cut off at {info.min} or {info.max}")
-        if cut > _MUCH:
-            warn_user(
-                f"{100 * cut:.2g} % of the values of {self.path} lie beyond {info.min} to "
-                f"{info.max} and were cut off there: --bit-depth 32 (.tif) keeps them"
-            )
-        return said
+        return [*said, *words_cut(self.path, self.dtype, cut, how="--bit-depth 32 (.tif)")]
+
+
+def words_cut(path: Path, dtype: np.dtype[Any], cut: float, *, how: str) -> list[str]:
+    """Say which share of the values of a file was cut off; warn if it is much, with `how` not."""
+    info = np.iinfo(dtype)
+    if cut > _MUCH:
+        warn_user(
+            f"{100 * cut:.2g} % of the values of {path} lie beyond {info.min} to {info.max} and "
+            f"were cut off there: {how} keeps them"
+        )
+    return [f"{100 * cut:.2g} % of the values cut off at {info.min} or {info.max}"] if cut else []
 
 
 def words_beyond(image: Floats, given: Given) -> list[str]:

@@ -33,6 +33,23 @@ MODEL = "restore s.png a.png --task depth-sr -o"
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        "solve s.png none.png --out new",
+        "solve s.png a.png --out new/deep",
+        f"{MODEL} o.png --parts new/deep".replace("a.png", "none.png"),
+    ],
+)
+def test_a_refusal_leaves_no_folder_behind(folder, words):
+    assert run(*words.split()).exit_code == 2
+    assert not Path("new").exists()
+    Path("new").mkdir()  # what was there stays
+    assert run(*words.split()).exit_code == 2
+    assert list(Path().glob("new/**/*")) == []
+    assert Path("new").is_dir()
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (f"{RESTORE} dir.png", "--out dir.png: cannot be written: it is a folder"),
