@@ -162,7 +162,7 @@ def fuse(
             click.echo(aligned.describe(m))
         frames, known = aligned, aligned.masks
     elif not asked.registered:
-        check_registered(frames, names)
+        check_registered(frames, names, known)
     found = run(frames, task, rule=rule, masks=known, value_range=(0, 1), names=names, **asked.how)
     found = _in_unit(found, given[0].value_range)
     if depth is not None:
