@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,7 +45,8 @@ def check_destinations(
     inside : mapping of str to names, optional
         Files that will be written into the folder of that option.
     inputs : paths
-        Files that are read.
+        Files that are read, besides those that the arguments and options of the command at hand
+        name: tables, dictionaries, masks.
     overwrite : bool
         A file that is read may be replaced.
 
@@ -56,7 +57,8 @@ def check_destinations(
         a file that is read would be replaced.
     """
     taken: dict[Path, str] = {}
-    read = {path.resolve() for path in inputs if path is not None}
+    named = _named({*files, *(folders or {})})
+    read = {path.resolve() for path in (*inputs, *named) if path is not None}
     wanted = [(option, path) for option, path in files.items() if path is not None]
     places = [(option, path) for option, path in (folders or {}).items() if path is not None]
     for option, path in places:
@@ -70,8 +72,7 @@ def check_destinations(
         taken[place] = option
         if place in read and not overwrite:
             raise InvalidValueError(
-                f"{option} {path} is one of the files that are read: want another name, or "
-                "--overwrite"
+                f"{option} {path} is one of the files that are read: want another name{_else()}"
             )
     for option, path in wanted:
         if path.parent.is_dir() or not any(path.parent == folder for _, folder in places):
@@ -85,6 +86,27 @@ def check_destinations(
             make_folder(path)
         except (OSError, InvalidValueError) as error:
             raise type(error)(f"{option} {error}") from error
+
+
+def _named(written: set[str]) -> Iterator[Path]:
+    """Files that the command at hand is given, but by the options of what it writes."""
+    context = click.get_current_context(silent=True)
+    for param in [] if context is None else context.command.params:
+        value = context.params.get(param.name or "") if context is not None else None
+        if value is None or not written.isdisjoint(param.opts):
+            continue
+        if param.name == "masks":  # words, of which some are names of files
+            value = [Path(word) for words in value.values() for word in words]
+        for path in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(path, Path) and path.is_file():
+                yield path
+
+
+def _else() -> str:
+    """What else a user may want, if the command has that option."""
+    context = click.get_current_context(silent=True)
+    there = context is not None and any(p.name == "overwrite" for p in context.command.params)
+    return ", or --overwrite" if there else ""
 
 
 def _remove_if_unused(folders: Iterable[Path]) -> None:
