@@ -212,8 +212,8 @@ def _resolved(path: Path, pages: NDArray[Any], colours: NDArray[Any]) -> tuple[N
         raise ImageFileError(f"{path}: truncated or damaged TIFF: its palette is too short")
     if (colours <= 255).all():  # by programs that took its 16 bits for 8
         return colours.astype(np.uint8)[:, indices], 8
-    if (colours % 257 == 0).all():
-        return (colours // 257).astype(np.uint8)[:, indices], 8
+    if any((colours % step == 0).all() for step in (256, 257)):  # 8 bits, in either way
+        return (colours >> 8).astype(np.uint8)[:, indices], 8
     return colours[:, indices], 16
 
 
