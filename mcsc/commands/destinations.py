@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,11 +40,13 @@ def check_destinations(
         Files to write by the options that name them.
     folders : mapping of str to (path or None), optional
         Folders to write to, by the options that name them. They are made, if they are missing, once
-        everything else is in order.
+        everything else is in order, and taken away when the command ends with nothing in them, as
+        it does if the images are refused.
     inside : mapping of str to names, optional
         Files that will be written into the folder of that option.
     inputs : paths
-        Files that are read.
+        Files that are read, besides those that the arguments and options of the command at hand
+        name: tables, dictionaries, masks.
     overwrite : bool
         A file that is read may be replaced.
 
@@ -54,7 +57,8 @@ def check_destinations(
         a file that is read would be replaced.
     """
     taken: dict[Path, str] = {}
-    read = {path.resolve() for path in inputs if path is not None}
+    named = _named({*files, *(folders or {})})
+    read = {path.resolve() for path in (*inputs, *named) if path is not None}
     wanted = [(option, path) for option, path in files.items() if path is not None]
     places = [(option, path) for option, path in (folders or {}).items() if path is not None]
     for option, path in places:
@@ -68,8 +72,7 @@ def check_destinations(
         taken[place] = option
         if place in read and not overwrite:
             raise InvalidValueError(
-                f"{option} {path} is one of the files that are read: want another name, or "
-                "--overwrite"
+                f"{option} {path} is one of the files that are read: want another name{_else()}"
             )
     for option, path in wanted:
         if path.parent.is_dir() or not any(path.parent == folder for _, folder in places):
@@ -77,8 +80,45 @@ def check_destinations(
                 check_writable(path)
             except (OSError, InvalidValueError) as error:
                 raise type(error)(f"{option} {error}") from error
+    _remove_if_unused([path for _, path in places])
     for option, path in places:
         try:
             make_folder(path)
         except (OSError, InvalidValueError) as error:
             raise type(error)(f"{option} {error}") from error
+
+
+def _named(written: set[str]) -> Iterator[Path]:
+    """Files that the command at hand is given, but by the options of what it writes."""
+    context = click.get_current_context(silent=True)
+    for param in [] if context is None else context.command.params:
+        value = context.params.get(param.name or "") if context is not None else None
+        if value is None or not written.isdisjoint(param.opts):
+            continue
+        if param.name == "masks":  # words, of which some are names of files
+            value = [Path(word) for words in value.values() for word in words]
+        for path in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(path, Path) and path.is_file():
+                yield path
+
+
+def _else() -> str:
+    """What else a user may want, if the command has that option."""
+    context = click.get_current_context(silent=True)
+    there = context is not None and any(p.name == "overwrite" for p in context.command.params)
+    return ", or --overwrite" if there else ""
+
+
+def _remove_if_unused(folders: Iterable[Path]) -> None:
+    """Have folders that are not there yet removed at the end of the command if they are empty."""
+    missing = {p for folder in folders for p in (folder, *folder.parents) if not p.exists()}
+    context = click.get_current_context(silent=True)
+    if context is None or not missing:
+        return
+
+    def remove() -> None:
+        for folder in sorted(missing, key=lambda path: len(path.parts), reverse=True):
+            with contextlib.suppress(OSError):  # it holds something
+                folder.rmdir()
+
+    context.call_on_close(remove)

@@ -75,7 +75,8 @@ def _method_names() -> str:
     "--images",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Folder to which every image that a method makes is written, in 8 bits; depth in 16 bits.",
+    help="Folder to which every image that a method makes is written, in 8 bits; depth in 16 bits, "
+    "of which black and white are the ends of its range.",
 )
 @click.option(
     "--report",
@@ -165,7 +166,7 @@ def evaluate(
     check_destinations(
         {"--csv": csv_path, "--json": json_path, "--report": report},
         folders={"--images": images, "--out": out},
-        inputs=[dictionary, weights_file, *(p for f in files for p in (f.x_path, f.y_path))],
+        inputs=(p for f in files for p in (f.x_path, f.y_path, f.target_path)),
     )  # fmt: skip
 
     def for_methods(*images: Any) -> None:

@@ -120,21 +120,21 @@ def fuse(
     if not volumes and asked.run_scenes(sources[0], sources[1:], single=("depth", "crop")):
         return
     if len(sources) < 2:
-        raise click.UsageError("want two images or more, or a folder or a table of scenes")
+        raise click.UsageError("want two images or more, or a folder or a table (.csv) of scenes")
     if crop and not asked.align:
         raise click.UsageError("--crop goes with --align: it cuts off the borders that this leaves")
     asked.check_counts(len(sources))
     if volumes:
         refused = {
             "--parts": asked.parts, "--report": asked.report, "--align": asked.align,
-            "--registered": asked.registered,
-            "--bit-depth": asked.bit_depth, "--depth": depth, "--mask": asked.masks,
+            "--registered": asked.registered, "--depth": depth, "--mask": asked.masks,
             "--variable": asked.variables, "--scheduler": asked.scheduler,
             "--workers": asked.workers,
         }  # fmt: skip
         fuse_volumes(
-            sources, asked.out, asked.ranges, overwrite=asked.overwrite, refused=refused,
-            task=asked.task_name, rule=rule, **asked.how,
+            sources, asked.out, asked.ranges, overwrite=asked.overwrite,
+            bit_depth=asked.bit_depth, refused=refused, task=asked.task_name, rule=rule,
+            **asked.how,
         )  # fmt: skip
         return
     asked.check_places(sources, depth)
@@ -162,7 +162,7 @@ def fuse(
             click.echo(aligned.describe(m))
         frames, known = aligned, aligned.masks
     elif not asked.registered:
-        check_registered(frames, names)
+        check_registered(frames, names, known)
     found = run(frames, task, rule=rule, masks=known, value_range=(0, 1), names=names, **asked.how)
     found = _in_unit(found, given[0].value_range)
     if depth is not None:

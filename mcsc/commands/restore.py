@@ -82,7 +82,7 @@ def restore(
     if asked.run_scenes(x, () if guide is None else (guide,)):
         return
     if guide is None:
-        raise click.UsageError(f"want a GUIDE beside {x}, or a folder or a table of scenes")
+        raise click.UsageError(f"want a GUIDE beside {x}, or a folder or a table (.csv) of scenes")
     asked.check_counts(2, ranges=False)
     if len(asked.ranges) > 1:
         raise click.UsageError("--range is for X: give it once")

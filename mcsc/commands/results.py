@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _STILL = 0.7
 """Pixels of a shift, and half those of a flow on average, that registered images have, too."""
+_COMPARED = 0.25
+"""Share of the pixels that two images must know together for a shift to be told."""
 _FAR_BEYOND = 0.1
 """Share of the range that was measured, by which results may leave it without a word."""
 _MUCH = 0.01
@@ -90,10 +92,21 @@ def _is_still(found: Alignment) -> bool:
     return max(map(abs, found.shift)) < _STILL and found.flow_magnitude < 2 * _STILL
 
 
-def check_registered(frames: Sequence[Floats], names: Sequence[str]) -> None:
+def check_registered(
+    frames: Sequence[Floats], names: Sequence[str], masks: Sequence[Floats | None]
+) -> None:
     """Refuse frames of several sizes, and ones that are visibly shifted against each other.
 
     If there are more than eight, the first and the last are compared with the one in the middle.
+    Frames are compared where both are known, and not at all if that is little of them.
+
+    Parameters
+    ----------
+    frames : sequence of arrays (C, H, W)
+        With their holes filled.
+    names : sequence of str
+    masks : sequence of (array (1 or C, H, W), or None)
+        Weights, 0 where a frame is unknown.
 
     Raises
     ------
@@ -115,7 +128,25 @@ def check_registered(frames: Sequence[Floats], names: Sequence[str]) -> None:
                 "images of one size; --align brings images of one aspect to one size and registers "
                 "them"
             )
-        _refuse_shifted(frame, reference, (names[m], names[still]))
+        compared = _where_known(frame, reference, masks[m], masks[still])
+        if compared is not None:
+            _refuse_shifted(*compared, (names[m], names[still]))
+
+
+def _where_known(
+    first: Floats, second: Floats, *masks: Floats | None
+) -> tuple[Floats, Floats] | None:
+    """Both images with what either does not know filled; None if they know little together."""
+    from ..images.split import fill_holes
+
+    found = [(mask > 0).all(axis=0) for mask in masks if mask is not None]
+    if not found:
+        return first, second
+    known = np.logical_and.reduce(found)[None]
+    if known.mean() < _COMPARED:
+        return None
+    filled = [fill_holes(np.where(known, x, 0).astype(x.dtype), known) for x in (first, second)]
+    return filled[0], filled[1]
 
 
 def check_bit_depth(out: Path, bit_depth: str | None) -> None:
@@ -202,14 +233,18 @@ class Sink:
         if not self.same_unit and not self.given.is_plain:
             low, high = self.given.values.low, self.given.values.high
             said.append(f"0 is {low:.6g} and {info.max} is {high:.6g}")
-        if cut:
-            said.append(f"{100 * cut:.2g} % of the values cut off at {info.min} or {info.max}")
-        if cut > _MUCH:
-            warn_user(
-                f"{100 * cut:.2g} % of the values of {self.path} lie beyond {info.min} to "
-                f"{info.max} and were cut off there: --bit-depth 32 (.tif) keeps them"
-            )
-        return said
+        return [*said, *words_cut(self.path, self.dtype, cut, how="--bit-depth 32 (.tif)")]
+
+
+def words_cut(path: Path, dtype: np.dtype[Any], cut: float, *, how: str) -> list[str]:
+    """Say which share of the values of a file was cut off; warn if it is much, with `how` not."""
+    info = np.iinfo(dtype)
+    if cut > _MUCH:
+        warn_user(
+            f"{100 * cut:.2g} % of the values of {path} lie beyond {info.min} to {info.max} and "
+            f"were cut off there: {how} keeps them"
+        )
+    return [f"{100 * cut:.2g} % of the values cut off at {info.min} or {info.max}"] if cut else []
 
 
 def words_beyond(image: Floats, given: Given) -> list[str]:

@@ -172,7 +172,10 @@ def quantised(values: NDArray[Any], dtype: Any) -> tuple[NDArray[Any], float]:
     info = np.iinfo(dtype)
     rounded = np.rint(values.astype(np.float64))
     cut = float(np.mean((rounded < info.min) | (rounded > info.max)))
-    return np.clip(rounded, info.min, info.max).astype(dtype), cut
+    highest = float(info.max)
+    if int(highest) > info.max:  # of 64 bits: the next float would be cast to the other end
+        highest = np.nextafter(highest, 0)
+    return np.clip(rounded, info.min, highest).astype(dtype), cut
 
 
 def _known(

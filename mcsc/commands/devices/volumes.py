@@ -45,6 +45,7 @@ def fuse_volumes(
     ranges: Sequence[ValueRange],
     *,
     overwrite: bool,
+    bit_depth: str | None,
     refused: Mapping[str, Any],
     **options: Any,
 ) -> None:
@@ -57,20 +58,33 @@ def fuse_volumes(
         None: what each volume uses; one for all; or one each.
     overwrite : bool
         `out` may be one of the sources.
+    bit_depth : str or None
+        "32": floats; None: as the first volume has them.
     refused : mapping of str to value
         Options that were given and do nothing for volumes.
     **options
         Options of `mcsc.tasks.fuse_volumes`.
     """
+    import numpy as np
+
     from ...images.formats.medical import Volume, read_volume, same_grid, write_volume
     from ...tasks.volumes import fuse_volumes as run
     from ..destinations import check_destinations
+    from ..results import words_cut
 
     for name, value in refused.items():
         if value:
             raise click.UsageError(f"{name} is for pictures, not for volumes")
     if not out.name.lower().endswith(_SUFFIXES):
-        raise InvalidValueError(f"--out {out}: volumes are written as NIfTI: want .nii or .nii.gz")
+        raise InvalidValueError(
+            f"--out {out}: volumes are written as NIfTI: want .nii or .nii.gz, or --page for one "
+            "slice as a picture"
+        )
+    if bit_depth not in (None, "32"):
+        raise click.UsageError(
+            f"--bit-depth {bit_depth} is for pictures; a volume has the samples of the first one, "
+            "or --bit-depth 32"
+        )
     check_destinations({"--out": out}, inputs=sources, overwrite=overwrite)
     volumes = [read_volume(path) for path in sources]
     for other in volumes[1:]:
@@ -87,7 +101,7 @@ def fuse_volumes(
     for volume, values in zip(volumes, chosen, strict=True):
         note = f"{volume.note}; " if volume.note else ""
         click.echo(
-            f"{volume.path.name}: {len(volume.slices)} slices of {volume.slices.shape[1]} x "
+            f"{volume.path.name}: {_slices(volume.slices)} of {volume.slices.shape[1]} x "
             f"{volume.slices.shape[2]}; {note}{values.low:.6g} to {values.high:.6g} are worked on "
             "as 0 to 1"
         )
@@ -95,11 +109,18 @@ def fuse_volumes(
         [v.slices for v in volumes], value_ranges=chosen, names=[str(p) for p in sources], **options
     )
     first = volumes[0]
-    write_volume(out, Volume(found.image, first.affine, first.dtype, out))
-    gap = "" if found.gap is None else f"worst certified gap {found.gap:.1e}, "
-    click.echo(f"{out}: {len(found.image)} slices, {gap}{found.seconds:.1f} s")
+    dtype = first.dtype if bit_depth is None else np.dtype(np.float32)
+    cut = write_volume(out, Volume(found.image, first.affine, dtype, out))
+    said = [] if found.gap is None else [f"worst certified gap {found.gap:.1e}"]
+    if cut:
+        said += words_cut(out, dtype, cut, how="--bit-depth 32")
+    click.echo(f"{out}: {', '.join([_slices(found.image), *said, f'{found.seconds:.1f} s'])}")
     if not found.converged:
         click.get_current_context().exit(1)
+
+
+def _slices(volume: Any) -> str:
+    return f"{len(volume)} slice{'' if len(volume) == 1 else 's'}"
 
 
 def _typed(volume: Volume) -> Any:

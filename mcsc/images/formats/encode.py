@@ -120,11 +120,7 @@ def _jpeg(picture: NDArray[Any], metadata: Metadata) -> bytes:
 
 def _tiff(pages: NDArray[Any], colour: bool, metadata: Metadata) -> bytes:
     first, *inner = ({}, {}, {}) if metadata.exif is None else exif_directories(metadata.exif)
-    tags: list[tuple[int, str, int, Any, bool]] = [
-        (code, "s", 0, text.encode("ascii", "replace").decode(), True)
-        for code, text in first.items()
-        if isinstance(text, str)
-    ]
+    tags = [tag for code, value in first.items() if (tag := _tag(code, value)) is not None]
     large = pages.nbytes >= _LARGE
     directories = {
         code: found for code, found in zip((_EXIF, _GPS), inner, strict=True) if found and not large
@@ -150,6 +146,17 @@ def _tiff(pages: NDArray[Any], colour: bool, metadata: Metadata) -> bytes:
     if directories:
         _add_directories(content, directories)
     return bytes(content)
+
+
+def _tag(code: int, value: Any) -> tuple[int, str, int, Any, bool] | None:
+    """A tag of the first directory as tifffile takes it, if it is of a type that such tags have."""
+    if isinstance(value, str):
+        return code, "s", 0, value.encode(), True
+    if isinstance(value, bytes) and value:
+        return code, "B", len(value), value, True
+    if isinstance(value, int) and 0 <= value < 2**16:
+        return code, "H", 1, value, True
+    return None
 
 
 def _add_directories(content: bytearray, directories: dict[int, dict[int, Any]]) -> None:

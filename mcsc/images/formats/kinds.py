@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from pathlib import Path
 from typing import NamedTuple
@@ -135,7 +136,7 @@ def kind_of(path: Path) -> str:
         with open(path, "rb") as file:
             head = file.read(_HEAD)
     except FileNotFoundError:
-        raise ImageFileError(f"{path}: no such file") from None
+        raise ImageFileError(f"{path}: no such file{_why_none(path)}") from None
     except OSError as error:
         raise ImageFileError(f"{path}: cannot be opened: {error.strerror}") from error
     if not head:
@@ -153,6 +154,13 @@ def kind_of(path: Path) -> str:
     if kind.name == "TIFF" and path.suffix.lower() in _RAW_SUFFIXES:
         return "RAW"
     return kind.name
+
+
+def _why_none(path: Path) -> str:
+    """What a name that only other programs understand would have to be."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):  # not the C: of Windows
+        return "; want one on this machine by its path, not an address"
+    return "; only a shell knows ~: want the whole path" if str(path).startswith("~") else ""
 
 
 def _unzipped(head: bytes) -> bytes:

@@ -113,22 +113,31 @@ def same_grid(first: Volume, second: Volume) -> str:
     return ""
 
 
-def write_volume(path: Path, volume: Volume) -> None:
+def write_volume(path: Path, volume: Volume) -> float:
     """Write a volume as NIfTI, whole or not at all.
 
     Integers of up to 16 bits stay what they are, all else is written as floats of 32 bits.
+
+    Returns
+    -------
+    float
+        Share of the values that lay beyond the ends of the integers, and were cut off there.
     """
     nibabel = _nibabel(path)
     check_writable(path)
     grid: NDArray[Any] = volume.grid
+    cut = 0.0
     if volume.dtype.kind in "iu" and volume.dtype.itemsize <= 2:
         limits = np.iinfo(volume.dtype)
-        grid = np.clip(np.rint(grid), limits.min, limits.max).astype(volume.dtype)
+        rounded = np.rint(grid)
+        cut = float(np.mean((rounded < limits.min) | (rounded > limits.max)))
+        grid = np.clip(rounded, limits.min, limits.max).astype(volume.dtype)
     image = nibabel.Nifti1Image(grid, volume.affine)
     image.header.set_xyzt_units("mm")
     content = image.to_bytes()
     with atomic_write(path) as file:
         file.write(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+    return cut
 
 
 # ------------------------------------------------------------------------------------- NIfTI
@@ -336,7 +345,8 @@ def _pixels(
             words.append("inverted, as its low values are white (MONOCHROME1)")
     values = values * np.float32(slope) + np.float32(intercept)
     below = intercept < 0 or stored.dtype.kind == "i"
-    dtype: np.dtype[Any] = np.dtype(np.int16 if below else np.uint16)
+    plain = (slope, intercept) == (1, 0) and stored.dtype == np.uint8
+    dtype: np.dtype[Any] = np.dtype(np.uint8 if plain else np.int16 if below else np.uint16)
     limits = np.iinfo(dtype)
     whole = slope.is_integer() and intercept.is_integer() and stored.dtype.kind in "iu"
     if not (whole and limits.min <= values.min() and values.max() <= limits.max):

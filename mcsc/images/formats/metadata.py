@@ -27,6 +27,7 @@ __all__ = [
     "exif_read",
     "png_with",
     "same_colours",
+    "text_of",
 ]
 
 _EXIF, _GPS = int(PIL.ExifTags.IFD.Exif), int(PIL.ExifTags.IFD.GPSInfo)
@@ -42,6 +43,19 @@ _SPACES = {1: b"GRAY", 3: b"RGB "}
 _VISIBLE = 2  # levels of 255
 
 Tags: TypeAlias = Mapping[int, Any]
+
+
+class Text(str):
+    """Text of a tag as Pillow reads it, a letter for each byte, which is written as these bytes.
+
+    EXIF says ASCII, and cameras and editors write UTF-8; Pillow would write question marks.
+    """
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "latin-1", errors: str = "strict") -> bytes:
+        """Return the bytes of the file, whatever encoding is asked for."""
+        return super().encode("latin-1", "replace")
 
 
 @dataclass(frozen=True)
@@ -87,9 +101,9 @@ def exif_block(tags: Tags, exif: Tags, gps: Tags) -> bytes | None:
     for tag, value in tags.items():
         own = tag == 270 and str(value).startswith(_OWN)
         if tag in _KEPT and not own:
-            block[tag] = value
+            block[tag] = _text(value)
     for number, directory in ((_EXIF, exif), (_GPS, gps)):
-        kept = {tag: value for tag, value in directory.items() if tag not in _DROPPED}
+        kept = {tag: _text(value) for tag, value in directory.items() if tag not in _DROPPED}
         if kept:
             block.get_ifd(number).update(kept)
     try:
@@ -98,6 +112,15 @@ def exif_block(tags: Tags, exif: Tags, gps: Tags) -> bytes | None:
         return None
     # Without any tag: header, count and end.
     return None if len(written) <= 6 + 8 + 2 + 4 else bytes(written[6:])
+
+
+def _text(value: Any) -> Any:
+    return Text(value) if isinstance(value, str) else value
+
+
+def text_of(decoded: str) -> Text:
+    """Text of a reader that decodes it, as it is written in UTF-8."""
+    return Text(decoded.encode(errors="replace").decode("latin-1"))
 
 
 def exif_of_picture(picture: PIL.Image.Image) -> tuple[int, bytes | None]:
@@ -144,7 +167,9 @@ def exif_directories(block: bytes) -> tuple[dict[int, Any], dict[int, Any], dict
     found = PIL.Image.Exif()
     found.load(b"Exif\0\0" + block)
     inner = found.get_ifd(_EXIF), found.get_ifd(_GPS)
-    return {t: v for t, v in found.items() if t not in (_EXIF, _GPS)}, *inner
+    first = {t: v for t, v in found.items() if t not in (_EXIF, _GPS)}
+    first, exif, gps = ({t: _text(v) for t, v in tags.items()} for tags in (first, *inner))
+    return first, exif, gps
 
 
 def png_with(content: bytes, metadata: Metadata) -> bytes:

@@ -15,7 +15,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from .base import ImageFileError, Request, Samples, check_size, decoding, opacity, pick
-from .metadata import Metadata, exif_block, exif_directory
+from .metadata import Metadata, exif_block, exif_directory, text_of
 
 __all__ = ["exif_of_tiff", "read_tiff"]
 
@@ -212,8 +212,8 @@ def _resolved(path: Path, pages: NDArray[Any], colours: NDArray[Any]) -> tuple[N
         raise ImageFileError(f"{path}: truncated or damaged TIFF: its palette is too short")
     if (colours <= 255).all():  # by programs that took its 16 bits for 8
         return colours.astype(np.uint8)[:, indices], 8
-    if (colours % 257 == 0).all():
-        return (colours // 257).astype(np.uint8)[:, indices], 8
+    if any((colours % step == 0).all() for step in (256, 257)):  # 8 bits, in either way
+        return (colours >> 8).astype(np.uint8)[:, indices], 8
     return colours[:, indices], 16
 
 
@@ -234,7 +234,11 @@ def _significant(page: tifffile.TiffPage, bit_depth: int) -> int | None:
 
 def _metadata(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> Metadata:
     icc = page.tags.valueof(_ICC)
-    names = {tag.code: tag.value for tag in page.tags if isinstance(tag.value, str | bytes | int)}
+    names: dict[int, str | bytes | int] = {}
+    for tag in page.tags:  # of two descriptions the first is people's
+        if isinstance(tag.value, str | bytes | int):
+            value = text_of(tag.value) if isinstance(tag.value, str) else tag.value
+            names.setdefault(tag.code, value)
     inner = [_directory(tif, page, number) for number in (_EXIF, _GPS)]
     scale = _INCHES.get(_whole(page.tags.valueof(_UNIT)) or 2)
     dpi = None

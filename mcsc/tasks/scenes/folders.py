@@ -49,6 +49,10 @@ def find_scenes(
     if folder.suffix.lower() == ".csv" and folder.exists() and not folder.is_dir():
         return _of_table(folder, task, names)
     if not folder.is_dir():
+        if folder.exists():
+            raise InvalidValueError(
+                f"{folder}: is a file; want a folder of scenes, or a table of them, .csv"
+            )
         raise InvalidValueError(f"{folder}: there is no such folder")
     twice: dict[str, str] = {}
     found: list[dict[str, Path]] = [_by_scene(folder, roles, twice) for roles in task.roles]

@@ -98,6 +98,8 @@ def test_a_table_names_inputs_and_outputs(scenes, tmp_path):
         ("x,guide,out\na,b,../c.png\n", "line 2: out is ../c.png; want a name in the folder out"),
         ("x,guide,out\na,b\n", "line 2: want 3 entries"),
         ("x,guide,out\na,b,c.xyz\n", "line 2: out is c.xyz"),
+        ("x,guide,out,note\na,b,c.png,good\n", "the columns 'x', 'guide', 'out', 'note': want"),
+        ("x,guide,out\na,b\0,c.png\n", "it holds a zero byte"),
     ],
 )
 def test_tables_that_are_none_are_refused(text, match, tmp_path):

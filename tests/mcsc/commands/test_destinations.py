@@ -33,6 +33,50 @@ MODEL = "restore s.png a.png --task depth-sr -o"
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        "solve s.png none.png --out new",
+        "solve s.png a.png --out new/deep",
+        f"{MODEL} o.png --parts new/deep".replace("a.png", "none.png"),
+    ],
+)
+def test_a_refusal_leaves_no_folder_behind(folder, words):
+    assert run(*words.split()).exit_code == 2
+    assert not Path("new").exists()
+    Path("new").mkdir()  # what was there stays
+    assert run(*words.split()).exit_code == 2
+    assert list(Path().glob("new/**/*")) == []
+    assert Path("new").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("words", "more"),
+    [
+        (f"{RESTORE} m.png --mask m.png", True),
+        (f"{RESTORE} m.png --mask zeros --mask 2=m.png", True),
+        ("fuse a.png a.png --task multi-focus -o o.png --depth m.png --mask 2=m.png", True),
+        ("evaluate t.csv --task depth-sr --method bicubic --csv t.csv", False),
+        ("evaluate t.csv --task depth-sr --method bicubic --json ./t.csv", False),
+        ("solve new/panel.png --out new", False),
+        ("solve a.png --mask new/panel.png --out new", False),
+        ("learn t.csv --task depth-sr -o o.npz --figure m.png --mask m.png", False),
+    ],
+)
+def test_what_else_is_read_is_not_replaced_either(folder, words, more):
+    Path("new").mkdir()
+    write_image("m.png", np.ones((8, 8)))
+    write_image("new/panel.png", np.ones((8, 8)))
+    Path("t.csv").write_text("x,guide\na.png,a.png\n")
+    kept = [(p, p.read_bytes()) for p in map(Path, ("m.png", "t.csv", "new/panel.png"))]
+    found = run(*words.split())
+    assert found.exit_code == 2
+    assert "is one of the files that are read: want another name" in found.stderr
+    # Where there is no such option, nobody is sent to look for it.
+    assert ("--overwrite" in found.stderr) == more
+    assert all(path.read_bytes() == content for path, content in kept)
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (f"{RESTORE} dir.png", "--out dir.png: cannot be written: it is a folder"),

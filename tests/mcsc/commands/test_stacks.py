@@ -155,3 +155,29 @@ def test_images_of_another_part_of_the_scene_are_refused(tmp_path, command, how)
     assert "+90 columns of 160 x 200 pixels" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "o.png").exists()
+
+
+def test_images_that_know_different_halves_are_not_taken_for_displaced(tmp_path):
+    y, x = np.mgrid[:64, :80] / 80
+    image = np.stack([0.2 + 0.5 * y, 0.7 - 0.4 * x, 0.3 + 1.2 * x * y])
+    image[:, (y - 0.25) ** 2 + (x - 0.25) ** 2 < 0.02] = 0.9
+    image[:, (y > 0.55) & (x > 0.6)] = 0.1
+    left = np.zeros((64, 80))
+    left[:, :40] = 1
+    for name, pixels in (
+        ("a.png", image), ("moved.png", np.roll(image, (6, 9), (1, 2))), ("left.png", left),
+        ("right.png", 1 - left), ("most.png", 1 - left[:, ::-1] * (y > 0.5)),
+    ):  # fmt: skip
+        write_image(tmp_path / name, pixels)
+    words = ("--task", "multi-focus", "--method", "mean", "-o", tmp_path / "o.png")
+
+    def fused(other, *masks):
+        options = [w for m, mask in enumerate(masks) for w in ("--mask", f"{m + 1}={mask}")]
+        return run("fuse", tmp_path / "a.png", tmp_path / other, *words, *options)
+
+    left_half, right_half, most = (tmp_path / f"{n}.png" for n in ("left", "right", "most"))
+    assert fused("a.png", left_half, right_half).exit_code == 0
+    found, whole = read_image(tmp_path / "o.png").pixels, read_image(tmp_path / "a.png").pixels
+    np.testing.assert_allclose(found, whole, atol=1e-6)
+    assert fused("a.png", most, left_half).exit_code == 0
+    assert "is shifted against" in fused("moved.png", most, most).stderr

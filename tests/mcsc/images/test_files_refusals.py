@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -27,7 +28,10 @@ def refused(path, message):
 
 
 def test_missing_folder_empty_and_not_an_image(tmp_path):
-    refused(tmp_path / "none.png", "no such file")
+    refused(tmp_path / "none.png", "no such file$")
+    for address in ("https://example.com/a.png", "file:///a.png", "s3://b/a.png"):
+        refused(Path(address), "no such file; want one on this machine by its path, not an address")
+    refused(Path("~/none.png"), "no such file; only a shell knows ~: want the whole path")
     refused(tmp_path, "is a folder, not an image file; want PNG, JPEG, BMP, TIFF")
     (tmp_path / "empty.png").touch()
     refused(tmp_path / "empty.png", "is empty; want PNG")

@@ -167,6 +167,38 @@ def test_a_table_names_the_files_of_scenes(tmp_path):
     assert (scene.name, scene.x_path.name, scene.y_path.name) == ("guide", "guide.png", "x.png")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffx,guide,scene\r\nd.png,g.png,one\r\n",
+        "x;guide;scene\nd.png;g.png;one\n",
+        "x\tguide\tscene\nd.png\tg.png\tone\n",
+        "X, Guide , Scene\nd.png, g.png , one\n",
+        "Depth,RGB,SCENE\nd.png,g.png,one\n",
+        '"x","guide","scene"\n"d.png","g.png","one"\n',
+        "\nx,guide,scene,,\n\nd.png,g.png,one,,\n,,,,\n  \n",
+        "x,guide,scene\rd.png,g.png,one\r",
+    ],
+)
+def test_tables_as_programs_write_them(text, tmp_path):
+    (tmp_path / "scenes.csv").write_bytes(text.encode())
+    [scene] = find_scenes(tmp_path / "scenes.csv", get_task("depth-sr"))
+    found = scene.name, scene.x_path, scene.y_path
+    assert found == ("one", tmp_path / "d.png", tmp_path / "g.png")
+
+
+def test_a_comma_in_a_table_of_semicolons_is_part_of_a_name(tmp_path):
+    table = written(tmp_path, "near;far\nn, 1.png;f, 1.png\n")
+    [scene] = find_scenes(table, get_task("multi-focus"))
+    assert (scene.x_path.name, scene.y_path.name) == ("n, 1.png", "f, 1.png")
+
+
+def test_a_file_that_is_no_table_is_told_from_a_missing_folder(tmp_path):
+    (tmp_path / "scenes.tsv").write_text("x\tguide\na\tb\n")
+    with pytest.raises(ValueError, match="is a file; want a folder of scenes, or a table of them"):
+        find_scenes(tmp_path / "scenes.tsv", get_task("depth-sr"))
+
+
 def test_a_table_of_a_fusion_may_name_targets(tmp_path):
     table = written(tmp_path, "target,far,near\nt.png,f.png,n.png\n,f.png,m.png\n")
     first, second = find_scenes(table, get_task("multi-focus"))
@@ -188,7 +220,13 @@ def test_a_table_of_a_fusion_may_name_targets(tmp_path):
         ("x,guide\n,b\n", "line 2: want 2 entries"),
         ("x,guide\n\na/d.png,b\nc/d.png,b\n", "line 4: there is a scene d already: want a column"),
         ("x,guide,scene\na,b,../c\n", "line 2: '../c' is not a name for a scene"),
-        ("x,guide,more\na,b,c\n", "line 2: want the two images of depth-sr, found 3"),
+        ("x,guide,more\na,b,c\n", "the columns 'x', 'guide', 'more': want x and guide, the two"),
+        (",x,guide\n0,a,b\n", "the columns '', 'x', 'guide': want x and guide, the two images"),
+        ("x\na\n", "the columns 'x': want x and guide, the two images of depth-sr"),
+        ("X,x\na,b\n", "two columns have one name: x, x"),
+        ("x;guide\na,b\n", "line 2: want 2 entries"),
+        ("x,guide\na,b\0c\n", "is not a table in UTF-8: it holds a zero byte"),
+        ("x,guide\n" + "a" * 200_000 + ",b\n", "is not a table: field larger"),
     ],
 )
 def test_tables_that_are_none_are_refused(text, match, tmp_path):

@@ -114,3 +114,13 @@ def test_integers_are_rounded_and_cut_values_counted():
 def test_no_ranges(given):
     with pytest.raises(ValueError, match=r"value_range must be two finite numbers \(low, high\)"):
         ValueRange.of(given)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"])
+def test_values_beyond_an_end_stay_at_that_end(dtype):
+    info = np.iinfo(dtype)
+    samples, cut = quantised(np.array([-1e30, 0.0, float(info.max), 1e30]), np.dtype(dtype))
+    step = 2 ** max(0, info.bits - 53)  # of floats near the largest number of 64 bits
+    assert [int(v) for v in samples[:2]] == [info.min, 0]
+    assert all(info.max - step <= int(v) <= info.max for v in samples[2:])
+    assert cut == 0.5

@@ -62,6 +62,28 @@ def test_what_volumes_do_not_have(files, monkeypatch, words, message):
     assert message in " ".join(result.stderr.split())
 
 
+def test_values_that_are_cut_off_are_told(tmp_path):
+    # A sum of parts goes beyond black and white on patterns of full contrast.
+    scene = np.random.default_rng(0).random((1, 24, 24)) > 0.5
+    names = [
+        save_nifti(tmp_path / f"{n}.nii", 255 * a, dtype=np.uint8)
+        for n, a in (("a", scene), ("b", ~scene))
+    ]
+    words = ("fuse", *names, "--task", "medical", "--method", "laplacian", "-o")
+    result = run(*words, tmp_path / "o.nii")
+    assert result.exit_code == 0, result.stderr
+    assert "lie beyond 0 to 255 and were cut off there: --bit-depth 32 keeps" in result.stderr
+    assert "o.nii: 1 slice, " in result.stdout
+    assert "% of the values cut off at 0 or 255" in result.stdout
+    result = run(*words, tmp_path / "o.nii", "--bit-depth", 32)
+    assert not result.stderr
+    assert "cut off" not in result.stdout
+    made = nibabel.load(tmp_path / "o.nii")
+    assert made.get_data_dtype() == np.float32
+    assert np.asarray(made.dataobj).min() < 0
+    assert run(*words, tmp_path / "o.nii", "--bit-depth", 16).exit_code == 2
+
+
 def test_volumes_of_other_grids_and_mixtures(files):
     folder, ct, _ = files
     other = save_nifti(folder / "b.nii", body(SHAPE), np.diag([1.0, 1, 1, 1]))

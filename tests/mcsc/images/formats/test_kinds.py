@@ -126,6 +126,11 @@ def test_palettes_of_tiff(tmp_path):
         assert found.bit_depth == depth
         expected = stored[:, indices] / 65535
         np.testing.assert_allclose(found.pixels, expected, atol=0.1 / full)
+    # Of 8 bits times 256, as Pillow writes them.
+    tifffile.imwrite(tmp_path / "p.tif", indices, colormap=colours_ * 256, **options)
+    found = read_image(tmp_path / "p.tif")
+    assert (found.bit_depth, found.dtype) == (8, np.uint8)
+    np.testing.assert_array_equal(found.samples, colours_[:, indices])
     # Two colours, of one bit.
     two = np.array([[0, 65535], [65535, 0], [257, 514]], np.uint16)
     tifffile.imwrite(

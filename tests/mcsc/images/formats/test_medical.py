@@ -85,6 +85,15 @@ def test_a_dicom_file_is_an_image(tmp_path):
     found = read_image(path)
     np.testing.assert_array_equal(found.samples[0], [[65535, 65525], [65515, 65530]])
     assert "inverted" in found.note
+    eight = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
+    for kind, expected in (("MONOCHROME2", [[0, 10], [20, 255]]), ("MONOCHROME1", [[255, 245]])):
+        path = save_dicom(
+            tmp_path / "8.dcm", np.array([[0, 10], [20, 255]]), PhotometricInterpretation=kind,
+            PixelData=bytes([0, 10, 20, 255]), **eight,
+        )  # fmt: skip
+        found = read_image(path)
+        assert (found.dtype, found.bit_depth) == (np.uint8, 8)
+        np.testing.assert_array_equal(found.samples[0, : len(expected)], expected)
     for centre, width in ((40, 400), ([40, 600], [400, 1200])):
         path = save_dicom(
             tmp_path / "c.dcm", body()[2], signed=True, WindowCenter=centre, WindowWidth=width

@@ -106,6 +106,60 @@ def test_descriptions_of_programs_are_not_carried(tmp_path):
     assert b"My cat" in read_image(tmp_path / "a.tif").metadata.exif
 
 
+@pytest.mark.parametrize("source", ["a.jpg", "a.png", "a.tif"])
+@pytest.mark.parametrize("target", ["b.jpg", "b.png", "b.tif"])
+def test_text_beyond_ascii_stays_what_it_was(tmp_path, source, target):
+    name, rights, lens = "José Ø", "© Zoë Żak", "Größe µ"  # in UTF-8, as cameras write it
+    places = {315: name, 33432: rights, 0xA434: lens}
+    wanted = [text.encode() for text in places.values()]
+    if source == "a.tif":
+        wanted.pop()  # tifffile writes no directory of EXIF
+        tags = [(code, "s", 0, places[code].encode(), True) for code in (315, 33432)]
+        tifffile.imwrite(tmp_path / source, colours(), photometric="rgb", extratags=tags)
+    else:
+        block = exif()
+        for code, text in places.items():
+            held = block.get_ifd(0x8769) if code == 0xA434 else block
+            held[code] = "*" * len(text.encode())
+        content = block.tobytes()
+        for text in wanted:
+            content = content.replace(b"*" * len(text) + b"\0", text + b"\0", 1)
+        save(tmp_path / source, colours(), exif=content)
+    found = read_image(tmp_path / source)
+    write_image(tmp_path / target, found.pixels, metadata=found.metadata)
+    written = (tmp_path / target).read_bytes()
+    assert all(text in written for text in wanted)
+    again = read_image(tmp_path / target)
+    assert all(text in again.metadata.exif for text in wanted)
+
+
+def test_what_windows_says_and_ratings_are_kept_in_tiff_too(tmp_path):
+    block = exif()
+    block[0x9C9B], block[18246] = "Ö".encode("utf-16-le") + b"\0\0", 4
+    found = read_image(save(tmp_path / "a.jpg", colours(), exif=block))
+    for name in ("b.tif", "c.tif"):
+        write_image(tmp_path / name, found.pixels, metadata=found.metadata)
+        found = read_image(tmp_path / name)
+        with PIL.Image.open(tmp_path / name) as picture:
+            tags = picture.getexif()
+            assert (tags[0x9C9B], tags[18246]) == (b"\xd6\0\0\0", 4)
+
+
+@pytest.mark.parametrize("value", [70_000, -3, 2.5, (1, 2), b"", IFDRational(1, 3)])
+def test_a_rating_of_another_type_does_no_harm(tmp_path, value):
+    block = exif()
+    block[18246] = value
+    found = read_image(save(tmp_path / "a.jpg", colours(), exif=block))
+    for name in ("b.tif", "b.png", "b.jpg"):
+        write_image(tmp_path / name, found.pixels, metadata=found.metadata)
+        assert b"Maker" in read_image(tmp_path / name).metadata.exif
+
+
+def test_a_description_is_kept_beside_that_of_the_program(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", colours(), photometric="rgb", description="My cat")
+    assert b"My cat" in read_image(tmp_path / "a.tif").metadata.exif
+
+
 def test_a_profile_for_colours_is_not_put_on_grey(tmp_path):
     metadata = Metadata(icc=srgb())
     assert metadata.fitting(3) == metadata
