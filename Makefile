@@ -84,17 +84,17 @@ TRAIN := OMP_NUM_THREADS=1 $(VENV)/bin/mcsc train --batch-size 8 --schedule cosi
 # Of photographs under free licences (their names and licences are in the cards), and of worlds that
 # are rendered with them (python -m benchmarks.rendering --task depth-sr --photographs DIR --out WORLDS):
 # make weights PHOTOGRAPHS='--photographs DIR' WORLDS=WORLDS. What ships was trained in stages, as its
-# cards tell; these are the same steps in one. The network of bands takes the filters of its dictionary,
-# of 12x12; the one that ships is older than that dictionary, and has 8x8.
+# cards tell; these are the same steps in one.
 PHOTOGRAPHS ?=
 WORLDS ?=
 W := unfolded/weights_data
 FAST := --precision bf16-mixed --learning-rate 3e-4
+MAPS := --sweeps 2 --thresholds map $(FAST)
 weights: $(TEST) ## train networks for all tasks in place of those that come along (hours)
-	$(TRAIN) $(WORLDS) --task depth-sr --synthetic 160 $(PHOTOGRAPHS) --sweeps 2 $(FAST) --loss l1 --clip-norm 0.1 --average 0.998 --epochs 75 -o $(W)/depth-sr.safetensors
+	$(TRAIN) $(WORLDS) --task depth-sr --synthetic 160 $(PHOTOGRAPHS) $(MAPS) --loss l1 --clip-norm 0.1 --average 0.998 --epochs 75 -o $(W)/depth-sr.safetensors
 	$(TRAIN) --task flash-denoise --synthetic 800 $(PHOTOGRAPHS) --levels 10 90 --sweeps 2 $(FAST) --clip-norm 0.05 --average 0.998 --epochs 55 -o $(W)/flash-denoise.safetensors
-	$(TRAIN) --task multispectral-sr --synthetic 800 $(PHOTOGRAPHS) --sweeps 2 $(FAST) --loss l1 --clip-norm 0.1 --average 0.998 --epochs 60 -o $(W)/multispectral-sr.safetensors
-	$(TRAIN) --task multi-focus --synthetic 120 $(PHOTOGRAPHS) --teacher mcsc --sweeps 2 $(FAST) --clip-norm 0.05 --average 0.995 --soften 1 --epochs 20 -o $(W)/multi-focus.safetensors
+	$(TRAIN) --task multispectral-sr --synthetic 800 $(PHOTOGRAPHS) $(MAPS) --loss l1 --clip-norm 0.1 --average 0.998 --epochs 60 -o $(W)/multispectral-sr.safetensors
+	$(TRAIN) --task multi-focus --synthetic 120 $(PHOTOGRAPHS) --teacher mcsc --kernel-size 12 $(MAPS) --loss l1 --clip-norm 0.05 --average 0.995 --soften 1 --epochs 20 -o $(W)/multi-focus.safetensors
 	$(TRAIN) --task multi-exposure --synthetic 120 $(PHOTOGRAPHS) --teacher mcsc --sweeps 2 $(FAST) --clip-norm 0.1 --average 0.995 --soften 1 --noise 2 --epochs 24 -o $(W)/multi-exposure.safetensors
 	$(TRAIN) --task medical --synthetic 120 --teacher mcsc --sweeps 2 $(FAST) --clip-norm 0.1 --average 0.995 --epochs 20 -o $(W)/medical.safetensors
 
