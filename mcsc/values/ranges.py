@@ -31,6 +31,13 @@ _FEW = 1e-3
 """Share of the values at either end that should not decide about the range."""
 _CROWDED = 0.1
 """Share of the range that all others lie in, from which on a warning is due."""
+_SPANNED = 0.25
+"""Share of [0, 1] that floats which are measurements have to span, or they have a range of their own:
+depth at half a metre is not normalised."""
+_UNVARIED = 1e-3
+"""Width of the range of a constant, as a share of its size."""
+_FAINT = 0.02
+"""Share of [0, 1] that a picture of floats spans at least, or a warning is due."""
 _APART = 0.1
 """Distance of one value from all others, as a share of their range or of their size, that makes it
 a word for "unknown" rather than a measurement."""
@@ -126,13 +133,15 @@ def find_range(
     Returns
     -------
     ValueRange
-        8 bits: 0 to 255. Floats about [0, 1]: just that. Everything else: as above.
+        8 bits: 0 to 255. Floats about [0, 1]: just that, but for measurements that span less than a
+        quarter of it. Everything else: as above.
 
     Warns
     -----
     UserWarning
         Where `doubtful`: many are one value far from all others, as unknown pixels are that are 0
-        or -9999; or few values stretch the range to ten times what all others need.
+        or -9999; or few values stretch the range to ten times what all others need. A picture of
+        floats in [0, 1] spans next to nothing of it, unless `doubtful` is false.
     """
     dtype = images[0].dtype
     known = _known(images, masks)
@@ -149,14 +158,20 @@ def find_range(
         noise = _DEVIATIONS * (sigma or 0.0) / 255
         if -_FAR - noise <= low and high <= 1 + _FAR + noise:
             beyond = _BEYOND + noise
-            if np.mean((known < -beyond) | (known > 1 + beyond)) <= _FEW_BEYOND:
+            few = np.mean((known < -beyond) | (known > 1 + beyond)) <= _FEW_BEYOND
+            if few and (display or high - low >= _SPANNED or high == low):
+                if 0 < high - low < _FAINT and doubtful is not False:
+                    _warn_of_faintness(low, high, name)
                 return ValueRange()
     elif display and low >= 0:
         return ValueRange(0, 2.0 ** next(b for b in (*_BITS, 64) if high < 2.0**b) - 1)
     if display:
         low = min(low, 0.0)
-    if not high - low > 1e-6 * max(abs(low), abs(high)):  # a constant
-        low, high = (low, 2 * low) if low > 0 else (2 * low, 0.0) if low < 0 else (0.0, 1.0)
+    # What differs by a few roundings is a constant.
+    finest = 4 * float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
+    if not high - low > finest * max(abs(low), abs(high)):
+        # Of what it spans nothing is known; little, so that no contrast comes from a guide.
+        high = low + (_UNVARIED * abs(low) or 1.0)
     return ValueRange(low, high)
 
 
@@ -186,6 +201,14 @@ def _known(
         known = np.isfinite(image) if image.dtype.kind == "f" else np.ones(image.shape, bool)
         found.append(image[known if mask is None else known & (mask > 0)].ravel())
     return found[0] if len(found) == 1 else np.concatenate(found)
+
+
+def _warn_of_faintness(low: float, high: float, name: str) -> None:
+    warn_user(
+        f"values of {name} lie between {low:.6g} and {high:.6g} of a range from 0 to 1: so little "
+        "contrast may be lost in the result; if it is all that there is, give the range "
+        "(value_range, on the command line --range)"
+    )
 
 
 def _warn_of_strangers(known: NDArray[Any], name: str) -> None:

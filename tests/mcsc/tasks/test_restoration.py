@@ -180,6 +180,26 @@ def test_any_unit_there_and_back(depth):
 
 
 @pytest.mark.parametrize(
+    ("dtype", "low", "span"),
+    [("float32", 0.5, 0.01), ("float32", 0.5, 5e-4), ("float64", 1e6, 1.0), ("float32", 3, 1e-3)],
+)
+def test_relief_of_something_far_is_not_lost(dtype, low, span):
+    scene = pair("depth-sr")
+    small = low + span * imresize(scene.target.astype(float), 0.25)
+    found = restore(small.astype(dtype), scene.y, "depth-sr", tol=0.05)
+    plain = restore(imresize(scene.target, 0.25), scene.y, "depth-sr", tol=0.05)
+    off = np.abs((found.image - low) / span - scene.target).mean()
+    assert off < 1.2 * np.abs(plain.image - scene.target).mean() + 0.2 * low / span * 1.2e-7
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("float32", 2.5), ("uint16", 1500), ("float64", 1e6)])
+def test_what_is_flat_gets_no_relief_from_a_guide(dtype, value):
+    small = np.full((1, 24, 24), value, dtype)
+    found = restore(small, pair("depth-sr").y[:, :96, :96], "depth-sr", tol=0.05)
+    np.testing.assert_allclose(found.image, value, rtol=2e-5)
+
+
+@pytest.mark.parametrize(
     ("dtype", "low", "high"),
     [("float32", 0.4, 6.0), ("uint16", 500, 4500), ("int16", -1000, 1000), (">f4", -3, -1)],
 )

@@ -35,14 +35,24 @@ RAMP = np.linspace(0, 1, 900).reshape(30, 30)
         (plane(0.5 + 5 * RAMP, "f8"), False, (0.5, 5.5)),
         (plane(0.5 + 5 * RAMP, "f8"), True, (0, 5.5)),
         (plane(100 * RAMP, ">f4"), True, (0, 100)),
-        (plane(np.full((4, 4), 2.5), "f4"), False, (2.5, 5)),
-        (plane(np.full((4, 4), -2.5), "f4"), False, (-5, 0)),
+        (plane(0.5 + 0.01 * RAMP, "f4"), False, (0.5, 0.51)),
+        (plane(0.5 + 3e-4 * RAMP, "f8"), False, (0.5, 0.5003)),
+        (plane(0.2 + 0.3 * RAMP, "f4"), False, (0, 1)),
+        (plane(0.2 + 0.2 * RAMP, "f4"), True, (0, 1)),
+        (plane(1e6 + RAMP, "f4"), False, (1e6, 1e6 + 1)),
+        (plane(1e6 + 1e-3 * RAMP, "f8"), False, (1e6, 1e6 + 1e-3)),
+        (plane(4_000_000 + 3 * RAMP, "u4"), False, (4_000_000, 4_000_003)),
+        (plane(np.full((4, 4), 2.5), "f4"), False, (2.5, 2.5025)),
+        (plane(np.full((4, 4), -2.5), "f4"), False, (-2.5, -2.4975)),
+        (plane(np.full((4, 4), 0.5), "f4"), False, (0, 1)),
+        (plane(np.full((4, 4), 1000), "u2"), False, (1000, 1001)),
         (plane(np.zeros((4, 4)), "u2"), False, (0, 1)),
     ],
 )
 def test_the_range_goes_with_the_kind(image, display, wanted):
     found = find_range([image], display=display)
-    np.testing.assert_allclose([found.low, found.high], wanted, rtol=1e-6)
+    np.testing.assert_allclose(found.low, wanted[0], rtol=1e-6)
+    np.testing.assert_allclose(found.high - found.low, wanted[1] - wanted[0], rtol=1e-3)
     scaled = found.scaled(image.astype(float))
     assert -0.51 <= scaled.min() <= scaled.max() <= 1.51
     np.testing.assert_allclose(found.restored(scaled), image, rtol=1e-6, atol=1e-9)
@@ -101,6 +111,15 @@ def test_a_few_values_that_stretch_the_range_are_told():
     image[0, 0, :3] = 90, 95, 100
     with pytest.warns(UserWarning, match=r"but for a few from 1.0006 to 100, which stre"):
         find_range([image], display=False, name="x")
+
+
+@pytest.mark.parametrize(("span", "said"), [(1e-3, True), (0.1, False), (0.0, False)])
+def test_pictures_that_span_next_to_nothing_are_told(span, said):
+    image = plane(0.3 + span * RAMP, "f4")
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        assert find_range([image], name="x").is_plain
+    assert [("contrast may be lost" in str(w.message)) for w in found] == [True] * said
 
 
 def test_integers_are_rounded_and_cut_values_counted():
