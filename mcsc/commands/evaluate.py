@@ -19,6 +19,7 @@ from ..types import Device
 from ..values.ranges import ValueRange, quantised
 from . import options
 from .batch import check_cluster, cluster_options
+from .sources import files_read
 
 
 def _method_names() -> str:
@@ -166,8 +167,8 @@ def evaluate(
     check_destinations(
         {"--csv": csv_path, "--json": json_path, "--report": report},
         folders={"--images": images, "--out": out},
-        inputs=(p for f in files for p in (f.x_path, f.y_path, f.target_path)),
-    )  # fmt: skip
+        inputs=files_read(files),
+    )
 
     def for_methods(*images: Any) -> None:
         for name, one in chosen.items():

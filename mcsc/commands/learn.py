@@ -16,7 +16,7 @@ from ..progress import is_terminal
 from . import options
 from .batch import check_cluster, cluster_options
 from .destinations import check_destinations
-from .sources import files_of_tasks, read_sources, source_options
+from .sources import files_of_tasks, files_read, read_sources, source_options
 
 if TYPE_CHECKING:
     from ..learning import Learned
@@ -246,6 +246,7 @@ def learn(
     """Learn the filters of a task, and write them as a dictionary."""
     from ..learning.options import LearnOptions
     from ..tasks.learning import TaskSettings, check_learn_task, learn_task
+    from ..tasks.scenes import find_scenes
     from ..tasks.task import get_task
 
     task = get_task(task_name)
@@ -267,7 +268,11 @@ def learn(
         checkpoint = npz_path(checkpoint)
     if figure is not None and figure.suffix.lower() != ".png":
         raise InvalidValueError(f"{figure}: filters are drawn as PNG; want a name ending in .png")
-    check_destinations({"--out": out, "--checkpoint": checkpoint, "--figure": figure})
+    found = [] if folder is None else find_scenes(folder, task, faults={})
+    check_destinations(
+        {"--out": out, "--checkpoint": checkpoint, "--figure": figure},
+        inputs=files_read(found, photographs),
+    )
     signs: Any = False
     if nonnegative is not None:
         names = {name: name for name, k in (("common", common), ("x", unique), ("y", unique)) if k}

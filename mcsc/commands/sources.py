@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -75,6 +75,14 @@ def source_options(command: F) -> F:
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def files_read(files: Iterable[SceneFiles], photographs: Path | None = None) -> list[Path]:
+    """Files that scenes, and photographs for synthetic ones, are read from: not to be replaced."""
+    paths = [p for f in files for p in (f.x_path, f.y_path, f.target_path) if p is not None]
+    if photographs is not None and photographs.is_dir():
+        paths += photographs.iterdir()
+    return paths
 
 
 def read_sources(

@@ -60,6 +60,8 @@ def test_a_refusal_leaves_no_folder_behind(folder, words):
         ("solve new/panel.png --out new", False),
         ("solve a.png --mask new/panel.png --out new", False),
         ("learn t.csv --task depth-sr -o o.npz --figure m.png --mask m.png", False),
+        ("learn t.csv --task depth-sr -o o.npz --figure a.png", False),
+        ("learn --synthetic 2 --photographs . --task depth-sr -o o.npz --figure m.png", False),
     ],
 )
 def test_what_else_is_read_is_not_replaced_either(folder, words, more):
@@ -67,7 +69,7 @@ def test_what_else_is_read_is_not_replaced_either(folder, words, more):
     write_image("m.png", np.ones((8, 8)))
     write_image("new/panel.png", np.ones((8, 8)))
     Path("t.csv").write_text("x,guide\na.png,a.png\n")
-    kept = [(p, p.read_bytes()) for p in map(Path, ("m.png", "t.csv", "new/panel.png"))]
+    kept = [(p, p.read_bytes()) for p in map(Path, ("m.png", "a.png", "t.csv", "new/panel.png"))]
     found = run(*words.split())
     assert found.exit_code == 2
     assert "is one of the files that are read: want another name" in found.stderr
