@@ -93,8 +93,9 @@ def sums_of_region(
     if shrink is not None:
         theta = theta / (1.0 + shrink)
     peaks = TilePeaks(
-        problem.dictionary.groups, problem.shape, problem.boundary, problem.backend, problem.penalty
-    )
+        problem.dictionary.groups, problem.shape, problem.boundary, problem.backend,
+        problem.bounding,
+    )  # fmt: skip
     look = peaks.look(w * theta, inside, place)
     part, target = theta[:, :, *inside], (w * signal)[:, :, *inside]
     sums = Sums(

@@ -196,15 +196,16 @@ class Sweeps:
 
     def _certificate(self) -> tuple[Bounds, float, int]:
         """Return objective and dual value, the penalty, and how many codes are not zero."""
-        cover, penalty = self.record.cover, self.record.penalty
+        cover = self.record.cover
+        bounding = self.record.penalty.bounding(self.record.dictionary.filter_norms())
         cells = np.zeros([-(-length // CELL) for length in cover.shape], dtype=np.float32)
         sums, nonzeros = self._summed(cells, None)
-        dual = sums.dual(penalty)
+        dual = sums.dual(bounding)
         envelope = Envelope(cover.shape, cover.filter_size, cover.boundary)
         shrink = envelope.of(cells[None])
         if shrink.any() or not math.isfinite(dual):
             nearly, _ = self._summed(None, partial(self._around, envelope, shrink))
-            dual = max(dual, nearly.dual(penalty))
+            dual = max(dual, nearly.dual(bounding))
         return Bounds(sums.objective, dual), sums.penalty, nonzeros
 
     def _around(self, envelope: Envelope, shrink: np.ndarray, block: Region) -> np.ndarray:

@@ -208,6 +208,8 @@ class Certificate:
         ``w``, float64; None: all one.
     penalty : Penalty
         lam, mu and signs.
+    bounding : Penalty
+        That of the dual value: `Penalty.bounding`.
     peaks : Peaks
         What looks at the correlations of a dual point.
     envelope : Envelope
@@ -228,6 +230,7 @@ class Certificate:
         signal: Array,
         weights: Array | None,
         penalty: Penalty,
+        bounding: Penalty,
         peaks: Peaks,
         envelope: Envelope,
         backend: Backend,
@@ -238,6 +241,7 @@ class Certificate:
         self._signal = signal
         self._weights = weights
         self._penalty = penalty
+        self._bounding = bounding
         self._peaks = peaks
         self._envelope = envelope
         self._samples = int(signal.shape[0])
@@ -307,7 +311,7 @@ class Certificate:
         xp = self._xp
         energy = to_numpy(xp.sum(theta * theta, axis=(1, 2, 3)))
         cross = to_numpy(xp.sum(self._weighted(self._signal) * theta, axis=(1, 2, 3)))
-        return dual_value(self._penalty, energy, cross, look.largest, look.excess)
+        return dual_value(self._bounding, energy, cross, look.largest, look.excess)
 
     def largest_correlation(self) -> float:
         """Largest ratio of ``D^T w^2 s`` to lam: with a lam of one, lambda_max."""

@@ -28,6 +28,9 @@ from .lam import lam_arrays
 
 __all__ = ["Penalty", "check_terms"]
 
+_NO_SQUARE = 1e-9
+"""Of the squared norm of the smallest filter: a mu up to which bounds do without the square."""
+
 
 @dataclass(frozen=True, eq=False)
 class Penalty:
@@ -228,6 +231,22 @@ class Penalty:
             return out
 
         return replace(self, lam=tuple(wider(lam) for lam in self.lam))
+
+    def bounding(self, norms: np.ndarray) -> Penalty:
+        """Return the penalty that bounds from below are computed for, at most this one.
+
+        A tiny square bounds nothing by itself: roundings of correlations that exceed lam, squared
+        and divided by mu, would be larger than the objective. Without it the bound is less by a
+        share of some 1e-9.
+
+        Parameters
+        ----------
+        norms : array (K,)
+            Norm of the filter of each map.
+        """
+        smallest = float(norms[norms > 0].min(initial=np.inf))
+        tiny = (self.mu > 0) & (self.mu <= _NO_SQUARE * min(smallest, 1e150) ** 2)
+        return replace(self, mu=np.where(tiny, 0.0, self.mu)) if tiny.any() else self
 
     def feasible(self, a: Array) -> Array:
         """Return codes (N, K, H, W) without what must not be negative; new where it changes."""

@@ -253,6 +253,11 @@ class Problem:
         return self._certificate(self.penalty)
 
     @property
+    def bounding(self) -> Penalty:
+        """The penalty of the certificate's lower bound: `Penalty.bounding`."""
+        return self.penalty.bounding(self.dictionary.filter_norms())
+
+    @property
     def certifies_by_patches(self) -> bool:
         """Whether certificates look at patches on a GPU, and not at maps of correlations."""
         return self._by_patches(self.penalty)
@@ -263,17 +268,18 @@ class Problem:
     def _certificate(self, penalty: Penalty) -> Certificate:
         xp, d = self.backend.xp, self.dictionary
         weights = None if self.weights is None else xp.astype(self.weights, xp.float64)
+        bounding = self.bounding if penalty is self.penalty else penalty
         peaks: Peaks
         if self.backend.name == "NumPy" and not penalty.joined:
-            peaks = TilePeaks(d.groups, self.shape, self.boundary, self.backend, penalty)
+            peaks = TilePeaks(d.groups, self.shape, self.boundary, self.backend, bounding)
         elif self._by_patches(penalty):
-            peaks = PatchPeaks(d.groups, self.boundary, penalty)
+            peaks = PatchPeaks(d.groups, self.boundary, bounding)
         else:
-            peaks = SweepPeaks(self.exact_operator, penalty, self.backend)
+            peaks = SweepPeaks(self.exact_operator, bounding, self.backend)
         signal = xp.astype(self.stacked, xp.float64)
         envelope = Envelope(self.shape, d.filter_size, self.boundary)
         return Certificate(
-            self.exact_operator, signal, weights, penalty, peaks, envelope, self.backend
+            self.exact_operator, signal, weights, penalty, bounding, peaks, envelope, self.backend
         )
 
     def objective(self, codes: Codes) -> float:

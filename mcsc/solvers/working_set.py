@@ -153,7 +153,7 @@ class WorkingSet(Solver):
 
         halves, duals = zip(*map_in_threads(values, active.strips), strict=True)
         primal, dual = math.fsum(halves) + active.penalty(), math.fsum(duals)
-        if self._problem.penalty.elastic:
+        if self._problem.bounding.elastic:
             dual -= self._excess(1.0 / (1.0 + envelope.everywhere(cells)))
         return max(primal - dual, 0.0) / primal if primal > 0 else 0.0
 
@@ -161,7 +161,7 @@ class WorkingSet(Solver):
         """What the squares cost the dual value, from the active coefficients."""
         active = self._active
         g = active.correlate(self._residual) * t[active.n, active.i, active.j]
-        mu = self._problem.penalty.mu[active.k]
+        mu = self._problem.bounding.mu[active.k]
         over = np.where(active.signed[active.k], g, np.abs(g)) - active.lam
         return float((np.maximum(over, 0.0) ** 2 / (2 * np.where(mu > 0, mu, np.inf))).sum())
 

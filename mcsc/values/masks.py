@@ -183,7 +183,7 @@ def mask_of_words(words: Sequence[str], image: Image) -> tuple[Floats | None, li
     mask : array, shape (1, H, W) or (C, H, W), or None
         Weights in [0, 1], 0 where the image is unknown; None if all of it is known.
     said : list of str
-        What people should know of how a mask file was understood.
+        What people should know: how a mask file was understood, numbers that do not occur.
 
     Raises
     ------
@@ -213,6 +213,8 @@ def mask_of_words(words: Sequence[str], image: Image) -> tuple[Floats | None, li
             part = _unlike(samples, image.nodata)
         elif (number := _number(word)) is not None:
             part = _unlike(samples, number)
+            if (part > 0).all():
+                said.append(f"--mask {word}: no pixel of {path.name} has this value")
         else:
             part, how = read_mask(word, samples, path)
             said += [] if how is None else [how]

@@ -45,6 +45,17 @@ def test_a_larger_square_makes_codes_smaller_and_more():
     assert results[2].codes.nnz > results[0].codes.nnz
 
 
+@pytest.mark.parametrize("mu", [1e-9, 1e-12, 1e-30, (0.0, 1e-20, 1e-300)])
+@pytest.mark.parametrize("method", SOLVERS)
+def test_a_square_however_small_is_certified(method, mu):
+    free = solve(make_problem(lam=0.2), tol=1e-6)
+    problem = make_problem(lam=0.2, mu=mu)
+    result = solve(problem, method=method, tol=1e-5, max_iter=5000)
+    assert result.converged
+    assert problem.gap(result.codes) == pytest.approx(result.gap, abs=1e-9)
+    np.testing.assert_allclose(result.objective, free.objective, rtol=2e-5)
+
+
 @pytest.fixture(scope="module")
 def picture():
     image = np.asarray(skimage.data.astronaut(), dtype="float32")[50:133, 150:251] / 255

@@ -115,6 +115,8 @@ def test_words_alone_and_together(tmp_path):
     with pytest.raises(ValueError, match="holds NaN or Inf where --mask zeros says that it is kno"):
         mask_of_words(["zeros"], image)
     assert mask_of_words(["nan"], given(tmp_path, np.ones((4, 4), "f4")))[0] is None
+    assert mask_of_words(["nan", "-9999"], image)[1] == []
+    assert mask_of_words(["nan", "17"], image)[1] == ["--mask 17: no pixel of x.tif has this value"]
 
 
 def test_words_that_do_not_fit_are_refused(tmp_path):
