@@ -32,7 +32,7 @@ _FEW = 1e-3
 _CROWDED = 0.1
 """Share of the range that all others lie in, from which on a warning is due."""
 _SPANNED = 0.25
-"""Share of [0, 1] that floats which are measurements have to span, or they have a range of their own:
+"""Share of [0, 1] that floats of measurements have to span, or they have a range of their own:
 depth at half a metre is not normalised."""
 _UNVARIED = 1e-3
 """Width of the range of a constant, as a share of its size."""
