@@ -10,7 +10,7 @@ from . import options
 from .asked import Asked, shared_options
 from .batch import SceneCommand
 from .devices.calibrated import calibration_option, read_rig
-from .results import Sink, registered_to, tell, words_beyond, write_parts
+from .results import Sink, registered_to, tell, words_beyond, words_stretched, write_parts
 
 
 @click.command(cls=SceneCommand)
@@ -119,6 +119,7 @@ def restore(
         sigma=sigma, value_range=first.value_range, names=names, **asked.how,
     )  # fmt: skip
     said = sink.write(found.image, [first.image])
+    said += words_stretched(found.stretched, len(first.pixels))
     if not task.display:
         said += words_beyond(found.image, first)
     made = {"1_common": found.common, "2_unique_x": found.unique, "base": found.base}

@@ -236,6 +236,14 @@ class Sink:
         return [*said, *words_cut(self.path, self.dtype, cut, how="--bit-depth 32 (.tif)")]
 
 
+def words_stretched(bands: Sequence[int], count: int) -> list[str]:
+    """Say how many of the bands span little of their range, and were stretched."""
+    if not bands:
+        return []
+    which = "an image" if count == 1 else f"{len(bands)} of {count} bands"
+    return [f"{which} of little contrast stretched for it"]
+
+
 def words_cut(path: Path, dtype: np.dtype[Any], cut: float, *, how: str) -> list[str]:
     """Say which share of the values of a file was cut off; warn if it is much, with `how` not."""
     info = np.iinfo(dtype)

@@ -21,7 +21,9 @@ from ..images.colour import luma_full, luma_studio
 from ..images.split import fill_holes, lowpass_split
 from ..types import Base, Floats, FusionBase, RestorationBase
 
-__all__ = ["Prepared", "alike", "prepare_fusion", "prepare_restoration", "smoothing_for"]
+__all__ = [
+    "Prepared", "alike", "coded_jointly", "prepare_fusion", "prepare_restoration", "smoothing_for",
+]  # fmt: skip
 
 _FAINT = 10.0
 """Noise, of 255, below which it is smoothed no less."""
@@ -234,6 +236,11 @@ def check_channels(
                 f"{called} codes {_count(coded)} of {label}, which has {count}: want another "
                 "dictionary or other weights"
             )
+
+
+def coded_jointly(bands: int, channels: Sequence[int] | None) -> bool:
+    """Whether a method that codes so many channels takes all bands of an image together."""
+    return bands > 1 and channels is not None and channels[0] == bands
 
 
 def alike(images: Sequence[Floats]) -> list[Floats]:

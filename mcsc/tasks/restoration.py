@@ -31,6 +31,7 @@ from .methods import (
     name_of_method,
     run_method,
 )
+from .preparation import coded_jointly
 from .protocol import TOL, Method
 from .shipped import shipped_dictionaries
 from .sparse_coding import SparseCoding
@@ -75,6 +76,8 @@ class Restoration:
     """Time that the method took."""
     value_range: ValueRange
     """Values of x that stood for 0 and 1."""
+    stretched: tuple[int, ...]
+    """Bands of x that span less than half of that range, and were stretched to all of it."""
     cut: float
     """Share of the image's values that lay beyond what integers of x's dtype hold, and were cut off
     there; 0 for floats, which keep all."""
@@ -208,8 +211,9 @@ def restore(
     -----
     Preparation runs on the CPU, in float64 where x is float64 and in float32 otherwise. The scale
     of lam and sigma is that of values brought to [0, 1]: see :doc:`colour, ranges, holes
-    </explanations/values>`. Every symbol is explained on :doc:`the page of the model
-    </explanations/model>`.
+    </explanations/values>`. In super-resolution, bands and guides that span less than half of it
+    are stretched to all of it, so that their contrast does not matter. Every symbol is explained on
+    :doc:`the page of the model </explanations/model>`.
 
     Examples
     --------
@@ -259,6 +263,10 @@ def restore(
     size, shape = image.shape[1:], guide.shape[1:]
     check_method_fits(chosen, names[1], shape)
     check_method_channels(chosen, f"the method {called}", names, (len(image), len(guide)))
+    if task.stretched:
+        jointly = coded_jointly(len(image), getattr(chosen, "channels", None))
+        form, image = form.stretched(image, known, jointly=jointly)
+        guide_form, guide = guide_form.stretched(guide, guide_known, jointly=True)
     known_shape = None
     if task.factor is not None:
         factor, known_shape = _factor(size, shape, factor, task.factor, names)
@@ -301,6 +309,7 @@ def restore(
         stopped=found.stopped,
         seconds=seconds,
         value_range=form.values,
+        stretched=form.stretched_bands,
         cut=form.cut[0] if form.cut else 0.0,
         ghosts=contradictions,
     )

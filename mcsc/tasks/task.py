@@ -355,6 +355,14 @@ class Task:
         return make_pair(self.synthetic, number, shape, seed, photographs=chosen)
 
     @property
+    def stretched(self) -> bool:
+        """Whether images that span little of their range are stretched before they are restored.
+
+        Not where they are noisy: there, thresholds are in proportion to the noise.
+        """
+        return self.kind == "restoration" and self.sigma is None
+
+    @property
     def photographed(self) -> bool:
         """Whether its synthetic pairs are made with photographs."""
         from ..synthetic.generate import PHOTOGRAPHED

@@ -18,7 +18,7 @@ from ..backend import Array, backend_for, is_array, to_numpy
 from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..types import Device, Floats
 from .masks import check_mask
-from .ranges import ValueRange, find_range, quantised
+from .ranges import Contrast, ValueRange, find_range, quantised
 
 __all__ = ["ImageForm", "plain_array"]
 
@@ -39,6 +39,8 @@ class ImageForm:
     """Namespace of the array library."""
     values: ValueRange
     on_gpu: bool = False
+    contrast: Contrast | None = None
+    """What its bands span of the range, where that is little; None: they are taken as they are."""
     cut: list[float] = field(default_factory=list)
     """Shares of the values that `returned` cut off to what the dtype holds."""
 
@@ -115,6 +117,8 @@ class ImageForm:
     def taken(self, image: Array, mask: NDArray[Any] | None = None) -> Floats:
         """The image as the model takes it: NumPy, (C, H, W), in [0, 1]; 0 where the mask is 0.
 
+        Bands of which the form has the contrast are stretched.
+
         Raises
         ------
         ValueError
@@ -139,7 +143,53 @@ class ImageForm:
         work: Floats = np.where(known, found, 0).astype(dtype)
         work = np.where(known, self.values.scaled(work), 0).astype(dtype)
         self._warn_of_another_unit(work[known])
+        if self.contrast is not None:
+            work = np.where(known, self.contrast.stretched(work), 0).astype(dtype)
         return work
+
+    def stretched(
+        self, image: Floats, mask: NDArray[Any] | None = None, *, jointly: bool
+    ) -> tuple[ImageForm, Floats]:
+        """Stretch bands that span little of the range: see `Contrast`.
+
+        Parameters
+        ----------
+        image : array (C, H, W)
+            As `taken` returned it.
+        mask : array (1 or C, H, W), optional
+            Weights; where one is 0 the value does not count.
+        jointly : bool
+            As in `Contrast.of`.
+
+        Returns
+        -------
+        form : ImageForm
+            Of which results come back in the caller's unit nevertheless.
+        image : array (C, H, W)
+        """
+        known = np.broadcast_to(True if mask is None else mask > 0, image.shape)
+        low = np.min(image, axis=(1, 2), where=known, initial=np.inf)
+        high = np.max(image, axis=(1, 2), where=known, initial=-np.inf)
+        contrast = Contrast.of(low, high, image.dtype, jointly=jointly)
+        if contrast is None:
+            return self, image
+        out = np.where(known, contrast.stretched(image), 0).astype(image.dtype)
+        return replace(self, contrast=contrast), out
+
+    @property
+    def stretched_bands(self) -> tuple[int, ...]:
+        """Numbers of the bands that are stretched."""
+        return () if self.contrast is None else self.contrast.bands
+
+    def restored(self, image: Floats) -> Floats:
+        """Bring an image (C, H, W) to the caller's unit, as floats."""
+        image = image if self.contrast is None else self.contrast.restored(image)
+        return self.values.restored(image)
+
+    def restored_part(self, part: Floats) -> Floats:
+        """Bring a part of an image that is added to another one to the caller's unit."""
+        part = part if self.contrast is None else self.contrast.restored_part(part)
+        return self.values.restored_part(part)
 
     def returned(self, image: Floats) -> Array:
         """An image (C, H, W) in the caller's form and unit; integers are rounded.
@@ -149,7 +199,7 @@ class ImageForm:
         UserWarning
             Many values are beyond the ends of the integers, and were cut off there.
         """
-        restored = self._shaped(self.values.restored(image))
+        restored = self._shaped(self.restored(image))
         dtype = self._numpy_dtype
         if dtype.kind not in "iu":
             return self.as_given(restored)
@@ -167,13 +217,11 @@ class ImageForm:
 
         In the caller's dtype, if those are floats.
         """
-        return (
-            None if part is None else self.as_floats(self._shaped(self.values.restored_part(part)))
-        )
+        return None if part is None else self.as_floats(self._shaped(self.restored_part(part)))
 
     def returned_base(self, base: Floats | None) -> Array | None:
         """What the parts are added to, in the caller's unit, as floats."""
-        return None if base is None else self.as_floats(self._shaped(self.values.restored(base)))
+        return None if base is None else self.as_floats(self._shaped(self.restored(base)))
 
     def as_given(self, array: NDArray[Any]) -> Array:
         """An array of the caller's dtype and library."""

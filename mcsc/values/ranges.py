@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidValueError, warn_user
 from ..types import Floats
 
-__all__ = ["ValueRange", "find_range", "quantised"]
+__all__ = ["Contrast", "ValueRange", "find_range", "quantised"]
 
 _BEYOND, _FAR = 0.25, 1.0
 """Floats in [0, 1] may lie this far outside, few of them so far: enlarged images overshoot."""
@@ -31,13 +31,10 @@ _FEW = 1e-3
 """Share of the values at either end that should not decide about the range."""
 _CROWDED = 0.1
 """Share of the range that all others lie in, from which on a warning is due."""
-_SPANNED = 0.25
-"""Share of [0, 1] that floats of measurements have to span, or they have a range of their own:
-depth at half a metre is not normalised."""
+_NARROW = 0.5
+"""Share of its range that a band spans, below which it is stretched to all of it."""
 _UNVARIED = 1e-3
 """Width of the range of a constant, as a share of its size."""
-_FAINT = 0.02
-"""Share of [0, 1] that a picture of floats spans at least, or a warning is due."""
 _APART = 0.1
 """Distance of one value from all others, as a share of their range or of their size, that makes it
 a word for "unknown" rather than a measurement."""
@@ -99,6 +96,64 @@ class ValueRange:
         return part if self.is_plain else (self.high - self.low) * part
 
 
+@dataclass(frozen=True, eq=False)
+class Contrast:
+    """What bands span of [0, 1], and the way to all of it and back.
+
+    Thresholds of codes and networks are shares of [0, 1]. Of a dark band, or of a relief far away,
+    which span a small part of it, they would leave nothing.
+    """
+
+    low: Floats
+    """Value of each band that becomes 0, (C, 1, 1)."""
+    span: Floats
+    """And how far above it lies what becomes 1, (C, 1, 1)."""
+
+    @classmethod
+    def of(
+        cls, low: NDArray[Any], high: NDArray[Any], dtype: Any, *, jointly: bool
+    ) -> Contrast | None:
+        """Look at the ends (C,) of bands; None if each spans half of [0, 1] or more.
+
+        Parameters
+        ----------
+        low, high : arrays (C,)
+            Smallest and largest known value of each band.
+        dtype : dtype
+            Type of the images that they were found in.
+        jointly : bool
+            Bands are coded together, and are stretched alike.
+        """
+        low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+        if jointly:
+            low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
+        span = np.where(_constant(low, high, dtype), _UNVARIED, high - low)
+        narrow = span < _NARROW
+        if not narrow.any():
+            return None
+        return cls(
+            np.where(narrow, low, 0.0)[:, None, None], np.where(narrow, span, 1.0)[:, None, None]
+        )
+
+    @property
+    def bands(self) -> tuple[int, ...]:
+        """Numbers of the bands that are stretched."""
+        return tuple(np.flatnonzero(self.span[:, 0, 0] < 1).tolist())
+
+    def stretched(self, image: Floats) -> Floats:
+        """Bring values (C, H, W) to all of [0, 1]."""
+        out: Floats = ((image - self.low) / self.span).astype(image.dtype)
+        return out
+
+    def restored(self, image: Floats) -> Floats:
+        """Bring values (C, H, W) back."""
+        return self.low + self.span * image
+
+    def restored_part(self, part: Floats) -> Floats:
+        """Bring a part of an image that is added to another one back."""
+        return self.span * part
+
+
 def find_range(
     images: Sequence[NDArray[Any]],
     masks: Sequence[NDArray[Any] | None] | None = None,
@@ -133,15 +188,13 @@ def find_range(
     Returns
     -------
     ValueRange
-        8 bits: 0 to 255. Floats about [0, 1]: just that, but for measurements that span less than a
-        quarter of it. Everything else: as above.
+        8 bits: 0 to 255. Floats about [0, 1]: just that. Everything else: as above.
 
     Warns
     -----
     UserWarning
         Where `doubtful`: many are one value far from all others, as unknown pixels are that are 0
-        or -9999; or few values stretch the range to ten times what all others need. A picture of
-        floats in [0, 1] spans next to nothing of it, unless `doubtful` is false.
+        or -9999; or few values stretch the range to ten times what all others need.
     """
     dtype = images[0].dtype
     known = _known(images, masks)
@@ -158,18 +211,13 @@ def find_range(
         noise = _DEVIATIONS * (sigma or 0.0) / 255
         if -_FAR - noise <= low and high <= 1 + _FAR + noise:
             beyond = _BEYOND + noise
-            few = np.mean((known < -beyond) | (known > 1 + beyond)) <= _FEW_BEYOND
-            if few and (display or high - low >= _SPANNED or high == low):
-                if 0 < high - low < _FAINT and doubtful is not False:
-                    _warn_of_faintness(low, high, name)
+            if np.mean((known < -beyond) | (known > 1 + beyond)) <= _FEW_BEYOND:
                 return ValueRange()
     elif display and low >= 0:
         return ValueRange(0, 2.0 ** next(b for b in (*_BITS, 64) if high < 2.0**b) - 1)
     if display:
         low = min(low, 0.0)
-    # What differs by a few roundings is a constant.
-    finest = 4 * float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
-    if not high - low > finest * max(abs(low), abs(high)):
+    if _constant(low, high, dtype):
         # Of what it spans nothing is known; little, so that no contrast comes from a guide.
         high = low + (_UNVARIED * abs(low) or 1.0)
     return ValueRange(low, high)
@@ -203,12 +251,10 @@ def _known(
     return found[0] if len(found) == 1 else np.concatenate(found)
 
 
-def _warn_of_faintness(low: float, high: float, name: str) -> None:
-    warn_user(
-        f"values of {name} lie between {low:.6g} and {high:.6g} of a range from 0 to 1: so little "
-        "contrast may be lost in the result; if it is all that there is, give the range "
-        "(value_range, on the command line --range)"
-    )
+def _constant(low: Any, high: Any, dtype: Any) -> Any:
+    """Whether ends differ by a few roundings of their dtype at most, if that is one of floats."""
+    finest = 4 * float(np.finfo(dtype).eps) if np.dtype(dtype).kind == "f" else 0.0
+    return ~(high - low > finest * np.maximum(np.abs(low), np.abs(high)))
 
 
 def _warn_of_strangers(known: NDArray[Any], name: str) -> None:

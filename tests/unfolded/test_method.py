@@ -24,6 +24,7 @@ from mcsc.tasks import (
 from mcsc.tasks.preparation import prepare_fusion, prepare_restoration
 from mcsc.tasks.sparse_coding import prepare_for_dictionary
 from tests.helpers import make_dictionary, run
+from tests.mcsc.tasks.pairs import pair
 from tests.paths import SHARED
 from tests.unfolded.nets import torch, unfolded
 from unfolded import CUNet, load
@@ -286,6 +287,17 @@ def test_noise_of_another_level_is_scaled_to_the_one_trained_for():
     np.testing.assert_allclose(half.common, whole.common / 2, atol=1e-5)
     untold = restore(x, y, task, method=method, ghosts=False)
     np.testing.assert_array_equal(untold.image, whole.image)
+
+
+def test_little_contrast_of_a_band_does_not_matter():
+    scene = pair("multispectral-sr")
+    small = imresize(scene.target, 0.25)
+    plain, dark = (
+        restore(s * small, scene.y, "multispectral-sr", method="cunet", value_range=(0, 1))
+        for s in (1 / np.ptp(small), 0.02 / np.ptp(small))
+    )
+    assert dark.stretched == (0,)
+    np.testing.assert_allclose(dark.image / 0.02, plain.image, atol=5e-3)
 
 
 def test_fused_luma_keeps_the_colours():

@@ -19,7 +19,7 @@ from ...tasks.task import Task
 from ...types import Floats, Lam
 from ...values.ranges import ValueRange
 from .. import options
-from ..results import registered_to, tell
+from ..results import registered_to, tell, words_stretched
 from .run import check_cluster
 
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ class HugeImages:
             value_range=self._range, names=names, dictionary=self.dictionary, lam=self.lam,
             **self._how,
         )  # fmt: skip
-        self._write(found, found.value_range, samples)
+        said = words_stretched(found.stretched, len(x))
+        self._write(found, found.value_range, samples, said)
 
     def fuse(self, *, rule: str | None) -> None:
         """Fuse all images."""
@@ -150,12 +151,17 @@ class HugeImages:
         return found, _Samples.of(found[0], self.bit_depth, measured=measured)
 
     def _write(
-        self, found: BlockRestoration | BlockFusion, values: ValueRange, samples: _Samples
+        self,
+        found: BlockRestoration | BlockFusion,
+        values: ValueRange,
+        samples: _Samples,
+        said: Sequence[str] = (),
     ) -> None:
         """Write the image, and tell of it."""
         from ...distributed import write_blocks
 
-        out, image, said, dtype = self.out, found.image / samples.white, [], samples.dtype
+        out, image, dtype = self.out, found.image / samples.white, samples.dtype
+        said = list(said)
         if samples.scaled:
             white = float(np.iinfo(dtype).max)
             image = (image - values.low) * (white / (values.high - values.low))

@@ -142,13 +142,13 @@ class LocalRestoration:
             height, width = (part.stop - part.start for part in around)
             small = height // self.factor, width // self.factor
             made = back_project(made, image, small, known)
-        values = self.forms[0].values
+        form = self.forms[0]
         common, unique = as_bands("common"), as_bands("unique0")
         found = {
-            "image": values.restored(made),
-            "base": values.restored(made - detail),
-            "common": None if common is None else values.restored_part(common),
-            "unique": None if unique is None else values.restored_part(unique),
+            "image": form.restored(made),
+            "base": form.restored(made - detail),
+            "common": None if common is None else form.restored_part(common),
+            "unique": None if unique is None else form.restored_part(unique),
         }
         return {
             name: None if part is None else _cropped(part.astype(self.dtype), box)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any, Unpack
 
@@ -16,6 +16,7 @@ from ...images.enlarging import check_factor, find_factor
 from ...model.dictionary import Dictionary
 from ...solvers.result import Stop
 from ...tasks.methods import check_method_fits
+from ...tasks.preparation import coded_jointly
 from ...tasks.sparse_coding import checked_lam, lam_of, reach_of_base
 from ...tasks.task import Task
 from ...types import Lam, Region
@@ -71,6 +72,8 @@ class BlockRestoration:
     """Time that the codes took, in seconds."""
     value_range: ValueRange
     """Values of x that stood for 0 and 1."""
+    stretched: tuple[int, ...]
+    """Bands of x that span less than half of that range, and were stretched to all of it."""
     coded: tuple[BlockResult, ...] = field(repr=False)
     """The codes, with their certificate: one result for all bands, or one for each band."""
 
@@ -184,7 +187,7 @@ def restore_blocks(
             survey(Workers(cluster), grid, name, image, m, scale)
             for name, image, m, scale in zip(names, images, known, (ratio, 1), strict=True)
         ]
-        forms = _forms(looks, images, value_range, task, sigma)
+        forms = _forms(looks, images, value_range, task, filters, sigma)
         local = LocalRestoration(filters, task, forms, factor, ratio, sigma)
         bands = local.bands(images, known)
         fallbacks = [look.fallback(grid) for look in looks]
@@ -216,7 +219,8 @@ def restore_blocks(
         gap=max(band.gap for band in coded) if len(coded) == bands.count else 1.0,
         nonzero=sum(b.nonzeros for b in coded) / (bands.count * math.prod(shape) * filters.n_maps),
         converged=worst.converged and len(coded) == bands.count, stopped=worst.stopped,
-        seconds=time.perf_counter() - started, value_range=forms[0].values, coded=tuple(coded),
+        seconds=time.perf_counter() - started, value_range=forms[0].values,
+        stretched=forms[0].stretched_bands, coded=tuple(coded),
     )  # fmt: skip
 
 
@@ -263,9 +267,10 @@ def _geometry(
 
 
 def _forms(
-    looks: Sequence[Survey], images: Sequence[Any], given: Any, task: Task, sigma: float | None
-) -> tuple[ImageForm, ImageForm]:
-    """Return how both images are given, and their ranges."""
+    looks: Sequence[Survey], images: Sequence[Any], given: Any, task: Task, filters: Dictionary,
+    sigma: float | None,
+) -> tuple[ImageForm, ImageForm]:  # fmt: skip
+    """Return how both images are given, their ranges, and what they span of these."""
     if given is None:
         noise = task.sigma if sigma is None else sigma
         first = looks[0].range(display=task.display, sigma=noise)
@@ -276,4 +281,10 @@ def _forms(
         ImageForm.of(look.name, np.zeros((len(image), 1, 1), image.dtype), values)
         for look, image, values in zip(looks, images, ranges, strict=True)
     )
+    if task.stretched:
+        jointly = coded_jointly(len(images[0]), filters.channels), True
+        x, y = (
+            replace(form, contrast=look.contrast(form, jointly=j))
+            for form, look, j in zip((x, y), looks, jointly, strict=True)
+        )
     return x, y

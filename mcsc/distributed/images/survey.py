@@ -11,7 +11,8 @@ import numpy as np
 
 from ...errors import InvalidValueError
 from ...types import Region
-from ...values.ranges import ValueRange, find_range
+from ...values.forms import ImageForm
+from ...values.ranges import Contrast, ValueRange, find_range
 from ..arrays import cut
 from ..cluster import FieldTask, Workers
 from .local import BlockGrid, smaller
@@ -42,6 +43,20 @@ class Survey:
     def range(self, *, display: bool, sigma: float | None = None) -> ValueRange:
         """Find the range of values from the ends: see `mcsc.values.ranges.find_range`."""
         return range_of([self], display=display, sigma=sigma)
+
+    def contrast(self, form: ImageForm, *, jointly: bool) -> Contrast | None:
+        """Return what bands span of the range of a form, where that is little: see `Contrast`."""
+        low, high = (form.values.scaled(v.astype(np.float64)) for v in self._ends())
+        return Contrast.of(low, high, np.float64 if form.double else np.float32, jointly=jointly)
+
+    def _ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """Smallest and largest known value of each channel, (C,)."""
+        known = self.known > 0
+        least, most = _limits(self.dtype)
+        return (
+            np.min(self.low, axis=0, where=known, initial=most),
+            np.max(self.high, axis=0, where=known, initial=least),
+        )
 
     def fallback(self, grid: BlockGrid) -> np.ndarray:
         """What stands for a block without known pixels: the mean of the nearest, (blocks, C)."""
@@ -125,9 +140,12 @@ def _look(name: str, given: Sequence[Any]) -> tuple[np.ndarray, ...]:
     zero = np.zeros((), image.dtype)
     total = np.where(there, image, zero).sum((1, 2), dtype=np.float64)
     ends: list[Any] = []
-    for reduce, least in ((np.min, True), (np.max, False)):
-        info: Any = np.finfo(image.dtype) if image.dtype.kind == "f" else np.iinfo(image.dtype)
-        ends.append(
-            reduce(image, axis=(1, 2), where=there, initial=info.max if least else info.min)
-        )
+    for reduce, start in zip((np.max, np.min), _limits(image.dtype), strict=True):
+        ends.insert(0, reduce(image, axis=(1, 2), where=there, initial=start))
     return known, total, ends[0], ends[1]
+
+
+def _limits(dtype: Any) -> tuple[Any, Any]:
+    """Least and largest number of a dtype."""
+    info: Any = np.finfo(dtype) if np.dtype(dtype).kind == "f" else np.iinfo(dtype)
+    return info.min, info.max

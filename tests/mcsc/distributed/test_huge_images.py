@@ -148,6 +148,24 @@ def test_a_depth_map_is_that_of_the_whole(enlarged, masked, client):
     same(found, wanted, 1e-4)
 
 
+def test_bands_of_little_contrast_are_stretched_by_what_the_whole_spans(client):
+    pair = make_pair("multispectral", 0, (32, 64))
+    wide = pair.target / pair.target.max()
+    x = imresize(np.concatenate([wide, 0.2 + 0.03 * wide]), 0.25)
+    mask = np.ones(x.shape[1:], bool)
+    mask[2:4, 9:12] = False
+    x[:, ~mask] = 0.7
+    d, guide = few_filters((1, 1), 1, "input"), 0.2 * pair.y.mean(0)
+    given = {"mask": mask, "factor": 4, "value_range": (0, 1)}
+    found = restore_blocks(
+        x, guide, "multispectral-sr", dictionary=d, tol=TOL, block=32, client=client, **given
+    )
+    method = with_codes_of(found.coded, "multispectral-sr", d)
+    wanted = restore(x, guide, "multispectral-sr", method=method, **given)
+    assert found.stretched == wanted.stretched == (1,)
+    same(found, wanted, 1e-5)
+
+
 @pytest.mark.slow
 def test_where_nothing_is_known_for_blocks_around(client):
     pair = make_pair("flash", 0, (32, 220))

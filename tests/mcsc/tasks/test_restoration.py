@@ -192,6 +192,34 @@ def test_relief_of_something_far_is_not_lost(dtype, low, span):
     assert off < 1.2 * np.abs(plain.image - scene.target).mean() + 0.2 * low / span * 1.2e-7
 
 
+@pytest.mark.parametrize("method", ["mcsc", "bicubic", "guided-filter", "joint-bilateral"])
+def test_little_contrast_of_a_band_or_a_guide_does_not_matter(method):
+    scene = pair("multispectral-sr")
+    small = imresize(scene.target, 0.25)
+    options = {"task": "multispectral-sr", "method": method, "value_range": (0, 1)}
+    options |= {"tol": 1e-4} if method == "mcsc" else {}
+    whole = (small - small.min()) / np.ptp(small)
+    guide = (scene.y - scene.y.min()) / np.ptp(scene.y)
+    plain = restore(whole, guide, **options)
+    assert plain.stretched == ()
+    bands = np.concatenate([whole, 0.04 * whole, 0.3 + 1e-3 * whole, 0.3 * whole])
+    found = restore(bands, 0.1 + 0.02 * guide, **options)
+    assert found.stretched == (1, 2, 3)
+    low, span = (np.array(v)[:, None, None] for v in ([0, 0, 0.3, 0], [1, 0.04, 1e-3, 0.3]))
+    for name in ("image", "base") if method == "mcsc" else ("image",):
+        again = (getattr(found, name) - low) / span
+        np.testing.assert_allclose(again, np.repeat(getattr(plain, name), 4, 0), atol=5e-3)
+    if method == "mcsc":
+        parts = (found.common + found.unique) / span
+        np.testing.assert_allclose(parts[0], (plain.common + plain.unique)[0], atol=5e-3)
+        np.testing.assert_allclose(parts, parts[:1].repeat(4, 0), atol=5e-3)
+
+
+def test_noisy_images_are_not_stretched():
+    scene = pair("flash-denoise")
+    assert restore(0.1 * scene.x, scene.y, "flash-denoise", sigma=5, tol=0.1).stretched == ()
+
+
 @pytest.mark.parametrize(("dtype", "value"), [("float32", 2.5), ("uint16", 1500), ("float64", 1e6)])
 def test_what_is_flat_gets_no_relief_from_a_guide(dtype, value):
     small = np.full((1, 24, 24), value, dtype)
