@@ -15,6 +15,7 @@ from ..images.split import fill_holes, lowpass_split
 from ..learning import Learned, LearningProgress, LearnOptions, check_learning, learn
 from ..types import Base, Floats
 from ..values.holes import fill_from_others
+from ..values.ranges import Contrast
 from .preparation import alike, prepare_fusion, prepare_restoration
 from .scenes import Reader, flipped, name_of
 from .task import Task
@@ -177,6 +178,9 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
             return _Made(made.signals, None, (target - made.base)[None])
         first, second = task.cropped(first, second)
         x = task.degrade(first, sigma=s.sigma, seed=s.seed + index)
+        if task.stretched:
+            x, first = _stretched(x, first, jointly=bool(s.all_channels))
+            second, _ = _stretched(second, second, jointly=True)
         channels = (len(x) if s.all_channels else 1, len(second) if s.colour_guide else 1)
         made = prepare_restoration(
             x, second, channels, strength=s.strength, base=s.base, mask=_known(x),
@@ -184,6 +188,14 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
         )  # fmt: skip
         target = _filled(first) - made.base
         return _Made(made.signals, made.masks, target[None] if s.all_channels else target[:, None])
+
+
+def _stretched(image: Floats, truth: Floats, *, jointly: bool) -> tuple[Floats, Floats]:
+    """Stretch an image of little contrast as `mcsc.tasks.restore` does, and its truth likewise."""
+    contrast = Contrast.of_image(image, np.isfinite(image), jointly=jointly)
+    if contrast is None:
+        return image, truth
+    return contrast.stretched(image), contrast.stretched(truth)
 
 
 class _Made(NamedTuple):

@@ -168,9 +168,7 @@ class ImageForm:
         image : array (C, H, W)
         """
         known = np.broadcast_to(True if mask is None else mask > 0, image.shape)
-        low = np.min(image, axis=(1, 2), where=known, initial=np.inf)
-        high = np.max(image, axis=(1, 2), where=known, initial=-np.inf)
-        contrast = Contrast.of(low, high, image.dtype, jointly=jointly)
+        contrast = Contrast.of_image(image, known, jointly=jointly)
         if contrast is None:
             return self, image
         out = np.where(known, contrast.stretched(image), 0).astype(image.dtype)

@@ -118,13 +118,16 @@ class Contrast:
         Parameters
         ----------
         low, high : arrays (C,)
-            Smallest and largest known value of each band.
+            Smallest and largest known value of each band; of one that is unknown the one above the
+            other.
         dtype : dtype
             Type of the images that they were found in.
         jointly : bool
             Bands are coded together, and are stretched alike.
         """
         low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+        unknown = ~(low <= high)
+        low, high = np.where(unknown, 0.0, low), np.where(unknown, 1.0, high)
         if jointly:
             low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
         span = np.where(_constant(low, high, dtype), _UNVARIED, high - low)
@@ -134,6 +137,13 @@ class Contrast:
         return cls(
             np.where(narrow, low, 0.0)[:, None, None], np.where(narrow, span, 1.0)[:, None, None]
         )
+
+    @classmethod
+    def of_image(cls, image: Floats, known: NDArray[np.bool_], *, jointly: bool) -> Contrast | None:
+        """Look at the known values of an image (C, H, W), see `of`."""
+        low = np.min(image, axis=(1, 2), where=known, initial=np.inf)
+        high = np.max(image, axis=(1, 2), where=known, initial=-np.inf)
+        return cls.of(low, high, image.dtype, jointly=jointly)
 
     @property
     def bands(self) -> tuple[int, ...]:

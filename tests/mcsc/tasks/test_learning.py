@@ -143,3 +143,24 @@ def test_scenes_are_prepared_as_the_restoration_prepares_them(depth):
     for a, b in zip(made[0], prepared.signals, strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_allclose(made.targets[0][0], scene.target - prepared.base, atol=1e-7)
+
+
+def test_scenes_of_little_contrast_are_stretched_as_the_restoration_stretches_them():
+    task = get_task("multispectral-sr")
+    scene = pair("multispectral-sr")
+    settings = TaskSettings().complete(task)
+    small = task.degrade(scene.target)
+    wide = (scene.target - small.min()) / np.ptp(small)
+    guide = (scene.y - scene.y.min()) / np.ptp(scene.y)
+    bands = np.concatenate([0.03 * wide, wide, 0.4 + 0.1 * wide])
+    bands[0, 5, 7] = np.nan
+    made, whole = (
+        TaskScenes(task, [lambda images=images: images], settings).scene(0)
+        for images in ((bands, 0.2 * guide), (np.repeat(wide, 3, 0), guide))
+    )
+    for n in (1, 2):
+        np.testing.assert_allclose(made.signals[0][n], whole.signals[0][n], atol=2e-5)
+        np.testing.assert_allclose(made.target[n], whole.target[n], atol=2e-5)
+    far = (0, 0, slice(24, None))
+    np.testing.assert_allclose(made.target[far], whole.target[far], atol=1e-2)
+    np.testing.assert_allclose(made.signals[1], whole.signals[1], atol=2e-5)
