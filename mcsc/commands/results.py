@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _STILL = 0.7
 """Pixels of a shift, and half those of a flow on average, that registered images have, too."""
-_COMPARED = 0.25
+COMPARED = 0.25
 """Share of the pixels that two images must know together for a shift to be told."""
 _FAR_BEYOND = 0.1
 """Share of the range that was measured, by which results may leave it without a word."""
@@ -143,7 +143,7 @@ def _where_known(
     if not found:
         return first, second
     known = np.logical_and.reduce(found)[None]
-    if known.mean() < _COMPARED:
+    if known.mean() < COMPARED:
         return None
     filled = [fill_holes(np.where(known, x, 0).astype(x.dtype), known) for x in (first, second)]
     return filled[0], filled[1]

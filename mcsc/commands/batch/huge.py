@@ -16,10 +16,10 @@ from ...errors import InvalidValueError, warn_user
 from ...files import check_readable
 from ...progress import is_terminal
 from ...tasks.task import Task
-from ...types import Floats, Lam
+from ...types import Lam
 from ...values.ranges import ValueRange
 from .. import options
-from ..results import registered_to, tell, words_stretched
+from ..results import COMPARED, registered_to, tell, words_stretched
 from .run import check_cluster
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class HugeImages:
         )
         names = str(self.images[0]), str(self.images[1])
         if not self.registered:
-            _check_registered((x, guide), names, self.task)
+            _check_registered((x, guide), names, self.task, (mask, guide_mask))
         found = restore_blocks(
             x, guide, self.task, mask=mask, guide_mask=guide_mask, factor=factor, sigma=sigma,
             value_range=self._range, names=names, dictionary=self.dictionary, lam=self.lam,
@@ -290,7 +290,12 @@ class _Samples:
         return cls(dtype, dtype.kind in "iu" and dtype != own, white)
 
 
-def _check_registered(images: tuple[Any, Any], names: tuple[str, str], task: Task) -> None:
+def _check_registered(
+    images: tuple[Any, Any],
+    names: tuple[str, str],
+    task: Task,
+    masks: tuple[Any, Any] = (None, None),
+) -> None:
     """Refuse images that are visibly shifted in their middle; sizes are looked at elsewhere."""
     (small, tall), (size, wide) = images[0].shape[1:], images[1].shape[1:]
     ratio = size // small if small and size % small == 0 and wide == size // small * tall else 0
@@ -301,12 +306,17 @@ def _check_registered(images: tuple[Any, Any], names: tuple[str, str], task: Tas
     sides = [min(length, _MIDDLE // ratio) for length in (small, tall)]
     first = [(length - side) // 2 for length, side in zip((small, tall), sides, strict=True)]
     windows = []
-    for image, scale in ((images[0], 1), (images[1], ratio)):
+    for image, mask, scale in zip(images, masks, (1, ratio), strict=True):
         rows, columns = (
             slice(scale * f, scale * (f + s)) for f, s in zip(first, sides, strict=True)
         )
-        window = np.asarray(image[:, rows, columns].compute(scheduler="synchronous"))
-        windows.append(_shown(window))
+        window, known = (
+            None if a is None else np.asarray(a[:, rows, columns].compute(scheduler="synchronous"))
+            for a in (image, mask)
+        )
+        windows.append(_shown(window, known))
+    if any(window is None for window in windows):
+        return
     shown, other = windows
     if ratio > 1:
         from ...images.resize import imresize
@@ -315,12 +325,16 @@ def _check_registered(images: tuple[Any, Any], names: tuple[str, str], task: Tas
     registered_to(shown, other, names, align=False, registered=False)
 
 
-def _shown(image: np.ndarray) -> Floats:
-    """Bring what is known of a window to [0, 1]."""
-    values = image.astype(np.float32)
-    known = np.isfinite(values)
-    if not known.any():
-        return np.zeros_like(values)
-    low, high = float(values[known].min()), float(values[known].max())
-    values = np.where(known, values, low)
-    return np.asarray((values - low) / max(high - low, 1e-30), np.float32)
+def _shown(image: Any, mask: Any) -> Any:
+    """Bring a window to [0, 1], its holes filled; None if little of it is known."""
+    from ...images.split import fill_holes
+
+    known = np.isfinite(image).all(axis=0, keepdims=True)
+    if mask is not None:
+        known &= mask
+    if known.mean() < COMPARED:
+        return None
+    there = image.astype(np.float64)[:, known[0]]
+    low, high = float(there.min()), float(there.max())
+    values = np.where(known, (image - low) / max(high - low, 1e-300), 0).astype(np.float32)
+    return values if known.all() else fill_holes(values, known)

@@ -7,16 +7,20 @@ import csv
 import numpy as np
 import pytest
 import tifffile
+from scipy.ndimage import gaussian_filter
 
 from mcsc.images import read_image
 from mcsc.images.files import write_image, write_samples
 from mcsc.synthetic import make_pair
+from mcsc.tasks import get_task
 from tests.helpers import make_dictionary, run
 
 pytest.importorskip("distributed")
 
+import dask.array as da
 import zarr
 
+from mcsc.commands.batch.huge import _check_registered
 from tests.clusters import local_client
 from tests.mcsc.commands.scene_files import write_depth_scenes
 
@@ -47,6 +51,21 @@ def asked(folder, kind="tif"):
         folder / f"x.{kind}", folder / f"y.{kind}", "--task", "flash-denoise", "--dictionary",
         folder / "d.npz", "--lam", "0.1", "--tol", "1e-3",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_holes_beside_bright_things_are_no_shift(seed):
+    pair = make_pair("depth", seed, (256, 256))
+    guide = pair.y.mean(0, keepdims=True)
+    bright = gaussian_filter(guide[0], 3)
+    # As the shadow of a depth camera's lamp.
+    holes = np.roll(bright > np.quantile(bright, 0.75), (9, 7), (0, 1))[None]
+    depth = np.where(holes, 0, 1 + 4 * pair.target).astype(np.float32)
+    images, names, task = (da.from_array(depth), da.from_array(guide)), "xy", get_task("depth-sr")
+    with pytest.raises(ValueError, match="shifted against x by about"):
+        _check_registered(images, names, task)
+    _check_registered(images, names, task, (da.from_array(~holes), None))
+    _check_registered(images, names, task, (da.from_array(holes & False), None))
 
 
 @pytest.mark.parametrize(
