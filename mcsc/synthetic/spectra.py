@@ -16,6 +16,8 @@ __all__ = ["multispectral_pair"]
 _CENTRES, _WIDTH = np.array([610.0, 540.0, 455.0]), 42.0
 _SPREAD = np.float32(0.15)
 _CLOTHS = 0.4
+# Share of the colour images that are rendered from the spectra, as those of databases are.
+_COMPUTED = 0.5
 
 
 def multispectral_pair(scene: Scene) -> tuple[Floats, Floats]:
@@ -31,7 +33,9 @@ def multispectral_pair(scene: Scene) -> tuple[Floats, Floats]:
     band : array (1, H, W), in [0, 1]
         Linear light at a random wavelength :math:`\lambda` from 400 to 700 nm.
     colour : array (3, H, W), in [0, 1]
-        A photograph of the same light. In two of five scenes what is farthest is black cloth.
+        A photograph of the same light; in every other scene an image computed from the spectra,
+        with a plain gamma and next to no noise, as databases have. In two of five scenes what is
+        farthest is black cloth.
 
     Notes
     -----
@@ -56,11 +60,14 @@ def multispectral_pair(scene: Scene) -> tuple[Floats, Floats]:
     if rng.random() < _CLOTHS:
         cloth = scene.depth < np.quantile(scene.depth, rng.uniform(0.2, 0.6))
         seen = seen * np.where(cloth, np.float32(0.02), np.float32(1))
-    # A lens for all wavelengths, behind a filter, is not the sharpest.
+    # A lens for all wavelengths, behind a filter, is not the sharpest. Long exposures have little
+    # noise; a colour image that is computed from many bands has less, and a plain gamma.
+    computed = rng.random() < _COMPUTED
     camera = replace(
         scene.camera,
-        softness=scene.camera.softness + float(rng.uniform(0.0, 0.5)),
-        noise=0.5 * scene.camera.noise,
+        softness=scene.camera.softness + float(rng.uniform(0.0, 0.35)),
+        noise=(0.1 if computed else 0.5) * scene.camera.noise,
+        contrast=0.0 if computed else scene.camera.contrast,
     )
     light = soften(np.clip(seen, 0, 1), camera.softness)
     grey = light.mean(axis=0)

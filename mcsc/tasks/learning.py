@@ -17,7 +17,7 @@ from ..types import Base, Floats
 from ..values.holes import fill_from_others
 from ..values.ranges import Contrast
 from .preparation import alike, prepare_fusion, prepare_restoration
-from .scenes import Reader, flipped, name_of
+from .scenes import Reader, flipped, is_part, name_of
 from .task import Task
 
 if TYPE_CHECKING:
@@ -147,7 +147,8 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
     def make(self, images: tuple[Floats, ...], index: int) -> _Made:
         """Return what is learned from a scene's images; the noise is that of scene `index`.
 
-        NaN is unknown: it weighs nothing in the signals. What a target is to be there is the smooth
+        Whole images are stretched as `restore` does it, parts of larger ones are not. NaN is
+        unknown: it weighs nothing in the signals. What a target is to be there is the smooth
         continuation of what is known, of sources of a fusion what the other one knows.
         """
         task, s = self._task, self._settings
@@ -178,7 +179,7 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
             return _Made(made.signals, None, (target - made.base)[None])
         first, second = task.cropped(first, second)
         x = task.degrade(first, sigma=s.sigma, seed=s.seed + index)
-        if task.stretched:
+        if task.stretched and not is_part(self._readers[index]):
             x, first = _stretched(x, first, jointly=bool(s.all_channels))
             second, _ = _stretched(second, second, jointly=True)
         channels = (len(x) if s.all_channels else 1, len(second) if s.colour_guide else 1)

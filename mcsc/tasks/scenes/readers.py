@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import InvalidValueError
 from ...types import Floats
 
-__all__ = ["Reader", "flipped", "hold_out", "name_of"]
+__all__ = ["Reader", "flipped", "hold_out", "is_part", "name_of"]
 
 S = TypeVar("S")
 
@@ -61,6 +61,11 @@ def hold_out(scenes: Sequence[S], share: float, seed: int = 0) -> tuple[list[S],
     return [scenes[i] for i in sorted(order[count:])], [scenes[i] for i in sorted(order[:count])]
 
 
+def is_part(reader: Reader) -> bool:
+    """Whether a scene is a part of a larger image, of whose contrast it tells nothing."""
+    return bool(getattr(reader, "is_part", False))
+
+
 @dataclass(frozen=True)
 class _Turned:
     """A scene upside down, mirrored, or both."""
@@ -73,6 +78,10 @@ class _Turned:
     @property
     def name(self) -> str:
         return name_of(self.reader, self.number)
+
+    @property
+    def is_part(self) -> bool:
+        return is_part(self.reader)
 
     def __call__(self) -> tuple[Floats, ...]:
         images = self.reader()

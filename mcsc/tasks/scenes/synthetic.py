@@ -27,6 +27,8 @@ class _Synthetic:
     seed: int
     photographs: Photographs | None
     recent: Recent[tuple[Floats, ...]]
+    is_part = True
+    """Of a scene as large as a photograph: see `mcsc.synthetic.make_scene`."""
 
     @property
     def name(self) -> str:

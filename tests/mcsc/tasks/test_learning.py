@@ -6,7 +6,7 @@ import pytest
 import mcsc
 from mcsc.learning import LearnOptions
 from mcsc.tasks.learning import TaskScenes, TaskSettings, learn_task
-from mcsc.tasks.scenes import synthetic_scenes
+from mcsc.tasks.scenes import flipped, is_part, synthetic_scenes
 from mcsc.tasks.shipped import shipped_dictionary
 from mcsc.tasks.sparse_coding import prepare_for_dictionary
 from mcsc.tasks.task import get_task
@@ -164,3 +164,21 @@ def test_scenes_of_little_contrast_are_stretched_as_the_restoration_stretches_th
     far = (0, 0, slice(24, None))
     np.testing.assert_allclose(made.target[far], whole.target[far], atol=1e-2)
     np.testing.assert_allclose(made.signals[1], whole.signals[1], atol=2e-5)
+
+
+def test_parts_of_larger_scenes_are_not_stretched():
+    task = get_task("depth-sr")
+    scene = pair("depth-sr")
+
+    def part():
+        return 0.3 + 0.1 * scene.target, scene.y
+
+    whole = TaskScenes(task, [part], TaskSettings().complete(task)).scene(0)
+    part.is_part = True
+    made = TaskScenes(task, flipped([part]), TaskSettings().complete(task)).scene(0)
+    prepared = prepare_for_dictionary(
+        task.degrade(part()[0]), scene.y, shipped_dictionary(task.name), task
+    )
+    np.testing.assert_allclose(made.signals[0], prepared.signals[0], atol=1e-6)
+    assert np.abs(whole.signals[0]).max() > 5 * np.abs(made.signals[0]).max()
+    assert all(is_part(reader) for reader in synthetic_scenes(task, 2, (64, 64)))
