@@ -29,7 +29,7 @@ from .lam import lam_arrays
 __all__ = ["Penalty", "check_terms"]
 
 _NO_SQUARE = 1e-9
-"""Of the squared norm of the smallest filter: a mu up to which bounds do without the square."""
+"""Share of the squared norm of the smallest filter: a mu up to it does not count in bounds."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -164,7 +164,7 @@ class ImageForm:
         Returns
         -------
         form : ImageForm
-            Of which results come back in the caller's unit nevertheless.
+            That by which results come back in the caller's unit nevertheless.
         image : array (C, H, W)
         """
         known = np.broadcast_to(True if mask is None else mask > 0, image.shape)

@@ -28,7 +28,7 @@ class _Synthetic:
     photographs: Photographs | None
     recent: Recent[tuple[Floats, ...]]
     is_part = True
-    """Of a scene as large as a photograph: see `mcsc.synthetic.make_scene`."""
+    """It shows a part of a scene as large as a photograph: see `mcsc.synthetic.make_scene`."""
 
     @property
     def name(self) -> str:

@@ -45,8 +45,14 @@ def test_a_larger_square_makes_codes_smaller_and_more():
     assert results[2].codes.nnz > results[0].codes.nnz
 
 
-@pytest.mark.parametrize("mu", [1e-9, 1e-12, 1e-30, (0.0, 1e-20, 1e-300)])
-@pytest.mark.parametrize("method", SOLVERS)
+@pytest.mark.parametrize("mu", [1e-12, (0.0, 1e-20, 1e-300)])
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(name, marks=[] if name in ("working-set", "admm") else pytest.mark.slow)
+        for name in SOLVERS
+    ],
+)
 def test_a_square_however_small_is_certified(method, mu):
     free = solve(make_problem(lam=0.2), tol=1e-6)
     problem = make_problem(lam=0.2, mu=mu)
