@@ -46,7 +46,14 @@ def moved(problem, xp):
     return signals, mcsc.Dictionary(*banks), lam, masks
 
 
-@pytest.mark.parametrize("method", SOLVERS)
+@pytest.mark.parametrize(
+    "method",
+    [
+        # These two take the most iterations.
+        pytest.param(name, marks=pytest.mark.slow if name in ("ista", "alternating") else [])
+        for name in SOLVERS
+    ],
+)
 @pytest.mark.parametrize("name", CASES)
 def test_every_library_gives_the_optimum_in_its_own_arrays(xp, method, name):
     problem, optimum = case(name)
