@@ -12,7 +12,6 @@ from mcsc.images.split import lowpass_split
 from mcsc.solvers import SOLVERS
 from tests.helpers import make_problem, solve, stacked
 
-
 WITH_SLOW = [
     pytest.param(name, marks=[] if name in ("working-set", "admm") else pytest.mark.slow)
     for name in SOLVERS
