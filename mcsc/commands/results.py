@@ -241,7 +241,7 @@ def words_stretched(bands: Sequence[int], count: int) -> list[str]:
     if not bands:
         return []
     which = "an image" if count == 1 else f"{len(bands)} of {count} bands"
-    return [f"{which} of little contrast stretched for it"]
+    return [f"{which} stretched, of little contrast"]
 
 
 def words_cut(path: Path, dtype: np.dtype[Any], cut: float, *, how: str) -> list[str]:
