@@ -9,16 +9,24 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
+import pytest
 import scipy.signal
 from click.testing import CliRunner
 
 import mcsc
 from mcsc.backend import to_numpy
 from mcsc.cli import cli
+from mcsc.solvers import SOLVERS
 
 # Relative accuracy of an objective that a solver must reach, and the tol that it is asked for.
 OBJECTIVE_RTOL = {"float64": 1e-6, "float32": 1e-4}
 SOLVER_TOL = {"float64": 5e-7, "float32": 5e-5}
+
+SOLVERS_BY_TIME = [
+    pytest.param(name, marks=pytest.mark.slow if name in ("ista", "alternating") else [])
+    for name in SOLVERS
+]
+"""For tests of many cases: the two that take the most iterations are for the slow tests."""
 
 
 def make_bank(rng, count, channels, size):

@@ -125,6 +125,7 @@ def test_fork_while_another_thread_solves(tmp_path):
     succeeds(tmp_path, body)
 
 
+@pytest.mark.slow
 @needs_fork
 def test_fork_during_the_first_solve(tmp_path):
     """Another thread may import or compile what the child needs, or compute what is cached."""
@@ -236,7 +237,10 @@ def test_spawn(tmp_path):
     succeeds(tmp_path, body)
 
 
-@pytest.mark.parametrize("backend", ["loky", "multiprocessing", "threading"])
+@pytest.mark.parametrize(
+    "backend",
+    [pytest.param("loky", marks=pytest.mark.slow), "multiprocessing", "threading"],
+)
 def test_joblib(tmp_path, backend):
     pytest.importorskip("joblib")
     body = f"""

@@ -52,11 +52,11 @@ def objective(out):
 @pytest.mark.parametrize(
     ("words", "terms"),
     [
-        (("--mu", "0.3"), {"mu": 0.3}),
+        pytest.param(("--mu", "0.3"), {"mu": 0.3}, marks=pytest.mark.slow),
         (("--mu", "0,0.5,0.1"), {"mu": (0, 0.5, 0.1)}),
         (("--nonnegative", "all"), {"nonnegative": True}),
         (("--nonnegative", "common, y"), {"nonnegative": (True, False, True)}),
-        (("--joint", "x,y"), {"joint": (False, True, True)}),
+        pytest.param(("--joint", "x,y"), {"joint": (False, True, True)}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

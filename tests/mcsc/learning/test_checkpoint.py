@@ -35,6 +35,7 @@ def test_resume_after_a_stop_ends_bit_equal(tmp_path):
     assert whole.history.objective == resumed.history.objective
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_ends_bit_equal(tmp_path):
     script = textwrap.dedent(
         """

@@ -9,7 +9,13 @@ import pytest
 
 import mcsc
 from mcsc.solvers import SOLVERS
-from tests.helpers import OBJECTIVE_RTOL, SOLVER_TOL, dense_optimum, make_problem
+from tests.helpers import (
+    OBJECTIVE_RTOL,
+    SOLVER_TOL,
+    SOLVERS_BY_TIME,
+    dense_optimum,
+    make_problem,
+)
 
 CASES = {
     "plain": {"dtype": "float32"},
@@ -46,14 +52,7 @@ def moved(problem, xp):
     return signals, mcsc.Dictionary(*banks), lam, masks
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        # These two take the most iterations.
-        pytest.param(name, marks=pytest.mark.slow if name in ("ista", "alternating") else [])
-        for name in SOLVERS
-    ],
-)
+@pytest.mark.parametrize("method", SOLVERS_BY_TIME)
 @pytest.mark.parametrize("name", CASES)
 def test_every_library_gives_the_optimum_in_its_own_arrays(xp, method, name):
     problem, optimum = case(name)

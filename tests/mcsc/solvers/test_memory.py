@@ -17,7 +17,7 @@ import pytest
 import mcsc
 from mcsc.backend.numpy_backend import NumpyBackend
 from mcsc.solvers import SOLVERS
-from tests.helpers import make_problem, make_signals, solve, solve_unconverged
+from tests.helpers import SOLVERS_BY_TIME, make_problem, make_signals, solve, solve_unconverged
 
 
 @pytest.mark.parametrize("method", ["auto", *SOLVERS])
@@ -49,7 +49,7 @@ def test_estimate_grows_with_the_problem(method):
     assert estimate(dtype="float32") < base
 
 
-@pytest.mark.parametrize("method", SOLVERS)
+@pytest.mark.parametrize("method", SOLVERS_BY_TIME)
 @pytest.mark.parametrize(
     ("size", "boundary", "dtype"),
     [

@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 
 import mcsc
-from mcsc.solvers import SOLVERS
-from tests.helpers import make_masks, make_problem, solve, solve_unconverged, stacked
+from tests.helpers import (
+    SOLVERS_BY_TIME,
+    make_masks,
+    make_problem,
+    solve,
+    solve_unconverged,
+    stacked,
+)
 
-pytestmark = pytest.mark.parametrize("method", SOLVERS)
+pytestmark = pytest.mark.parametrize("method", SOLVERS_BY_TIME)
 
 BOUNDARIES = pytest.mark.parametrize("boundary", ["zero", "periodic"])
 

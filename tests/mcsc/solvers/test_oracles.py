@@ -13,6 +13,7 @@ from mcsc.solvers import SOLVERS
 from tests.helpers import (
     OBJECTIVE_RTOL,
     SOLVER_TOL,
+    SOLVERS_BY_TIME,
     code_groups,
     dense_optimum,
     dense_systems,
@@ -61,7 +62,7 @@ def case(name, boundary, dtype="float64"):
     return problem, dense_optimum(problem)
 
 
-@pytest.mark.parametrize("method", SOLVERS)
+@pytest.mark.parametrize("method", SOLVERS_BY_TIME)
 @pytest.mark.parametrize("boundary", ["zero", "periodic"])
 @pytest.mark.parametrize("name", CASES)
 def test_least_objective(method, boundary, name):
@@ -180,7 +181,7 @@ def test_sporco_s_objective_with_every_term_is_ours(terms):
     assert ours == pytest.approx(objective, rel=1e-7)
 
 
-@pytest.mark.parametrize("method", SOLVERS)
+@pytest.mark.parametrize("method", SOLVERS_BY_TIME)
 @pytest.mark.parametrize(
     ("channels", "size", "terms"),
     [((1, 1), 3, "plain"), ((1, 1), 4, "plain"), ((1, 3), 3, "plain"), ((1, 3), 4, "plain")]

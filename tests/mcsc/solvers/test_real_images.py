@@ -53,10 +53,10 @@ def shared_depth_and_photograph():
 @pytest.mark.parametrize(
     ("images", "boundary"),
     [
-        (pair_with_holes, "zero"),
+        pytest.param(pair_with_holes, "zero", marks=pytest.mark.slow),
         (pair_with_holes, "periodic"),
         (camera, "zero"),
-        (astronaut_and_luma, "periodic"),
+        pytest.param(astronaut_and_luma, "periodic", marks=pytest.mark.slow),
         (shared_depth_and_photograph, "periodic"),
     ],
 )
