@@ -14,6 +14,12 @@ from .scene import Scene
 
 __all__ = ["developed", "flash_pair"]
 
+# Share of ambient photographs that are softer than the lens makes them, and by what: standard
+# deviation of a Gaussian, in pixels. Where none is, the authors' weights, which were trained on
+# photographs, are 0.9 dB behind ours, where all are by 1 pixel they are 1.0 dB ahead, as on real
+# ones (noise of 50; `benchmarks.networks.yardstick` judges so).
+_UNSTEADY, _SHAKE = 2 / 3, (0.3, 1.5)
+
 
 def flash_pair(scene: Scene) -> tuple[Floats, Floats]:
     """Photograph a scene by its dim ambient light, then with a flash on the camera.
@@ -30,6 +36,8 @@ def flash_pair(scene: Scene) -> tuple[Floats, Floats]:
         beside the lens, falls off with the square of distance, is mirrored by glossy materials and
         throws narrow shadows of its own. Each is exposed for its light, often with burnt-out parts,
         and taken by one camera: as soft as its lens, with a little noise, half of them compressed.
+        In two of three pairs the ambient photograph is softer than that: so little light asks for a
+        long exposure, which the hand does not hold still, or for a wide aperture.
     """
     rng = scene.rng(3)
     lamp = random_lamp(rng)
@@ -65,8 +73,10 @@ def developed(
     """Photograph linear light (3, H, W) of a room and of a flash, each exposed for itself."""
     quality = int(rng.integers(85, 99)) if rng.random() < 0.5 else 0
     softness = camera.softness * np.exp(rng.normal(0, 0.15, 2))
-    cameras = [replace(camera, softness=float(s), quality=quality) for s in softness]
     gains = np.exp(rng.normal((0.15, 0.2), 0.4)).astype(np.float32)
+    if rng.random() < _UNSTEADY:
+        softness[0] = math.hypot(softness[0], rng.uniform(*_SHAKE))
+    cameras = [replace(camera, softness=float(s), quality=quality) for s in softness]
     return (
         cameras[0].photograph(rng, ambient * exposure(ambient) * gains[0]),
         cameras[1].photograph(rng, flash * exposure(flash) * gains[1]),
