@@ -73,7 +73,7 @@ gpu: ## test, measure and train on the GPU of this machine (MINUTES=10, PREPARED
 LEARN := $(VENV)/bin/mcsc learn --seed 1 --passes
 dictionaries: $(CORE) ## learn dictionaries for all tasks in place of those that come along (15 minutes)
 	$(LEARN) 3 --task depth-sr --synthetic 40 $(PHOTOGRAPHS) --filter-size 12 --windows 120 --target-windows 240 -o mcsc/dictionaries/depth-sr.npz
-	$(LEARN) 3 --task multispectral-sr --synthetic 40 $(PHOTOGRAPHS) --filter-size 12 --windows 120 --target-windows 1000 -o mcsc/dictionaries/multispectral-sr.npz
+	$(LEARN) 3 --task multispectral-sr --seed 3 --synthetic 40 $(PHOTOGRAPHS) --filter-size 12 --windows 120 --target-windows 1000 -o mcsc/dictionaries/multispectral-sr.npz
 	$(LEARN) 2 --task flash-denoise --synthetic 40 $(PHOTOGRAPHS) --no-flips --strength 20 --windows 60 --target-windows 160 -o mcsc/dictionaries/flash-denoise.npz
 	$(LEARN) 3 --task multi-exposure --synthetic 24 --windows 60 -o mcsc/dictionaries/multi-exposure.npz
 	$(LEARN) 3 --task multi-focus --synthetic 24 --windows 60 -o mcsc/dictionaries/multi-focus.npz
