@@ -92,7 +92,7 @@ FAST := --precision bf16-mixed --learning-rate 3e-4
 MAPS := --sweeps 2 --thresholds map $(FAST)
 weights: $(TEST) ## train networks for all tasks in place of those that come along (hours)
 	$(TRAIN) $(WORLDS) --task depth-sr --synthetic 160 $(PHOTOGRAPHS) $(MAPS) --loss l1 --clip-norm 0.1 --average 0.998 --epochs 75 -o $(W)/depth-sr.safetensors
-	$(TRAIN) --task flash-denoise --synthetic 800 $(PHOTOGRAPHS) --levels 10 90 --sweeps 2 $(FAST) --clip-norm 0.05 --average 0.998 --epochs 55 -o $(W)/flash-denoise.safetensors
+	$(TRAIN) --task flash-denoise --synthetic 800 $(PHOTOGRAPHS) --levels 10 90 $(MAPS) --clip-norm 0.05 --average 0.998 --epochs 55 -o $(W)/flash-denoise.safetensors
 	$(TRAIN) --task multispectral-sr --synthetic 800 $(PHOTOGRAPHS) $(MAPS) --loss l1 --clip-norm 0.1 --average 0.998 --epochs 60 -o $(W)/multispectral-sr.safetensors
 	$(TRAIN) --task multi-focus --synthetic 120 $(PHOTOGRAPHS) --teacher mcsc --kernel-size 12 $(MAPS) --loss l1 --clip-norm 0.05 --average 0.995 --soften 1 --epochs 20 -o $(W)/multi-focus.safetensors
 	$(TRAIN) --task multi-exposure --synthetic 120 $(PHOTOGRAPHS) --teacher mcsc --kernel-size 12 $(MAPS) --loss l1 --clip-norm 0.1 --average 0.997 --soften 1 --noise 2 --epochs 32 -o $(W)/multi-exposure.safetensors
