@@ -113,6 +113,7 @@ def test_without_the_files_it_says_so(tmp_path, monkeypatch):
         assert len(found["statistics"][label]) == len(STATISTICS["depth"])
 
 
+@pytest.mark.slow
 def test_folders_of_scenes_are_judged_too(tmp_path, monkeypatch):
     monkeypatch.setattr(yardstick, "DATA", tmp_path)
     monkeypatch.setattr(yardstick, "OFFICIAL", tmp_path)

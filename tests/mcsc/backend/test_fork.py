@@ -225,6 +225,7 @@ def test_fork_under_a_progress_bar(tmp_path):
     succeeds(tmp_path, body)
 
 
+@pytest.mark.slow
 def test_spawn(tmp_path):
     body = """
         import multiprocessing

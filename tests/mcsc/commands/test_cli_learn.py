@@ -61,7 +61,11 @@ def learn(folder, *words):
 
 @pytest.mark.parametrize(
     ("number", "passes"),
-    [(2, 1), pytest.param(3, 2, marks=pytest.mark.slow), (4, 2)],
+    [
+        (2, 1),
+        pytest.param(3, 2, marks=pytest.mark.slow),
+        pytest.param(4, 2, marks=pytest.mark.slow),
+    ],
     ids=["in a pass", "in the last coding", "in the fit of targets"],
 )
 def test_ctrl_c_writes_what_there_is_and_says_so(folder, here, monkeypatch, number, passes):

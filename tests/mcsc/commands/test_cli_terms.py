@@ -88,7 +88,7 @@ RNG = np.random.default_rng(1)
 @pytest.mark.parametrize(
     ("name", "arrays"),
     [
-        ("w.npy", RNG.uniform(0.5, 2, SHAPE)),
+        pytest.param("w.npy", RNG.uniform(0.5, 2, SHAPE), marks=pytest.mark.slow),
         ("w.npy", RNG.uniform(0.5, 2, (8, 1, 1))),
         ("w.npz", {"common": RNG.uniform(0.5, 2, SHAPE), "y": np.full((8, *SHAPE), 3)}),
     ],

@@ -126,7 +126,10 @@ def test_the_gap_is_that_of_the_formula():
     "terms",
     [
         {"mu": (0.3, 0.0, 1.0), "nonnegative": (False, True, False)},
-        {"lam": (0.2, np.random.default_rng(1).uniform(0.1, 0.4, (2, 20, 23)), 0.15)},
+        pytest.param(
+            {"lam": (0.2, np.random.default_rng(1).uniform(0.1, 0.4, (2, 20, 23)), 0.15)},
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             {"lam": np.random.default_rng(2).uniform(0.1, 0.4, (7, 20, 23)), "mu": 0.1},
             marks=pytest.mark.slow,

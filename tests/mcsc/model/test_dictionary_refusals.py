@@ -153,7 +153,10 @@ def test_mixed_libraries():
 
 
 @pytest.mark.parametrize("boundary", ["zero", "periodic"])
-@pytest.mark.parametrize("method", ["working-set", "admm", "fista", "alternating"])
+@pytest.mark.parametrize(
+    "method",
+    ["working-set", "admm", "fista", pytest.param("alternating", marks=pytest.mark.slow)],
+)
 def test_a_common_filter_may_be_zero_in_some_signals(method, boundary):
     """Such a map is a unique one of the other signal, and gives the same optimum."""
     rng = np.random.default_rng(0)

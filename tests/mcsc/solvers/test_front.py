@@ -73,7 +73,9 @@ def test_device_cpu_takes_numpy_as_it_is():
 # ----------------------------------------------------------------------------- auto
 @pytest.mark.parametrize("boundary", ["zero", "periodic"])
 @pytest.mark.parametrize("masks", [None, "binary"])
-@pytest.mark.parametrize("library", ["numpy", "array_api_strict"])
+@pytest.mark.parametrize(
+    "library", ["numpy", pytest.param("array_api_strict", marks=pytest.mark.slow)]
+)
 def test_auto_says_what_it_took_and_why(boundary, masks, library):
     problem = make_problem(boundary=boundary, masks=masks)
     if library == "array_api_strict":

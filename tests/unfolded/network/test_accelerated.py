@@ -17,7 +17,9 @@ needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is
 SHAPES = ((21, 17), (30, 40))
 
 
-@pytest.mark.parametrize("kernels", ["auto", "layers", "compiled"])
+@pytest.mark.parametrize(
+    "kernels", ["auto", "layers", pytest.param("compiled", marks=pytest.mark.slow)]
+)
 def test_the_same_images(kernels):
     net = make_net(
         dtype=torch.float32, task="fusion", channels=(3, 3), out_channels=3, blocks=1
