@@ -77,6 +77,7 @@ def test_fork_after_a_solve(tmp_path, method):
     succeeds(tmp_path, body)
 
 
+@pytest.mark.slow
 @needs_fork
 def test_fork_before_a_solve(tmp_path):
     body = """

@@ -15,8 +15,7 @@ import tifffile
 
 import mcsc
 from mcsc.images import read_image, write_image
-from mcsc.solvers import SOLVERS
-from tests.helpers import run
+from tests.helpers import SOLVERS_BY_TIME, run
 
 PARTS = ("low", "common", "unique", "sum")
 
@@ -190,7 +189,7 @@ def test_lam_is_that_of_the_objective(folder, tmp_path):
     assert done.exit_code == 0, done.output
 
 
-@pytest.mark.parametrize("method", SOLVERS)
+@pytest.mark.parametrize("method", SOLVERS_BY_TIME)
 def test_every_method(folder, tmp_path, method):
     done = solve(folder, tmp_path, "--method", method, "--tol", "1e-2", "--lam-relative", 0.5)
     assert done.exit_code == 0, done.output

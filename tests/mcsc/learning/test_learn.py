@@ -36,6 +36,7 @@ def test_objective_is_that_of_the_dictionary():
     np.testing.assert_allclose(learned.objective, result.objective, rtol=2e-5)
 
 
+@pytest.mark.slow
 def test_learned_filters_beat_the_start_on_images_not_seen():
     signals, _ = helpers.make_sparse_images(0, count=8)
     test, _ = helpers.make_sparse_images(1, count=2)

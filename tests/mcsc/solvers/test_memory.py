@@ -176,10 +176,11 @@ def can_be_measured():
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not can_be_measured(), reason="only Linux can reset a process's peak")
 @pytest.mark.parametrize(
     ("size", "boundary", "masked"),
-    [(12, "zero", True), pytest.param(12, "periodic", False, marks=pytest.mark.slow)],
+    [(12, "zero", True), (12, "periodic", False)],
 )
 def test_the_working_set_holds_pixels_and_nonzeros_whatever_the_filter_size(size, boundary, masked):
     run = subprocess.run(

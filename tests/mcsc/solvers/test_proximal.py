@@ -134,7 +134,7 @@ def test_inner_steps_are_not_the_default_s_alone():
 # ------------------------------------------------------------------------- monotony
 @pytest.mark.parametrize("method", ["ista", "alternating"])
 @pytest.mark.parametrize("boundary", ["zero", "periodic"])
-@pytest.mark.parametrize("masks", [None, "fractional"])
+@pytest.mark.parametrize("masks", [pytest.param(None, marks=pytest.mark.slow), "fractional"])
 def test_the_objective_never_rises(method, boundary, masks):
     """From one iteration to the next, from zero and from a bad start."""
     problem = make_problem(channels=(1, 3), boundary=boundary, masks=masks, lam=0.1, size=4)

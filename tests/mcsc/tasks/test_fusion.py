@@ -87,7 +87,7 @@ def test_more_than_two_sources_are_one_problem(focus):
 
 
 @pytest.mark.parametrize("task", ["multi-focus", "multi-exposure", "medical"])
-@pytest.mark.parametrize("count", [3, 10])
+@pytest.mark.parametrize("count", [3, pytest.param(10, marks=pytest.mark.slow)])
 def test_the_order_of_more_than_two_sources_does_not_matter(task, count):
     sources, _ = stack(count)
     sources = [np.clip(s * np.float32(0.7 + 0.05 * m), 0, 1) for m, s in enumerate(sources)]
