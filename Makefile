@@ -84,7 +84,8 @@ TRAIN := OMP_NUM_THREADS=1 $(VENV)/bin/mcsc train --batch-size 8 --schedule cosi
 # Of photographs under free licences (their names and licences are in the cards), and of worlds that
 # are rendered with them (python -m benchmarks.rendering --task depth-sr --photographs DIR --out WORLDS):
 # make weights PHOTOGRAPHS='--photographs DIR' WORLDS=WORLDS. What ships was trained in stages, as its
-# cards tell; these are the same steps in one.
+# cards tell, some on earlier scenes; these are networks of the same kinds in one stage each, of
+# fewer steps but for medical, and were never run to their ends.
 PHOTOGRAPHS ?=
 WORLDS ?=
 W := unfolded/weights_data

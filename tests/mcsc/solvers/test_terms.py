@@ -10,15 +10,10 @@ import mcsc
 from mcsc.backend import set_num_threads
 from mcsc.images.split import lowpass_split
 from mcsc.solvers import SOLVERS
-from tests.helpers import make_problem, solve, stacked
-
-WITH_SLOW = [
-    pytest.param(name, marks=[] if name in ("working-set", "admm") else pytest.mark.slow)
-    for name in SOLVERS
-]
+from tests.helpers import SOLVERS_BY_TIME, make_problem, solve, stacked
 
 
-@pytest.mark.parametrize("method", WITH_SLOW)
+@pytest.mark.parametrize("method", SOLVERS_BY_TIME)
 def test_codes_that_must_not_be_negative_are_not(method):
     problem = make_problem(lam=0.1, nonnegative=(False, True, False), samples=2)
     free = make_problem(lam=0.1, samples=2)
@@ -51,7 +46,7 @@ def test_a_larger_square_makes_codes_smaller_and_more():
 
 
 @pytest.mark.parametrize("mu", [1e-12, (0.0, 1e-20, 1e-300)])
-@pytest.mark.parametrize("method", WITH_SLOW)
+@pytest.mark.parametrize("method", SOLVERS_BY_TIME)
 def test_a_square_however_small_is_certified(method, mu):
     free = solve(make_problem(lam=0.2), tol=1e-6)
     problem = make_problem(lam=0.2, mu=mu)
