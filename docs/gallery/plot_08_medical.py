@@ -18,8 +18,8 @@ fused = fuse([pair.x, pair.y], "medical")
 print(f"certified gap {fused.gap:.1e} after {fused.seconds:.1f} s")
 
 # %%
-# The fused image is the sum of what both slices show and of what each shows alone. These parts are results
-# of their own: they say *where* the two sequences disagree.
+# What both slices show and what each shows alone are results of their own: they say *where* the two sequences
+# disagree. The fused image has, in each place, the detail of the slice whose codes are more active there.
 shown = {
     "like T1": pair.x,
     "like T2": pair.y,

@@ -156,15 +156,20 @@ def choose(given: CodedSources) -> Blend:
 
 
 def detail(given: CodedSources) -> Blend:
-    """Add the detail of the source whose codes make more of it there: for exposures.
+    """Add the detail of the source whose codes make more of it there.
 
-    Common and unique codes count. The base is that of `mcsc.fusion.bases`.
+    For exposures and medical images. Common and unique codes count. The base is that of
+    `mcsc.fusion.bases`.
     """
     return _selected(given, _DETAIL)
 
 
 def add(given: CodedSources) -> Blend:
-    """Add common part and all unique parts, on the base of `detail`: for medical images."""
+    """Add common part and all unique parts, on the base of `detail`.
+
+    That is Eq. 4 with the dictionary's own filters. Opposite edges cancel, as of what is dark in
+    one image and bright in the other.
+    """
     image, base = on_base(
         given.sources, given.coded.image[0], given.strength, brightest=given.brightest
     )

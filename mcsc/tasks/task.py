@@ -429,7 +429,8 @@ for _task in (
     ),
     Task(
         "medical", "Fusion of two kinds of medical images", "fusion",
-        (("t1", "t1gad", "ct"), ("t2",)), "medical", lam=0.02, one_unit=False, brightest_base=True,
+        (("t1", "t1gad", "ct"), ("t2",)), "medical", lam=0.02, rule="detail", one_unit=False,
+        brightest_base=True,
     ),
 ):  # fmt: skip
     TASKS.add(_task.name, _task)
