@@ -85,7 +85,7 @@ TRAIN := OMP_NUM_THREADS=1 $(VENV)/bin/mcsc train --batch-size 8 --schedule cosi
 # are rendered with them (python -m benchmarks.rendering --task depth-sr --photographs DIR --out WORLDS):
 # make weights PHOTOGRAPHS='--photographs DIR' WORLDS=WORLDS. What ships was trained in stages, as its
 # cards tell, some on earlier scenes; these are networks of the same kinds in one stage each, of
-# fewer steps but for medical, and were never run to their ends.
+# fewer steps, and were never run to their ends.
 PHOTOGRAPHS ?=
 WORLDS ?=
 W := unfolded/weights_data
@@ -97,7 +97,7 @@ weights: $(TEST) ## train networks for all tasks in place of those that come alo
 	$(TRAIN) --task multispectral-sr --synthetic 800 $(PHOTOGRAPHS) $(MAPS) --loss l1 --clip-norm 0.1 --average 0.998 --epochs 60 -o $(W)/multispectral-sr.safetensors
 	$(TRAIN) --task multi-focus --synthetic 120 $(PHOTOGRAPHS) --teacher mcsc --kernel-size 12 $(MAPS) --loss l1 --clip-norm 0.05 --average 0.995 --soften 1 --epochs 20 -o $(W)/multi-focus.safetensors
 	$(TRAIN) --task multi-exposure --synthetic 120 $(PHOTOGRAPHS) --teacher mcsc --kernel-size 12 $(MAPS) --loss l1 --squared-from 1 --clip-norm 0.1 --average 0.997 --soften 1 --noise 2 --epochs 40 -o $(W)/multi-exposure.safetensors
-	$(TRAIN) --task medical --synthetic 120 --teacher mcsc --sweeps 2 $(FAST) --clip-norm 0.1 --average 0.995 --epochs 20 -o $(W)/medical.safetensors
+	$(TRAIN) --task medical --synthetic 240 --teacher mcsc --kernel-size 12 $(MAPS) --loss l1 --squared-from 1 --clip-norm 0.1 --average 0.997 --epochs 40 -o $(W)/medical.safetensors
 
 clean: ## remove .venv, pictures, builds and caches
 	@rm -rf $(VENV) demo_output build dist docs/_build docs/auto_gallery docs/reference/generated .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
