@@ -96,7 +96,7 @@ weights: $(TEST) ## train networks for all tasks in place of those that come alo
 	$(TRAIN) --task flash-denoise --synthetic 800 $(PHOTOGRAPHS) --levels 10 90 $(MAPS) --clip-norm 0.05 --average 0.998 --epochs 55 -o $(W)/flash-denoise.safetensors
 	$(TRAIN) --task multispectral-sr --synthetic 800 $(PHOTOGRAPHS) $(MAPS) --loss l1 --clip-norm 0.1 --average 0.998 --epochs 60 -o $(W)/multispectral-sr.safetensors
 	$(TRAIN) --task multi-focus --synthetic 120 $(PHOTOGRAPHS) --teacher mcsc --kernel-size 12 $(MAPS) --loss l1 --clip-norm 0.05 --average 0.995 --soften 1 --epochs 20 -o $(W)/multi-focus.safetensors
-	$(TRAIN) --task multi-exposure --synthetic 120 $(PHOTOGRAPHS) --teacher mcsc --kernel-size 12 $(MAPS) --loss l1 --squared-from 1 --clip-norm 0.1 --average 0.997 --soften 1 --noise 2 --epochs 40 -o $(W)/multi-exposure.safetensors
+	$(TRAIN) --task multi-exposure --synthetic 120 $(PHOTOGRAPHS) --teacher mcsc --kernel-size 12 $(MAPS) --loss contrast --squared-from 1 --clip-norm 0.1 --average 0.997 --soften 1 --epochs 40 -o $(W)/multi-exposure.safetensors
 	$(TRAIN) --task medical --synthetic 240 --teacher mcsc --kernel-size 12 $(MAPS) --loss l1 --squared-from 1 --clip-norm 0.1 --average 0.997 --epochs 40 -o $(W)/medical.safetensors
 
 clean: ## remove .venv, pictures, builds and caches

@@ -259,8 +259,9 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.Choice(get_args(Loss)),
         default=Recipe.loss,
         show_default=True,
-        help="Loss that is minimised at first: mean squared error, mean absolute error, or the "
-        "Charbonnier loss, a smooth form of the latter.",
+        help="Loss that is minimised at first: mean squared error, mean absolute error, the "
+        "Charbonnier loss, a smooth form of the latter, or, for fusion, the mean absolute error "
+        "and squared errors of gradients relative to those of the sources.",
     ),
     click.option(
         "--squared-from",
@@ -312,7 +313,8 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         default=0.0,
         show_default=True,
         help="Fusion: add noise of a random standard deviation of up to LEVELS grey levels of "
-        "255 to the sources, since photographs have been compressed.",
+        "255 to the sources, and not to the target, since photographs have been compressed. The "
+        "network then takes faint detail for noise.",
     ),
     click.option(
         "--validation",

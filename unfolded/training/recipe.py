@@ -11,8 +11,9 @@ from mcsc.errors import InvalidTypeError, InvalidValueError
 
 Schedule = Literal["paper", "cosine"]
 """What becomes of the learning rate; see `Recipe`."""
-Loss = Literal["mse", "l1", "charbonnier"]
-"""What training minimises: means of squares, of absolute values, or of roots of squares + 1e-6."""
+Loss = Literal["mse", "l1", "charbonnier", "contrast"]
+"""What training minimises: means of squares, of absolute values, of roots of squares + 1e-6, or of
+absolute values and of squares of gradients relative to those of the sources."""
 Arithmetic = Literal["32-true", "bf16-mixed", "16-mixed"]
 """What training computes in, in Lightning's words."""
 
@@ -47,14 +48,19 @@ class Recipe:
         is drawn from 0 to this number. For fusion: a network that has only seen sharp targets
         sharpens photographs that are soft.
     noise : float
-        Add white Gaussian noise to both images of a patch; its standard deviation, in grey levels
-        of 255, is drawn from 0 to this number. For fusion: a network that has only seen clean
-        images takes the artefacts of compressed photographs for detail.
+        Add white Gaussian noise to both images of a patch, and not to what is to be made of them;
+        its standard deviation, in grey levels of 255, is drawn from 0 to this number. For fusion:
+        a network that has only seen clean images takes the artefacts of compressed photographs for
+        detail. Where scenes have noise of their own, leave it out: the network learns to take
+        faint detail for noise.
     average : float, optional
         Decay of an exponential moving average of the weights, which is then what is validated and
         returned. It is smaller at first: (1 + t) / (10 + t) in step t.
-    loss : {"mse", "l1", "charbonnier"}
-        Loss that is minimised at first.
+    loss : {"mse", "l1", "charbonnier", "contrast"}
+        Loss that is minimised at first. "contrast", for fusion, is the mean absolute error and 10
+        times the mean, over pixels, of the squared error of the Sobel gradient divided by that of
+        the source where it is stronger, plus 1/255: relative errors count, so that faint detail is
+        kept, too.
     squared_from : float
         Share of the steps after which the mean squared error is minimised, whatever `loss` is.
     warm_up : int, optional
@@ -108,6 +114,11 @@ class Recipe:
                 raise InvalidValueError(
                     f"{name} must be one of {', '.join(known)}; found {getattr(self, name)!r}"
                 )
+
+        if self.loss == "contrast" and self.patch < 3:
+            raise InvalidValueError(
+                f"the loss contrast takes gradients of 3 x 3 pixels; found patch={self.patch}"
+            )
 
     def steps_per_epoch(self, devices: int = 1) -> int:
         """Return the number of steps of the optimiser in an epoch."""

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.ndimage import sobel
 
 from mcsc.tasks import restore
 from mcsc.tasks.scenes import synthetic_scenes
@@ -62,12 +63,24 @@ def test_patience_keeps_the_best_average():
     assert rmse(net, held_out) == pytest.approx(min(trained.history.validation), rel=1e-5)
 
 
+def contrast(difference, *sources):
+    def strength(images):
+        planes = images.reshape(-1, *images.shape[2:])
+        found = [np.hypot(sobel(p, 0), sobel(p, 1))[1:-1, 1:-1] / 8 for p in planes]
+        return np.reshape(found, (*images.shape[:2], *found[0].shape))
+
+    strongest = np.max([s.max(axis=1, keepdims=True) for s in map(strength, sources)], axis=0)
+    ratio = strength(difference) ** 2 / (strongest + 1 / 255)
+    return np.mean(np.abs(difference)) + 10 * np.mean(ratio)
+
+
 @pytest.mark.parametrize(
     ("loss", "of"),
     [
-        ("mse", lambda d: np.mean(d**2)),
-        ("l1", lambda d: np.mean(np.abs(d))),
-        ("charbonnier", lambda d: np.mean(np.sqrt(d**2 + 1e-6))),
+        ("mse", lambda d, *_: np.mean(d**2)),
+        ("l1", lambda d, *_: np.mean(np.abs(d))),
+        ("charbonnier", lambda d, *_: np.mean(np.sqrt(d**2 + 1e-6))),
+        ("contrast", contrast),
     ],
 )
 def test_losses(loss, of):
@@ -77,7 +90,8 @@ def test_losses(loss, of):
     with torch.no_grad():
         difference = (net(x, y) - z).numpy().astype(np.float64)
     trained = train(net, scenes, recipe=recipe(loss=loss, epochs=1, squared_from=1.0))
-    assert trained.history.loss == [pytest.approx(of(difference), rel=1e-5)]
+    wanted = of(difference, *(image.numpy().astype(np.float64) for image in (x, y)))
+    assert trained.history.loss == [pytest.approx(wanted, rel=1e-5)]
 
 
 def test_mean_squares_come_last():
