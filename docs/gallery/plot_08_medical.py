@@ -35,8 +35,8 @@ for axis, (title, image) in zip(axes.flat, shown.items(), strict=True):
     axis.set(title=title, xticks=[], yticks=[])
 
 # %%
-# Measures of fusion need no true image. For both of these, higher is better. The mean of the images shares more
-# information with them, pixel by pixel, but it halves the contrast of an edge that only one of them shows.
+# Measures of fusion need no true image. For both of these, higher is better. The mean of the images halves the
+# contrast of an edge that only one of them shows.
 mean = fuse([pair.x, pair.y], "medical", method="mean")
 sources = [pair.x[0], pair.y[0]]
 for name, image in {"mean": mean.image[0], "mcsc": fused.image[0].clip(0, 1)}.items():
