@@ -63,6 +63,7 @@ def train(**given: Any) -> None:
 
 def _refuse(asked: TrainOptions, task: Task) -> None:
     """Refuse what is cheap to refuse: Torch and Lightning take seconds to load."""
+    asked.recipe()
     task.check_sigma(asked.sigma, "--sigma")
     if asked.noise_levels is not None:
         low, high = asked.noise_levels

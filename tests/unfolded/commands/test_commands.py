@@ -177,6 +177,16 @@ def test_only_a_method_teaches_and_only_fusions(folder, tmp_path, task, teacher,
     assert words in said(result)
 
 
+def test_a_recipe_is_refused_before_any_work(tmp_path):
+    result = invoke(
+        train, "--task", "multi-focus", "--synthetic", "2", "-o", tmp_path / "net.safetensors",
+        "--loss", "contrast", "--patch", "2",
+    )  # fmt: skip
+    assert result.exit_code != 0
+    assert "the loss contrast takes gradients of 3 x 3 pixels; found patch=2" in said(result)
+    assert "Training on" not in result.output
+
+
 def test_targets_must_have_the_size_of_their_scene(folder, tmp_path):
     for path in (folder / "multi-focus").glob("*.png"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
