@@ -20,10 +20,10 @@ RESERVE = 20.0
 
 # As in the Makefile's `weights`, with larger batches.
 RECIPES: dict[str, dict[str, Any]] = {
-    "depth-sr": {"learning_rate": 2e-4, "clip_norm": 0.1, "loss": "l1", "average": 0.998},
+    "depth-sr": {"learning_rate": 3e-4, "clip_norm": 0.1, "loss": "l1", "average": 0.998},
     "flash-denoise": {"learning_rate": 3e-4, "clip_norm": 0.05, "average": 0.998},
     "multi-focus": {
-        "learning_rate": 3e-4, "clip_norm": 0.05, "loss": "l1", "average": 0.997, "soften": 1.0,
+        "learning_rate": 3e-4, "clip_norm": 0.05, "loss": "l1", "average": 0.995, "soften": 1.0,
     },
     "multi-exposure": {
         "learning_rate": 3e-4, "clip_norm": 0.1, "loss": "contrast", "squared_from": 1.0,

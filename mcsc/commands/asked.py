@@ -264,8 +264,8 @@ def shared_options(
         options.orientations,
         click.option(
             "--parts", metavar="DIR", type=click.Path(path_type=Path),
-            help="Folder to which the parts are written that add up to the image (base, common, "
-            "unique), as floating-point TIFF.",
+            help="Folder to which base, common and unique parts are written, as floating-point "
+            "TIFF. A fusion rule may choose between them; otherwise they add up to the image.",
         ),
         click.option("--align", is_flag=True, help=align),
         click.option(

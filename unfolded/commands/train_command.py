@@ -63,7 +63,7 @@ def train(**given: Any) -> None:
 
 def _refuse(asked: TrainOptions, task: Task) -> None:
     """Refuse what is cheap to refuse: Torch and Lightning take seconds to load."""
-    asked.recipe()
+    asked.recipe()  # refuses numbers that do not go together
     task.check_sigma(asked.sigma, "--sigma")
     if asked.noise_levels is not None:
         low, high = asked.noise_levels
