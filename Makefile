@@ -80,7 +80,7 @@ dictionaries: $(CORE) ## learn dictionaries for all tasks in place of those that
 	$(LEARN) 3 --task medical --synthetic 24 --windows 60 -o mcsc/dictionaries/medical.npz
 
 # One thread each, so that the same weights come again on a machine of another number of cores.
-TRAIN := OMP_NUM_THREADS=1 $(VENV)/bin/mcsc train --batch-size 8 --schedule cosine --patches 1600
+TRAIN := OMP_NUM_THREADS=1 $(VENV)/bin/mcsc train --patch 128 --batch-size 2 --patches 1600 --schedule cosine
 # Of photographs under free licences (their names and licences are in the cards), and of worlds that
 # are rendered with them (python -m benchmarks.rendering --task depth-sr --photographs DIR --out WORLDS):
 # make weights PHOTOGRAPHS='--photographs DIR' WORLDS=WORLDS. What ships was trained in stages, as its
@@ -92,12 +92,12 @@ W := unfolded/weights_data
 FAST := --precision bf16-mixed --learning-rate 3e-4
 MAPS := --sweeps 2 --thresholds map $(FAST)
 weights: $(TEST) ## train networks for all tasks in place of those that come along (hours)
-	$(TRAIN) $(WORLDS) --task depth-sr --synthetic 160 $(PHOTOGRAPHS) $(MAPS) --loss l1 --clip-norm 0.1 --average 0.998 --epochs 75 -o $(W)/depth-sr.safetensors
-	$(TRAIN) --task flash-denoise --synthetic 800 $(PHOTOGRAPHS) --levels 10 90 $(MAPS) --clip-norm 0.05 --average 0.998 --epochs 55 -o $(W)/flash-denoise.safetensors
-	$(TRAIN) --task multispectral-sr --synthetic 800 $(PHOTOGRAPHS) $(MAPS) --loss l1 --clip-norm 0.1 --average 0.998 --epochs 60 -o $(W)/multispectral-sr.safetensors
-	$(TRAIN) --task multi-focus --synthetic 120 $(PHOTOGRAPHS) --teacher mcsc --kernel-size 12 $(MAPS) --loss l1 --clip-norm 0.05 --average 0.995 --soften 1 --epochs 20 -o $(W)/multi-focus.safetensors
-	$(TRAIN) --task multi-exposure --synthetic 120 $(PHOTOGRAPHS) --teacher mcsc --kernel-size 12 $(MAPS) --loss contrast --squared-from 1 --clip-norm 0.1 --average 0.997 --soften 1 --epochs 40 -o $(W)/multi-exposure.safetensors
-	$(TRAIN) --task medical --synthetic 240 --teacher mcsc --kernel-size 12 $(MAPS) --loss l1 --squared-from 1 --clip-norm 0.1 --average 0.997 --epochs 40 -o $(W)/medical.safetensors
+	$(TRAIN) $(WORLDS) --task depth-sr --synthetic 160 $(PHOTOGRAPHS) $(MAPS) --loss l1 --clip-norm 0.1 --average 0.998 --epochs 19 -o $(W)/depth-sr.safetensors
+	$(TRAIN) --task flash-denoise --synthetic 800 $(PHOTOGRAPHS) --levels 10 90 $(MAPS) --clip-norm 0.05 --average 0.998 --epochs 14 -o $(W)/flash-denoise.safetensors
+	$(TRAIN) --task multispectral-sr --synthetic 800 $(PHOTOGRAPHS) $(MAPS) --loss l1 --clip-norm 0.1 --average 0.998 --epochs 15 -o $(W)/multispectral-sr.safetensors
+	$(TRAIN) --task multi-focus --synthetic 120 $(PHOTOGRAPHS) --teacher mcsc --kernel-size 12 $(MAPS) --loss l1 --clip-norm 0.05 --average 0.995 --soften 1 --epochs 5 -o $(W)/multi-focus.safetensors
+	$(TRAIN) --task multi-exposure --synthetic 120 $(PHOTOGRAPHS) --teacher mcsc --kernel-size 12 $(MAPS) --loss contrast --squared-from 1 --clip-norm 0.1 --average 0.997 --soften 1 --epochs 10 -o $(W)/multi-exposure.safetensors
+	$(TRAIN) --task medical --synthetic 240 --teacher mcsc --kernel-size 12 $(MAPS) --loss l1 --squared-from 1 --clip-norm 0.1 --average 0.997 --epochs 6 -o $(W)/medical.safetensors
 
 clean: ## remove .venv, pictures, builds and caches
 	@rm -rf $(VENV) demo_output build dist docs/_build docs/auto_gallery docs/reference/generated .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from mcsc import Parts
@@ -45,6 +47,14 @@ large, such as what a negative threshold adds to each coefficient: a grey level 
 
 _HALVINGS = 3
 """How often signals are halved for a network that diverges on them."""
+
+_OWN = "sum"
+"""The rule by which a network's answer is the image as it is: the sum of its parts, Eq. 4."""
+
+_NEIGHBOURHOOD = 1.5
+"""Standard deviation in pixels over which an answer is compared with its sources.
+
+Chosen on pairs that no table is measured on; from 1 to 2 pixels, Q^AB/F changes by 0.001."""
 
 
 def make_method(task: Task, file: str | Path | None) -> CUNetMethod:
@@ -87,6 +97,9 @@ class CUNetMethod:
     than two sources each goes through it beside the mean of the others: `fused_one_by_one`. With
     ``device="cuda"`` the network runs as `unfolded.accelerate` makes it, in float32.
 
+    Of two sources its answer says which one is taken where, by the rule of the task or another one
+    that chooses, or it is the image as it is (the rule "sum"): `fused`.
+
     Parameters
     ----------
     net : CUNet
@@ -100,7 +113,7 @@ class CUNetMethod:
     def __init__(self, net: CUNet, task: Task) -> None:
         self.net, self.task = net, task
         self._accelerated: Accelerated | None = None
-        own = () if task.kind == "fusion" else ("known_shape", "sigma")
+        own = ("rule",) if task.kind == "fusion" else ("known_shape", "sigma")
         self.options = frozenset({"device", "tile", "orientations", *own})
 
     def __call__(
@@ -108,6 +121,7 @@ class CUNetMethod:
         *images: Any,
         known_shape: tuple[int, int] | None = None,
         sigma: float | None = None,
+        rule: str | None = None,
         device: Device = "auto",
         tile: int | None = None,
         orientations: int | None = None,
@@ -117,7 +131,7 @@ class CUNetMethod:
         Raises
         ------
         ValueError
-            Channels do not fit.
+            Channels do not fit, or a network has no such rule.
         RuntimeError
             ``device="cuda"`` and PyTorch finds none.
         """
@@ -129,9 +143,35 @@ class CUNetMethod:
         if self.task.kind == "restoration":
             return restored(net, self.task, *images, known_shape=known_shape, sigma=sigma, **how)
         (sources,) = images
+        self.check_count(len(sources), rule)
+        how["rule"] = self.rule_name(rule)
         if len(sources) == 2:
             return fused(net, self.task, *sources, **how)
         return fused_one_by_one(net, self.task, sources, **how)
+
+    def rule_name(self, rule: str | None) -> str:
+        """Return the rule that is asked for, or that of the task, if it chooses."""
+        if rule is not None:
+            return rule
+        return self.task.rule if RULES.find(self.task.rule).selection else _OWN
+
+    def check_count(self, count: int, rule: str | None = None) -> None:
+        """Refuse a rule that a network does not have; see `mcsc.tasks.Method`.
+
+        Raises
+        ------
+        ValueError
+            The rule neither chooses between sources nor adds up their parts.
+        """
+        if rule is not None and rule != _OWN and RULES.find(rule).selection is None:
+            have = [n for n, r in RULES.available().items() if n == _OWN or r.selection]
+            raise InvalidValueError(
+                f"rule must be one of {', '.join(have)} of the method {self.name}; found {rule!r}"
+            )
+
+    def chooses(self, rule: str | None = None, count: int = 2) -> bool:
+        """Whether its result says which source was chosen, with this rule."""
+        return RULES.find(self.rule_name(rule)).selection is not None
 
     @property
     def channels(self) -> tuple[int, int]:
@@ -238,16 +278,51 @@ def fused(
     x: Floats,
     y: Floats,
     *,
+    rule: str = _OWN,
     tile: int | None = None,
     orientations: int = 1,
 ) -> MethodResult:
-    """Fuse two sources (C, H, W) with a network; arguments as in `restored`."""
+    """Fuse two sources (C, H, W) with a network.
+
+    Parameters
+    ----------
+    net, task, tile, orientations
+        As in `restored`.
+    x, y : arrays of floats, shape (C, H, W)
+        In [0, 1], of one size.
+    rule : str
+        "sum": the image is the network's answer. A rule that chooses: each pixel, or the detail
+        there, is that of the source that is nearer to the answer.
+    """
     made = prepare_for_network(net, task, x, y)
     detail, common, unique = _answer(net, made, tile=tile, orientations=orientations)
     image: Floats = made.base + detail
+    selection = RULES.find(rule).selection
+    if selection is not None:
+        seen = (x, y) if net.configuration.channels[0] != 1 else (lumas_of(x), lumas_of(y))
+        index = (
+            _nearest(image, seen)
+            if selection.pixels
+            else _nearest(detail, tuple(made.as_bands(s) for s in made.signals))
+        )
+        strength = float(net.metadata.get("strength") or task.strength)
+        image, base = blend_chosen(
+            (x, y), index, selection, strength=strength, brightest=task.brightest_base
+        )
+        weights = np.stack([selection.weights(index, m) for m in range(2)])
+        return MethodResult(image, base, common, unique, weights, index, rule=rule)
     if len(image) == 1:
         image = coloured(image, (x, y), brightest=task.brightest_base)
-    return MethodResult(image.astype(x.dtype), made.base.astype(x.dtype), common, unique)
+    return MethodResult(image.astype(x.dtype), made.base.astype(x.dtype), common, unique, rule=rule)
+
+
+def _nearest(answer: Floats, sources: Sequence[Floats]) -> NDArray[np.int32]:
+    """Which source is nearest to an answer, pixel by pixel; all of them are (C, H, W)."""
+    largest = Largest(last=True)
+    for number, source in enumerate(sources):
+        apart = np.abs(answer - source).mean(axis=0, dtype=np.float64)
+        largest.offer(number, -gaussian_filter(apart, _NEIGHBOURHOOD))
+    return largest.index
 
 
 def _noise(
@@ -274,12 +349,13 @@ def fused_one_by_one(
     task: Task,
     sources: Sequence[Floats],
     *,
+    rule: str,
     tile: int | None = None,
     orientations: int = 1,
 ) -> MethodResult:
     """Fuse more than two sources: each goes through the network beside the mean of the others.
 
-    Its parts stand for those of sparse codes: by the rule of the task the source whose unique part
+    Its parts stand for those of sparse codes: by the rule the source whose unique part
     is the most active is chosen, or that whose parts make most of it, or all unique parts are
     summed up; see `mcsc.fusion.rules`. The base and the colours are those of all sources at once.
 
@@ -289,6 +365,8 @@ def fused_one_by_one(
         As in `restored`.
     sources : sequence of arrays, shape (C, H, W)
         In any order; gone through three times and more, one in memory at a time.
+    rule : str
+        One that chooses, or "sum".
     tile : int, optional
         Refused: tiles give no parts.
     orientations : {1, 2, 4, 8}
@@ -304,7 +382,7 @@ def fused_one_by_one(
             f"tile is for two sources of the method {CUNetMethod.name}, found {len(sources)}: "
             "tiles give no parts, and more than two sources are fused by their parts"
         )
-    selection = RULES.find(task.rule).selection
+    selection = RULES.find(rule).selection
     strength = float(net.metadata.get("strength") or task.strength)
     colour = net.configuration.channels[0] != 1
     total: Any = 0.0
@@ -329,11 +407,11 @@ def fused_one_by_one(
     if selection is None:
         added = (shared + alone).mean(axis=0, keepdims=True)
         image, base = on_base(sources, added, strength, brightest=task.brightest_base)
-        return MethodResult(image.astype(source.dtype), base.astype(source.dtype), rule=task.rule)
+        return MethodResult(image.astype(source.dtype), base.astype(source.dtype), rule=rule)
     image, base = blend_chosen(
         sources, largest.index, selection, strength=strength, brightest=task.brightest_base
     )
-    return MethodResult(image, base, index=largest.index, rule=task.rule)
+    return MethodResult(image, base, index=largest.index, rule=rule)
 
 
 def _answer(

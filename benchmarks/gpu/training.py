@@ -103,7 +103,7 @@ def train_one(job: Job, task: str) -> None:
     net = unfolded.pretrained(task)
     half = device == "cuda" and torch.cuda.is_bf16_supported()
     options: dict[str, Any] = {"device": device, "precision": "bf16-mixed" if half else "32-true"}
-    size = {"patch": 16, "batch_size": 2} if job.quick else {"patch": 64, "batch_size": 32}
+    size = {"patch": 16, "batch_size": 2} if job.quick else {"patch": 128, "batch_size": 8}
     data: Data = {"task": task, "device": device, "before": rmse(net, held_out)}
     job.write(data)
 

@@ -58,6 +58,7 @@ def _method_names() -> str:
 @options.max_iter(", for every scene, or tile of a large one")
 @options.device
 @options.orientations
+@options.rule
 @click.option(
     "--csv",
     "csv_path",
@@ -111,6 +112,7 @@ def evaluate(
     max_iter: int | None,
     device: Device,
     orientations: int | None,
+    rule: str | None,
     csv_path: Path | None,
     json_path: Path | None,
     images: Path | None,
@@ -142,7 +144,7 @@ def evaluate(
     from ..images.files import write_samples
     from ..tasks import Evaluation, get_task
     from ..tasks import evaluate as run
-    from ..tasks.methods import check_device, check_method_takes, methods_by_name
+    from ..tasks.methods import check_device, check_method_takes, check_rule, methods_by_name
     from ..tasks.scenes import find_scenes, look_at_scenes
     from .destinations import check_destinations
 
@@ -156,9 +158,10 @@ def evaluate(
     chosen = methods_by_name(
         options.listed_names(methods), task, dictionary=dictionary, weights_file=weights_file
     )
-    options.refuse_idle(ctx, chosen)
+    options.refuse_idle(ctx, chosen, ("tol", "max_iter", "device", "orientations", "rule"))
     for one in chosen.values():
         check_device(one, device)
+        check_rule(one, 2, rule)
     check_cluster(scheduler, workers)
     faults: dict[str, str] = {}
     wanted = options.listed_names([scenes]) if scenes else None
@@ -214,6 +217,7 @@ def evaluate(
                 tol=tol,
                 max_iter=max_iter,
                 orientations=orientations,
+                rule=rule,
                 versions=versions(),
                 left_out=faults,
             )
@@ -247,7 +251,7 @@ def evaluate(
         with told.shown():
             result = run(
                 found, task, chosen, sigma=sigma, tol=tol, max_iter=max_iter, device=device,
-                orientations=orientations, seed=seed, each=each, skip=skip,
+                orientations=orientations, rule=rule, seed=seed, each=each, skip=skip,
             )  # fmt: skip
         stopped = result.stopped
     else:
@@ -265,7 +269,7 @@ def evaluate(
             scheduler=scheduler, workers=workers,
             pictures=images is not None or report is not None, seed=seed, dictionary=dictionary,
             weights_file=weights_file, sigma=sigma, tol=tol, max_iter=max_iter, device=device,
-            orientations=orientations,
+            orientations=orientations, rule=rule,
         )  # fmt: skip
         # Scenes ended in another order.
         order = {f.name: n for n, f in enumerate(found)}

@@ -23,18 +23,6 @@ if TYPE_CHECKING:
     from .inputs import Given, SourceFile
 
 
-def _rule_names() -> list[str]:
-    from ..fusion.rules import RULES
-
-    return list(RULES)
-
-
-def _rule_words() -> str:
-    from ..fusion.rules import RULES
-
-    return "; ".join(f"{name}, {rule.words}" for name, rule in RULES.available().items())
-
-
 @click.command(cls=SceneCommand)
 @click.argument(
     "sources", metavar="X Y [Z ...]", nargs=-1, required=True, type=click.Path(path_type=Path)
@@ -49,15 +37,7 @@ def _rule_words() -> str:
     "the middle.",
     kept="the first of two sources, or, of more, the one of middle brightness",
     own=[
-        click.option(
-            "--rule",
-            metavar="RULE",
-            cls=options.ListedOption,
-            type=options.Listed(_rule_names),
-            names=_rule_words,
-            help="Fusion rule of the method mcsc, by which the parts become one image: {names}.  "
-            "[default: the dictionary's]",
-        ),
+        options.rule,
         click.option(
             "--depth",
             metavar="FILE",
@@ -105,8 +85,8 @@ def fuse(
     from ..alignment.stacks import align_stack
     from ..images.carried import warn_of_profiles
     from ..images.files import write_samples
-    from ..tasks import SparseCoding
     from ..tasks import fuse as run
+    from ..tasks.methods import chooses
     from .devices.volumes import fuse_volumes, has_volumes
     from .inputs import tell_ranges
 
@@ -139,13 +119,11 @@ def fuse(
         return
     asked.check_places(sources, depth)
     task, method = asked.task, asked.chosen
-    if depth is not None and not (isinstance(method, SparseCoding) and method.chooses(rule)):
+    if depth is not None and not chooses(method, rule, len(sources)):
         raise click.UsageError(
             f"--depth: {asked.method} does not choose between sources as it is asked to; want "
-            "--method mcsc with a rule that does, as --rule choose"
+            "a method and a rule that do, as --method mcsc --rule choose"
         )
-    if isinstance(method, SparseCoding):
-        method.check_count(len(sources), rule)
     files = [asked.file(m, path) for m, path in enumerate(sources)]
     given, frames, known = _opened(files, asked.ranges, together=task.one_unit)
     images = [g.image for g in given]

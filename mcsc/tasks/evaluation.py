@@ -17,6 +17,7 @@ from ..backend import is_array
 from ..checks import check_callback, check_choice, check_tol, check_whole
 from ..errors import InvalidTypeError, InvalidValueError, Refusal
 from ..files import write_json, write_text
+from ..fusion.rules import RULES
 from ..images.split import fill_holes
 from ..model.dictionary import Dictionary
 from ..progress import ProgressBar
@@ -25,7 +26,7 @@ from ..solvers.driver import Callback, deferred_interrupt
 from ..types import Device, Floats
 from ..values.holes import fill_from_others
 from .fusion import Fusion, fuse
-from .methods import check_method, check_orientations, methods_by_name
+from .methods import check_method, check_orientations, check_rule, methods_by_name
 from .preparation import alike
 from .protocol import TOL, Method
 from .restoration import Restoration, restore
@@ -121,6 +122,7 @@ def evaluate(
     max_iter: int | None = None,
     device: Device = "auto",
     orientations: int | None = None,
+    rule: str | None = None,
     seed: int = 0,
     callback: Callback | None = None,
     progress: bool = False,
@@ -150,8 +152,8 @@ def evaluate(
         File of weights for a method of another package, such as "cunet".
     sigma : float, optional
         Denoising: standard deviation of the noise, in grey levels of 255. Default: the task's.
-    tol, max_iter, device, orientations
-        As in `restore`, for the methods that have such an option.
+    tol, max_iter, device, orientations, rule
+        As in `restore` and `fuse`, for the methods that have such an option.
     seed : int
         Seed of the noise that is added; scene number n takes ``seed + n``.
     callback : callable, optional
@@ -201,7 +203,9 @@ def evaluate(
         chosen = methods_by_name(methods, task, dictionary=dictionary, weights_file=weights_file)
     if not chosen:
         raise InvalidValueError("methods is empty: want one at least")
-    _check_how(chosen, tol=tol, max_iter=max_iter, device=device, orientations=orientations)
+    _check_how(
+        chosen, tol=tol, max_iter=max_iter, device=device, orientations=orientations, rule=rule
+    )
     if isinstance(scenes, str | PathLike):
         scenes = find_scenes(scenes, task)
     _check_scenes(scenes)
@@ -209,7 +213,7 @@ def evaluate(
     found = Evaluation(task.name, tuple(m.name for m in task.measures))
     options = {
         "tol": tol, "max_iter": max_iter, "device": device,
-        "orientations": orientations, "callback": callback, "progress": progress,
+        "orientations": orientations, "rule": rule, "callback": callback, "progress": progress,
     }  # fmt: skip
     total = len(scenes) * len(chosen)
     with (
@@ -247,7 +251,13 @@ def evaluate(
 
 
 def _check_how(
-    methods: Mapping[str, Method], *, tol: Any, max_iter: Any, device: Any, orientations: Any
+    methods: Mapping[str, Method],
+    *,
+    tol: Any,
+    max_iter: Any,
+    device: Any,
+    orientations: Any,
+    rule: Any,
 ) -> None:
     """Refuse options that are no such thing, and ones that were set and that no method has."""
     check_tol(tol)
@@ -255,9 +265,13 @@ def _check_how(
     if max_iter is not None:
         check_whole("max_iter", max_iter)
     check_orientations(orientations)
+    if rule is not None:
+        RULES.find(rule)
+        for method in methods.values():
+            check_rule(method, 2, rule)
     given = {
         "tol": tol != TOL, "max_iter": max_iter is not None, "device": device == "cuda",
-        "orientations": orientations not in (None, 1),
+        "orientations": orientations not in (None, 1), "rule": rule is not None,
     }  # fmt: skip
     for option, is_set in given.items():
         if is_set and not any(option in method.options for method in methods.values()):

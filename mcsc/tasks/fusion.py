@@ -20,7 +20,14 @@ from ..solvers.result import Stop
 from ..types import Device, Floats, Lam
 from ..values.ranges import ValueRange
 from .ghosts import ghosts_wanted, sources_without_ghosts
-from .methods import check_method_fits, check_options, find_method, name_of_method, run_method
+from .methods import (
+    check_method_fits,
+    check_options,
+    check_rule,
+    find_method,
+    name_of_method,
+    run_method,
+)
 from .prepared import Look, PreparedSources, in_range, look_at
 from .protocol import TOL, Method
 from .task import Task, get_task
@@ -122,8 +129,9 @@ def fuse(
     method, weights_file, lam, tol, max_iter, device, tile, orientations, callback, progress
         As in `restore`.
     rule : str, optional
-        For the method "mcsc": one of `mcsc.tasks.RULES`. Default: what the dictionary's metadata
-        say, or the task's.
+        One of `mcsc.tasks.RULES`, for methods that have this option. Default of "mcsc": what the
+        dictionary's metadata say, or the task's. Of "cunet": the task's, by which what the network
+        makes of two sources says which of them is taken where; "sum" returns it as it is.
     masks : sequence of (array or None), optional
         Weights of each source, (H, W), (1, H, W) or (C, H, W); where one is 0 the source is
         unknown, may hold anything, and is filled from the others, before any method sees it.
@@ -217,6 +225,7 @@ def fuse(
         "tile": tile, "orientations": orientations, "callback": callback, "progress": progress,
     }  # fmt: skip
     check_options(chosen, called, options)
+    check_rule(chosen, len(sources), rule)
     order = _order(looks, task, roles=getattr(chosen, "roles", _ROLES))
     prepared = PreparedSources(sources, given, looks, order)
     few = len(sources) <= JOINTLY

@@ -275,6 +275,19 @@ def check_device(method: Method, device: Device) -> None:
         check(device)
 
 
+def check_rule(method: Method, count: int, rule: str | None) -> None:
+    """Refuse a number of sources, or a rule for them, that a method does not have; see `Method`."""
+    check = getattr(method, "check_count", None)
+    if "rule" in method.options and check is not None:
+        check(count, rule)
+
+
+def chooses(method: Method, rule: str | None, count: int) -> bool:
+    """Whether the result of a method says which source was chosen; see `Method`."""
+    asked = getattr(method, "chooses", None)
+    return asked is not None and bool(asked(rule, count))
+
+
 def check_orientations(orientations: Any) -> None:
     """Refuse a number of orientations that is none of 1, 2, 4, 8 (or None).
 

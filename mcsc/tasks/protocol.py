@@ -127,7 +127,10 @@ class Method(Protocol):
     restoration, images of which a method codes other numbers of ``channels``, (C, C'), than they
     have, 1 and 3 excepted, which can be made of any number. A method may
     have a method ``check_device``, which refuses a device that cannot be used: it is called with
-    the option `device` before any image is looked at.
+    the option `device` before any image is looked at. One that has the option `rule` may have a
+    method ``check_count``, which refuses a number of sources or a rule for them, and is called with
+    both beforehand, and a method ``chooses``, which says with both whether `MethodResult.index`
+    will be there: ``chooses(rule, count)``.
 
     Another package adds a method by an entry point of group ``mcsc.methods``: a callable of the
     `Task` and of a file of weights (or None: its own), which returns the method or raises a

@@ -266,7 +266,7 @@ class SparseCoding:
         """Number of sources of which each has a role of its own: that of a signal."""
         return self.dictionary.n_signals
 
-    def chooses(self, rule: str | None = None) -> bool:
+    def chooses(self, rule: str | None = None, count: int = 2) -> bool:
         """Whether its result says which source was chosen, with this rule."""
         return RULES.find(self.rule_name(rule)).selection is not None
 

@@ -8,7 +8,8 @@ from scipy.ndimage import gaussian_filter
 
 from mcsc import Parts
 from mcsc.baselines.exposure import exposure_fusion
-from mcsc.images import imresize, luma_studio, ycbcr
+from mcsc.fusion.bases import lumas_of
+from mcsc.images import imresize, lowpass_split, luma_studio, ycbcr
 from mcsc.quality.full_reference import psnr, rmse
 from mcsc.tasks import (
     TASKS,
@@ -123,6 +124,63 @@ def test_of_more_than_two_sources_the_sharpest_is_chosen():
     found = fuse(sources, "multi-focus", method="cunet")
     assert (found.index == np.minimum(np.arange(64) // 21, 2)[:, None]).mean() > 0.7
     assert psnr(found.image, target) > 3 + max(psnr(s, target) for s in sources)
+
+
+def test_of_two_sources_the_one_nearer_to_the_answer_is_chosen():
+    target = get_task("multi-focus").synthetic_pair(0, (64, 96), 5).target
+    soft = gaussian_filter(target, (0, 2.5, 2.5))
+    near, far = soft.copy(), soft.copy()
+    near[..., :48], far[..., 48:] = target[..., :48], target[..., 48:]
+    sources = [near, far]
+    found = fuse(sources, "multi-focus", method="cunet")
+    assert found.rule == "choose"
+    assert (found.index == (np.arange(96) > 47)).mean() > 0.9
+    assert found.image.dtype == target.dtype
+    shares = found.weights[:, None]
+    np.testing.assert_allclose(shares.sum(axis=0), 1, atol=1e-6)
+    np.testing.assert_allclose(found.image, (shares * sources).sum(axis=0), atol=1e-6)
+    answer = fuse(sources, "multi-focus", method="cunet", rule="sum")
+    assert answer.rule == "sum"
+    assert answer.index is answer.weights is None
+    assert psnr(found.image, target) > psnr(answer.image, target) > psnr(near, target)
+    apart = [
+        gaussian_filter(np.abs(luma_studio(s) - luma_studio(answer.image))[0].astype(float), 1.5)
+        for s in sources
+    ]
+    assert (found.index == np.argmin(apart, axis=0)).mean() > 0.999  # ties of rounding
+    back = fuse(sources[::-1], "multi-focus", method="cunet")
+    assert (back.index == found.index).mean() < 0.1
+    tiled = fuse(sources, "multi-focus", method="cunet", tile=40)
+    np.testing.assert_allclose(tiled.image, found.image, atol=1e-5)
+
+
+@pytest.mark.parametrize("task", ["medical", "multi-exposure"])
+def test_the_detail_of_the_source_nearer_to_the_answer(task):
+    scene = get_task(task).synthetic_pair(1, (96, 96), 5)
+    sources = [scene.x, scene.y]
+    found = fuse(sources, task, method="cunet", ghosts=False)
+    assert found.rule == "detail"
+    answer = fuse(sources, task, method="cunet", rule="sum", ghosts=False)
+    assert set(np.unique(found.index)) == {0, 1}
+    exact = fuse(sources, task, rule="detail", ghosts=False)
+    high = [lowpass_split(lumas_of(s), get_task(task).strength).high[0] for s in sources]
+    apart = np.abs(high[0] - high[1]) > 0.05
+    assert (found.index == exact.index)[apart].mean() > 0.8
+    assert psnr(found.image, exact.image) > psnr(answer.image, exact.image) > 25
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_rules_of_networks(count):
+    sources = images(channels=(1, 1)) + images(1, channels=(1, 1))[: count - 2]
+    for task in ("multi-focus", "medical"):
+        for rule in ("choose", "detail", "sum"):
+            found = fuse(sources, task, method="cunet", rule=rule)
+            assert found.rule == rule
+            assert (found.index is None) == (rule == "sum")
+    with pytest.raises(ValueError, match="choose, detail, sum of the method cunet; found 'tar"):
+        fuse(sources, "medical", method="cunet", rule="targets")
+    with pytest.raises(ValueError, match=r"rule must be one of .* found 'most'"):
+        fuse(sources, "medical", method="cunet", rule="most")
 
 
 @pytest.mark.parametrize("task", ["medical", "multi-exposure", "multi-focus"])
@@ -305,7 +363,7 @@ def test_fused_luma_keeps_the_colours():
     net = trained(task, base="mean", strength=5.0)
     method = CUNetMethod(net, task)
     x, y = images()
-    found = fuse([x, y], task, method=method).image
+    found = fuse([x, y], task, method=method, rule="sum").image
     made = prepare_fusion(x, y, (1, 1), strength=5.0, base="mean")
     np.testing.assert_allclose(made.base, (luma_studio(x) + luma_studio(y)) / 2, atol=1e-6)
     np.testing.assert_allclose(luma_studio(found), made.base + detail(net, made), atol=1e-4)
@@ -357,13 +415,13 @@ def test_parts_of_orientations_add_up_to_the_image(count):
     task = get_task("multi-focus")
     method = CUNetMethod(trained(task, base="low", strength=5.0), task)
     sources = images(channels=(1, 1)) + images(channels=(1, 1))[: count - 2]
-    found = fuse(sources, task, method=method, orientations=8)
+    found = fuse(sources, task, method=method, orientations=8, rule="sum")
     assert np.isfinite(found.image).all()
     if count == 2:
         parts = found.base + found.common + found.unique[0] + found.unique[1]
         np.testing.assert_allclose(found.image, parts, atol=1e-5)
         mirrored = [turned(s, 0, 1) for s in sources]
-        again = fuse(mirrored, task, method=method, orientations=8)
+        again = fuse(mirrored, task, method=method, orientations=8, rule="sum")
         np.testing.assert_allclose(again.common, turned(found.common, 0, 1), atol=1e-5)
 
 

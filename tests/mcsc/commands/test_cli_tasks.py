@@ -99,6 +99,18 @@ def test_evaluate_prints_and_writes_the_table(depth, tmp_path):
     ]  # fmt: skip
 
 
+def test_evaluate_measures_a_rule(focus, tmp_path):
+    words = ("evaluate", "--task", "multi-focus", focus, "--method", "mcsc", "--dictionary")
+    words += (focus / "d.npz", "--json")
+    found = {}
+    for rule in ("sum", "choose"):
+        result = run(*words, tmp_path / "t.json", "--rule", rule)
+        assert result.exit_code == 0, result.stderr
+        found[rule] = json.loads((tmp_path / "t.json").read_text())
+        assert found[rule]["rule"] == rule
+    assert found["choose"]["mean"]["mcsc"]["QABF"] > found["sum"]["mean"]["mcsc"]["QABF"]
+
+
 def test_evaluate_writes_what_it_has_after_ctrl_c(depth, tmp_path):
     def halting(x, y):
         signal.raise_signal(signal.SIGINT)

@@ -62,6 +62,8 @@ def nothing_to_read(tmp_path, monkeypatch):
          "the rule targets takes the target filters"),
         (("fuse", "scenes", "-o", "o", "--task", "multi-focus", "--ghosts"), "ghosts can be told"),
         (("restore", "scenes", "-o", "o", "--task", "depth-sr", "--sigma", "5"), "--sigma is for"),
+        ((*FUSE, "multi-focus", "--method", "cunet", "--rule", "targets"), "the method cunet; f"),
+        ((*EVALUATE, "depth-sr", "--rule", "sum"), "--rule is for none of these methods: bic"),
         ((*EVALUATE, "depth-sr", "--sigma", "5"), "--sigma is for denoising, not for depth-sr"),
         ((*EVALUATE, "depth-sr", "--seed", "0"), "--seed is for the noise of denoising: depth-sr"),
         ((*EVALUATE, "depth-sr", "--mask", "zeroes"), "did you mean zeros?"),

@@ -58,7 +58,8 @@ def test_what_depth_wants(stack, tmp_path):
     words = ("fuse", *stack[:2], "--task", "multi-focus", "-o", tmp_path / "o.png", "--depth")
     for more, message in (
         ((tmp_path / "d.png", "--method", "mean"), "mean does not choose between sources"),
-        ((tmp_path / "d.png", "--rule", "sum"), "want --method mcsc with a rule that does"),
+        ((tmp_path / "d.png", "--rule", "sum"), "want a method and a rule that do, as --method"),
+        ((tmp_path / "d.png", "--rule", "sum", "--method", "cunet"), "cunet does not choose"),
         ((tmp_path / "d.jpg",), "want a name that ends in .png or .tif"),
         ((tmp_path / "d.png", "--crop"), "--crop goes with --align"),
     ):

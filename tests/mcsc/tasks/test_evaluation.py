@@ -9,7 +9,7 @@ import pytest
 
 from mcsc.images import write_image
 from mcsc.quality.full_reference import rmse
-from mcsc.tasks import evaluate, find_method, find_scenes, get_task, synthetic_scenes
+from mcsc.tasks import evaluate, find_method, find_scenes, fuse, get_task, synthetic_scenes
 from tests.mcsc.tasks.pairs import pair
 
 
@@ -46,6 +46,22 @@ def test_evaluation_is_what_the_measures_say(folder, depth, tmp_path):
     assert len(lines) == 1 + 6 + 3
     found.write_json(tmp_path / "t.json", note="x")
     assert json.loads((tmp_path / "t.json").read_text())["note"] == "x"
+
+
+def _keeper(images):
+    return lambda row, x, y, image, truth: images.append(image)
+
+
+def test_rules_are_measured():
+    scenes = synthetic_scenes(get_task("medical"), 1, (48, 48), seed=3)
+    made = {None: [], "detail": [], "sum": []}
+    for rule, keep in made.items():
+        evaluate(scenes, "medical", ["mean", "mcsc"], rule=rule, each=_keeper(keep))
+    for number, same in ((0, True), (1, False)):
+        np.testing.assert_array_equal(made[None][number], made["detail"][number])
+        assert np.array_equal(made[None][number], made["sum"][number]) == same
+    wanted = fuse(scenes[0]()[:2], "medical", rule="sum", value_range=(0, 1)).image
+    np.testing.assert_allclose(made["sum"][1], wanted, atol=1e-6)
 
 
 def test_scenes_may_be_readers_and_methods_may_be_made():
@@ -135,6 +151,8 @@ def both():
         ([both], ["mean"], {"tol": 1e-4}, ValueError, "none of the methods mean has tol"),
         ([both], ["mean"], {"max_iter": 3}, ValueError, "none of the methods mean has max_iter"),
         ([both], ["mean"], {"device": "cuda"}, ValueError, "none of the methods mean has device"),
+        ([both], ["mean"], {"rule": "sum"}, ValueError, "none of the methods mean has rule"),
+        ([both], ["mcsc"], {"rule": "most"}, ValueError, "rule must be one of .* found 'most'"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(scenes, methods, options, error, message):
