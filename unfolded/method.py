@@ -20,6 +20,7 @@ from mcsc.fusion.bases import coloured, lumas_of, on_base
 from mcsc.fusion.one_by_one import blend_chosen
 from mcsc.fusion.rules import RULES
 from mcsc.images.enlarging import back_project
+from mcsc.images.split import lowpass_split
 from mcsc.tasks.preparation import Prepared, prepare_fusion, prepare_restoration
 from mcsc.tasks.protocol import MethodResult
 from mcsc.tasks.task import Task
@@ -145,7 +146,8 @@ class CUNetMethod:
         (sources,) = images
         self.check_count(len(sources), rule)
         how["rule"] = self.rule_name(rule)
-        if len(sources) == 2:
+        selection = RULES.find(how["rule"]).selection
+        if len(sources) == 2 and (selection is None or selection.by_answer):
             return fused(net, self.task, *sources, **how)
         return fused_one_by_one(net, self.task, sources, **how)
 
@@ -155,7 +157,7 @@ class CUNetMethod:
             return rule
         return self.task.rule if RULES.find(self.task.rule).selection else _OWN
 
-    def check_count(self, count: int, rule: str | None = None) -> None:
+    def check_count(self, count: int | None, rule: str | None = None) -> None:
         """Refuse a rule that a network does not have; see `mcsc.tasks.Method`.
 
         Raises
@@ -292,20 +294,23 @@ def fused(
         In [0, 1], of one size.
     rule : str
         "sum": the image is the network's answer. A rule that chooses: each pixel, or the detail
-        there, is that of the source that is nearer to the answer.
+        there, is that of the source that is nearer to the answer. Details are compared where
+        pixels cannot be: what detail of two exposures is added to is neither source's brightness.
     """
     made = prepare_for_network(net, task, x, y)
     detail, common, unique = _answer(net, made, tile=tile, orientations=orientations)
     image: Floats = made.base + detail
     selection = RULES.find(rule).selection
     if selection is not None:
-        seen = (x, y) if net.configuration.channels[0] != 1 else (lumas_of(x), lumas_of(y))
-        index = (
-            _nearest(image, seen)
-            if selection.pixels
-            else _nearest(detail, tuple(made.as_bands(s) for s in made.signals))
-        )
         strength = float(net.metadata.get("strength") or task.strength)
+        seen = (x, y) if net.configuration.channels[0] != 1 else (lumas_of(x), lumas_of(y))
+        if net.metadata.get("base") == "low":
+            index = _nearest(detail, tuple(lowpass_split(s, strength).high for s in seen))
+        elif selection.pixels:
+            index = _nearest(image, seen)
+        else:
+            found, *highs = (lowpass_split(i, strength).high for i in (image, *seen))
+            index = _nearest(found, highs)
         image, base = blend_chosen(
             (x, y), index, selection, strength=strength, brightest=task.brightest_base
         )
@@ -313,6 +318,8 @@ def fused(
         return MethodResult(image, base, common, unique, weights, index, rule=rule)
     if len(image) == 1:
         image = coloured(image, (x, y), brightest=task.brightest_base)
+    elif len(x) == 1:
+        image = image.mean(axis=0, keepdims=True)
     return MethodResult(image.astype(x.dtype), made.base.astype(x.dtype), common, unique, rule=rule)
 
 
@@ -381,6 +388,8 @@ def fused_one_by_one(
         raise InvalidValueError(
             f"tile is for two sources of the method {CUNetMethod.name}, found {len(sources)}: "
             "tiles give no parts, and more than two sources are fused by their parts"
+            if len(sources) > 2
+            else f"tile is not for the rule {rule}, which takes parts: tiles give none"
         )
     selection = RULES.find(rule).selection
     strength = float(net.metadata.get("strength") or task.strength)

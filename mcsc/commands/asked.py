@@ -148,12 +148,7 @@ class Asked:
     ) -> None:
         """Refuse, before any of `count` images is looked at, what the task or the method lacks."""
         from ..tasks.ghosts import ghosts_wanted
-        from ..tasks.methods import (
-            check_method_enlarges,
-            check_options,
-            check_rule,
-            gives_parts,
-        )
+        from ..tasks.methods import check_method_enlarges, check_options, gives_parts
 
         task, method = self.task, self.chosen
         task.check_sigma(sigma, "--sigma")
@@ -167,7 +162,6 @@ class Asked:
             "callback": None,
         }  # fmt: skip
         check_options(method, self.method, wanted)
-        check_rule(method, count, rule)
         if factor is not None:
             check_method_enlarges(method, self.method, "the first image", factor)
         if self.parts is not None and not gives_parts(method):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from ..errors import InvalidValueError
 from ..fusion import JOINTLY
 from ..types import Floats
 from ..values.ranges import ValueRange
@@ -86,7 +87,7 @@ def fuse(
     from ..images.carried import warn_of_profiles
     from ..images.files import write_samples
     from ..tasks import fuse as run
-    from ..tasks.methods import chooses
+    from ..tasks.methods import check_rule, chooses
     from .devices.volumes import fuse_volumes, has_volumes
     from .inputs import tell_ranges
 
@@ -94,8 +95,10 @@ def fuse(
     if blocks is not None:
         blocks.fuse(rule=rule)
         return
-    # A folder or a table holds scenes of two.
+    # A folder holds scenes of two, a table of any number.
     asked.check_options(max(2, len(sources)), rule=rule)
+    table = len(sources) == 1 and sources[0].suffix.lower() == ".csv"
+    check_rule(asked.chosen, None if table else max(2, len(sources)), rule)
     volumes = len(sources) > 1 and not asked.pages and has_volumes(sources)
     if not volumes and asked.run_scenes(sources[0], sources[1:], single=("depth", "crop")):
         return
@@ -144,7 +147,8 @@ def fuse(
     found = run(frames, task, rule=rule, masks=known, value_range=(0, 1), names=names, **asked.how)
     found = _in_unit(found, given[0].value_range)
     if depth is not None:
-        assert found.index is not None
+        if found.index is None:
+            raise InvalidValueError(f"--depth: {asked.method} did not say which source it chose")
         kind = np.uint8 if len(frames) <= 256 else np.uint16
         write_samples(depth, found.index.astype(kind)[None])
     said = sink.write(found.image, images)

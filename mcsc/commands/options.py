@@ -208,8 +208,8 @@ rule = click.option(
     type=Listed(_rule_names),
     names=_rule_words,
     help="Fusion rule, by which the parts become one image: {names}. What a network (--method "
-    "cunet) makes of two sources is the image by the rule sum; by others it says which source is "
-    "taken where.  [default: the dictionary's, or the task's]",
+    "cunet) makes of two sources is the image by the rule sum; by choose and detail it says which "
+    "source is taken where.  [default: the dictionary's, or the task's]",
 )
 task_dictionary = click.option(
     "--dictionary",
@@ -508,7 +508,7 @@ def was_given(ctx: click.Context, name: str) -> bool:
 def refuse_idle(
     ctx: click.Context,
     methods: Mapping[str, Method],
-    names: Sequence[str] = ("tol", "max_iter", "device", "orientations"),
+    names: Sequence[str],
 ) -> None:
     """Refuse options that were given, even by their usual values, and that no method has."""
     for name in names:

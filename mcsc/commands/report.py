@@ -37,6 +37,8 @@ def settings_of(
     if found.ghosts is not None:
         share = 100 * float(found.ghosts.mean())
         settings["contradictions"] = f"{share:.2g} % of the pixels, where one image was kept"
+    if isinstance(found, Fusion) and found.rule is not None:
+        settings["rule"] = found.rule
     if found.lam is not None:
         settings["lam"] = lam_words(found.lam)
     if found.gap is not None:

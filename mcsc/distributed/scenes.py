@@ -370,8 +370,8 @@ def _check_settings(folder: Path, settings: Mapping[str, Any], outputs: Sequence
         except (ValueError, TypeError) as error:
             raise InvalidValueError(f"{path} is damaged") from error
         if found != wanted:
-            keys = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
-            shown = ", ".join(f"{k} ({found.get(k)!r}, now {wanted.get(k)!r})" for k in keys)
+            both = {k: (_value(found, k), _value(wanted, k)) for k in sorted({*found, *wanted})}
+            shown = ", ".join(f"{k} ({a}, now {b})" for k, (a, b) in both.items() if a != b)
             raise InvalidValueError(
                 f"{folder} holds results of other settings: {shown}; name another folder"
             )
@@ -382,6 +382,10 @@ def _check_settings(folder: Path, settings: Mapping[str, Any], outputs: Sequence
             f"{strange[0]} is there, and {folder} does not say with which settings it was made; "
             "name another folder"
         )
+
+
+def _value(settings: Mapping[str, Any], name: str) -> str:
+    return repr(settings[name]) if name in settings else "not noted"
 
 
 def _note_settings(folder: Path, settings: Mapping[str, Any]) -> None:

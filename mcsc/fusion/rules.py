@@ -86,6 +86,9 @@ class Selection:
     """Standard deviation of the Gaussian that softens the borders of the choice, in pixels."""
     pixels: bool
     """Whether pixels of the sources are taken; otherwise their detail is, and added to a base."""
+    by_answer: bool = False
+    """Whether the image that a network makes of two sources may decide instead of the evidence:
+    that source wins which is nearer to it. Otherwise the network's parts stand for the codes."""
 
     def weights(self, index: NDArray[np.int32], number: int) -> Planes:
         """Share of a source in each pixel; those of all add up to one."""
@@ -142,8 +145,8 @@ def _energy(luma: Planes, others: Planes, model: Planes) -> Planes:
     return np.asarray(gaussian_filter(np.abs(model), _NEIGHBOURHOOD))
 
 
-_IN_FOCUS = Selection(_sharpness, unique=True, softened=_NARROW, pixels=True)
-_DETAIL = Selection(_energy, unique=False, softened=_SOFTENED, pixels=False)
+_IN_FOCUS = Selection(_sharpness, unique=True, softened=_NARROW, pixels=True, by_answer=True)
+_DETAIL = Selection(_energy, unique=False, softened=_SOFTENED, pixels=False, by_answer=True)
 
 
 def choose(given: CodedSources) -> Blend:

@@ -267,8 +267,8 @@ def _check_how(
     check_orientations(orientations)
     if rule is not None:
         RULES.find(rule)
-        for method in methods.values():
-            check_rule(method, 2, rule)
+    for method in methods.values():
+        check_rule(method, 2, rule)
     given = {
         "tol": tol != TOL, "max_iter": max_iter is not None, "device": device == "cuda",
         "orientations": orientations not in (None, 1), "rule": rule is not None,

@@ -57,7 +57,7 @@ class Fusion:
     were coded one by one: see the notes of `fuse`."""
     weights: Array | None
     """Share of each source in each pixel, (M, H, W), if the rule chooses between sources and they
-    were coded jointly."""
+    were coded jointly, or are two of a network."""
     index: NDArray[np.int32] | None
     """Which source was chosen in each pixel, (H, W), counted from 0 in the order they were given:
     for a focus stack, the sharpest one. A NumPy array, whatever the sources are."""

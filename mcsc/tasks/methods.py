@@ -35,6 +35,8 @@ __all__ = [
     "check_method_takes",
     "check_options",
     "check_orientations",
+    "check_rule",
+    "chooses",
     "find_method",
     "gives_parts",
     "method_names",
@@ -275,8 +277,11 @@ def check_device(method: Method, device: Device) -> None:
         check(device)
 
 
-def check_rule(method: Method, count: int, rule: str | None) -> None:
-    """Refuse a number of sources, or a rule for them, that a method does not have; see `Method`."""
+def check_rule(method: Method, count: int | None, rule: str | None) -> None:
+    """Refuse a number of sources, or a rule for them, that a method does not have; see `Method`.
+
+    None: any number.
+    """
     check = getattr(method, "check_count", None)
     if "rule" in method.options and check is not None:
         check(count, rule)

@@ -128,9 +128,9 @@ class Method(Protocol):
     have, 1 and 3 excepted, which can be made of any number. A method may
     have a method ``check_device``, which refuses a device that cannot be used: it is called with
     the option `device` before any image is looked at. One that has the option `rule` may have a
-    method ``check_count``, which refuses a number of sources or a rule for them, and is called with
-    both beforehand, and a method ``chooses``, which says with both whether `MethodResult.index`
-    will be there: ``chooses(rule, count)``.
+    method ``check_count(count, rule)``, which refuses a number of sources (None: not known yet) or
+    a rule for them, beforehand, and a method ``chooses(rule, count)``, which says whether
+    `MethodResult.index` will be there.
 
     Another package adds a method by an entry point of group ``mcsc.methods``: a callable of the
     `Task` and of a file of weights (or None: its own), which returns the method or raises a

@@ -232,16 +232,23 @@ class SparseCoding:
         if device == "cuda" and self.solver is solve:
             require_cuda()
 
-    def check_count(self, count: int, rule: str | None = None) -> None:
+    def check_count(self, count: int | None, rule: str | None = None) -> None:
         """Refuse a number of sources that a rule cannot fuse with this dictionary.
 
         Raises
         ------
         ValueError
-            The rule takes its target filters, and it is for another number.
+            The rule takes its target filters, and it has none, or is for another number.
         """
         name, own = self.rule_name(rule), self.dictionary.n_signals
-        if RULES.find(name).targets and count != own:
+        if not RULES.find(name).targets:
+            return
+        targets = (self.dictionary.target_common, *(self.dictionary.target_unique or ()))
+        if all(bank is None for bank in targets):
+            raise InvalidValueError(
+                f"the rule {name} takes the target filters of a dictionary, and this one has none"
+            )
+        if count is not None and count != own:
             raise InvalidValueError(
                 f"the rule {name} takes the target filters of a dictionary, and this one is for "
                 f"{own} sources; found {count}: want another rule, or a dictionary for as many"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -9,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 from mcsc import Parts
 from mcsc.baselines.exposure import exposure_fusion
 from mcsc.fusion.bases import lumas_of
+from mcsc.fusion.rules import RULES, Rule, Selection
 from mcsc.images import imresize, lowpass_split, luma_studio, ycbcr
 from mcsc.quality.full_reference import psnr, rmse
 from mcsc.tasks import (
@@ -169,6 +172,65 @@ def test_the_detail_of_the_source_nearer_to_the_answer(task):
     assert psnr(found.image, exact.image) > psnr(answer.image, exact.image) > 25
 
 
+@pytest.mark.parametrize("base", ["none", "low", "mean"])
+@pytest.mark.parametrize("rule", ["choose", "detail"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_network_that_knows_chooses_right(base, rule, channels, monkeypatch):
+    """Whatever its answer is added to: brightness must not decide between details."""
+    target = get_task("multi-focus").synthetic_pair(0, (64, 96), 5).target
+    near, far = (gaussian_filter(target, (0, 2.5, 2.5)) for _ in range(2))
+    near[..., :48], far[..., 48:] = target[..., :48], target[..., 48:]
+    task = replace(get_task("multi-exposure"), brighter_first=False)
+    sources = [near, far]
+    if base == "low":  # of another brightness than what detail is added to
+        sources = [0.2 + 0.8 * near, 0.8 * far]
+    net = trained(task, (channels, channels), channels, base=base, strength=5.0)
+    truth = luma_studio(target) if channels == 1 else target
+    knows = CUNetMethod(net, task)
+
+    def answer(net, made, *given, **options):
+        whole = truth - made.base if base != "low" else 0.8 * lowpass_split(truth, 5.0).high
+        return whole, None, (None, None)
+
+    monkeypatch.setattr(method_module, "_answer", answer)
+    found = fuse(sources, task, method=knows, rule=rule, value_range=(0, 1), ghosts=False)
+    assert (found.index == (np.arange(96) > 47)).mean() > 0.95
+
+
+def test_rules_of_others_have_their_own_evidence():
+    rng = np.random.default_rng(0)
+    sources = [rng.random((1, 24, 28)).astype(np.float32) for _ in range(3)]
+    darkest = Selection(lambda x, others, codes: -x, unique=False, softened=1.0, pixels=True)
+    RULES.add("darkest", Rule(lambda given: None, "the darkest", selection=darkest))
+    try:
+        for count in (2, 3):
+            found = fuse(sources[:count], "medical", method="cunet", rule="darkest")
+            np.testing.assert_array_equal(found.index, np.argmin(sources[:count], axis=0)[0])
+        with pytest.raises(ValueError, match="tile is not for the rule darkest"):
+            fuse(sources[:2], "medical", method="cunet", rule="darkest", tile=20)
+    finally:
+        RULES.remove("darkest")
+
+
+def test_grey_sources_stay_grey_with_a_network_of_colours():
+    task = get_task("multi-focus")
+    method = CUNetMethod(trained(task, (3, 3), 3, base="none"), task)
+    for rule in ("sum", "choose"):
+        found = fuse(images(channels=(1, 1)), task, method=method, rule=rule)
+        assert found.image.shape == (1, 24, 28)
+
+
+def test_what_is_unknown_is_not_chosen():
+    sources = [np.array(i) for i in images(channels=(1, 1))]
+    known = np.ones((24, 28), bool)
+    known[:, :9] = False
+    sources[0][:, ~known] = np.nan
+    found = fuse(sources, "multi-focus", method="cunet", masks=[known, None])
+    assert (found.index[:, :9] == 1).all()
+    assert not found.weights[0, :, :9].any()
+    assert np.isfinite(found.image).all()
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_rules_of_networks(count):
     sources = images(channels=(1, 1)) + images(1, channels=(1, 1))[: count - 2]
@@ -186,8 +248,13 @@ def test_rules_of_networks(count):
 @pytest.mark.parametrize("task", ["medical", "multi-exposure", "multi-focus"])
 def test_white_stays_white_beside_grey(task):
     grey = np.ones((1, 40, 40), np.float32)
-    for sources in ([grey, grey.repeat(3, 0)], [grey.repeat(3, 0), grey]):
-        found = fuse(sources, task, method="cunet").image
+    for rule, *sources in (
+        (None, grey, grey.repeat(3, 0)),
+        (None, grey.repeat(3, 0), grey),
+        ("sum", grey, grey.repeat(3, 0)),
+        ("sum", grey.repeat(3, 0), grey),
+    ):
+        found = fuse(sources, task, method="cunet", rule=rule).image
         assert found.shape == (3, 40, 40)
         np.testing.assert_allclose(found[:, 12:28, 12:28], 1, atol=0.01)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import mcsc
 from mcsc.images.files import read_image, write_image
 from mcsc.synthetic import make_pair
-from tests.helpers import run
+from tests.helpers import make_dictionary, run
 
 pytest.importorskip("distributed")
 
@@ -88,6 +90,22 @@ def test_a_table_names_inputs_and_outputs(scenes, tmp_path):
     assert found.exit_code == 0, found.output
     assert (tmp_path / "out/one/first.tif").is_file()
     assert (tmp_path / "out/second.png").is_file()
+
+
+def test_a_table_of_three_images_with_a_rule_for_three(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name in "abc":
+        write_image(tmp_path / f"{name}.png", rng.random((1, 20, 24)))
+    make_dictionary(0, channels=(1, 1, 1), target=1).save("d3.npz")
+    mcsc.dct_dictionary((1, 1, 1)).save("none.npz")
+    Path("t.csv").write_text("a,b,c,out\na.png,b.png,c.png,o.png\n")
+    words = ("fuse", "t.csv", "--task", "medical", "--rule", "targets", "-o", "out", "--registered")
+    found = run(*words, "--dictionary", "d3.npz", "--tol", "0.5")
+    assert found.exit_code == 0, found.output
+    found = run(*words, "--dictionary", "none.npz")
+    assert found.exit_code == 2
+    assert "the target filters of a dictionary, and this one has none" in found.stderr
 
 
 @pytest.mark.parametrize(

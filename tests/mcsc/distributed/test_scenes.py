@@ -108,6 +108,8 @@ def test_a_folder_keeps_its_settings(client, tmp_path):
     assert map_scenes(write, scenes, settings={"tol": 1}, **asked).count("skipped") == 1
     with pytest.raises(ValueError, match=r"other settings: tol \(1, now 2\)"):
         map_scenes(write, scenes, settings={"tol": 2}, **asked)
+    with pytest.raises(ValueError, match=r"other settings: rule \(not noted, now None\); name"):
+        map_scenes(write, scenes, settings={"tol": 1, "rule": None}, **asked)
     assert json.loads((folder / "settings.json").read_text()) == {"tol": 1}
     strange = tmp_path / "strange"
     strange.mkdir()

@@ -58,17 +58,21 @@ def test_restoration_of_synthetic_scenes_not_seen(name):
     assert np.mean(after) < (0.4 if task.sigma else 0.85) * np.mean(before)
 
 
+@pytest.mark.parametrize("rule", [None, "sum"])
 @pytest.mark.parametrize(
     ("name", "side", "share"),
     [("multi-exposure", 128, 0.9), ("multi-focus", 128, 0.9), ("medical", 256, 0.85)],
 )
-def test_detail_of_fused_synthetic_scenes_is_nearer_to_the_target_than_the_mean(name, side, share):
+def test_detail_of_fused_synthetic_scenes_is_nearer_to_the_target_than_the_mean(
+    name, side, share, rule
+):
     task = TASKS[name]
     errors = []
     # Medical slices in the size of real ones: smaller ones are all outlines.
     for scene in scenes(task.synthetic, 4, (side, side), 900):
         sources = (scene.x, scene.y)
-        images = (detail(fuse(sources, task, method=m).image) for m in ("cunet", "mean"))
+        ways = (("cunet", rule), ("mean", None))
+        images = (detail(fuse(sources, task, method=m, rule=r).image) for m, r in ways)
         errors.append([rmse(image, detail(scene.target)) for image in images])
     own, of_the_mean = np.mean(errors, axis=0)
     assert own < share * of_the_mean
