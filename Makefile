@@ -83,9 +83,10 @@ dictionaries: $(CORE) ## learn dictionaries for all tasks in place of those that
 TRAIN := OMP_NUM_THREADS=1 $(VENV)/bin/mcsc train --patch 128 --batch-size 2 --patches 1600 --schedule cosine
 # Of photographs under free licences (their names and licences are in the cards), and of worlds that
 # are rendered with them (python -m benchmarks.rendering --task depth-sr --photographs DIR --out WORLDS):
-# make weights PHOTOGRAPHS='--photographs DIR' WORLDS=WORLDS. What ships was trained in stages, as its
-# cards tell, some on earlier scenes; these are networks of the same kinds in one stage each, of
-# fewer steps, and were never run to their ends.
+# make weights PHOTOGRAPHS='--photographs DIR' WORLDS=WORLDS. The network of medical images ships as
+# it is made here. What else ships was trained in stages, as its cards tell, some on earlier scenes:
+# these are networks of the same kinds in one stage each, of fewer steps, which were never run to
+# their ends.
 PHOTOGRAPHS ?=
 WORLDS ?=
 W := unfolded/weights_data

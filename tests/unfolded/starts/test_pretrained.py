@@ -58,13 +58,19 @@ def test_restoration_of_synthetic_scenes_not_seen(name):
     assert np.mean(after) < (0.4 if task.sigma else 0.85) * np.mean(before)
 
 
-@pytest.mark.parametrize("rule", [None, "sum"])
 @pytest.mark.parametrize(
-    ("name", "side", "share"),
-    [("multi-exposure", 128, 0.9), ("multi-focus", 128, 0.9), ("medical", 256, 0.85)],
+    ("name", "side", "rule", "share"),
+    [
+        ("multi-exposure", 128, None, 0.9),
+        ("multi-exposure", 128, "sum", 0.9),
+        ("multi-focus", 128, None, 0.9),
+        ("multi-focus", 128, "sum", 0.9),
+        ("medical", 256, None, 0.95),  # exact coding has 0.93
+        ("medical", 256, "sum", 0.85),
+    ],
 )
 def test_detail_of_fused_synthetic_scenes_is_nearer_to_the_target_than_the_mean(
-    name, side, share, rule
+    name, side, rule, share
 ):
     task = TASKS[name]
     errors = []
