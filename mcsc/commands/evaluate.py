@@ -19,6 +19,7 @@ from ..types import Device
 from ..values.ranges import ValueRange, quantised
 from . import options
 from .batch import check_cluster, cluster_options
+from .rules import rule_option
 from .sources import files_read
 
 
@@ -58,7 +59,7 @@ def _method_names() -> str:
 @options.max_iter(", for every scene, or tile of a large one")
 @options.device
 @options.orientations
-@options.rule
+@rule_option
 @click.option(
     "--csv",
     "csv_path",

@@ -14,10 +14,10 @@ from ..errors import InvalidValueError
 from ..fusion import JOINTLY
 from ..types import Floats
 from ..values.ranges import ValueRange
-from . import options
 from .asked import Asked, shared_options
 from .batch import SceneCommand
 from .results import Sink, check_registered, tell, write_parts
+from .rules import rule_option
 
 if TYPE_CHECKING:
     from ..tasks import Fusion
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     "the middle.",
     kept="the first of two sources, or, of more, the one of middle brightness",
     own=[
-        options.rule,
+        rule_option,
         click.option(
             "--depth",
             metavar="FILE",

@@ -157,18 +157,6 @@ method = click.option(
 )
 
 
-def _rule_names() -> list[str]:
-    from ..fusion.rules import RULES
-
-    return list(RULES)
-
-
-def _rule_words() -> str:
-    from ..fusion.rules import RULES
-
-    return "; ".join(f"{name}, {rule.words}" for name, rule in RULES.available().items())
-
-
 def _tol(default: float) -> Callable[[F], F]:
     return click.option(
         "--tol",
@@ -200,16 +188,6 @@ orientations = click.option(
     "the network looks at the images; the results are averaged. The time grows with this number, "
     "and the result is a little better."
     "  [default: 1]",
-)
-rule = click.option(
-    "--rule",
-    metavar="RULE",
-    cls=ListedOption,
-    type=Listed(_rule_names),
-    names=_rule_words,
-    help="Fusion rule, by which the parts become one image: {names}. What a network (--method "
-    "cunet) makes of two sources is the image by the rule sum; by choose and detail it says which "
-    "source is taken where.  [default: the dictionary's, or the task's]",
 )
 task_dictionary = click.option(
     "--dictionary",

@@ -246,7 +246,8 @@ class SparseCoding:
         targets = (self.dictionary.target_common, *(self.dictionary.target_unique or ()))
         if all(bank is None for bank in targets):
             raise InvalidValueError(
-                f"the rule {name} takes the target filters of a dictionary, and this one has none"
+                f"the rule {name} takes the target filters of a dictionary, and this one has none; "
+                "learn them with mcsc.learn, or give them to mcsc.Dictionary"
             )
         if count is not None and count != own:
             raise InvalidValueError(

@@ -437,7 +437,7 @@ def test_refusals(focus):
         fuse(images, "multi-focus", dictionary=d, rule="max")
     with pytest.raises(ValueError, match=r"want a dictionary of channels \(1, 1\)"):
         fuse(images, "multi-focus", dictionary=mcsc.dct_dictionary((3, 3), filter_size=4))
-    with pytest.raises(ValueError, match="fusion needs target filters"):
+    with pytest.raises(ValueError, match="this one has none; learn them with"):
         fuse(images, "multi-focus", dictionary=d, rule="targets")
 
 
