@@ -305,7 +305,7 @@ def fused(
         strength = float(net.metadata.get("strength") or task.strength)
         seen = (x, y) if net.configuration.channels[0] != 1 else (lumas_of(x), lumas_of(y))
         if net.metadata.get("base") == "low":
-            index = _nearest(detail, tuple(lowpass_split(s, strength).high for s in seen))
+            index = _nearest(detail, tuple(made.as_bands(signal) for signal in made.signals))
         elif selection.pixels:
             index = _nearest(image, seen)
         else:
