@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 
 from mcsc.backend.select import cupy_or_reason
 from mcsc.commands.info import versions as package_versions
@@ -43,10 +44,15 @@ def versions(job: Job) -> None:
     print(found["text"])
 
 
+def _parallel() -> list[str]:
+    """Words for pytest: some processes share the GPU, where pytest-xdist is there."""
+    return ["-n", "4"] if find_spec("xdist") else ["-p", "no:xdist"]
+
+
 def tests(job: Job) -> None:
     """``pytest -m gpu``; the log has all of it, and what was said last is written as it comes."""
     where = ["tests/mcsc/backend/test_select.py"] if job.quick else ["tests"]
-    words = ["-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *where]
+    words = ["-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", *_parallel(), *where]
     process = subprocess.Popen(
         [sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True,

@@ -51,7 +51,7 @@ def noise_of(net, x):
     """Another noise for each sample, for a network that takes it."""
     if not net.configuration.noise_aware:
         return None
-    return torch.linspace(0.02, 0.15, len(x), dtype=x.dtype)
+    return torch.linspace(0.02, 0.15, len(x), dtype=x.dtype, device=x.device)
 
 
 def gradients(net, x, y):

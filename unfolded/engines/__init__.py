@@ -34,8 +34,8 @@ decided in one place, `unfolded.network.engine_choice`.
 `reference`      PyTorch's layers: any device, precision and compiler, differentiable. The other
                  engines are tested against it. It runs the modules themselves, and so their hooks.
 `cpu_inference`  A whole network by the same on strips of rows, its maps in place; no gradients.
-`cpu_training`   An LCSC module, or one D, and its gradient by convolutions along columns; float32
-                 on a CPU, or bfloat16 under autocast where the processor multiplies in it.
+`training`       An LCSC module, or one D, and its gradient by convolutions along columns; float32,
+                 or bfloat16 under autocast, on a GPU or where the processor multiplies in it.
 `gpu`            A whole network by Triton kernels; float32, TF32 or bfloat16; no gradients. By
                  `unfolded.accelerate` only.
 ===============  =============================================================================

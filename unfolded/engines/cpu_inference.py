@@ -139,7 +139,7 @@ class _Module:
         self, grid: _Grid, signal: Tensor, maps: Tensor, drive: Tensor, i: int, run: Map
     ) -> None:
         """Make the maps (1, H, W, K) of sample i, or go on from those that are there."""
-        from . import pointwise_kernels as kernels
+        from . import numba_kernels as kernels
 
         lam = self._numbers[:, i : i + 1]
 

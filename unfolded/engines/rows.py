@@ -1,11 +1,11 @@
-r"""Convolutions on a CPU as convolutions along the columns of an image with unfolded rows.
+r"""Convolutions as convolutions along the columns of an image with unfolded rows.
 
 The library's convolution is made for many channels and is slow where an image has one to three. So
 each pixel is given the s pixels of its row that a filter sees at once, as channels: an image of C
 channels becomes one of C s, s times as large where patches would be s^2 times, and filters of
 s x s become filters of s x 1. The adjoint makes an image of C s channels of maps and adds what
-belongs to one pixel, `fold`. All is stored with the channels last, as oneDNN prefers it, and
-multiplied in the type of the tensors: bfloat16 where the processor has it, with sums in float32.
+belongs to one pixel. All is stored with the channels last, as oneDNN and cuDNN prefer it, and
+multiplied in the type of the tensors: bfloat16 where the device has it, with sums in float32.
 
 With E of shape (K, C, s, s), seen as in `unfolded.engines`, and an image of shape (n, H, W, C):
 
@@ -24,6 +24,8 @@ from torch import Tensor
 
 from mcsc.types import Floats
 
+from .steps import margins
+
 
 def has_bfloat16() -> bool:
     """Return True if this processor multiplies in bfloat16 itself; without, float32 is faster."""
@@ -32,14 +34,21 @@ def has_bfloat16() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # PyTorch before 2.10
 
 
-def in_bfloat16() -> bool:
-    """Return True if autocast asks for products in bfloat16 on a CPU."""
-    return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+def in_bfloat16(kind: str = "cpu") -> bool:
+    """Return True if autocast asks for products in bfloat16 on a kind of device."""
+    return torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.bfloat16
 
 
-def floats(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return an empty tensor of a shape on the CPU, whatever the caller's defaults are."""
-    return torch.empty(shape, dtype=dtype, device="cpu")
+def by_numba(tensor: Tensor) -> bool:
+    """Return True if Numba's kernels can work on a tensor; else PyTorch or Triton does."""
+    return tensor.device.type == "cpu"
+
+
+def floats(
+    *shape: int, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Return an empty tensor of a shape on a device, whatever the caller's defaults are."""
+    return torch.empty(shape, dtype=dtype, device=device)
 
 
 def bits(tensor: Tensor) -> Floats:
@@ -68,7 +77,9 @@ def unfold(image: Tensor, size: int, dtype: torch.dtype, strip: slice | None = N
 
     Those of a strip of H rows of it, if one is given.
     """
-    from . import pointwise_kernels as kernels
+    if not by_numba(image):
+        return _unfolded(image, size, dtype, strip)
+    from . import numba_kernels as kernels
 
     n, height, width, channels = image.shape
     top, bottom = (0, height) if strip is None else (strip.start, strip.stop)
@@ -76,6 +87,36 @@ def unfold(image: Tensor, size: int, dtype: torch.dtype, strip: slice | None = N
     out = floats(n, bottom - top + size - 1, width, seen, dtype=dtype)
     kernels.unfold_rows(bits(image), size, top, bits(out))
     return out
+
+
+def _unfolded(image: Tensor, size: int, dtype: torch.dtype, strip: slice | None) -> Tensor:
+    """`unfold` by PyTorch: where rows are contiguous, so is what a filter sees of one."""
+    before, after = margins(size)
+    padded = F.pad(image.to(dtype), (0, 0, before, after, before, after))
+    if strip is not None:
+        padded = padded[:, strip.start : strip.stop + size - 1]
+    n, height, width, channels = padded.shape
+    seen = size * channels
+    rows = padded.as_strided((n, height, width - size + 1, seen), padded.stride())
+    missing = _missing(seen, dtype)
+    return F.pad(rows, (0, missing)) if missing else rows.contiguous()
+
+
+def _folded(columns: Tensor, size: int, channels: int) -> Tensor:
+    """The adjoint of `_unfolded` on the image's own rows: (n, H, W, s C or more) to (n, H, W, C).
+
+    Pixel w is the sum over t of number t, from the right, of column w + t - s // 2.
+    """
+    before, after = margins(size)
+    padded = F.pad(columns, (0, 0, after, before))
+    n, height, width, stride = padded.shape
+    rows, row, _, _ = padded.stride()
+    seen = padded.as_strided(
+        (n, height, width - size + 1, size, channels),
+        (rows, row, stride, stride - channels, 1),
+        padded.storage_offset() + (size - 1) * channels,
+    )
+    return seen.sum(3, dtype=torch.float32)
 
 
 def analysis_of(weight: Tensor) -> Tensor:
@@ -124,8 +165,6 @@ def synthesise(maps: Tensor, weight: Tensor, size: int, *, padded: bool = False)
 
     Of padded maps, with s // 2 rows more above and below.
     """
-    from . import pointwise_kernels as kernels
-
     n, height, width, _ = maps.shape
     more = size // 2
     if padded:
@@ -133,7 +172,12 @@ def synthesise(maps: Tensor, weight: Tensor, size: int, *, padded: bool = False)
     if missing := _missing(maps.shape[-1], maps.dtype):
         maps = F.pad(maps, (0, missing))
     columns = last(torch.conv2d(first(maps), weight, padding=(0 if padded else more, 0)))
-    image = floats(n, height, width, columns.shape[-1] // size)
+    channels = columns.shape[-1] // size
+    if not by_numba(maps):
+        return _folded(columns[:, :height], size, channels)
+    from . import numba_kernels as kernels
+
+    image = floats(n, height, width, channels)
     kernels.fold_rows(bits(columns), size, image.numpy())
     return image
 

@@ -14,15 +14,15 @@ from typing import Any, Literal, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..engines import cpu_inference, cpu_training, reference
+from ..engines import cpu_inference, reference, training
 from ..engines.transforms import transformed
 
-Engine = Literal["reference", "cpu_inference", "cpu_training"]
+Engine = Literal["reference", "cpu_inference", "training"]
 """Modules of `unfolded.engines`; that for GPUs is chosen by `unfolded.accelerate`."""
 
 _M = TypeVar("_M", bound=type[nn.Module])
 
-_SERVES = {"cpu_inference": cpu_inference.serves, "cpu_training": cpu_training.serves}
+_SERVES = {"cpu_inference": cpu_inference.serves, "training": training.serves}
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -120,5 +120,5 @@ def synthesis_for(weight: Tensor) -> tuple[Product, Gradient]:
     See `unfolded.engines.reference` for their arguments.
     """
     if weight.device.type == "cpu" and weight.dtype == torch.float32:
-        return cpu_training.product_synthesis, cpu_training.product_gradient
+        return training.product_synthesis, training.product_gradient
     return reference.synthesise, reference.synthesis_gradient

@@ -8,12 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..engines import cpu_training, reference
+from ..engines import reference, training
 from ..engines.steps import Down
 from .engine_choice import engine_for, served_by
 
 
-@served_by("cpu_training")
+@served_by("training")
 class Synthesis(nn.Module):
     r"""Filters from maps to an image, :math:`\sum_k d_k * a_k` (D, and the G of the target).
 
@@ -43,8 +43,8 @@ class Synthesis(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return the image (N, C, H, W) of maps (N, K, H, W)."""
-        if engine_for(self, maps) == "cpu_training":
-            return cpu_training.synthesise(maps, self.weight)
+        if engine_for(self, maps) == "training":
+            return training.synthesise(maps, self.weight)
         return reference.synthesise(maps, self.weight)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mcsc.checks import check_choice, check_whole
 from mcsc.errors import InvalidTypeError, InvalidValueError
 
-from ..engines import cpu_training, reference
+from ..engines import reference, training
 from ..engines.steps import Steps
 from .configuration import Thresholds, check_flags
 from .engine_choice import engine_for, served_by
@@ -18,7 +18,7 @@ START = 0.01
 """Thresholds before training, as in the authors' released code."""
 
 
-@served_by("cpu_training")
+@served_by("training")
 class LCSC(nn.Module):
     r"""J unrolled steps of convolutional ISTA (Eqs. 8, 10, 13; Appendix A, Eq. 18).
 
@@ -166,8 +166,8 @@ class LCSC(nn.Module):
             raise InvalidTypeError(
                 "start must be maps of a module that goes on from them, and of no other"
             )
-        if engine_for(self, x) == "cpu_training":
-            return cpu_training.maps(self.steps(sigma), x, start)
+        if engine_for(self, x) == "training":
+            return training.maps(self.steps(sigma), x, start)
         return reference.unroll(
             x, self.first, self.layers(), self._numbers(sigma), residual=self.residual, start=start
         )

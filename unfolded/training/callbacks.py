@@ -14,6 +14,7 @@ from typing import Any
 import lightning.pytorch as lightning
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mcsc.errors import InvalidValueError
 from mcsc.solvers.driver import Interrupt
@@ -142,12 +143,14 @@ class Average(lightning.Callback):
             return  # no step was made
         self._step = trainer.global_step
         share = min(self._share, (1 + self._step) / (10 + self._step))
+        weights = module.net.state_dict()
         with torch.no_grad():
-            for name, weight in module.net.state_dict().items():
-                mean = self._mean.setdefault(name, weight.clone())
-                if mean.device != weight.device:  # it comes from a checkpoint
-                    mean = self._mean[name] = mean.to(weight.device)
-                mean.lerp_(weight, 1 - share)
+            if not self._mean:
+                self._mean = {name: weight.clone() for name, weight in weights.items()}
+            # Those of a checkpoint may be elsewhere.
+            self._mean = {name: self._mean[name].to(w.device) for name, w in weights.items()}
+            means = list(self._mean.values())
+            get_ema_multi_avg_fn(share)(means, list(weights.values()), None)
 
     def on_validation_start(self, trainer: Any, module: Any) -> None:
         """Put the average in."""

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..network.cunet import CUNet
 from .checkpoints import known_by
+from .graphed import GraphedPass
 from .recipe import Recipe
 
 _FAINT = 1 / 255
@@ -73,6 +74,12 @@ class Module(lightning.LightningModule):
         self.net = net
         self.recipe = recipe
         self.per_epoch = recipe.steps_per_epoch()
+        self._graphed: GraphedPass | None = None
+
+    def on_fit_start(self) -> None:
+        """On one GPU, launch the passes of a step as graphs: several speak while they are made."""
+        if self.device.type == "cuda" and self.trainer.world_size == 1:
+            self._graphed = GraphedPass(self.net)
 
     def identify(self, identity: dict[str, Any]) -> None:
         """Keep what the run is known by in the checkpoint."""
@@ -82,7 +89,8 @@ class Module(lightning.LightningModule):
         """Return the loss of a batch."""
         x, y, z, *sigma = batch
         kind = self.recipe.loss_at(self.trainer.global_step, self.per_epoch)
-        loss = _LOSSES[kind](self.net(x, y, *sigma), z, x, y)
+        run = self._graphed or self.net
+        loss = _LOSSES[kind](run(x, y, *sigma), z, x, y)
         self.log("loss", loss, prog_bar=True, batch_size=len(x))
         return loss
 

@@ -151,8 +151,9 @@ def train(
     which a later run goes on; a second one ends it at once. However it ends, the network is left
     on the CPU, in evaluation mode.
 
-    On a CPU `unfolded.engines.cpu_training` serves: float32, and bf16-mixed on processors that
-    multiply in bfloat16 (AMX, AVX-512 BF16), where a step takes less than half as long.
+    `unfolded.engines.training` serves in float32 and in bf16-mixed, which on a CPU needs one that
+    multiplies in bfloat16 (AMX, AVX-512 BF16), where a step takes less than half as long. On one
+    GPU the passes of a step are launched as CUDA graphs.
     """
     recipe = Recipe() if recipe is None else recipe
     if not isinstance(recipe, Recipe):
@@ -238,6 +239,8 @@ def train(
             precision=precision,
             max_epochs=recipe.epochs,
             gradient_clip_val=recipe.clip_norm,
+            # All batches are of one size: it pays to try which convolution is the fastest for it.
+            benchmark=device != "cpu" and torch.cuda.is_available(),
             callbacks=[one for one in listeners if one is not None],
             logger=False if folder is None else _loggers(folder),
             enable_checkpointing=False,

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unfolded.nets import make_images, make_net, torch
 from unfolded.engines import cpu_inference, rows
-from unfolded.engines import pointwise_kernels as kernels
+from unfolded.engines import numba_kernels as kernels
 from unfolded.engines.reference import soft_threshold
 
 

@@ -13,7 +13,7 @@ from tests.unfolded.nets import (
     shrink_tiles,
     torch,
 )
-from unfolded.engines import cpu_inference, gpu, rows
+from unfolded.engines import cpu_inference, gpu, pointwise, rows
 from unfolded.network import engine_choice
 from unfolded.network.engine_choice import engine_for
 
@@ -98,10 +98,10 @@ def inference(net, x, y, precision):
 def training(net, x, y, precision):
     net.train()
     with as_in_training(precision):
-        assert engine_for(net.unique[0], x) == "cpu_training"
+        assert engine_for(net.unique[0], x) == "training"
         maps = net.common(torch.cat((x, y), 1), noise_of(net, x))
         assert maps.dtype == getattr(torch, precision)
-        assert engine_for(net.target_common, maps) == "cpu_training"
+        assert engine_for(net.target_common, maps) == "training"
         return values(net.split(x, y, noise_of(net, x)))
 
 
@@ -133,8 +133,8 @@ ENGINES = {
     ("reference", "bfloat16"): (reference, 5e-2),
     ("cpu_inference", "float32"): (inference, 2e-6),
     ("cpu_inference", "bfloat16"): (inference, 5e-2),
-    ("cpu_training", "float32"): (training, 2e-6),
-    ("cpu_training", "bfloat16"): (training, 5e-2),
+    ("training", "float32"): (training, 2e-6),
+    ("training", "bfloat16"): (training, 5e-2),
     ("gpu", "float32"): (kernels, 2e-6),
     ("gpu", "tf32"): (kernels, 5e-3),
     ("gpu", "bfloat16"): (kernels, 5e-2),
@@ -174,25 +174,66 @@ def test_values_are_those_of_the_layers(engine, case, monkeypatch):
         assert (a - b).norm() <= limit * b.norm()
 
 
+def without_numba(monkeypatch, *, triton):
+    """Have the training engine compute on a CPU as it does on a GPU."""
+    monkeypatch.setattr(rows, "by_numba", lambda tensor: False)
+    monkeypatch.setattr(pointwise, "_by_triton", lambda kind: triton)
+    monkeypatch.setattr(pointwise, "PIXELS", 16)  # several programs, of which the last is not full
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_gradients_are_those_of_the_layers(case, monkeypatch):
+@pytest.mark.parametrize("by", ["numba", "pytorch", "triton"])
+def test_gradients_are_those_of_the_layers(case, by, monkeypatch):
     """Of the engine that has any, in the images and in all weights."""
+    if by == "triton":
+        pytest.importorskip("triton", reason="Triton is not installed")
+        if DEVICE == "cuda":
+            pytest.skip("Triton's interpreter is for machines without a GPU")
+        if case not in INTERPRETED:
+            pytest.skip("the interpreter is slow: some cases are enough")
     net = make_net(dtype=torch.float64, **CASES[case]).train()
     x, y = make_images(net, (13, 10))
     assert engine_for(net.unique[0], x) == "reference"
     wanted = gradients(net, x, y)
     net, x, y = net.float(), x.float(), y.float()
-    assert engine_for(net.unique[0], x) == "cpu_training"
+    if by != "numba":
+        without_numba(monkeypatch, triton=by == "triton")
+    assert engine_for(net.unique[0], x) == "training"
     for a, b in zip(gradients(net, x, y), wanted, strict=True):
         assert a.dtype == torch.float32
         assert (a - b).abs().max() <= 2e-5 * b.abs().max()
-    if not rows.has_bfloat16():
+    # NumPy, which interprets Triton's kernels, has no bfloat16.
+    if not rows.has_bfloat16() or by == "triton":
         return
     # In bfloat16 not farther from them than the layers are.
     with as_in_training("bfloat16"):
         found = gradients(net, x, y)
-        monkeypatch.setitem(engine_choice._SERVES, "cpu_training", lambda *_, **__: False)
+        monkeypatch.setitem(engine_choice._SERVES, "training", lambda *_, **__: False)
         layers = gradients(net, x, y)
     for a, b, c in zip(found, wanted, layers, strict=True):
         assert a.dtype == torch.float32
         assert (a - b).norm() <= 2 * (c - b).norm() + 0.02 * b.norm()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_gradients_on_a_gpu_are_those_of_the_layers(case, precision, monkeypatch):
+    if DEVICE != "cuda":
+        pytest.skip("PyTorch finds no GPU")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    net = make_net(dtype=torch.float64, **CASES[case]).train()
+    x, y = make_images(net, (13, 10))
+    wanted = gradients(net, x, y)
+    net, x, y = (a.float().to(DEVICE) for a in (net, x, y))
+    with torch.autocast(DEVICE, torch.bfloat16, enabled=precision == "bfloat16"):
+        assert engine_for(net.unique[0], x) == "training"
+        found = [a.cpu() for a in gradients(net, x, y)]
+        monkeypatch.setitem(engine_choice._SERVES, "training", lambda *_, **__: False)
+        layers = [a.cpu() for a in gradients(net, x, y)]
+    for a, b, c in zip(found, wanted, layers, strict=True):
+        assert a.dtype == torch.float32
+        if precision == "float32":
+            assert (a - b).norm() <= 2e-5 * b.norm()
+        else:
+            assert (a - b).norm() <= 2 * (c - b).norm() + 0.02 * b.norm()

@@ -211,12 +211,12 @@ def test_training_engine(monkeypatch):
     module = net.unique[0]
     assert engine_for(module, x) == "reference"
     net.train()
-    assert engine_for(module, x) == "cpu_training"
+    assert engine_for(module, x) == "training"
     assert engine_for(module, x[0]) == "reference"  # no batch
     assert engine_for(module, torch.cat((x, x), dim=1)) == "reference"  # other channels
     with torch.no_grad():
         assert engine_for(module, x) == "reference"
-    for there, engine in ((True, "cpu_training"), (False, "reference")):
+    for there, engine in ((True, "training"), (False, "reference")):
         monkeypatch.setattr("unfolded.engines.rows.has_bfloat16", lambda there=there: there)
         with torch.autocast("cpu", torch.bfloat16):
             assert engine_for(module, x) == engine
@@ -269,7 +269,7 @@ def _computed(net, x, y, sigma):
         assert engine_for(net.eval(), x) == "cpu_inference"
         image = net(x, y, sigma)
     x = x.clone().requires_grad_()
-    assert engine_for(net.train().unique[0], x) == "cpu_training"
+    assert engine_for(net.train().unique[0], x) == "training"
     net.zero_grad()
     net(x, y, sigma).square().sum().backward()
     return image, x.grad, *(p.grad.clone() for p in net.parameters())

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unfolded.nets import gradients, make_images, make_net, torch
 from unfolded.engines import rows
-from unfolded.engines.cpu_training import product_gradient, product_synthesis
+from unfolded.engines.training import product_gradient, product_synthesis
 from unfolded.engines.reference import analyse, synthesis_gradient, synthesise
 
 

@@ -1,43 +1,49 @@
-r"""Training on a CPU: an LCSC module and its gradient, in float32 or with products in bfloat16.
+r"""Training: an LCSC module and its gradient, in float32 or with products in bfloat16.
 
 Each layer, threshold and sum of PyTorch reads and writes all maps, forward and backward, and its
 convolution is slow where many maps become an image of few channels. Here one function does the
-whole module for a few samples at a time: per block two convolutions forward and four backward
-(`unfolded.engines.rows`), thresholds and sums in one pass each.
+whole module, on a CPU for a few samples at a time: per block two convolutions forward and four
+backward (`unfolded.engines.rows`), thresholds and sums in one pass each
+(`unfolded.engines.pointwise`).
 
 What is kept for the gradient are the maps :math:`U_0 \ldots U_J` and the images between them, not
 what led to them: by its result alone a soft threshold says where it let the gradient through.
 
-Under ``torch.autocast("cpu", torch.bfloat16)``, on a processor that multiplies in it, maps are
-stored and multiplied in bfloat16; sums, thresholds, images and the gradients of the weights stay in
-float32.
+Under ``torch.autocast(..., torch.bfloat16)``, on a GPU or on a processor that multiplies in it, maps
+are stored and multiplied in bfloat16; sums, thresholds, images and the gradients of the weights stay
+in float32.
 
-Samples are summed in their order, so gradients do not depend on the number of threads.
+On a CPU samples are summed in their order, so gradients do not depend on the number of threads.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from . import rows
+from . import pointwise, rows
 from .steps import Steps, numbers
-from .threads import torch_threads
+from .threads import Map, torch_threads
 
 SAMPLES = 4
-"""At a time: a call of the library takes as long as half a sample."""
+"""At a time on a CPU: a call of the library takes as long as half a sample."""
 
 
 def serves(image: Tensor, *, training: bool) -> bool:
-    """Return True if this engine is allowed: in training on a CPU, with gradients."""
-    if not training or image.device.type != "cpu" or not torch.is_grad_enabled():
+    """Return True if this engine is allowed: in training, with gradients, in these precisions."""
+    kind = image.device.type
+    if not training or kind not in ("cpu", "cuda") or not torch.is_grad_enabled():
         return False
-    if torch.is_autocast_enabled("cpu"):
+    if torch.is_autocast_enabled(kind):
         known = (torch.float32, torch.bfloat16)
-        return rows.in_bfloat16() and rows.has_bfloat16() and image.dtype in known
+        able = kind == "cuda" or rows.has_bfloat16()
+        return rows.in_bfloat16(kind) and able and image.dtype in known
     return image.dtype == torch.float32
 
 
@@ -47,7 +53,7 @@ def maps(steps: Steps, image: Tensor, start: Tensor | None = None) -> Tensor:
     Parameters
     ----------
     steps : Steps
-        Regular, float32 on the CPU.
+        Regular, float32 on the image's device.
     image : tensor (N, C, H, W)
         x.
     start : tensor (N, K, H, W), optional
@@ -69,12 +75,23 @@ def synthesise(maps: Tensor, weight: Tensor) -> Tensor:
     return out
 
 
-def _type() -> torch.dtype:
-    return torch.bfloat16 if rows.in_bfloat16() else torch.float32
+def _type(device: torch.device) -> torch.dtype:
+    return torch.bfloat16 if rows.in_bfloat16(device.type) else torch.float32
 
 
-def _parts(n: int) -> list[slice]:
-    return [slice(i, min(i + SAMPLES, n)) for i in range(0, n, SAMPLES)]
+def _parts(tensor: Tensor) -> list[slice]:
+    """Samples that are computed together; a GPU is kept busy by all of them at once."""
+    n, at_once = len(tensor), SAMPLES if rows.by_numba(tensor) else len(tensor)
+    return [slice(i, min(i + at_once, n)) for i in range(0, n, at_once)]
+
+
+@contextmanager
+def _threads(tensor: Tensor) -> Iterator[Map]:
+    if rows.by_numba(tensor):
+        with torch_threads() as run:
+            yield run
+    else:
+        yield lambda function, items: [function(item) for item in items]
 
 
 class _Lcsc(torch.autograd.Function):
@@ -83,17 +100,16 @@ class _Lcsc(torch.autograd.Function):
         ctx: Any, image: Tensor, thresholds: Tensor, start: Tensor | None, residual: bool,
         first: Tensor, *flat: Tensor,
     ) -> Tensor:  # fmt: skip
-        from . import pointwise_kernels as kernels
-
-        dtype = _type()
+        device = image.device
+        dtype, blank = _type(device), partial(rows.floats, device=device)
         x = rows.last(image.detach().float())
         n, height, width, channels = x.shape
         filters, _, size, _ = first.shape
         up = [rows.analysis_of(w.to(dtype)) for w in (first, *flat[1::2])]
         down = [rows.synthesis_of(w.to(dtype)) for w in flat[::2]]
-        lam = numbers(thresholds, n, filters).numpy()
-        maps = rows.floats(len(up), n, height, width, filters, dtype=dtype)
-        between = rows.floats(len(up), n, height, width, channels)
+        lam = numbers(thresholds, n, filters)
+        maps = blank(len(up), n, height, width, filters, dtype=dtype)
+        between = blank(len(up), n, height, width, channels)
         between[0] = x
         own = int(start is None)
         if start is not None:
@@ -102,21 +118,19 @@ class _Lcsc(torch.autograd.Function):
         def work(part: slice) -> None:
             drive = rows.analyse(rows.unfold(x[part], size, dtype), up[0])
             if own:
-                there = rows.pixels(maps[0, part])
-                kernels.threshold_maps(rows.pixels(drive), lam[0, part], there)
+                pointwise.threshold(drive, lam[0, part], maps[0, part])
             for j in range(1, len(up)):
                 old, new = maps[j - 1, part], maps[j, part]
                 made = between[j, part] = rows.synthesise(old, down[j - 1], size)
                 change = rows.analyse(rows.unfold(made, size, dtype), up[j])
-                arrays = [rows.pixels(a) for a in (old, drive, change, new)]
                 number = lam[j - 1 + own, part]
                 if residual:
-                    kernels.step_maps(*arrays[:3], number, arrays[3])
+                    pointwise.step(old, drive, change, number, new)
                 else:
-                    kernels.threshold_maps(arrays[2], number, arrays[3])
+                    pointwise.threshold(change, number, new)
 
-        with torch_threads() as run:
-            run(work, _parts(n))
+        with _threads(x) as run:
+            run(work, _parts(x))
         out = rows.first(maps[-1])
         ctx.kept = maps[:-1], between, size, residual, own
         ctx.save_for_backward(image, thresholds, start, first, *flat, out)  # changed: an error
@@ -125,23 +139,21 @@ class _Lcsc(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        from . import pointwise_kernels as kernels
-
         _, thresholds, start, first, *flat, out = ctx.saved_tensors
         before, between, size, residual, own = ctx.kept
-        dtype = out.dtype
+        dtype, blank = out.dtype, partial(rows.floats, device=out.device)
         maps = [*before, rows.last(out.detach())]
         n, height, width, filters = maps[-1].shape
         channels, last = between.shape[-1], len(maps) - 1
         up = [rows.adjoint_of_analysis(w.to(dtype)) for w in (first, *flat[1::2])]
         down = [rows.adjoint_of_synthesis(w.to(dtype)) for w in flat[::2]]
         sign = -1.0 if residual else 1.0
-        parts = _parts(n)
+        parts = _parts(maps[-1])
         shape = (filters, channels, size, size)
-        for_up = rows.floats(last + 1, len(parts), *shape)
-        for_down = rows.floats(last, len(parts), *shape)
-        for_lam = rows.floats(n, last + own, filters, dtype=torch.float64)
-        for_image = rows.floats(n, height, width, channels) if ctx.needs_input_grad[0] else None
+        for_up = blank(last + 1, len(parts), *shape)
+        for_down = blank(last, len(parts), *shape)
+        for_lam = blank(n, last + own, filters, dtype=torch.float64)
+        for_image = blank(n, height, width, channels) if ctx.needs_input_grad[0] else None
         for_start = torch.empty_like(maps[0]) if ctx.needs_input_grad[2] else None
 
         def work(number: int) -> None:
@@ -150,14 +162,11 @@ class _Lcsc(torch.autograd.Function):
             g = grad[part].permute(0, 2, 3, 1).to(dtype, copy=True).contiguous()
             # What reaches E_0 x: of a module without residuals only through U_0.
             drive = torch.zeros_like(g) if residual else None
-            total = None if drive is None else rows.pixels(drive)
             more: Tensor | None = None
 
             def gate(j: int) -> None:
-                back = rows.pixels(more) if residual and more is not None else None
-                there = rows.pixels(maps[j][part])
-                found = kernels.gate_maps(there, rows.pixels(g), back, total)
-                for_lam[part, j - 1 + own] = -torch.from_numpy(found)
+                found = pointwise.gate(maps[j][part], g, more if residual else None, drive)
+                for_lam[part, j - 1 + own] = -found
 
             for j in range(last, 0, -1):
                 gate(j)
@@ -179,7 +188,7 @@ class _Lcsc(torch.autograd.Function):
             if for_image is not None:
                 for_image[part] = rows.synthesise(first_drive, up[0], size)
 
-        with torch_threads() as run:
+        with _threads(maps[-1]) as run:
             run(work, list(range(len(parts))))
         weights = [for_up[0].sum(0)]
         for j in range(last):
@@ -196,16 +205,16 @@ class _Lcsc(torch.autograd.Function):
 
 def product_synthesis(maps: Tensor, weight: Tensor) -> Tensor:
     """`reference.synthesise` by this engine, without gradients."""
-    dtype = _type()
+    dtype = _type(maps.device)
     a = rows.last(maps.detach().to(dtype))
     filters = rows.synthesis_of(weight.detach().to(dtype))
-    out = rows.floats(*a.shape[:3], weight.shape[0])
+    out = rows.floats(*a.shape[:3], weight.shape[0], device=a.device)
 
     def work(part: slice) -> None:
         out[part] = rows.synthesise(a[part], filters, weight.shape[-1])
 
-    with torch_threads() as run:
-        run(work, _parts(len(a)))
+    with _threads(a) as run:
+        run(work, _parts(a))
     return rows.first(out).contiguous()
 
 
@@ -222,9 +231,9 @@ def _synthesis_gradients(
     a, at = rows.last(maps.detach()), rows.last(image.detach().float())
     filters = None if weight is None else rows.adjoint_of_synthesis(weight.detach().to(dtype))
     for_maps = None if weight is None else torch.empty_like(a)
-    parts = _parts(len(a))
+    parts = _parts(a)
     shape = (a.shape[-1], at.shape[-1], size, size)
-    sums = rows.floats(len(parts), *shape)
+    sums = rows.floats(len(parts), *shape, device=a.device)
 
     def work(number: int) -> None:
         part = parts[number]
@@ -233,7 +242,7 @@ def _synthesis_gradients(
         if for_maps is not None and filters is not None:
             for_maps[part] = rows.analyse(columns, filters)
 
-    with torch_threads() as run:
+    with _threads(a) as run:
         run(work, list(range(len(parts))))
     for_weight = sums.sum(0).flip(2, 3).transpose(0, 1).contiguous()
     return None if for_maps is None else rows.first(for_maps), for_weight
@@ -243,7 +252,7 @@ class _Synthesis(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, maps: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(maps, weight)
-        ctx.dtype = _type()
+        ctx.dtype = _type(maps.device)
         return product_synthesis(maps, weight)
 
     @staticmethod
