@@ -8,8 +8,9 @@ Each part has a share of the time that is left, in a process of its own: one tha
 long costs itself alone. What it has found is written at once, OUT/PART.json and OUT/PART.log, and
 OUT/summary.md tells of all of them. Trained weights are OUT/weights/TASK.safetensors.
 
-Nothing is needed but this repository, the prepared folder and PyTorch, CuPy, Triton, pytest,
-pytest-benchmark, scikit-image, Numba, Lightning and safetensors; no network.
+Nothing is needed but this repository, what `mcsc` depends on, the prepared folder and PyTorch,
+CuPy, Triton, pytest, pytest-benchmark, Lightning and safetensors (with pytest-xdist the tests take
+less time); no network.
 """
 
 from __future__ import annotations

@@ -44,6 +44,7 @@ PARTS: Mapping[str, Part] = {
     "solve": Part("solvers:solve", 0.25, "time to a certified gap; the CPU beside it"),
     "table8": Part("networks:table8", 0.4, "Table 8 in each arithmetic and by each kind of kernel"),
     "profile": Part("networks:profile", 0.2, "where an iteration and a network spend their time"),
+    "steps": Part("steps:steps", 0.3, "a training step: by layers, by the engine, as graphs"),
     "training": Part("training:train_all", 1.0, "the six networks, from the weights that ship"),
 }
 

@@ -70,7 +70,8 @@ def test_a_part_that_fails_or_hangs_costs_itself_alone(tmp_path, monkeypatch, ca
 
 def test_every_part_is_there():
     assert list(PARTS) == [
-        "versions", "tests", "iterations", "solve", "table8", "profile", "training",
+        "versions", "tests", "iterations", "solve", "table8", "profile", "steps",
+        "training",
     ]  # fmt: skip
     for part in PARTS.values():
         assert callable(part.function())

@@ -11,6 +11,8 @@ import functools
 import torch
 from torch import Tensor
 
+from mcsc.errors import warn_user
+
 from . import rows
 
 PIXELS = 64
@@ -64,6 +66,11 @@ def gate(maps: Tensor, grad: Tensor, more: Tensor | None, total: Tensor | None) 
         from . import triton_training
 
         return triton_training.gate(maps, grad, more, total, PIXELS)
+    return _gate(maps, grad, more, total)
+
+
+def _gate(maps: Tensor, grad: Tensor, more: Tensor | None, total: Tensor | None) -> Tensor:
+    """`gate` by PyTorch."""
     sign = maps.sign().float()
     value = (grad.float() if more is None else grad.float() + more) * sign.abs()
     grad.copy_(value)
@@ -79,9 +86,43 @@ def _shrunk(values: Tensor, lam: Tensor) -> Tensor:
 
 @functools.cache
 def _by_triton(kind: str) -> bool:
-    """True where Triton's kernels run, or NumPy in their place."""
+    """True on a kind of device where Triton's kernels run and agree with PyTorch."""
     try:
-        from . import triton_kernels
+        from . import triton_training  # noqa: F401
     except ImportError:
         return False
-    return kind == "cuda" or triton_kernels.INTERPRETED
+    return kind == "cuda" and checked(torch.device(kind))
+
+
+def checked(device: torch.device) -> bool:
+    """Return True if Triton's kernels do what PyTorch does on a device; warn if they do not.
+
+    Warns
+    -----
+    RuntimeWarning
+        They fail, or their numbers are others.
+    """
+    from . import triton_training
+
+    random = torch.Generator("cpu").manual_seed(0)
+
+    def maps() -> Tensor:
+        return torch.randn(2, 5, 7, 12, generator=random).to(device)
+
+    lam = torch.rand(2, 12, generator=random).to(device)
+    old, drive, change, back = maps(), maps(), maps(), maps()
+    wanted, found = torch.empty_like(old), torch.empty_like(old)
+    wanted.copy_(_shrunk(old - change + drive, lam))
+    gates = [(change.clone(), drive.clone()) for _ in range(2)]
+    sums = _gate(wanted, gates[0][0], back, gates[0][1])
+    try:
+        triton_training.step(old, drive, change, lam, found, 16)
+        made = triton_training.gate(wanted, gates[1][0], back, gates[1][1], 16)
+        pairs = [(found, wanted), (made, sums), *zip(gates[1], gates[0], strict=True)]
+        good = all(torch.allclose(a, b, atol=1e-4) for a, b in pairs)
+        problem = "disagree with PyTorch"
+    except Exception as failure:  # a compiler's error can be of any kind
+        good, problem = False, f"fail here ({type(failure).__name__}: {failure})"
+    if not good:
+        warn_user(f"the Triton kernels {problem}; training is slower without", RuntimeWarning)
+    return good

@@ -9,9 +9,9 @@ backward (`unfolded.engines.rows`), thresholds and sums in one pass each
 What is kept for the gradient are the maps :math:`U_0 \ldots U_J` and the images between them, not
 what led to them: by its result alone a soft threshold says where it let the gradient through.
 
-Under ``torch.autocast(..., torch.bfloat16)``, on a GPU or on a processor that multiplies in it, maps
-are stored and multiplied in bfloat16; sums, thresholds, images and the gradients of the weights stay
-in float32.
+Under ``torch.autocast(..., torch.bfloat16)``, on a GPU or on a processor that multiplies in it,
+maps are stored and multiplied in bfloat16; sums, thresholds, images and the gradients of the
+weights stay in float32.
 
 On a CPU samples are summed in their order, so gradients do not depend on the number of threads.
 """

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mcsc.errors import warn_user
+
 from ..network.cunet import CUNet
 from ..network.engine_choice import is_as_written
 
@@ -30,7 +32,7 @@ class GraphedPass:
 
     A graph works on the memory that it was recorded with: weights must be changed in place, as
     optimisers do. Networks with hooks or layers of others, whose Python code may do anything, are
-    called as they are.
+    called as they are, and so are all where recording fails, with a warning.
     """
 
     def __init__(self, net: CUNet) -> None:
@@ -41,14 +43,26 @@ class GraphedPass:
     def __call__(self, *inputs: Tensor) -> Tensor:
         """Return the target image of x, y, and what else the network takes."""
         sizes = [(tuple(tensor.shape), tensor.dtype) for tensor in inputs]
-        if self._holder is None and is_as_written(self._net):
-            self._holder, self._sizes = _Holder(self._net), sizes
-            # The cache of autocast would keep copies of weights that change.
-            kind = inputs[0].device.type
-            with torch.autocast(
-                kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind), False
-            ):
-                torch.cuda.make_graphed_callables(self._holder, inputs)
+        if self._sizes is None:
+            self._sizes = sizes
+            if is_as_written(self._net):
+                self._holder = self._recorded(inputs)
         if self._holder is None or sizes != self._sizes:
             return self._net(*inputs)  # type: ignore[no-any-return]
         return self._holder(*inputs)  # type: ignore[no-any-return]
+
+    def _recorded(self, inputs: tuple[Tensor, ...]) -> Any:
+        holder = _Holder(self._net)
+        kind = inputs[0].device.type
+        # The cache of autocast would keep copies of weights that change.
+        uncached = torch.autocast(
+            kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind), False
+        )
+        try:
+            with uncached:
+                torch.cuda.make_graphed_callables(holder, inputs)
+        except RuntimeError as error:
+            problem = f"CUDA graphs fail here ({error}); training is slower without"
+            warn_user(problem, RuntimeWarning)
+            return None
+        return holder

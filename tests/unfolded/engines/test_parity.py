@@ -181,16 +181,16 @@ def without_numba(monkeypatch, *, triton):
     monkeypatch.setattr(pointwise, "PIXELS", 16)  # several programs, of which the last is not full
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("by", ["numba", "pytorch", "triton"])
-def test_gradients_are_those_of_the_layers(case, by, monkeypatch):
+# Triton's interpreter is for machines without a GPU, and slow: some cases are enough.
+WAYS = [(by, case) for by in ("numba", "pytorch") for case in CASES]
+WAYS += [("triton", case) for case in sorted(INTERPRETED) if DEVICE == "cpu"]
+
+
+@pytest.mark.parametrize(("by", "case"), WAYS)
+def test_gradients_are_those_of_the_layers(by, case, monkeypatch):
     """Of the engine that has any, in the images and in all weights."""
     if by == "triton":
         pytest.importorskip("triton", reason="Triton is not installed")
-        if DEVICE == "cuda":
-            pytest.skip("Triton's interpreter is for machines without a GPU")
-        if case not in INTERPRETED:
-            pytest.skip("the interpreter is slow: some cases are enough")
     net = make_net(dtype=torch.float64, **CASES[case]).train()
     x, y = make_images(net, (13, 10))
     assert engine_for(net.unique[0], x) == "reference"

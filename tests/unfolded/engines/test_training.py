@@ -1,13 +1,13 @@
-"""What the CPU's training engine promises besides the layers' values (see test_parity)."""
+"""What the training engine promises besides the layers' values (see test_parity)."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.unfolded.nets import gradients, make_images, make_net, torch
-from unfolded.engines import rows
-from unfolded.engines.training import product_gradient, product_synthesis
+from tests.unfolded.nets import DEVICE, gradients, make_images, make_net, torch
+from unfolded.engines import pointwise, rows
 from unfolded.engines.reference import analyse, synthesis_gradient, synthesise
+from unfolded.engines.training import product_gradient, product_synthesis
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -87,3 +87,16 @@ def test_a_graph_can_be_gone_through_twice():
         torch.autograd.grad(loss, list(net.parameters()), retain_graph=True) for _ in range(2)
     )
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_triton_kernels_that_fail_or_disagree_do_not_serve(monkeypatch):
+    triton_training = pytest.importorskip("unfolded.engines.triton_training")
+    device = torch.device(DEVICE)
+    assert pointwise.checked(device)
+    gate = triton_training.gate
+    monkeypatch.setattr(triton_training, "gate", lambda *a: gate(*a) + 1)
+    with pytest.warns(RuntimeWarning, match="Triton kernels disagree with PyTorch"):
+        assert not pointwise.checked(device)
+    monkeypatch.setattr(triton_training, "gate", lambda *a: 1 / 0)
+    with pytest.warns(RuntimeWarning, match="fail here \\(ZeroDivisionError"):
+        assert not pointwise.checked(device)
