@@ -21,7 +21,7 @@ from mcsc.fusion.one_by_one import blend_chosen
 from mcsc.fusion.rules import RULES
 from mcsc.images.enlarging import back_project
 from mcsc.images.split import lowpass_split
-from mcsc.tasks.preparation import Prepared, prepare_fusion, prepare_restoration
+from mcsc.tasks.preparation import Prepared, mixture_for, prepare_fusion, prepare_restoration
 from mcsc.tasks.protocol import MethodResult
 from mcsc.tasks.task import Task
 from mcsc.types import Device, Floats
@@ -216,6 +216,7 @@ def prepare_for_network(
             x, y, channels, strength=strength, base=base,
             smoothing=net.metadata.get("smoothing") or task.smoothing,
             sigma=sigma or net.metadata.get("sigma") or task.sigma,
+            mixture=mixture_for(task, channels, base, x, y),
         )  # fmt: skip
     return prepare_fusion(
         x, y, channels, strength=strength, base=base, brightest=task.brightest_base

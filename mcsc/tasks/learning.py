@@ -16,7 +16,7 @@ from ..learning import Learned, LearningProgress, LearnOptions, check_learning, 
 from ..types import Base, Floats
 from ..values.holes import fill_from_others
 from ..values.ranges import Contrast
-from .preparation import alike, prepare_fusion, prepare_restoration
+from .preparation import alike, mixture_for, prepare_fusion, prepare_restoration
 from .scenes import Reader, flipped, is_part, name_of
 from .task import Task
 
@@ -183,9 +183,11 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
             x, first = _stretched(x, first, jointly=bool(s.all_channels))
             second, _ = _stretched(second, second, jointly=True)
         channels = (len(x) if s.all_channels else 1, len(second) if s.colour_guide else 1)
+        masks = _known(x), _known(second)
+        mixture = mixture_for(task, channels, s.base, x, second, *masks)
         made = prepare_restoration(
-            x, second, channels, strength=s.strength, base=s.base, mask=_known(x),
-            guide_mask=_known(second), smoothing=s.smoothing, sigma=s.sigma,
+            x, second, channels, strength=s.strength, base=s.base, mask=masks[0],
+            guide_mask=masks[1], smoothing=s.smoothing, sigma=s.sigma, mixture=mixture,
         )  # fmt: skip
         target = _filled(first) - made.base
         return _Made(made.signals, made.masks, target[None] if s.all_channels else target[:, None])

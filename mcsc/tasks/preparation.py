@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..baselines.exposure import exposure_fusion
 from ..baselines.guided import guided_filter
@@ -20,9 +22,14 @@ from ..errors import InvalidValueError
 from ..images.colour import luma_full, luma_studio
 from ..images.split import fill_holes, lowpass_split
 from ..types import Base, Floats, FusionBase, RestorationBase
+from .mixture import mixture_sums
+
+if TYPE_CHECKING:
+    from .task import Task
 
 __all__ = [
-    "Prepared", "alike", "coded_jointly", "prepare_fusion", "prepare_restoration", "smoothing_for",
+    "Prepared", "alike", "coded_jointly", "luma_weights", "mixes_guide", "mixture_for",
+    "prepare_fusion", "prepare_restoration", "smoothing_for",
 ]  # fmt: skip
 
 _FAINT = 10.0
@@ -73,6 +80,7 @@ def prepare_restoration(
     guide_mask: Floats | None = None,
     smoothing: Sequence[float] | None = None,
     sigma: float | None = None,
+    mixture: NDArray[np.float64] | None = None,
 ) -> Prepared:
     r"""Split both images, bring the guide to the channels wanted, and stack bands.
 
@@ -101,6 +109,9 @@ def prepare_restoration(
     sigma : float, optional
         For the base "guided": standard deviation of the noise of x, in grey levels of 255. None:
         x has no noise.
+    mixture : array (C, C'), optional
+        Of bands that are taken one by one, each with one channel of guide: weights of the guide's
+        channels for each band, in place of those of the luma; see `mixture_for`.
 
     Raises
     ------
@@ -116,7 +127,7 @@ def prepare_restoration(
         if len(y) != second and len(guide_mask) > 1:
             guide_mask = guide_mask.min(axis=0, keepdims=True)
         y = np.where(guide_mask > 0, y, 0).astype(y.dtype)
-    guide = _guide_of(y, second)
+    guide = _guide_of(y, second) if mixture is None else _mixed(y, mixture)
     if base == "none":
         high = x if mask is None else np.where(mask > 0, x, 0).astype(x.dtype)
         detail, known = guide, x
@@ -134,7 +145,8 @@ def prepare_restoration(
             high = (known - bottom).astype(x.dtype)
     copies = 1 if first == len(x) else first
     stacked = high[None] if first == len(x) > 1 else np.repeat(high[:, None], copies, axis=1)
-    repeated = np.broadcast_to(detail[None], (len(stacked), *detail.shape))
+    each = detail[None] if mixture is None else detail[:, None]
+    repeated = np.broadcast_to(each, (len(stacked), *each.shape[1:]))
     masks = None
     if mask is not None or guide_mask is not None:
         own = None if mask is None else np.broadcast_to(mask, x.shape).astype(x.dtype)
@@ -142,13 +154,48 @@ def prepare_restoration(
             own = own[None] if first == len(x) > 1 else np.repeat(own[:, None], copies, axis=1)
         other = None
         if guide_mask is not None:
-            other = np.broadcast_to(guide_mask, guide.shape).astype(guide.dtype)[None]
+            other = np.broadcast_to(guide_mask, (second, *guide.shape[1:])).astype(guide.dtype)[
+                None
+            ]
         masks = own, other
     lacking = base == "input" or (base == "guided" and sigma is None)
     filled = known if lacking and mask is not None else None
     return Prepared(
         (stacked, np.ascontiguousarray(repeated)), bottom, masks, copies, filled, smoothed
     )
+
+
+def mixture_for(
+    task: Task,
+    channels: Sequence[int],
+    base: Base,
+    x: Floats,
+    y: Floats,
+    mask: Floats | None = None,
+    guide_mask: Floats | None = None,
+) -> NDArray[np.float64] | None:
+    """Return how the guide's channels are mixed for each band of x, (C, C'); None: they are not.
+
+    They are in tasks that say so (`Task.mixed_guide`), where bands are taken one by one with one
+    channel of a guide of several. Arguments are those of `prepare_restoration`; x is at full size.
+    """
+    if not mixes_guide(task, channels, base, (len(x), len(y))):
+        return None
+    return mixture_sums(x, y, mask, guide_mask).weights(luma_weights(len(y)))
+
+
+def mixes_guide(task: Task, channels: Sequence[int], base: Base, counts: tuple[int, int]) -> bool:
+    """Whether the channels of a guide are mixed for each band: see `mixture_for`."""
+    first, second = channels
+    one_by_one = first != counts[0] or counts[0] == 1
+    return task.mixed_guide and base != "none" and second == 1 and one_by_one and counts[1] > 1
+
+
+def luma_weights(channels: int) -> NDArray[np.float64]:
+    """Return the weights by which so many channels of a guide become one without a mixture."""
+    unit = np.concatenate((np.eye(channels), np.zeros((channels, 1))), axis=1)[:, None]
+    grey = _guide_of(unit, 1)[0, 0]
+    return np.asarray(grey[:-1] - grey[-1])
 
 
 def prepare_fusion(
@@ -297,6 +344,11 @@ def _guide_of(image: Floats, channels: int) -> Floats:
     if len(image) not in (1, 3, channels):
         image = image.mean(axis=0, keepdims=True, dtype=image.dtype)
     return _as_channels(image, channels, "the guide")
+
+
+def _mixed(guide: Floats, mixture: NDArray[np.float64]) -> Floats:
+    """A guide (C', H, W) for each band, (C, H, W)."""
+    return np.tensordot(mixture.astype(guide.dtype), guide, 1)
 
 
 def _check_sizes(x: Floats, y: Floats) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..backend import require_cuda
 from ..backend.limits import available_memory
@@ -22,7 +23,7 @@ from ..model.dictionary import Dictionary
 from ..model.lam import plain_lam
 from ..solvers.front import solve
 from ..types import Base, Device, Floats, Lam
-from .preparation import Prepared, prepare_restoration, smoothing_for
+from .preparation import Prepared, mixture_for, prepare_restoration, smoothing_for
 from .protocol import MethodResult
 from .shipped import shipped_dictionary
 from .task import Task
@@ -332,10 +333,12 @@ def prepare_for_dictionary(
     mask: Floats | None = None,
     guide_mask: Floats | None = None,
     sigma: float | None = None,
+    mixture: NDArray[np.float64] | None = None,
 ) -> Prepared:
     """Make the signals of a dictionary, as its metadata say: see `prepare_restoration`.
 
-    `sigma` is the noise of x, of 255, where it is not that of the dictionary.
+    `sigma` is the noise of x, of 255, where it is not that of the dictionary, and `mixture` that of
+    the guide's channels, where it is not that of these images.
 
     Raises
     ------
@@ -343,16 +346,20 @@ def prepare_for_dictionary(
         Channels do not fit the dictionary, or the images differ in size.
     """
     first, second = dictionary.channels
+    base = base_of(dictionary, task)
+    if mixture is None:
+        mixture = mixture_for(task, (first, second), base, x, y, mask, guide_mask)
     return prepare_restoration(
         x,
         y,
         (first, second),
         strength=float(dictionary.metadata.get("strength", task.strength)),
-        base=base_of(dictionary, task),
+        base=base,
         mask=mask,
         guide_mask=guide_mask,
         smoothing=_smoothing(dictionary, task),
         sigma=sigma or dictionary.metadata.get("sigma") or task.sigma,
+        mixture=mixture,
     )
 
 

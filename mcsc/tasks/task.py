@@ -116,6 +116,9 @@ class Task:
     all_channels, colour_guide : bool
         Learning: whether filters cover all channels of x together, and whether those of the guide
         cover its three colours or only its luma.
+    mixed_guide : bool
+        Restoration: whether the channels of a guide of several are mixed for each band of x where
+        models take one of each: `mcsc.tasks.mixture`. Otherwise they become their luma.
     display : bool
         Whether values end at black and white, 0 and 1, so that what is beyond is cut off before it
         is measured. Depth does not: its range is that of the known values.
@@ -164,6 +167,7 @@ class Task:
     rule: str = "sum"
     all_channels: bool = False
     colour_guide: bool = False
+    mixed_guide: bool = False
     display: bool = True
     brightest_base: bool = False
     brighter_first: bool = False
@@ -194,11 +198,13 @@ class Task:
             )
         for number in self.smoothing:
             check_number(self._field("smoothing"), number)
-        for name in ("all_channels", "colour_guide", "display", "one_unit"):
+        for name in ("all_channels", "colour_guide", "mixed_guide", "display", "one_unit"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidTypeError(
                     f"{self._field(name)} must be True or False, found {getattr(self, name)!r}"
                 )
+        if self.mixed_guide and self.kind == "fusion":
+            raise InvalidValueError(f"{self._field('mixed_guide')}: a fusion has no guide")
         if self.ghosts is not None:
             check_choice(self._field("ghosts"), self.ghosts, Ghosts)
         self._check_degradation()
@@ -402,7 +408,7 @@ for _task in (
     Task(
         "multispectral-sr", "Multispectral super-resolution with a photograph", "restoration",
         (("ms640", "ms"), ("rgb",)), "multispectral", base="input", lam=0.02, guide_weight=0.5,
-        factor=4,
+        factor=4, mixed_guide=True,
         baselines={
             "guided-filter": {"radius": 8, "edge": 0.01},
             "joint-bilateral": {"space": 5.0, "edge": 0.05},

@@ -1,0 +1,110 @@
+r"""The guide of one band, mixed of several channels: what the band and the guide have in common.
+
+A red band looks more like the red of a photograph than like its luma. So the channels of the guide
+are mixed for each band, by least squares where both are known: at the resolution of the band.
+Selva et al. do so with the bands of another sensor (Hyper-sharpening, 2015,
+doi:10.1109/JSTARS.2015.2440092). Here it is the differences of neighbouring cells that are fitted,
+so that edges count and not the brightness of large areas:
+
+.. math::
+
+    \min_a \; \sum_{p \sim q} \bigl( X_p - X_q - a^\top (Y_p - Y_q) \bigr)^2
+        + \rho \, \| a - g \, l \|^2,
+
+with the means X, Y of cells of 8 x 8 pixels, neighbours p, q, the luma l (of any number of channels
+but three, the mean) and its own best factor g. The small :math:`\rho` decides where channels are
+alike, as those of a grey photograph are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..types import Floats
+
+__all__ = ["CELL", "MixtureSums", "mixture_sums"]
+
+CELL = 8
+"""Side of a cell, in pixels. Of bands that are enlarged 4 times, cells of 8 to 16 pixels serve
+alike; on smaller ones the guide has detail that the bands have not."""
+
+_RIDGE = 1e-3
+"""Relative to the mean energy of a channel's differences."""
+_KNOWN = 0.5
+"""Cells of which less is known are left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureSums:
+    """Sums of products of differences, of an image or of a part of it; they can be added."""
+
+    guide: NDArray[np.float64]
+    """Of the guide's channels with each other, (C, C', C') for C bands."""
+    both: NDArray[np.float64]
+    """With those of the bands, (C, C')."""
+
+    def __add__(self, other: MixtureSums) -> MixtureSums:
+        return MixtureSums(self.guide + other.guide, self.both + other.both)
+
+    def weights(self, luma: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the mixture of each band, (C, C'); of one without differences the luma, (C',)."""
+        found = []
+        for guide, both in zip(self.guide, self.both, strict=True):
+            energy = float(luma @ guide @ luma)
+            if not energy > 0:
+                found.append(luma)
+                continue
+            own = luma * (luma @ both / energy)
+            ridge = _RIDGE * np.trace(guide) / len(luma)
+            found.append(np.linalg.solve(guide + ridge * np.eye(len(luma)), both + ridge * own))
+        return np.stack(found)
+
+
+def mixture_sums(
+    x: Floats,
+    y: Floats,
+    mask: Floats | None = None,
+    guide_mask: Floats | None = None,
+    cells: tuple[int, int] | None = None,
+) -> MixtureSums:
+    """Sum up products of the differences of cells and of those to their right and below them.
+
+    Parameters
+    ----------
+    x, y : arrays (C, H, W), (C', H, W)
+        The bands, at full size, and the guide. Cells begin at their first pixel; what is left over
+        at their ends is none.
+    mask, guide_mask : arrays (C or 1, H, W), (C' or 1, H, W), optional
+        0 where one is unknown. Cells are means of pixels where both are known.
+    cells : (rows, columns), optional
+        How many cells count, from the first; the others are their neighbours alone. Default: all.
+    """
+    there = np.ones((1, *x.shape[1:]), bool) if mask is None else mask > 0
+    if guide_mask is not None:
+        there = there & (guide_mask > 0).all(axis=0, keepdims=True)
+    known = _means(there.astype(np.float32))
+    guides, boths = [], []
+    for n in range(len(x)):
+        m = min(n, len(there) - 1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = _means(np.where(there[m], np.concatenate((x[n : n + 1], y)), 0)) / known[m]
+        means[:, known[m] < _KNOWN] = np.nan
+        rows, columns = means.shape[1:] if cells is None else cells
+        right = np.diff(means, axis=2)[:, :rows, :columns]
+        below = np.diff(means, axis=1)[:, :rows, :columns]
+        apart = np.concatenate((right.reshape(len(means), -1), below.reshape(len(means), -1)), 1)
+        apart = apart[:, np.isfinite(apart).all(axis=0)]
+        guides.append(apart[1:] @ apart[1:].T)
+        boths.append(apart[1:] @ apart[0])
+    return MixtureSums(np.stack(guides), np.stack(boths))
+
+
+def _means(image: Floats) -> NDArray[np.float64]:
+    """Means of the whole cells of an image (C, H, W), in float64."""
+    rows, columns = (length // CELL for length in image.shape[1:])
+    whole = image[:, : rows * CELL, : columns * CELL]
+    shape = (len(image), rows, CELL, columns, CELL)
+    return np.asarray(whole.reshape(shape).mean(axis=(2, 4), dtype=np.float64))
