@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Array: TypeAlias = Any
 Floats: TypeAlias = NDArray[np.floating[Any]]
 
-RestorationBase: TypeAlias = Literal["none", "input", "low", "guided"]
+RestorationBase: TypeAlias = Literal["none", "input", "low", "guided", "injected"]
 """What the answer of a model is added to: nothing, x, x's low-pass part, or x as the guided filter
 smooths it."""
 FusionBase: TypeAlias = Literal["none", "low", "mean"]

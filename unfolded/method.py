@@ -201,12 +201,18 @@ class CUNetMethod:
 
 
 def prepare_for_network(
-    net: CUNet | Accelerated, task: Task, x: Floats, y: Floats, sigma: float | None = None
+    net: CUNet | Accelerated,
+    task: Task,
+    x: Floats,
+    y: Floats,
+    sigma: float | None = None,
+    known_shape: tuple[int, int] | None = None,
 ) -> Prepared:
     """Make the network's signals of two images (C, H, W), as its metadata say.
 
     Weights without metadata, as the authors' are, take the images themselves. `sigma` is the noise
-    of x, of 255; by default that of the network.
+    of x, of 255; by default that of the network. `known_shape` is the size at which x was known, of
+    super-resolution.
     """
     base = net.metadata.get("base", "none")
     strength = float(net.metadata.get("strength") or task.strength)
@@ -216,7 +222,8 @@ def prepare_for_network(
             x, y, channels, strength=strength, base=base,
             smoothing=net.metadata.get("smoothing") or task.smoothing,
             sigma=sigma or net.metadata.get("sigma") or task.sigma,
-            mixture=mixture_for(task, channels, base, x, y),
+            mixture=mixture_for(task, channels, base, x, y, known_shape=known_shape),
+            known_shape=known_shape,
         )  # fmt: skip
     return prepare_fusion(
         x, y, channels, strength=strength, base=base, brightest=task.brightest_base
@@ -266,11 +273,11 @@ def restored(
     orientations : {1, 2, 4, 8}
         Average over so many orientations of the images, `unfolded.network.orientations`.
     """
-    made = prepare_for_network(net, task, x, y, sigma)
+    made = prepare_for_network(net, task, x, y, sigma, known_shape)
     scale, level = _noise(net, task, sigma, made.copies)
     detail, common, unique = _answer(net, made, scale, level, tile=tile, orientations=orientations)
     image: Floats = made.base + detail
-    if known_shape is not None and net.metadata.get("base") == "input":
+    if known_shape is not None and net.metadata.get("base") in ("input", "injected"):
         image = back_project(image, x, known_shape)
     return MethodResult(image.astype(x.dtype), (image - detail).astype(x.dtype), common, unique[:1])
 

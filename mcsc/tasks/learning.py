@@ -184,10 +184,12 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
             second, _ = _stretched(second, second, jointly=True)
         channels = (len(x) if s.all_channels else 1, len(second) if s.colour_guide else 1)
         masks = _known(x), _known(second)
-        mixture = mixture_for(task, channels, s.base, x, second, *masks)
+        small = task.known_shape(x.shape[1:])
+        mixture = mixture_for(task, channels, s.base, x, second, *masks, small)
         made = prepare_restoration(
             x, second, channels, strength=s.strength, base=s.base, mask=masks[0],
             guide_mask=masks[1], smoothing=s.smoothing, sigma=s.sigma, mixture=mixture,
+            known_shape=small,
         )  # fmt: skip
         target = _filled(first) - made.base
         return _Made(made.signals, made.masks, target[None] if s.all_channels else target[:, None])

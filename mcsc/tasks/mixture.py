@@ -11,9 +11,10 @@ so that edges count and not the brightness of large areas:
     \min_a \; \sum_{p \sim q} \bigl( X_p - X_q - a^\top (Y_p - Y_q) \bigr)^2
         + \rho \, \| a - g \, l \|^2,
 
-with the means X, Y of cells of 8 x 8 pixels, neighbours p, q, the luma l (of any number of channels
-but three, the mean) and its own best factor g. The small :math:`\rho` decides where channels are
-alike, as those of a grey photograph are.
+with the means X, Y of cells of 4 x 4 pixels of the band, which was enlarged, and of the guide, made
+as coarse as it; neighbours p, q; the luma l (of any number of channels but three, the mean) and its
+own best factor g. The small :math:`\rho` decides where channels are alike, as those of a grey
+photograph are.
 """
 
 from __future__ import annotations
@@ -27,9 +28,8 @@ from ..types import Floats
 
 __all__ = ["CELL", "MixtureSums", "mixture_sums"]
 
-CELL = 8
-"""Side of a cell, in pixels. Of bands that are enlarged 4 times, cells of 8 to 16 pixels serve
-alike; on smaller ones the guide has detail that the bands have not."""
+CELL = 4
+"""Side of a cell, in pixels."""
 
 _RIDGE = 1e-3
 """Relative to the mean energy of a channel's differences."""
@@ -75,8 +75,8 @@ def mixture_sums(
     Parameters
     ----------
     x, y : arrays (C, H, W), (C', H, W)
-        The bands, at full size, and the guide. Cells begin at their first pixel; what is left over
-        at their ends is none.
+        The bands, at full size, and the guide, as sharp as they are. Cells begin at their first
+        pixel; what is left over at their ends is none.
     mask, guide_mask : arrays (C or 1, H, W), (C' or 1, H, W), optional
         0 where one is unknown. Cells are means of pixels where both are known.
     cells : (rows, columns), optional

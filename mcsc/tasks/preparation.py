@@ -1,8 +1,8 @@
 """From images to the signals that a dictionary or a network takes, and what its answer is added to.
 
 Both learn and are used on the same signals: the detail that a low-pass split leaves (`base`
-"input", "low", "guided" or "mean"), or the images as they are ("none", as the paper's authors feed
-theirs). Of a noisy x with the base "guided" it is what the guided filter takes away.
+"input", "low", "guided", "injected" or "mean"), or the images as they are ("none", as the paper's
+authors feed theirs). Of a noisy x with the base "guided" it is what the guided filter takes away.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ..baselines.guided import guided_filter
 from ..checks import check_choice, check_number
 from ..errors import InvalidValueError
 from ..images.colour import luma_full, luma_studio
+from ..images.resize import imresize
 from ..images.split import fill_holes, lowpass_split
 from ..types import Base, Floats, FusionBase, RestorationBase
 from .mixture import mixture_sums
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from .task import Task
 
 __all__ = [
-    "Prepared", "alike", "coded_jointly", "luma_weights", "mixes_guide", "mixture_for",
+    "Prepared", "alike", "as_coarse", "coded_jointly", "luma_weights", "mixes_guide", "mixture_for",
     "prepare_fusion", "prepare_restoration", "smoothing_for",
 ]  # fmt: skip
 
@@ -81,6 +82,7 @@ def prepare_restoration(
     smoothing: Sequence[float] | None = None,
     sigma: float | None = None,
     mixture: NDArray[np.float64] | None = None,
+    known_shape: tuple[int, int] | None = None,
 ) -> Prepared:
     r"""Split both images, bring the guide to the channels wanted, and stack bands.
 
@@ -95,10 +97,12 @@ def prepare_restoration(
         mean, which is repeated where three are.
     strength : float
         Strength of the low-pass split, in squared pixels.
-    base : {"none", "input", "low", "guided"}
-        What the answer is added to: nothing, x, x's low-pass part, or x smoothed by the guided
-        filter (`mcsc.baselines.guided`). With "none" the signals are the images themselves. With
-        "guided" the signal of a noisy x is what the filter takes away from it.
+    base : {"none", "input", "low", "guided", "injected"}
+        What the answer is added to: nothing, x, x's low-pass part, x smoothed by the guided filter
+        (`mcsc.baselines.guided`), or x with the detail of its mixed guide that x lacks:
+        :math:`x + m - U R m`, R reducing to `known_shape` and U enlarging again. With "none" the
+        signals are the images themselves. With "guided" the signal of a noisy x is what the filter
+        takes away from it. With "injected" that of x has the injected detail, too.
     mask : array, shape (C, H, W) or (1, H, W), optional
         Weights w of x in [0, 1]; 0 where it is unknown. The base "input" is ``low + w * high``.
     guide_mask : array, shape (C', H, W) or (1, H, W), optional
@@ -112,6 +116,8 @@ def prepare_restoration(
     mixture : array (C, C'), optional
         Of bands that are taken one by one, each with one channel of guide: weights of the guide's
         channels for each band, in place of those of the luma; see `mixture_for`.
+    known_shape : (height, width), optional
+        For the base "injected": size at which x was known. None: nothing is injected.
 
     Raises
     ------
@@ -128,6 +134,8 @@ def prepare_restoration(
             guide_mask = guide_mask.min(axis=0, keepdims=True)
         y = np.where(guide_mask > 0, y, 0).astype(y.dtype)
     guide = _guide_of(y, second) if mixture is None else _mixed(y, mixture)
+    if base == "injected":
+        x = _injected(x, y if mixture is None else guide, guide_mask, known_shape)
     if base == "none":
         high = x if mask is None else np.where(mask > 0, x, 0).astype(x.dtype)
         detail, known = guide, x
@@ -158,7 +166,7 @@ def prepare_restoration(
                 None
             ]
         masks = own, other
-    lacking = base == "input" or (base == "guided" and sigma is None)
+    lacking = base in ("input", "injected") or (base == "guided" and sigma is None)
     filled = known if lacking and mask is not None else None
     return Prepared(
         (stacked, np.ascontiguousarray(repeated)), bottom, masks, copies, filled, smoothed
@@ -173,6 +181,7 @@ def mixture_for(
     y: Floats,
     mask: Floats | None = None,
     guide_mask: Floats | None = None,
+    known_shape: tuple[int, int] | None = None,
 ) -> NDArray[np.float64] | None:
     """Return how the guide's channels are mixed for each band of x, (C, C'); None: they are not.
 
@@ -181,14 +190,28 @@ def mixture_for(
     """
     if not mixes_guide(task, channels, base, (len(x), len(y))):
         return None
-    return mixture_sums(x, y, mask, guide_mask).weights(luma_weights(len(y)))
+    coarse = as_coarse(y, guide_mask, known_shape)
+    return mixture_sums(x, coarse, mask, guide_mask).weights(luma_weights(len(y)))
+
+
+def as_coarse(
+    guide: Floats, guide_mask: Floats | None, known_shape: tuple[int, int] | None
+) -> Floats:
+    """Return a guide (C', H, W) at the resolution at which x was known; None: as it is."""
+    if known_shape is None:
+        return guide
+    if guide_mask is not None:
+        guide = fill_holes(guide, guide_mask)
+    return imresize(imresize(guide, known_shape), guide.shape[1:])
 
 
 def mixes_guide(task: Task, channels: Sequence[int], base: Base, counts: tuple[int, int]) -> bool:
     """Whether the channels of a guide are mixed for each band: see `mixture_for`."""
     first, second = channels
     one_by_one = first != counts[0] or counts[0] == 1
-    return task.mixed_guide and base != "none" and second == 1 and one_by_one and counts[1] > 1
+    # What is injected of a guide of one channel must be as strong as it is in x.
+    some = counts[1] > 1 or base == "injected"
+    return task.mixed_guide and base != "none" and second == 1 and one_by_one and some
 
 
 def luma_weights(channels: int) -> NDArray[np.float64]:
@@ -349,6 +372,17 @@ def _guide_of(image: Floats, channels: int) -> Floats:
 def _mixed(guide: Floats, mixture: NDArray[np.float64]) -> Floats:
     """A guide (C', H, W) for each band, (C, H, W)."""
     return np.tensordot(mixture.astype(guide.dtype), guide, 1)
+
+
+def _injected(
+    x: Floats, guides: Floats, guide_mask: Floats | None, known_shape: tuple[int, int] | None
+) -> Floats:
+    """Bands with the detail of their guides, (C, H, W) each, that is lost at the known size."""
+    if known_shape is None or len(guides) != len(x):
+        return x
+    if guide_mask is not None:
+        guides = fill_holes(guides, guide_mask.min(axis=0, keepdims=True))
+    return x + (guides - as_coarse(guides, None, known_shape)).astype(x.dtype)
 
 
 def _check_sizes(x: Floats, y: Floats) -> None:

@@ -119,7 +119,9 @@ class SparseCoding:
         (`mcsc.images.enlarging.back_project`). What that adds goes to the base.
         """
         self.warn_of_factor(factor)
-        prepared = prepare_for_dictionary(x, y, self.dictionary, self.task, mask, guide_mask, sigma)
+        prepared = prepare_for_dictionary(
+            x, y, self.dictionary, self.task, mask, guide_mask, sigma, known_shape=known_shape
+        )
         chosen = self._lam(lam, sigma)
         base = prepared.base
         each = lam_of_bands(chosen, prepared.copies, self.task)
@@ -334,11 +336,13 @@ def prepare_for_dictionary(
     guide_mask: Floats | None = None,
     sigma: float | None = None,
     mixture: NDArray[np.float64] | None = None,
+    known_shape: tuple[int, int] | None = None,
 ) -> Prepared:
     """Make the signals of a dictionary, as its metadata say: see `prepare_restoration`.
 
     `sigma` is the noise of x, of 255, where it is not that of the dictionary, and `mixture` that of
-    the guide's channels, where it is not that of these images.
+    the guide's channels, where it is not that of these images. `known_shape` is the size at which x
+    was known, of super-resolution.
 
     Raises
     ------
@@ -348,7 +352,7 @@ def prepare_for_dictionary(
     first, second = dictionary.channels
     base = base_of(dictionary, task)
     if mixture is None:
-        mixture = mixture_for(task, (first, second), base, x, y, mask, guide_mask)
+        mixture = mixture_for(task, (first, second), base, x, y, mask, guide_mask, known_shape)
     return prepare_restoration(
         x,
         y,
@@ -360,6 +364,7 @@ def prepare_for_dictionary(
         smoothing=_smoothing(dictionary, task),
         sigma=sigma or dictionary.metadata.get("sigma") or task.sigma,
         mixture=mixture,
+        known_shape=known_shape,
     )
 
 
@@ -425,7 +430,7 @@ def base_of(dictionary: Dictionary, task: Task) -> Base:
     """Return what a restoration by a dictionary adds to: see `prepare_restoration`."""
     base: Base = dictionary.metadata.get("base", task.base)
     banks = (dictionary.target_common, *(dictionary.target_unique or ()))
-    adding = base == "input" or (base == "guided" and task.sigma is None)
+    adding = base in ("input", "injected") or (base == "guided" and task.sigma is None)
     if adding and all(bank is None for bank in banks):
         # Target filters make what x lacks. Without them the codes make x's own detail, which is in
         # x already: it would be added twice.

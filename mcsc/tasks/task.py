@@ -96,14 +96,14 @@ class Task:
         Denoising: default standard deviation of the noise, in grey levels of 255.
     strength : float
         Strength of the low-pass split of the signals that are coded, in squared pixels.
-    base : {"none", "input", "low", "guided", "mean"}
+    base : {"none", "input", "low", "guided", "injected", "mean"}
         What the coded part is added to: nothing, x itself (restoration), a low-pass part (noise is
-        not kept), x smoothed by the guided filter, or the mean of the sources (fusion); see
-        `mcsc.tasks.preparation`.
+        not kept), x smoothed by the guided filter, x with the detail of the guide that it lacks, or
+        the mean of the sources (fusion); see `mcsc.tasks.preparation`.
     smoothing : (float, float)
         Radius in pixels, and edge, which is the square root of eps, of the guided filter of the
         base "guided"; in denoising both are for noise of one grey level.
-    network_base : {"none", "input", "low", "guided", "mean"} or None
+    network_base : {"none", "input", "low", "guided", "injected", "mean"} or None
         What the output of a new network is added to; None: as `base`, or as the dictionary says
         that the network is made from.
     lam : float
@@ -309,6 +309,19 @@ class Task:
         height, width = (n - n % factor for n in images[0].shape[-2:])
         return tuple(image[..., :height, :width] for image in images)
 
+    def known_shape(self, shape: tuple[int, ...]) -> tuple[int, int] | None:
+        """Return the size at which x was known that `degrade` made; None but in super-resolution.
+
+        Parameters
+        ----------
+        shape : (height, width)
+            Of the target; the factor divides it.
+        """
+        if self.factor is None:
+            return None
+        height, width = shape
+        return height // self.factor, width // self.factor
+
     def degrade(self, target: Floats, *, sigma: float | None = None, seed: int = 0) -> Floats:
         """Make the input x from the clean image, as the authors' released scripts do.
 
@@ -407,8 +420,8 @@ for _task in (
     ),
     Task(
         "multispectral-sr", "Multispectral super-resolution with a photograph", "restoration",
-        (("ms640", "ms"), ("rgb",)), "multispectral", base="input", lam=0.02, guide_weight=0.5,
-        factor=4, mixed_guide=True,
+        (("ms640", "ms"), ("rgb",)), "multispectral", base="injected", network_base="input",
+        lam=0.02, guide_weight=0.5, factor=4, mixed_guide=True,
         baselines={
             "guided-filter": {"radius": 8, "edge": 0.01},
             "joint-bilateral": {"space": 5.0, "edge": 0.05},

@@ -95,6 +95,8 @@ def _signals(metadata: dict[str, object]) -> str:
         "none": "the images themselves.",
         "input": "their detail (low-pass split of strength {s:g}); what the network gives is added "
         "to x.",
+        "injected": "their detail (low-pass split of strength {s:g}), that of x with what the "
+        "guide has and x lacks; what the network gives is added to that x.",
         "low": "their detail (low-pass split of strength {s:g}); what the network gives is added "
         "to the low-pass part.",
         "guided": "what the guided filter takes from x, and the detail of the guide (low-pass "

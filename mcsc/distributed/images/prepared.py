@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...images.enlarging import back_project, enlarge
 from ...model.dictionary import Dictionary
 from ...model.reconstruction import reconstruct, signal_parts
-from ...tasks.preparation import Prepared
+from ...tasks.mixture import MixtureSums, mixture_sums
+from ...tasks.preparation import Prepared, as_coarse
 from ...tasks.sparse_coding import lam_of_bands, prepare_for_dictionary
 from ...tasks.task import Task
 from ...types import Floats, Lam, Region
@@ -20,6 +22,8 @@ from ..result import channels_of_parts
 from .local import BlockCodes, Shapes, codes_around
 
 __all__ = ["Bands", "LocalRestoration"]
+
+_Taken: TypeAlias = tuple[Floats, Floats | None, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +58,12 @@ class LocalRestoration:
     sigma: float | None
     """Denoising: standard deviation of the noise, in grey levels of 255; None: that of the
     dictionary."""
+    mixture: NDArray[np.float64] | None = None
+    """Weights of the guide's channels for each band, (C, C'); None: all bands have one guide."""
+
+    def guide_name(self, band: int) -> str:
+        """Return what the guide of a band is called among the signals."""
+        return "y" if self.mixture is None else f"y{band}"
 
     @property
     def dtype(self) -> Any:
@@ -74,14 +84,14 @@ class LocalRestoration:
             None if m is None else np.ones((len(m), side, side), np.float32) for m in known
         )
         like = prepare_for_dictionary(
-            x, y, self.dictionary, self.task, mask, guide_mask, self.sigma
+            x, y, self.dictionary, self.task, mask, guide_mask, self.sigma, self.mixture
         )
         own, other = like.masks or (None, None)
         signals: dict[str, tuple[int, Any] | None] = {}
         for n in range(len(like.signals[0])):
             signals[f"x{n}"] = like.signals[0].shape[1], self.dtype
             signals[f"mask{n}"] = None if own is None else (own.shape[1], self.dtype)
-        signals["y"] = like.signals[1].shape[1], self.dtype
+            signals[self.guide_name(n)] = like.signals[1].shape[1], self.dtype
         signals["guide_mask"] = None if other is None else (other.shape[1], self.dtype)
         parts = channels_of_parts(self.dictionary, "restoration")
         image = len(images[0]), self.dtype
@@ -98,10 +108,11 @@ class LocalRestoration:
         prepared, _, _ = self._prepared(parts, fallback)
         x, y = prepared.signals
         own, other = prepared.masks or (None, None)
-        found: dict[str, Floats | None] = {"y": y[0]}
+        found: dict[str, Floats | None] = {}
         found["guide_mask"] = None if other is None else other[0]
         for n in range(len(x)):
             found[f"x{n}"] = x[n]
+            found[self.guide_name(n)] = y[n]
             found[f"mask{n}"] = None if own is None else own[n]
         return {name: _cropped(image, box) for name, image in found.items()}
 
@@ -139,8 +150,8 @@ class LocalRestoration:
         assert detail is not None
         made: Floats = base + detail
         if self.factor is not None:
-            height, width = (part.stop - part.start for part in around)
-            small = height // self.factor, width // self.factor
+            small = self._small(image)
+            assert small is not None
             made = back_project(made, image, small, known)
         form = self.forms[0]
         common, unique = as_bands("common"), as_bands("unique0")
@@ -155,6 +166,13 @@ class LocalRestoration:
             for name, part in found.items()
         }
 
+    def _small(self, image: Floats) -> tuple[int, int] | None:
+        """Return the size at which a block of x, (C, h, w) at full size, was known."""
+        if self.factor is None:
+            return None
+        height, width = image.shape[1:]
+        return height // self.factor, width // self.factor
+
     def _answers(
         self, given: BlockCodes, around: Region, *, lacking: bool
     ) -> dict[str, Floats | None]:
@@ -168,20 +186,48 @@ class LocalRestoration:
             name: None if part is None else _cropped(part[0], place) for name, part in found.items()
         }
 
+    def mixture_sums(
+        self,
+        parts: Sequence[Any],
+        fallback: Sequence[np.ndarray],
+        box: Region,
+        cells: tuple[int, int],
+    ) -> MixtureSums:
+        """Sum up what the mixture of the guide is made of, for cells in a box of these arrays."""
+        taken = self._taken_pair(parts, fallback)
+        masks: list[Any] = []
+        for image, known, lost in taken:
+            mask = None if known is None else np.broadcast_to(known, image.shape).copy()
+            if mask is not None:
+                mask[lost] = 0
+            masks.append(mask)
+        x, y = (image for image, _, _ in taken)
+        coarse = as_coarse(y, taken[1][1], self._small(x))
+        inside: list[Any] = [_cropped(image, box) for image in (x, coarse, *masks)]
+        return mixture_sums(*inside, cells=cells)
+
+    def _taken_pair(
+        self, parts: Sequence[Any], fallback: Sequence[np.ndarray]
+    ) -> tuple[_Taken, _Taken]:
+        """Return x, at its full size, and y as `_taken` gives them."""
+        x, y, mask, guide_mask = parts
+        image, known, lost = _taken(self.forms[0], x, mask, fallback[0])
+        guide, guide_known, guide_lost = _taken(self.forms[1], y, guide_mask, fallback[1])
+        if self.ratio > 1:
+            height, width = image.shape[1:]
+            image, known = enlarge(image, (height * self.ratio, width * self.ratio), known)
+        return (image, known, lost), (guide.astype(image.dtype), guide_known, guide_lost)
+
     def _prepared(
         self, parts: Sequence[Any], fallback: Sequence[np.ndarray]
     ) -> tuple[Prepared, Floats, Floats | None]:
         """Return what the model takes, x at its full size, and what of it is known."""
-        x, y, mask, guide_mask = parts
-        image, known, lost = _taken(self.forms[0], x, mask, fallback[0])
-        guide, guide_known, guide_lost = _taken(self.forms[1], y, guide_mask, fallback[1])
-        guide = guide.astype(image.dtype)
-        if self.ratio > 1:
-            height, width = image.shape[1:]
-            image, known = enlarge(image, (height * self.ratio, width * self.ratio), known)
+        taken = self._taken_pair(parts, fallback)
+        (image, known, lost), (guide, guide_known, guide_lost) = taken
         prepared = prepare_for_dictionary(
-            image, guide, self.dictionary, self.task, known, guide_known, self.sigma
-        )
+            image, guide, self.dictionary, self.task, known, guide_known, self.sigma, self.mixture,
+            self._small(image),
+        )  # fmt: skip
         own, other = prepared.masks or (None, None)
         if own is not None and lost.any():
             assert known is not None

@@ -16,8 +16,8 @@ from ...images.enlarging import check_factor, find_factor
 from ...model.dictionary import Dictionary
 from ...solvers.result import Stop
 from ...tasks.methods import check_method_fits
-from ...tasks.preparation import coded_jointly
-from ...tasks.sparse_coding import checked_lam, lam_of, reach_of_base
+from ...tasks.preparation import coded_jointly, mixes_guide
+from ...tasks.sparse_coding import base_of, checked_lam, lam_of, reach_of_base
 from ...tasks.task import Task
 from ...types import Lam, Region
 from ...values.forms import ImageForm
@@ -27,6 +27,7 @@ from ..cluster import Workers
 from ..result import BlockResult
 from .coding import BlockOptions, CodedBlocks, Signals
 from .local import BlockGrid, halo_of_split, layers_around, made_of_blocks, reach_of
+from .mixture import survey_mixture
 from .prepared import LocalRestoration
 from .survey import Survey, survey
 
@@ -178,6 +179,10 @@ def restore_blocks(
         halo = max(halo, _HOLES)
     halo += reach_of_base(filters, task, sigma)
     halo += 5 * ratio  # what bicubic interpolation reaches, and more
+    counts = len(images[0]), len(images[1])
+    mixes = mixes_guide(task, filters.channels, base_of(filters, task), counts)
+    if mixes:  # the guide is made smaller, and enlarged again
+        halo += 5 * (factor or 0)
     grid = BlockGrid(shape, block, halo, factor or 1)
     ends = BlockGrid(shape, block, halo + _BACK * (factor or 0), factor or 1)
     given = [(images[0], ratio), (images[1], 1)]
@@ -189,8 +194,11 @@ def restore_blocks(
         ]
         forms = _forms(looks, images, value_range, task, filters, sigma)
         local = LocalRestoration(filters, task, forms, factor, ratio, sigma)
-        bands = local.bands(images, known)
         fallbacks = [look.fallback(grid) for look in looks]
+        if mixes:
+            mixture = survey_mixture(Workers(cluster), grid, local, given, fallbacks)
+            local = replace(local, mixture=mixture)
+        bands = local.bands(images, known)
 
         def told(number: int, around: Region) -> tuple[Any, ...]:
             return (tuple(f[number] for f in fallbacks),)
@@ -200,7 +208,7 @@ def restore_blocks(
         coded = coding.code(
             cluster, grid, made, filters,
             [
-                Signals((f"x{n}", "y"), (f"mask{n}", "guide_mask"), lam_of_each)
+                Signals((f"x{n}", local.guide_name(n)), (f"mask{n}", "guide_mask"), lam_of_each)
                 for n in range(bands.count)
             ],
         )  # fmt: skip
