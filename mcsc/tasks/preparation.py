@@ -117,13 +117,13 @@ def prepare_restoration(
         Of bands that are taken one by one, each with one channel of guide: weights of the guide's
         channels for each band, in place of those of the luma; see `mixture_for`.
     known_shape : (height, width), optional
-        For the base "injected": size at which x was known. None: nothing is injected.
+        For the base "injected", which wants it and a mixture: size at which x was known.
 
     Raises
     ------
     ValueError
-        The images differ in size, there is no such base, or channels do not fit: bands are repeated
-        as three, which colours are, and as no other number.
+        The images differ in size, there is no such base, or it lacks what it wants; or channels do
+        not fit: bands are repeated as three, which colours are, and as no other number.
     """
     _check_sizes(x, y)
     check_choice("base", base, RestorationBase)
@@ -135,7 +135,12 @@ def prepare_restoration(
         y = np.where(guide_mask > 0, y, 0).astype(y.dtype)
     guide = _guide_of(y, second) if mixture is None else _mixed(y, mixture)
     if base == "injected":
-        x = _injected(x, y if mixture is None else guide, guide_mask, known_shape)
+        if mixture is None or known_shape is None:
+            raise InvalidValueError(
+                "the base 'injected' is for super-resolution of bands one by one, with one channel "
+                "of guide each"
+            )
+        x = _injected(x, guide, guide_mask, known_shape)
     if base == "none":
         high = x if mask is None else np.where(mask > 0, x, 0).astype(x.dtype)
         detail, known = guide, x
@@ -185,8 +190,9 @@ def mixture_for(
 ) -> NDArray[np.float64] | None:
     """Return how the guide's channels are mixed for each band of x, (C, C'); None: they are not.
 
-    They are in tasks that say so (`Task.mixed_guide`), where bands are taken one by one with one
-    channel of a guide of several. Arguments are those of `prepare_restoration`; x is at full size.
+    They are in tasks that say so (`Task.mixed_guide`) and for the base "injected", where bands are
+    taken one by one with one channel of a guide of several. Arguments are those of
+    `prepare_restoration`; x is at full size.
     """
     if not mixes_guide(task, channels, base, (len(x), len(y))):
         return None
@@ -209,9 +215,10 @@ def mixes_guide(task: Task, channels: Sequence[int], base: Base, counts: tuple[i
     """Whether the channels of a guide are mixed for each band: see `mixture_for`."""
     first, second = channels
     one_by_one = first != counts[0] or counts[0] == 1
+    if second != 1 or not one_by_one:
+        return False
     # What is injected of a guide of one channel must be as strong as it is in x.
-    some = counts[1] > 1 or base == "injected"
-    return task.mixed_guide and base != "none" and second == 1 and one_by_one and some
+    return base == "injected" or (task.mixed_guide and base != "none" and counts[1] > 1)
 
 
 def luma_weights(channels: int) -> NDArray[np.float64]:
@@ -375,11 +382,9 @@ def _mixed(guide: Floats, mixture: NDArray[np.float64]) -> Floats:
 
 
 def _injected(
-    x: Floats, guides: Floats, guide_mask: Floats | None, known_shape: tuple[int, int] | None
+    x: Floats, guides: Floats, guide_mask: Floats | None, known_shape: tuple[int, int]
 ) -> Floats:
     """Bands with the detail of their guides, (C, H, W) each, that is lost at the known size."""
-    if known_shape is None or len(guides) != len(x):
-        return x
     if guide_mask is not None:
         guides = fill_holes(guides, guide_mask.min(axis=0, keepdims=True))
     return x + (guides - as_coarse(guides, None, known_shape)).astype(x.dtype)

@@ -196,7 +196,8 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.Choice(get_args(Base)),
         help="What the output of the network is added to: nothing (the network then sees the "
         "images themselves, not their detail), x, its low-pass part, x smoothed by the guided "
-        "filter, or the mean of both images.  [default: the task's]",
+        "filter, x with the detail of the guide that it lacks, or the mean of both images.  "
+        "[default: the task's]",
     ),
     options.sigma,
     click.option(

@@ -84,8 +84,9 @@ class LocalRestoration:
             None if m is None else np.ones((len(m), side, side), np.float32) for m in known
         )
         like = prepare_for_dictionary(
-            x, y, self.dictionary, self.task, mask, guide_mask, self.sigma, self.mixture
-        )
+            x, y, self.dictionary, self.task, mask, guide_mask, self.sigma, self.mixture,
+            self._small(x),
+        )  # fmt: skip
         own, other = like.masks or (None, None)
         signals: dict[str, tuple[int, Any] | None] = {}
         for n in range(len(like.signals[0])):
@@ -171,7 +172,7 @@ class LocalRestoration:
         if self.factor is None:
             return None
         height, width = image.shape[1:]
-        return height // self.factor, width // self.factor
+        return max(1, height // self.factor), max(1, width // self.factor)
 
     def _answers(
         self, given: BlockCodes, around: Region, *, lacking: bool
@@ -196,15 +197,17 @@ class LocalRestoration:
         """Sum up what the mixture of the guide is made of, for cells in a box of these arrays."""
         taken = self._taken_pair(parts, fallback)
         masks: list[Any] = []
-        for image, known, lost in taken:
-            mask = None if known is None else np.broadcast_to(known, image.shape).copy()
+        for signal, known, lost in taken:
+            mask = None if known is None else np.broadcast_to(known, signal.shape).copy()
             if mask is not None:
                 mask[lost] = 0
             masks.append(mask)
-        x, y = (image for image, _, _ in taken)
-        coarse = as_coarse(y, taken[1][1], self._small(x))
-        inside: list[Any] = [_cropped(image, box) for image in (x, coarse, *masks)]
-        return mixture_sums(*inside, cells=cells)
+        (image, _, _), (guide, guide_known, _) = taken
+        coarse = as_coarse(guide, guide_known, self._small(image))
+        x, y, mask, guide_mask = (_cropped(part, box) for part in (image, coarse, *masks))
+        assert x is not None
+        assert y is not None
+        return mixture_sums(x, y, mask, guide_mask, cells)
 
     def _taken_pair(
         self, parts: Sequence[Any], fallback: Sequence[np.ndarray]

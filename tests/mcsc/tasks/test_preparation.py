@@ -164,7 +164,7 @@ def test_refusals():
     x, y = images(1, 3)
     with pytest.raises(ValueError, match="x is 18 x 20, y is 18 x 19"):
         prepare_restoration(x, y[..., 1:], (1, 1), strength=3.0, base="low")
-    with pytest.raises(ValueError, match="base must be 'none', 'input', 'low' or 'guided', found"):
+    with pytest.raises(ValueError, match="'low', 'guided' or 'injected', found 'mean'"):
         prepare_restoration(x, y, (1, 1), strength=3.0, base="mean")
     with pytest.raises(ValueError, match=r"the base 'guided' wants smoothing=\(radius, edge\)"):
         prepare_restoration(x, y, (1, 1), strength=3.0, base="guided")

@@ -89,7 +89,7 @@ def test_synthetic_pairs_may_come_from_a_function_or_be_missing():
         (
             {"base": "lwo"},
             ValueError,
-            "base of the task depth-sr must be 'none', 'input', 'low' or",
+            "base of the task depth-sr must be 'none', 'input', 'low', 'guided'",
         ),
         ({"base": "mean"}, ValueError, "base of the task depth-sr must be .* found 'mean'"),
         ({"network_base": "x"}, ValueError, "network_base of the task depth-sr must be"),
