@@ -13,6 +13,7 @@ from .bilateral import joint_bilateral
 from .decision_map import decision_map_fusion
 from .exposure import exposure_fusion
 from .guided import guided_filter
+from .injection import hyper_sharpening
 from .mean import mean_fusion
 from .pyramids import laplacian_fusion
 from .wavelets import wavelet_fusion
@@ -35,6 +36,9 @@ class Baseline:
     takes_sigma : bool
         Whether, in denoising, it is also called with ``sigma=``, the standard deviation of the
         noise in grey levels of 255.
+    takes_known_shape : bool
+        Whether, in super-resolution, it is also called with ``known_shape=``, the height and width
+        at which x was known.
     super_resolution : bool or None
         True: for super-resolution only; False: for all other tasks; None: for all tasks.
     """
@@ -42,6 +46,7 @@ class Baseline:
     kind: Kind
     function: Callable[..., Floats]
     takes_sigma: bool = False
+    takes_known_shape: bool = False
     super_resolution: bool | None = None
 
     def __post_init__(self) -> None:
@@ -56,7 +61,8 @@ class Baseline:
             return None
         images = 2 if self.kind == "restoration" else 1
         named = [p for p in parameters if p.kind is not p.VAR_POSITIONAL][images:]
-        return tuple(p.name for p in named if not (self.takes_sigma and p.name == "sigma"))
+        told = {"sigma": self.takes_sigma, "known_shape": self.takes_known_shape}
+        return tuple(p.name for p in named if not told.get(p.name, False))
 
     def serves(self, kind: Kind, factor: int | None) -> bool:
         """Return whether it is for a task of that kind and factor."""
@@ -106,6 +112,10 @@ BASELINES.add("bicubic", Baseline("restoration", _input, super_resolution=True))
 BASELINES.add("input", Baseline("restoration", _input, super_resolution=False))
 BASELINES.add("guided-filter", Baseline("restoration", _guided, takes_sigma=True))
 BASELINES.add("joint-bilateral", Baseline("restoration", _bilateral, takes_sigma=True))
+BASELINES.add(
+    "hyper-sharpening",
+    Baseline("restoration", hyper_sharpening, takes_known_shape=True, super_resolution=True),
+)
 
 _FUSIONS: dict[str, Callable[[Sequence[Floats]], Floats]] = {
     "mean": mean_fusion,

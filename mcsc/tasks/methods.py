@@ -93,10 +93,21 @@ class _BaselineMethod:
     def __init__(self, baseline: Baseline, task: Task, name: str) -> None:
         self.baseline, self.task, self.name = baseline, task, name
         self.settings = dict(task.baselines.get(name, {}))
-        self.options = frozenset({"sigma"} if baseline.takes_sigma and task.sigma else ())
+        told = {
+            "sigma": baseline.takes_sigma and task.sigma,
+            "known_shape": baseline.takes_known_shape and task.factor,
+        }
+        self.options = frozenset(name for name, there in told.items() if there)
 
-    def __call__(self, *images: Any, sigma: float | None = None) -> Floats:
+    def __call__(
+        self,
+        *images: Any,
+        sigma: float | None = None,
+        known_shape: tuple[int, int] | None = None,
+    ) -> Floats:
         settings: dict[str, Any] = dict(self.settings)
+        if "known_shape" in self.options:
+            settings["known_shape"] = known_shape
         if "sigma" in self.options:
             settings["sigma"] = self.task.sigma if sigma is None else sigma
         return self.baseline.function(*images, **settings)

@@ -17,19 +17,18 @@ from numpy.typing import NDArray
 
 from ..baselines.exposure import exposure_fusion
 from ..baselines.guided import guided_filter
+from ..baselines.injection import as_coarse, injected, luma_weights, mixed, mixture_sums
 from ..checks import check_choice, check_number
 from ..errors import InvalidValueError
 from ..images.colour import luma_full, luma_studio
-from ..images.resize import imresize
 from ..images.split import fill_holes, lowpass_split
 from ..types import Base, Floats, FusionBase, RestorationBase
-from .mixture import mixture_sums
 
 if TYPE_CHECKING:
     from .task import Task
 
 __all__ = [
-    "Prepared", "alike", "as_coarse", "coded_jointly", "luma_weights", "mixes_guide", "mixture_for",
+    "Prepared", "alike", "coarse_guide", "coded_jointly", "mixes_guide", "mixture_for",
     "prepare_fusion", "prepare_restoration", "smoothing_for",
 ]  # fmt: skip
 
@@ -133,14 +132,17 @@ def prepare_restoration(
         if len(y) != second and len(guide_mask) > 1:
             guide_mask = guide_mask.min(axis=0, keepdims=True)
         y = np.where(guide_mask > 0, y, 0).astype(y.dtype)
-    guide = _guide_of(y, second) if mixture is None else _mixed(y, mixture)
+    guide = _guide_of(y, second) if mixture is None else mixed(y, mixture)
     if base == "injected":
         if mixture is None or known_shape is None:
             raise InvalidValueError(
                 "the base 'injected' is for super-resolution of bands one by one, with one channel "
                 "of guide each"
             )
-        x = _injected(x, guide, guide_mask, known_shape)
+        whole = guide
+        if guide_mask is not None:
+            whole = fill_holes(guide, guide_mask.min(axis=0, keepdims=True))
+        x = injected(x, whole, known_shape)
     if base == "none":
         high = x if mask is None else np.where(mask > 0, x, 0).astype(x.dtype)
         detail, known = guide, x
@@ -196,19 +198,14 @@ def mixture_for(
     """
     if not mixes_guide(task, channels, base, (len(x), len(y))):
         return None
-    coarse = as_coarse(y, guide_mask, known_shape)
-    return mixture_sums(x, coarse, mask, guide_mask).weights(luma_weights(len(y)))
+    seen = y if known_shape is None else coarse_guide(y, guide_mask, known_shape)
+    return mixture_sums(x, seen, mask, guide_mask).weights(luma_weights(len(y)))
 
 
-def as_coarse(
-    guide: Floats, guide_mask: Floats | None, known_shape: tuple[int, int] | None
-) -> Floats:
-    """Return a guide (C', H, W) at the resolution at which x was known; None: as it is."""
-    if known_shape is None:
-        return guide
-    if guide_mask is not None:
-        guide = fill_holes(guide, guide_mask)
-    return imresize(imresize(guide, known_shape), guide.shape[1:])
+def coarse_guide(guide: Floats, guide_mask: Floats | None, known_shape: tuple[int, int]) -> Floats:
+    """Return a guide, whose holes are filled smoothly, at the resolution at which x was known."""
+    filled = guide if guide_mask is None else fill_holes(guide, guide_mask)
+    return as_coarse(filled, known_shape)
 
 
 def mixes_guide(task: Task, channels: Sequence[int], base: Base, counts: tuple[int, int]) -> bool:
@@ -219,13 +216,6 @@ def mixes_guide(task: Task, channels: Sequence[int], base: Base, counts: tuple[i
         return False
     # What is injected of a guide of one channel must be as strong as it is in x.
     return base == "injected" or (task.mixed_guide and base != "none" and counts[1] > 1)
-
-
-def luma_weights(channels: int) -> NDArray[np.float64]:
-    """Return the weights by which so many channels of a guide become one without a mixture."""
-    unit = np.concatenate((np.eye(channels), np.zeros((channels, 1))), axis=1)[:, None]
-    grey = _guide_of(unit, 1)[0, 0]
-    return np.asarray(grey[:-1] - grey[-1])
 
 
 def prepare_fusion(
@@ -374,20 +364,6 @@ def _guide_of(image: Floats, channels: int) -> Floats:
     if len(image) not in (1, 3, channels):
         image = image.mean(axis=0, keepdims=True, dtype=image.dtype)
     return _as_channels(image, channels, "the guide")
-
-
-def _mixed(guide: Floats, mixture: NDArray[np.float64]) -> Floats:
-    """A guide (C', H, W) for each band, (C, H, W)."""
-    return np.tensordot(mixture.astype(guide.dtype), guide, 1)
-
-
-def _injected(
-    x: Floats, guides: Floats, guide_mask: Floats | None, known_shape: tuple[int, int]
-) -> Floats:
-    """Bands with the detail of their guides, (C, H, W) each, that is lost at the known size."""
-    if guide_mask is not None:
-        guides = fill_holes(guides, guide_mask.min(axis=0, keepdims=True))
-    return x + (guides - as_coarse(guides, None, known_shape)).astype(x.dtype)
 
 
 def _check_sizes(x: Floats, y: Floats) -> None:

@@ -118,7 +118,7 @@ class Task:
         cover its three colours or only its luma.
     mixed_guide : bool
         Restoration: whether the channels of a guide of several are mixed for each band of x where
-        models take one of each: `mcsc.tasks.mixture`. Otherwise they become their luma.
+        models take one of each: `mcsc.baselines.injection`. Otherwise they become their luma.
     display : bool
         Whether values end at black and white, 0 and 1, so that what is beyond is cut off before it
         is measured. Depth does not: its range is that of the known values.

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...tasks.mixture import CELL, MixtureSums
-from ...tasks.preparation import luma_weights
+from ...baselines.injection import CELL, MixtureSums, luma_weights
 from ...types import Region
 from ..arrays import cut
 from ..cluster import FieldTask, Workers

@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ...baselines.injection import MixtureSums, mixture_sums
 from ...images.enlarging import back_project, enlarge
 from ...model.dictionary import Dictionary
 from ...model.reconstruction import reconstruct, signal_parts
-from ...tasks.mixture import MixtureSums, mixture_sums
-from ...tasks.preparation import Prepared, as_coarse
+from ...tasks.preparation import Prepared, coarse_guide
 from ...tasks.sparse_coding import lam_of_bands, prepare_for_dictionary
 from ...tasks.task import Task
 from ...types import Floats, Lam, Region
@@ -203,7 +203,8 @@ class LocalRestoration:
                 mask[lost] = 0
             masks.append(mask)
         (image, _, _), (guide, guide_known, _) = taken
-        coarse = as_coarse(guide, guide_known, self._small(image))
+        small = self._small(image)
+        coarse = guide if small is None else coarse_guide(guide, guide_known, small)
         x, y, mask, guide_mask = (_cropped(part, box) for part in (image, coarse, *masks))
         assert x is not None
         assert y is not None

@@ -23,7 +23,7 @@ from tests.mcsc.tasks.pairs import pair
 
 def test_names():
     assert method_names(get_task("depth-sr"))[:4] == [
-        "bicubic", "guided-filter", "joint-bilateral", "mcsc"
+        "bicubic", "guided-filter", "joint-bilateral", "hyper-sharpening"
     ]  # fmt: skip
     assert baseline_names(get_task("flash-denoise"))[0] == "input"
     assert "exposure-fusion" in method_names(get_task("medical"))

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mcsc.baselines.injection import CELL, hyper_sharpening, luma_weights, mixture_sums
 from mcsc.images.resize import degrade, imresize
 from mcsc.synthetic import make_pair
 from mcsc.tasks import get_task, restore
-from mcsc.tasks.mixture import CELL, mixture_sums
-from mcsc.tasks.preparation import luma_weights, mixture_for, prepare_restoration
+from mcsc.tasks.preparation import mixture_for, prepare_restoration
 
 TASK = get_task("multispectral-sr")
 LUMA = luma_weights(3)
@@ -129,6 +129,15 @@ def test_detail_of_the_guide_is_injected_where_x_lacks_it():
     for lacking in ("known_shape", "mixture"):
         with pytest.raises(ValueError, match="'injected' is for super-resolution of bands one by"):
             prepare_restoration(small, y, (1, 1), **(given | {lacking: None}))
+
+
+def test_hyper_sharpening_is_the_injection_alone():
+    x, y, _ = images((64, 80))
+    small = degrade(x, 4)
+    np.testing.assert_allclose(hyper_sharpening(small, y, known_shape=(16, 20)), x, atol=0.02)
+    given = {"value_range": (-9.0, 9.0), "method": "hyper-sharpening"}
+    found = restore(imresize(x, 0.25), 2 * y, TASK, **given)
+    np.testing.assert_allclose(found.image, x, atol=0.1)
 
 
 def test_detail_is_injected_into_holes_and_from_a_guide_with_holes():

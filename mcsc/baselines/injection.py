@@ -1,4 +1,4 @@
-r"""The guide of one band, mixed of several channels: what the band and the guide have in common.
+r"""Hyper-sharpening: the guide of a band, mixed of several channels, and the detail it lends.
 
 A red band looks more like the red of a photograph than like its luma. So the channels of the guide
 are mixed for each band, by least squares where both are known: at the resolution of the band.
@@ -24,9 +24,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..images.colour import luma_studio
+from ..images.resize import imresize
 from ..types import Floats
 
-__all__ = ["CELL", "MixtureSums", "mixture_sums"]
+__all__ = [
+    "CELL", "MixtureSums", "as_coarse", "hyper_sharpening", "injected", "luma_weights", "mixed",
+    "mixture_sums",
+]  # fmt: skip
 
 CELL = 4
 """Side of a cell, in pixels."""
@@ -108,3 +113,52 @@ def _means(image: Floats) -> NDArray[np.float64]:
     whole = image[:, : rows * CELL, : columns * CELL]
     shape = (len(image), rows, CELL, columns, CELL)
     return np.asarray(whole.reshape(shape).mean(axis=(2, 4), dtype=np.float64))
+
+
+def luma_weights(channels: int) -> NDArray[np.float64]:
+    """Return the weights by which so many channels of a guide become one without a mixture.
+
+    Those of the luma, of three; of any other number those of the mean.
+    """
+    if channels != 3:
+        return np.full(channels, 1 / channels)
+    unit = np.concatenate((np.eye(3), np.zeros((3, 1))), axis=1)[:, None]
+    grey = luma_studio(unit)[0, 0]
+    return np.asarray(grey[:-1] - grey[-1])
+
+
+def mixed(guide: Floats, mixture: NDArray[np.float64]) -> Floats:
+    """Return a guide for each band, (C, H, W), of one (C', H, W) and weights (C, C')."""
+    return np.tensordot(mixture.astype(guide.dtype), guide, 1)
+
+
+def as_coarse(guide: Floats, known_shape: tuple[int, int]) -> Floats:
+    """Return a guide (C', H, W) at the resolution of an image that was known at a size."""
+    return imresize(imresize(guide, known_shape), guide.shape[1:])
+
+
+def injected(x: Floats, guides: Floats, known_shape: tuple[int, int]) -> Floats:
+    """Return bands with the detail of their guides, (C, H, W) each, that is lost at that size."""
+    return x + (guides - as_coarse(guides, known_shape)).astype(x.dtype)
+
+
+def hyper_sharpening(x: Floats, y: Floats, *, known_shape: tuple[int, int]) -> Floats:
+    r"""Inject into each band the detail of the mixture of the guide that is most like it.
+
+    .. math:: z = x + m - U R m, \qquad m = a^\top y,
+
+    with R reducing to the known size and U enlarging again.
+
+    Parameters
+    ----------
+    x, y : arrays of floats, shape (C, H, W), (C', H, W)
+        The bands, enlarged, and the guide.
+    known_shape : (height, width)
+        Size at which x was known.
+
+    Returns
+    -------
+    array (C, H, W)
+    """
+    sums = mixture_sums(x, as_coarse(y, known_shape))
+    return injected(x, mixed(y, sums.weights(luma_weights(len(y)))), known_shape)
