@@ -59,7 +59,9 @@ def _section(
         variant = "" if len(files) == 1 else _variant(name, stem)
         labels = []
         for method, mean in data["mean"].items():
-            label = f"{method} ({variant})" if variant not in ("", method) else method
+            label = (
+                f"{method} ({variant})" if variant not in ("", method.replace("-", " ")) else method
+            )
             if method in rows and method not in ("mcsc", "cunet"):
                 continue  # a baseline that stands there already
             labels.append(label)
