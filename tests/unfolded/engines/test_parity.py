@@ -215,12 +215,10 @@ def test_gradients_are_those_of_the_layers(by, case, monkeypatch):
         assert (a - b).norm() <= 2 * (c - b).norm() + 0.02 * b.norm()
 
 
-@pytest.mark.gpu
+@pytest.mark.gpu("torch")
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_gradients_on_a_gpu_are_those_of_the_layers(case, precision, monkeypatch):
-    if DEVICE != "cuda":
-        pytest.skip("PyTorch finds no GPU")
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     net = make_net(dtype=torch.float64, **CASES[case]).train()
     x, y = make_images(net, (13, 10))

@@ -66,11 +66,9 @@ def test_where_recording_fails_training_goes_on_without(monkeypatch):
     assert torch.equal(run(x, y), first)
 
 
-@pytest.mark.gpu
+@pytest.mark.gpu("torch")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_graphs_give_the_gradients_of_the_network_on_a_gpu(precision):
-    if DEVICE != "cuda":
-        pytest.skip("PyTorch finds no GPU")
     net = make_net(dtype=torch.float32, noise_aware=True, sweeps=2).train().to(DEVICE)
     x, y = (image.to(DEVICE) for image in make_images(net, (32, 48)))
     sigma = noise_of(net, x)
