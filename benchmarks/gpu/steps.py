@@ -59,8 +59,8 @@ def _row(job: Job, device: str, task: str, batch: int, way: str) -> Data:
     import torch.nn.functional as F
 
     import unfolded
+    from unfolded.engines.cuda_graphs import GraphedPass
     from unfolded.network import engine_choice
-    from unfolded.training.graphed import GraphedPass
 
     net = unfolded.pretrained(task).train().requires_grad_().to(device)
     c = net.configuration

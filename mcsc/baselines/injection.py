@@ -47,9 +47,9 @@ class MixtureSums:
     """Sums of products of differences, of an image or of a part of it; they can be added."""
 
     guide: NDArray[np.float64]
-    """Of the guide's channels with each other, (C, C', C') for C bands."""
+    """Products of the guide's channels with each other, (C, C', C') for C bands."""
     both: NDArray[np.float64]
-    """With those of the bands, (C, C')."""
+    """Products of the guide's channels with the bands, (C, C')."""
 
     def __add__(self, other: MixtureSums) -> MixtureSums:
         return MixtureSums(self.guide + other.guide, self.both + other.both)

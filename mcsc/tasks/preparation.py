@@ -113,8 +113,8 @@ def prepare_restoration(
         For the base "guided": standard deviation of the noise of x, in grey levels of 255. None:
         x has no noise.
     mixture : array (C, C'), optional
-        Of bands that are taken one by one, each with one channel of guide: weights of the guide's
-        channels for each band, in place of those of the luma; see `mixture_for`.
+        Weights of the guide's channels for each band, in place of those of the luma, where bands
+        are taken one by one, each with one channel of guide; see `mixture_for`.
     known_shape : (height, width), optional
         For the base "injected", which wants it and a mixture: size at which x was known.
 

@@ -315,7 +315,7 @@ class Task:
         Parameters
         ----------
         shape : (height, width)
-            Of the target; the factor divides it.
+            Size of the target, which the factor divides.
         """
         if self.factor is None:
             return None

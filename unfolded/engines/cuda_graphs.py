@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from mcsc.errors import warn_user
 
 SMALL = 2**19
 """Pixels up to which a call is launched as one graph: launching its kernels one by one would take
@@ -64,3 +66,63 @@ class Graphed:
         with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             self._out = self._run(*kept)
         self._graph, self._inputs = graph, kept
+
+
+class _Holder(nn.Module):
+    """Stands in for the network: what is recorded replaces the `forward` of this one."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.net(*inputs)  # type: ignore[no-any-return]
+
+
+class GraphedPass:
+    """A network's pass forward and backward in training, launched as two graphs.
+
+    Batches of the first size that is seen are. A step on patches takes less time than launching its
+    hundreds of kernels one by one.
+
+    A graph works on the memory that it was recorded with: weights must be changed in place, as
+    optimisers do. Where recording fails the network is called as it is, with a warning.
+
+    Parameters
+    ----------
+    net : Module
+    recordable : bool
+        False: call it as it is. The Python code of hooks and of layers of others may do anything.
+    """
+
+    def __init__(self, net: nn.Module, *, recordable: bool = True) -> None:
+        self._net, self._recordable = net, recordable
+        self._holder: Any = None
+        self._sizes: Any = None
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """Return the target image of x, y, and what else the network takes."""
+        sizes = [(tuple(tensor.shape), tensor.dtype) for tensor in inputs]
+        if self._sizes is None:
+            self._sizes = sizes
+            if self._recordable:
+                self._holder = self._recorded(inputs)
+        if self._holder is None or sizes != self._sizes:
+            return self._net(*inputs)  # type: ignore[no-any-return]
+        return self._holder(*inputs)  # type: ignore[no-any-return]
+
+    def _recorded(self, inputs: tuple[Tensor, ...]) -> Any:
+        holder = _Holder(self._net)
+        kind = inputs[0].device.type
+        # The cache of autocast would keep copies of weights that change.
+        uncached = torch.autocast(
+            kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind), False
+        )
+        try:
+            with uncached:
+                torch.cuda.make_graphed_callables(holder, inputs)
+        except RuntimeError as error:
+            problem = f"CUDA graphs fail here ({error}); training is slower without"
+            warn_user(problem, RuntimeWarning)
+            return None
+        return holder

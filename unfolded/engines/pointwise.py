@@ -16,7 +16,7 @@ from mcsc.errors import warn_user
 from . import rows
 
 PIXELS = 64
-"""Of a program of a Triton kernel; each has all their maps."""
+"""Pixels of a program of a Triton kernel; it has all their maps."""
 
 
 def threshold(values: Tensor, lam: Tensor, out: Tensor) -> None:

@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..engines.cuda_graphs import GraphedPass
 from ..network.cunet import CUNet
+from ..network.engine_choice import is_as_written
 from .checkpoints import known_by
-from .graphed import GraphedPass
 from .recipe import Recipe
 
 _FAINT = 1 / 255
@@ -79,7 +80,7 @@ class Module(lightning.LightningModule):
     def on_fit_start(self) -> None:
         """On one GPU, launch the passes of a step as graphs: several speak while they are made."""
         if self.device.type == "cuda" and self.trainer.world_size == 1:
-            self._graphed = GraphedPass(self.net)
+            self._graphed = GraphedPass(self.net, recordable=is_as_written(self.net))
 
     def identify(self, identity: dict[str, Any]) -> None:
         """Keep what the run is known by in the checkpoint."""

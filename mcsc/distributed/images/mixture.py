@@ -37,7 +37,7 @@ def survey_mixture(
     images : sequence of (Dask array (C, H, W), factor) or None
         x, y and their masks, and how many times smaller each is than the grid.
     fallbacks : sequence of arrays
-        Of x and y, as `Survey.fallback` gives them.
+        What `Survey.fallback` gives of x and y.
     """
     numbers = {block: n for n, block in enumerate(map(_key, grid.blocks))}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.unfolded.nets import DEVICE, make_images, make_net, noise_of, torch
-from unfolded.training.graphed import GraphedPass
+from unfolded.engines.cuda_graphs import GraphedPass
+from unfolded.network.engine_choice import is_as_written
 
 
 @pytest.fixture
@@ -49,7 +50,8 @@ def test_a_network_with_hooks_is_called_as_it_is(recorded):
     seen = []
     net.common.register_forward_hook(lambda *_: seen.append(1))
     x, y = make_images(net)
-    GraphedPass(net)(x, y)
+    assert not is_as_written(net)
+    GraphedPass(net, recordable=is_as_written(net))(x, y)
     assert (recorded, seen) == ([], [1])
 
 
