@@ -179,7 +179,7 @@ def test_the_guide_of_each_band_is_mixed_as_in_the_whole(client, base):
     }  # fmt: skip
     d = few_filters((1, 1), 1, base)
     found = restore_blocks(
-        x, guide, "multispectral-sr", dictionary=d, tol=TOL, block=36, client=client, **given
+        x, guide, "multispectral-sr", dictionary=d, tol=0.5, block=36, client=client, **given
     )
     method = with_codes_of(found.coded, "multispectral-sr", d)
     same(found, restore(x, guide, "multispectral-sr", method=method, **given), 1e-5)
