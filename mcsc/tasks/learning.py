@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..checks import check_number
 from ..errors import InvalidTypeError, InvalidValueError
 from ..images.colour import luma_full, luma_studio
 from ..images.split import fill_holes, lowpass_split
@@ -16,7 +17,13 @@ from ..learning import Learned, LearningProgress, LearnOptions, check_learning, 
 from ..types import Base, Floats
 from ..values.holes import fill_from_others
 from ..values.ranges import Contrast
-from .preparation import alike, mixture_for, prepare_fusion, prepare_restoration
+from .preparation import (
+    alike,
+    mixture_for,
+    prepare_fusion,
+    prepare_restoration,
+    smoothing_for,
+)
 from .scenes import Reader, flipped, is_part, name_of
 from .task import Task
 
@@ -52,21 +59,28 @@ class TaskSettings:
     """Seed of the noise."""
 
     def complete(self, task: Task) -> TaskSettings:
-        """Fill in what the task says."""
+        """Fill in what the task says.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Something is not of its kind, or no base of such a task (`Task.check_base`).
+        """
         found = {
             name: getattr(task, name) if getattr(self, name) is None else getattr(self, name)
             for name in (
-                "strength",
-                "base",
-                "smoothing",
-                "lam",
-                "guide_weight",
-                "sigma",
-                "all_channels",
+                "strength", "base", "smoothing", "lam", "guide_weight", "sigma", "all_channels",
                 "colour_guide",
             )
-        }
-        return replace(self, **found)
+        }  # fmt: skip
+        complete = replace(self, **found)
+        task.check_base("base", complete.base, bool(complete.colour_guide))
+        for name in ("strength", "guide_weight"):
+            check_number(name, found[name])
+        task.check_sigma(complete.sigma)
+        if complete.base == "guided":
+            smoothing_for(complete.smoothing, complete.sigma)
+        return complete
 
 
 class TaskScenes(Sequence[tuple[Floats, ...]]):

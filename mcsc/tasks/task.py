@@ -185,12 +185,7 @@ class Task:
         _check_roles(self._field("roles"), self.roles)
         if not (self.synthetic is None or callable(self.synthetic)):
             _check_word(self._field("synthetic"), self.synthetic)
-        bases = RestorationBase if self.kind == "restoration" else FusionBase
-        check_choice(self._field("base"), self.base, bases)
-        if self.network_base is not None:
-            check_choice(self._field("network_base"), self.network_base, bases)
-        check_number(self._field("strength"), self.strength)
-        for name in ("lam", "guide_weight"):
+        for name in ("strength", "lam", "guide_weight"):
             check_number(self._field(name), getattr(self, name))
         if not isinstance(self.smoothing, tuple) or len(self.smoothing) != 2:
             raise InvalidTypeError(
@@ -198,7 +193,10 @@ class Task:
             )
         for number in self.smoothing:
             check_number(self._field("smoothing"), number)
-        for name in ("all_channels", "colour_guide", "mixed_guide", "display", "one_unit"):
+        for name in (
+            "all_channels", "colour_guide", "mixed_guide", "display", "one_unit",
+            "brighter_first", "brightest_base",
+        ):  # fmt: skip
             if not isinstance(getattr(self, name), bool):
                 raise InvalidTypeError(
                     f"{self._field(name)} must be True or False, found {getattr(self, name)!r}"
@@ -208,6 +206,9 @@ class Task:
         if self.ghosts is not None:
             check_choice(self._field("ghosts"), self.ghosts, Ghosts)
         self._check_degradation()
+        for name in ("base", "network_base"):
+            if (base := getattr(self, name)) is not None or name == "base":
+                self.check_base(self._field(name), base, self.colour_guide)
         _check_settings(self._field("baselines"), self.baselines)
         if isinstance(self.measured_by, str) or not all(
             isinstance(name, str) for name in self.measured_by
@@ -308,6 +309,15 @@ class Task:
         factor = self.factor or 1
         height, width = (n - n % factor for n in images[0].shape[-2:])
         return tuple(image[..., :height, :width] for image in images)
+
+    def check_base(self, name: str, base: object, colour_guide: bool) -> None:
+        """Refuse, by its name, a base that nothing can be added to, whatever the images are."""
+        check_choice(name, base, RestorationBase if self.kind == "restoration" else FusionBase)
+        if base == "injected" and (self.factor is None or colour_guide):
+            raise InvalidValueError(
+                f"{name} cannot be 'injected' in {self.name}: it is for super-resolution of bands "
+                "one by one, with one channel of guide each"
+            )
 
     def known_shape(self, shape: tuple[int, ...]) -> tuple[int, int] | None:
         """Return the size at which x was known that `degrade` made; None but in super-resolution.

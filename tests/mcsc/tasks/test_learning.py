@@ -5,7 +5,7 @@ import pytest
 
 import mcsc
 from mcsc.learning import LearnOptions
-from mcsc.tasks.learning import TaskScenes, TaskSettings, learn_task
+from mcsc.tasks.learning import TaskScenes, TaskSettings, check_learn_task, learn_task
 from mcsc.tasks.scenes import flipped, is_part, synthetic_scenes
 from mcsc.tasks.shipped import shipped_dictionary
 from mcsc.tasks.sparse_coding import prepare_for_dictionary
@@ -69,6 +69,34 @@ def test_refusals():
         learn_small(options={"passes": 3})
     with pytest.raises(TypeError, match="memory"):
         learn_small(memory=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "says"),
+    [
+        ("depth-sr", {"base": "mean"}, "base must be 'none', 'input', .* found 'mean'"),
+        ("multi-focus", {"base": "guided"}, "base must be 'none', 'low' or 'mean', found 'guided'"),
+        ("flash-denoise", {"base": "injected"}, "base cannot be 'injected' in flash-denoise"),
+        (
+            "multispectral-sr",
+            {"base": "injected", "colour_guide": True},
+            "base cannot be 'injected' in multispectral-sr",
+        ),
+        ("depth-sr", {"strength": -1.0}, "strength must be a finite number > 0"),
+        ("depth-sr", {"guide_weight": 0}, "guide_weight must be a finite number > 0"),
+        ("flash-denoise", {"sigma": -5.0}, "sigma must be a finite number > 0"),
+        ("depth-sr", {"sigma": 5.0}, "sigma is for denoising, not for depth-sr"),
+        ("depth-sr", {"base": "guided", "smoothing": (3,)}, r"wants smoothing=\(radius, edge\)"),
+    ],
+)
+def test_settings_are_refused_before_a_scene_is_read(name, settings, says):
+    def never():
+        raise AssertionError("a scene was read")
+
+    with pytest.raises(ValueError, match=says):
+        learn_task(get_task(name), [never], TaskSettings(**settings), **SMALL)
+    with pytest.raises(ValueError, match=says):
+        check_learn_task(get_task(name), TaskSettings(**settings), **SMALL)
 
 
 def learn_from(second, name="depth-sr", **settings):

@@ -93,6 +93,17 @@ def test_synthetic_pairs_may_come_from_a_function_or_be_missing():
         ),
         ({"base": "mean"}, ValueError, "base of the task depth-sr must be .* found 'mean'"),
         ({"network_base": "x"}, ValueError, "network_base of the task depth-sr must be"),
+        (
+            {"base": "injected", "colour_guide": True},
+            ValueError,
+            "base of the task depth-sr cannot be 'injected' in depth-sr: it is for super-res",
+        ),
+        (
+            {"network_base": "injected", "factor": None, "sigma": 3.0},
+            ValueError,
+            "network_base of the task depth-sr cannot be 'injected'",
+        ),
+        ({"brightest_base": 1}, TypeError, "brightest_base of the task depth-sr must be True or"),
         ({"smoothing": 3}, TypeError, r"smoothing of the task depth-sr must be \(radius, edge\)"),
         ({"smoothing": (3, 0)}, ValueError, "smoothing of the task depth-sr must be a finite"),
         ({"strength": 0}, ValueError, "strength of the task depth-sr must be a finite number > 0"),

@@ -177,13 +177,28 @@ def test_only_a_method_teaches_and_only_fusions(folder, tmp_path, task, teacher,
     assert words in said(result)
 
 
-def test_a_recipe_is_refused_before_any_work(tmp_path):
-    result = invoke(
-        train, "--task", "multi-focus", "--synthetic", "2", "-o", tmp_path / "net.safetensors",
-        "--loss", "contrast", "--patch", "2",
-    )  # fmt: skip
+@pytest.mark.parametrize(
+    ("task", "arguments", "words"),
+    [
+        (
+            "multi-focus",
+            ["--loss", "contrast", "--patch", "2"],
+            "the loss contrast takes gradients of 3 x 3 pixels; found patch=2",
+        ),
+        ("multi-focus", ["--base", "guided"], "base must be 'none', 'low' or 'mean', found 'guide"),
+        ("flash-denoise", ["--base", "injected"], "base cannot be 'injected' in flash-denoise"),
+        (
+            "depth-sr",
+            ["--base", "mean", "--start", "xavier"],
+            "base must be 'none', 'input', 'low', 'guided' or 'injected', found 'mean'",
+        ),
+    ],
+)
+def test_a_recipe_is_refused_before_any_work(task, arguments, words, tmp_path):
+    out = tmp_path / "net.safetensors"
+    result = invoke(train, "--task", task, "--synthetic", "2", "-o", out, *arguments)
     assert result.exit_code != 0
-    assert "the loss contrast takes gradients of 3 x 3 pixels; found patch=2" in said(result)
+    assert words in said(result)
     assert "Training on" not in result.output
 
 
