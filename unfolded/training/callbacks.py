@@ -40,8 +40,12 @@ class Recorder(lightning.Callback):
         """Time of all steps, in seconds."""
         return self._seconds
 
+    def on_train_start(self, *_: Any) -> None:
+        """Start the clock; a training that is resumed within a round begins none."""
+        self._started = time.perf_counter()
+
     def on_train_epoch_start(self, *_: Any) -> None:
-        """Start the clock."""
+        """Start it again, so that what is between two rounds is left out."""
         self._started = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:

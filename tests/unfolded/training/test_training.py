@@ -139,6 +139,7 @@ def test_ctrl_c_ends_the_step_and_keeps_all_of_it(tmp_path, monkeypatch):
     whole, net = small(), small()
     train(whole, make_scenes(), recipe=RECIPE)
     record = Recorder.on_train_batch_end
+    began = time.perf_counter()
 
     def pressed(self, trainer, *given):
         record(self, trainer, *given)
@@ -156,6 +157,8 @@ def test_ctrl_c_ends_the_step_and_keeps_all_of_it(tmp_path, monkeypatch):
     again = train(net, make_scenes(), recipe=RECIPE, folder=tmp_path / "run", resume=True)
     assert again.completed
     assert again.steps == 60
+    # Nothing but the steps was counted: the clock of a round that is gone on with starts anew.
+    assert stopped.seconds < again.seconds < time.perf_counter() - began
     assert torch.equal(weights(net), weights(whole))
 
 
