@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from mcsc import Parts
@@ -18,7 +17,7 @@ from mcsc.baselines.stacks import Largest
 from mcsc.errors import InvalidValueError, warn_user
 from mcsc.fusion.bases import coloured, lumas_of, on_base
 from mcsc.fusion.one_by_one import blend_chosen
-from mcsc.fusion.rules import RULES
+from mcsc.fusion.rules import RULES, Selection
 from mcsc.images.enlarging import back_project
 from mcsc.images.split import lowpass_split
 from mcsc.tasks.preparation import Prepared, mixture_for, prepare_fusion, prepare_restoration
@@ -51,11 +50,6 @@ _HALVINGS = 3
 
 _OWN = "sum"
 """The rule by which a network's answer is the image as it is: the sum of its parts, Eq. 4."""
-
-_NEIGHBOURHOOD = 1.5
-"""Standard deviation in pixels over which an answer is compared with its sources.
-
-Chosen on pairs that no table is measured on; from 1 to 2 pixels, Q^AB/F changes by 0.001."""
 
 
 def make_method(task: Task, file: str | Path | None) -> CUNetMethod:
@@ -147,7 +141,7 @@ class CUNetMethod:
         self.check_count(len(sources), rule)
         how["rule"] = self.rule_name(rule)
         selection = RULES.find(how["rule"]).selection
-        if len(sources) == 2 and (selection is None or selection.by_answer):
+        if len(sources) == 2 and (selection is None or selection.by_answer is not None):
             return fused(net, self.task, *sources, **how)
         return fused_one_by_one(net, self.task, sources, **how)
 
@@ -302,8 +296,9 @@ def fused(
         In [0, 1], of one size.
     rule : str
         "sum": the image is the network's answer. A rule that chooses: each pixel, or the detail
-        there, is that of the source that is nearer to the answer. Details are compared where
-        pixels cannot be: what detail of two exposures is added to is neither source's brightness.
+        there, is that of the source that the rule finds more of in the answer
+        (`mcsc.fusion.rules.Selection.by_answer`). Details are compared where pixels cannot be: what
+        detail of two exposures is added to is neither source's brightness.
     """
     made = prepare_for_network(net, task, x, y)
     detail, common, unique = _answer(net, made, tile=tile, orientations=orientations)
@@ -313,12 +308,14 @@ def fused(
         strength = float(net.metadata.get("strength") or task.strength)
         seen = (x, y) if net.configuration.channels[0] != 1 else (lumas_of(x), lumas_of(y))
         if net.metadata.get("base") == "low":
-            index = _nearest(detail, tuple(made.as_bands(signal) for signal in made.signals))
+            index = _chosen(
+                selection, detail, tuple(made.as_bands(signal) for signal in made.signals)
+            )
         elif selection.pixels:
-            index = _nearest(image, seen)
+            index = _chosen(selection, image, seen)
         else:
             found, *highs = (lowpass_split(i, strength).high for i in (image, *seen))
-            index = _nearest(found, highs)
+            index = _chosen(selection, found, highs)
         image, base = blend_chosen(
             (x, y), index, selection, strength=strength, brightest=task.brightest_base
         )
@@ -331,12 +328,12 @@ def fused(
     return MethodResult(image.astype(x.dtype), made.base.astype(x.dtype), common, unique, rule=rule)
 
 
-def _nearest(answer: Floats, sources: Sequence[Floats]) -> NDArray[np.int32]:
-    """Which source is nearest to an answer, pixel by pixel; all of them are (C, H, W)."""
+def _chosen(selection: Selection, answer: Floats, sources: Sequence[Floats]) -> NDArray[np.int32]:
+    """Which source is chosen by a network's answer, pixel by pixel; all of them are (C, H, W)."""
+    assert selection.by_answer is not None
     largest = Largest(last=True)
     for number, source in enumerate(sources):
-        apart = np.abs(answer - source).mean(axis=0, dtype=np.float64)
-        largest.offer(number, -gaussian_filter(apart, _NEIGHBOURHOOD))
+        largest.offer(number, selection.by_answer(answer, source))
     return largest.index
 
 

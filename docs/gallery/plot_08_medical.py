@@ -19,7 +19,7 @@ print(f"certified gap {fused.gap:.1e} after {fused.seconds:.1f} s")
 
 # %%
 # What both slices show and what each shows alone are results of their own: they say *where* the two sequences
-# disagree. The fused image has, in each place, the detail of the slice whose codes are more active there.
+# disagree. The fused image has, in each place, the detail of the slice of which the codes make the stronger edges there.
 shown = {
     "like T1": pair.x,
     "like T2": pair.y,

@@ -180,7 +180,7 @@ def evaluate(
 
     found, unreadable = look_at_scenes(
         files, masks=(masks.get(0, ()), masks.get(1, ())), ranges=ranges,
-        doubtful=not task.display, check=for_methods,
+        measured=not task.display, check=for_methods,
     )  # fmt: skip
     faults |= unreadable
     if not found and len(reasons := set(faults.values())) == 1:

@@ -175,7 +175,7 @@ def _readable(
     words = masks or {}
     found, unreadable = look_at_scenes(
         found, masks=(words.get(0, ()), words.get(1, ())), ranges=ranges,
-        doubtful=not task.display,
+        measured=not task.display,
     )  # fmt: skip
     faults |= unreadable
     if faults:

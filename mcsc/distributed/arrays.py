@@ -14,12 +14,13 @@ import numpy as np
 from ..checks import check_whole
 from ..errors import InvalidTypeError, InvalidValueError
 from ..files import check_readable
+from ..images.formats.tiff import orientation_of, unknown_value
 from ..types import Region
 
 if TYPE_CHECKING:
     from dask.array import Array as DaskArray
 
-__all__ = ["as_blocks", "cut", "image_pages", "open_image", "same_chunks"]
+__all__ = ["as_blocks", "cut", "image_pages", "open_image", "same_chunks", "unknown_value_of"]
 
 
 class _MappedFile:
@@ -113,8 +114,8 @@ def image_pages(path: Path) -> list[int]:
     FileNotFoundError
         There is no such file.
     ValueError
-        It is no TIFF file; or an image has transparency, a palette, or white as 0, which are not
-        understood in blocks.
+        It is no TIFF file; or an image has transparency, a palette, or white as 0, or is stored
+        turned or mirrored, which are not understood in blocks.
     """
     import tifffile
 
@@ -135,9 +136,23 @@ def image_pages(path: Path) -> list[int]:
                         f"{path}, page {number + 1}, is of the kind {kind}: in blocks want grey, "
                         "of which 0 is black, or RGB"
                     )
+                if (turned := orientation_of(page)) != 1:
+                    raise InvalidValueError(
+                        f"{path}, page {number + 1}, is stored turned or mirrored (orientation "
+                        f"{turned}), which is not understood in blocks: want it upright"
+                    )
     except (tifffile.TiffFileError, KeyError, OSError) as error:
         raise InvalidValueError(f"{path} is not a TIFF file, or it is damaged") from error
     return [number for number, _ in pages]
+
+
+def unknown_value_of(path: Path, page: int = 0) -> float | None:
+    """Return the value that a TIFF file calls unknown (GDAL_NODATA); None if it says nothing."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        found: Any = file.pages[page]
+        return unknown_value(found)
 
 
 def _tiff(path: Path, page: int, chunk: int) -> DaskArray:

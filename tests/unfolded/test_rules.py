@@ -63,7 +63,7 @@ def test_of_two_sources_the_one_nearer_to_the_answer_is_chosen():
 
 
 @pytest.mark.parametrize("task", ["medical", "multi-exposure"])
-def test_the_detail_of_the_source_nearer_to_the_answer(task):
+def test_the_detail_of_the_source_that_the_answer_follows(task):
     scene = get_task(task).synthetic_pair(1, (96, 96), 5)
     sources = [scene.x, scene.y]
     found = fuse(sources, task, method="cunet", ghosts=False)

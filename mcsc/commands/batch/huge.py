@@ -96,9 +96,7 @@ class HugeImages:
         options.check_counts(self.masks, (), 2, {"--page": self.pages})
         if len(self.ranges) > 1:
             raise click.UsageError("--range is for X: give it once")
-        mask, guide_mask = (
-            _known(image, self.masks.get(m, ())) for m, image in enumerate((x, guide))
-        )
+        mask, guide_mask = (self._mask(m, image) for m, image in enumerate((x, guide)))
         names = str(self.images[0]), str(self.images[1])
         if not self.registered:
             _check_registered((x, guide), names, self.task, (mask, guide_mask))
@@ -121,6 +119,13 @@ class HugeImages:
         if len(self.ranges) > 1:
             raise click.UsageError("--range with --blocks is for all sources: give it once")
         sources, samples = self._opened(measured=False)
+        for m, source in enumerate(sources):
+            _, value = self._known_by_file(m, source)
+            if value is not None:
+                raise InvalidValueError(
+                    f"{self.images[m]} has pixels of {value:g}, which is unknown, as the file "
+                    "says: fusions in blocks want all pixels known"
+                )
         names = [str(path) for path in self.images]
         if not self.registered:
             for m in range(1, len(sources)):
@@ -149,6 +154,32 @@ class HugeImages:
         check_cluster(self.scheduler, self.workers)
         found = [_opened(path, self.pages.get(m)) for m, path in enumerate(self.images)]
         return found, _Samples.of(found[0], self.bit_depth, measured=measured)
+
+    def _known_by_file(self, number: int, image: Any) -> tuple[Any, float | None]:
+        """Return where an image is known, and the value that its file calls unknown.
+
+        (None, None) if it calls none so, or no pixel has it.
+        """
+        from ...distributed.arrays import image_pages, unknown_value_of
+
+        path = self.images[number]
+        if path.suffix.lower() in (".zarr", ".npy"):
+            return None, None
+        value = unknown_value_of(path, image_pages(path)[(self.pages.get(number) or 1) - 1])
+        known = None if value is None else _unlike(image, value)
+        if known is None or known.all().compute():
+            return None, None
+        return known, value
+
+    def _mask(self, number: int, image: Any) -> Any:
+        """Return where an image is known, by --mask, or else by its file, which is told of."""
+        words = self.masks.get(number, ())
+        if words:
+            return _known(image, words)
+        known, value = self._known_by_file(number, image)
+        if value is not None:
+            click.echo(f"{self.images[number].name}: {value:g} is unknown, as the file says")
+        return known
 
     def _write(
         self,
@@ -256,17 +287,29 @@ def _known(image: Any, words: Sequence[str]) -> Any:
 
             part = da.isfinite(image).all(axis=0, keepdims=True)
         elif word == "zeros":
-            part = (image != 0).any(axis=0, keepdims=True)
+            part = _unlike(image, 0.0)
         else:
             try:
-                value = float(word)
+                part = _unlike(image, float(word))
             except ValueError:
                 raise InvalidValueError(
                     f"--mask {word}: in blocks want nan, zeros or a number"
                 ) from None
-            part = (image != np.asarray(value).astype(image.dtype)).any(axis=0, keepdims=True)
         known = part & known
     return known
+
+
+def _unlike(image: Any, value: float) -> Any:
+    """Return where any channel has another value, which may be NaN."""
+    import dask.array as da
+
+    same = da.isnan(image) if np.isnan(value) else image == _as_sample(value, image.dtype)
+    return (~same).any(axis=0, keepdims=True)
+
+
+def _as_sample(value: float, dtype: np.dtype[Any]) -> Any:
+    """Of floats the nearest one is meant; no integer is meant by what is none."""
+    return np.asarray(value).astype(dtype if dtype.kind == "f" else np.float64)
 
 
 @dataclass(frozen=True)

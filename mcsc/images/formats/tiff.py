@@ -189,9 +189,9 @@ def _samples(path: Path, pages: NDArray[Any], page: tifffile.TiffPage) -> Sample
     return Samples(
         channels,
         bit_depth,
-        orientation=_whole(page.tags.valueof(_ORIENTATION)) or 1,
+        orientation=orientation_of(page),
         alpha=alpha,
-        nodata=_number(page.tags.valueof(_NODATA)),
+        nodata=unknown_value(page),
         significant_bits=_significant(page, bit_depth) if counted else None,
     )
 
@@ -260,6 +260,16 @@ def _directory(tif: tifffile.TiffFile, page: tifffile.TiffPage, code: int) -> di
     order: Literal["little", "big"] = "little" if tif.byteorder == "<" else "big"
     offset = int.from_bytes(tif.filehandle.read(4), order)
     return exif_directory(tif.filehandle, tif.byteorder, offset)
+
+
+def orientation_of(page: tifffile.TiffPage) -> int:
+    """Return how a page is stored, 1 to 8 as TIFF and EXIF count; 1 is upright."""
+    return _whole(page.tags.valueof(_ORIENTATION)) or 1
+
+
+def unknown_value(page: tifffile.TiffPage) -> float | None:
+    """Return the value that GDAL's tag says is no measurement; None if there is no such tag."""
+    return _number(page.tags.valueof(_NODATA))
 
 
 def _number(text: Any) -> float | None:

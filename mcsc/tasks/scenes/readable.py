@@ -26,7 +26,7 @@ def look_at_scenes(
     *,
     masks: tuple[Sequence[str], Sequence[str]] = ((), ()),
     ranges: Sequence[ValueRange] = (),
-    doubtful: bool = False,
+    measured: bool = False,
     check: Callable[..., None] | None = None,
 ) -> tuple[list[SceneFiles], dict[str, str]]:
     """Read all scenes once, find what cannot be read, and one range of values for the others.
@@ -39,8 +39,9 @@ def look_at_scenes(
     ranges : sequence of ValueRange
         Range of values of both roles, or of each. None: found by `mcsc.values.ranges.find_range`,
         for all images of one role and dtype together, so that measures of scenes can be compared.
-    doubtful : bool
-        Warn of values in the images of the first role that may stand for unknown.
+    measured : bool
+        Images of the first role are measurements, as depth is, and no pictures: their range is that
+        of the known values, and values that may stand for unknown are warned of.
     check : callable, optional
         Called with the images of each scene; it raises a `mcsc.errors.Refusal` if the scene is of
         no use.
@@ -82,7 +83,7 @@ def look_at_scenes(
             groups.setdefault(pair[role].kind, []).append(pair[role])
         each.append(
             {
-                kind: _common_range(group, doubtful=doubtful and role == 0)
+                kind: _common_range(group, measured=measured and role == 0)
                 for kind, group in groups.items()
             }
         )
@@ -115,12 +116,12 @@ class _Sample(NamedTuple):
         return cls(np.concatenate([some, ends]), bits, path.name)
 
 
-def _common_range(group: Sequence[_Sample], *, doubtful: bool) -> ValueRange:
+def _common_range(group: Sequence[_Sample], *, measured: bool) -> ValueRange:
     bits = [sample.bits for sample in group]
     name = group[0].name if len(group) == 1 else f"{group[0].name} and {len(group) - 1} more"
     return find_range(
         [sample.values[None, None] for sample in group],
         name=name,
-        doubtful=doubtful,
+        display=not measured,
         bits=None if None in bits else max(b for b in bits if b is not None),
     )

@@ -86,6 +86,43 @@ def test_a_restoration_in_blocks_is_the_file_of_the_whole(folder, tmp_path, dept
     assert sorted(p.name for p in tmp_path.iterdir()) == ["blocks.tif", "whole.tif"]
 
 
+def write_with_unknown(path, image, value):
+    """As GeoTIFF files are: some pixels have a value that a tag calls unknown."""
+    samples = image.astype(np.float32)
+    samples[..., 5:12, 20:30] = value
+    tag = [(42113, "s", 0, str(value), True)]
+    tifffile.imwrite(
+        path, samples, photometric="minisblack", planarconfig="separate", extratags=tag
+    )
+
+
+@pytest.mark.parametrize("value", [-9999.0, np.nan])
+def test_what_a_file_calls_unknown_is_unknown_in_blocks(value, folder, tmp_path):
+    x = tmp_path / "x.tif"
+    write_with_unknown(x, make_pair("flash", 0, (40, 60)).x, value)
+    words = (x, *asked(folder)[1:], "--registered")
+    whole, blocks = tmp_path / "whole.tif", tmp_path / "blocks.tif"
+    first = run("restore", *words, "--no-ghosts", "-o", whole)
+    assert first.exit_code == 0, first.output
+    found = run("restore", *words, "--blocks", 40, "-o", blocks)
+    assert found.exit_code == 0, found.output
+    said = f"x.tif: {value:g} is unknown, as the file says"
+    assert said in first.output
+    assert said in found.output
+    np.testing.assert_allclose(read_image(blocks).pixels, read_image(whole).pixels, atol=2.01 / 255)
+
+
+def test_sources_in_blocks_must_be_known_everywhere(tmp_path):
+    pair = make_pair("focus", 0, (40, 60))
+    for name, image in (("a", pair.x), ("b", pair.y)):
+        write_with_unknown(tmp_path / f"{name}.tif", image, -1.0)
+    words = ("fuse", tmp_path / "a.tif", tmp_path / "b.tif", "--task", "multi-focus")
+    found = run(*words, "--blocks", 40, "-o", tmp_path / "out.tif")
+    assert found.exit_code == 2
+    assert "a.tif has pixels of -1, which is unknown, as the file says" in found.stderr
+    assert not (tmp_path / "out.tif").exists()
+
+
 def test_zarr_goes_in_blocks_and_codes_are_kept(folder, tmp_path):
     out, codes = tmp_path / "out.zarr", tmp_path / "codes"
     found = run("restore", *asked(folder, "zarr"), "--codes", codes, "-o", out)
@@ -171,6 +208,8 @@ def test_files_that_cannot_be_opened_in_part_are_refused(folder, tmp_path):
     rgba = np.zeros((40, 60, 4), np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", rgba, photometric="rgb", extrasamples=["unassalpha"])
     tifffile.imwrite(tmp_path / "w.tif", rgba[..., 0], photometric="miniswhite")
+    turned = [(274, "H", 1, 3, True)]
+    tifffile.imwrite(tmp_path / "r.tif", rgba[..., 0], photometric="minisblack", extratags=turned)
     (tmp_path / "t.tif").write_bytes((folder / "x.tif").read_bytes()[:40])
     (tmp_path / "n.npy").write_bytes(b"nothing")
     (tmp_path / "z.zarr").mkdir()
@@ -178,6 +217,7 @@ def test_files_that_cannot_be_opened_in_part_are_refused(folder, tmp_path):
         "x.png": "in blocks, images are TIFF, .npy or .zarr",
         "a.tif": "page 1, has an alpha channel",
         "w.tif": "is of the kind MINISWHITE",
+        "r.tif": "page 1, is stored turned or mirrored (orientation 3)",
         "t.tif": "is not a TIFF file, or it is damaged",
         "n.npy": "holds no array of numbers",
         "z.zarr": "holds no zarr array",

@@ -58,3 +58,34 @@ def test_equal_sources_come_back(focus, rule):
     )
     assert found.rule == rule
     assert psnr(found.image, image) > 32
+
+
+def test_detail_is_of_the_stronger_edges():
+    selection = RULES.find("detail").selection
+    across = np.broadcast_to(np.arange(96.0), (48, 96))
+    slow, fast = 0.1 * np.sin(across / 6), 0.06 * np.sin(across / 1.2)
+    none = np.zeros_like(slow)
+    stronger = selection.evidence(none, none, fast) > selection.evidence(none, none, slow)
+    assert np.abs(slow).mean() > np.abs(fast).mean()
+    assert stronger[:, 4:-4].all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_faint_answer_chooses_the_source_that_it_follows(channels):
+    selection = RULES.find("detail").selection
+    rng = np.random.default_rng(0)
+    strong, weak = gaussian_filter(rng.standard_normal((2, channels, 64, 64)), (0, 0, 1, 1))
+    answer, weak = np.float32(0.3 * strong), np.float32(0.2 * weak)
+    strong = np.float32(strong)
+    # Nearer to the answer is the other one, as a whole.
+    assert np.abs(answer - weak).mean() < np.abs(answer - strong).mean()
+    chosen = selection.by_answer(answer, strong) > selection.by_answer(answer, weak)
+    assert chosen.mean() > 0.99
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 40), (3, 30, 1), (1, 1, 1)])
+def test_edges_of_images_of_one_row_or_column(shape):
+    selection = RULES.find("detail").selection
+    image = np.random.default_rng(0).random(shape).astype(np.float32)
+    assert np.isfinite(selection.by_answer(image, image)).all()
+    assert np.isfinite(selection.evidence(image[0], image[0], image[0])).all()

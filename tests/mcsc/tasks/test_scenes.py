@@ -145,6 +145,20 @@ def test_a_target_of_another_kind_of_file_keeps_its_values(tmp_path):
     assert "a_target.tif: another kind of file than a_near.png" in faults["a"]
 
 
+@pytest.mark.parametrize("bit_depth", [16, 32])
+def test_depth_has_the_range_of_what_is_known_and_pictures_begin_at_black(bit_depth, tmp_path):
+    rng = np.random.default_rng(0)
+    depth = rng.uniform(2000, 2100, (32, 32)).astype(np.float32)
+    if bit_depth == 16:
+        depth = np.round(depth) / 65535
+    write_image(tmp_path / "a_depth.tif", depth, bit_depth=bit_depth)
+    write_image(tmp_path / "a_rgb.tif", depth, bit_depth=bit_depth)
+    found, _ = look_at_scenes(find_scenes(tmp_path, get_task("depth-sr")), measured=True)
+    x, y = found[0].ranges
+    assert (x.low, x.high) == pytest.approx((2000, 2100), abs=1)
+    assert (y.low, y.high) == pytest.approx((0, 4095 if bit_depth == 16 else 2100), abs=1)
+
+
 def written(tmp_path, text):
     table = tmp_path / "scenes.csv"
     table.write_text(text)
