@@ -337,6 +337,13 @@ def _chosen(selection: Selection, answer: Floats, sources: Sequence[Floats]) -> 
     return largest.index
 
 
+def _as_numpy(part: torch.Tensor) -> Floats:
+    """NumPy has no bfloat16: what a network of that precision gives becomes float32."""
+    part = part.cpu()
+    found: Floats = (part.float() if part.dtype == torch.bfloat16 else part).numpy()
+    return found
+
+
 def _noise(
     net: CUNet | Accelerated, task: Task, sigma: float | None, copies: int
 ) -> tuple[float, float | None]:
@@ -466,7 +473,7 @@ def _answer(
                     partial(answer, noise=noise), first, second, orientations
                 )
                 parts = (split.image, split.common, *split.unique)
-                found = tuple(None if p is None else p.cpu().numpy() / smaller for p in parts)
+                found = tuple(None if p is None else _as_numpy(p) / smaller for p in parts)
                 assert found[0] is not None
                 if np.abs(found[0]).max() <= limit:
                     break

@@ -202,10 +202,11 @@ def restore(
     ConvergenceWarning
         The codes did not reach `tol`.
     UserWarning
-        x is as large as y but sharper than an enlarged image, lies far outside its range, or is
-        enlarged by a factor far from the one that the dictionary was learned for; a few extreme
-        values stretch the range that was found; holes were filled for a method without masks;
-        integers were cut off; x and y contradict each other.
+        x is as large as y but sharper than an enlarged image, and so reduced and enlarged first;
+        it lies far outside its range, or is enlarged by a factor far from the one that the
+        dictionary was learned for; a few extreme values stretch the range that was found; holes
+        were filled for a method without masks; integers were cut off; x and y contradict each
+        other.
 
     Notes
     -----
@@ -271,10 +272,13 @@ def restore(
     if task.factor is not None:
         factor, known_shape = _factor(size, shape, factor, task.factor, names)
         check_method_enlarges(chosen, called, names[0], factor)
-        if size == shape:
-            _warn_if_sharp(image, known, factor, task, names)
-        else:
+        if size != shape:
             image, known = enlarge(image, shape, known)
+        elif is_sharp(image if known is None else fill_holes(image, known), factor):
+            _warn_of_sharpness(factor, known_shape, task, names)
+            # Back-projection would add what no enlarged image has once with each of its steps.
+            reduced, weights = enlarge(image, known_shape, known)
+            image, known = enlarge(reduced, shape, weights)
     elif size != shape:
         raise InvalidValueError(
             f"{names[0]} is {size[0]} x {size[1]}, {names[1]} is {shape[0]} x {shape[1]}: want "
@@ -362,11 +366,9 @@ def _factor(
     return factor, (math.ceil(shape[0] / factor - 1e-9), math.ceil(shape[1] / factor - 1e-9))
 
 
-def _warn_if_sharp(
-    image: Floats, mask: Floats | None, factor: float, task: Task, names: tuple[str, str]
-) -> None:
-    if is_sharp(image if mask is None else fill_holes(image, mask), factor):
-        warn_user(
-            f"{names[0]} is as large as {names[1]} and sharper than an image that was enlarged "
-            f"{factor:g} times; such an image, or its small original, is what {task.name} expects"
-        )
+def _warn_of_sharpness(factor: float, small: Shape, task: Task, names: tuple[str, str]) -> None:
+    warn_user(
+        f"{names[0]} is as large as {names[1]} and sharper than an image that was enlarged "
+        f"{factor:g} times, which {task.name} expects: it is reduced to {small[0]} x {small[1]} "
+        "and enlarged again first, and detail that is lost so is made anew"
+    )

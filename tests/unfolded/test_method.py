@@ -64,6 +64,22 @@ def test_the_weights_that_come_along_serve_every_task(name):
     assert found.converged
 
 
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_in_any_precision_restore(precision, tmp_path):
+    scene = get_task("depth-sr").synthetic_pair(1, (48, 48), 3)
+    small = imresize(scene.target, (12, 12))
+    path = tmp_path / "net.safetensors"
+    net = unfolded.pretrained("depth-sr")
+    metadata = net.metadata
+    net = net.to(precision)
+    net.metadata = metadata
+    net.save(path)
+    found = restore(small, scene.y, "depth-sr", method="cunet", weights_file=path)
+    wanted = restore(small, scene.y, "depth-sr", method="cunet")
+    assert found.image.dtype == np.float32
+    np.testing.assert_allclose(found.image, wanted.image, atol=0.05)
+
+
 def test_bands_one_by_one_with_the_luma_of_the_guide(weights):
     rng = np.random.default_rng(0)
     x, y = imresize(rng.random((4, 5, 4)), 4), rng.random((3, 20, 16))

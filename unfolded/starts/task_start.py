@@ -84,7 +84,7 @@ def start(
         There is no such start, or it does not fit the task.
     """
     if isinstance(what, (str, Path)) and str(what).endswith(SUFFIX):
-        net = load(what)
+        net = load(what).float()  # training is in float32, whatever the weights were kept in
         net = widened(
             net, sweeps=sweeps, thresholds=thresholds, noise_aware=noise_aware or None,
             kernel_size=kernel_size,

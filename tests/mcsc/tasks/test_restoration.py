@@ -369,6 +369,28 @@ def test_a_sharp_image_of_the_size_of_its_guide_is_suspected(depth):
         )
 
 
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("task", ["depth-sr", "multispectral-sr"])
+def test_an_image_enlarged_by_repeated_pixels_stays_near_what_its_original_gives(task, masked):
+    pair = get_task(task).synthetic_pair(3, (96, 96), 1)
+    small = imresize(pair.target, (24, 24))
+    mask = None
+    if masked:
+        mask = np.ones((1, 24, 24), np.float32)
+        mask[:, 6:10, 9:14] = 0
+    repeated, known = (
+        None if i is None else np.kron(i, np.ones((4, 4), "f4")) for i in (small, mask)
+    )
+    of_small = restore(small, pair.y, task, mask=mask)
+    with pytest.warns(UserWarning, match="it is reduced to 24 x 24 and enlarged again first"):
+        found = restore(repeated, pair.y, task, mask=known)
+    error, expected = (rmse(i.image, pair.target) for i in (found, of_small))
+    # It is reduced by a filter that is softer than the mean of each block. Without that, detail
+    # was added once with every step of back-projection, and the error was five times as large.
+    assert error < 2 * expected
+    assert np.ptp(found.image) < 1.5 * np.ptp(pair.target)
+
+
 @pytest.mark.parametrize(
     ("x", "y", "task", "options", "message"),
     [

@@ -280,6 +280,12 @@ def test_two_processes_train_as_one_of_twice_the_batch(folder, tmp_path):
         (["--synthetic", "2", "--devices", "none"], "--devices must be auto or a number >= 1"),
         (["--synthetic", "2", "--start", "noise"], "a training starts from dictionary, xavier"),
         (["no-such-folder"], "no-such-folder: there is no such folder"),
+        (["--synthetic", "2", "--folder", "OUT"], "--out and --folder are both "),
+        (["--synthetic", "2", "--folder", "CARD"], "the card of --out and --folder are both "),
+        (
+            ["--synthetic", "2", "--folder", "p", "--prepare", "p"],
+            "--prepare and --folder are both p",
+        ),
         (["no-such-folder", "--start", "no.safetensors"], "no weight file at no.safetensors"),
         (["--synthetic", "2", "--filters", "8"], "--filters is for a new network: --start dicti"),
         (
@@ -290,6 +296,8 @@ def test_two_processes_train_as_one_of_twice_the_batch(folder, tmp_path):
 )
 def test_refusals(arguments, words, tmp_path):
     out = tmp_path / "net.safetensors"
+    named = {"OUT": out, "CARD": out.with_suffix(".md")}
+    arguments = [named.get(word, word) for word in arguments]
     result = invoke(train, "--task", "depth-sr", "-o", out, *arguments)
     assert result.exit_code != 0
     assert words in said(result)

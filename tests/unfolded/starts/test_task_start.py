@@ -124,3 +124,11 @@ def test_a_network_has_the_base_and_strength_of_its_task_not_those_of_its_dictio
     strength = shipped_dictionary(task.name).metadata["strength"]
     assert (guided.settings.base, guided.settings.strength) == ("guided", strength)
     assert strength != task.strength
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_any_precision_are_trained_in_float32(precision, tmp_path):
+    task = get_task("depth-sr")
+    path = tmp_path / "net.safetensors"
+    start(task, "xavier", filters=2, kernel_size=3, blocks=1).net.to(precision).save(path)
+    assert {p.dtype for p in start(task, path).net.parameters()} == {torch.float32}
