@@ -54,16 +54,29 @@ class MixtureSums:
     def __add__(self, other: MixtureSums) -> MixtureSums:
         return MixtureSums(self.guide + other.guide, self.both + other.both)
 
-    def weights(self, luma: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the mixture of each band, (C, C'); of one without differences the luma, (C',)."""
+    def weights(
+        self, luma: NDArray[np.float64], unmeasured: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Return the mixture of each band, (C, C').
+
+        Parameters
+        ----------
+        luma : array (C',)
+            What a mixture is drawn to.
+        unmeasured : array (C',), optional
+            The mixture where there is nothing to tell it from: a constant guide, or no two cells
+            known beside each other. Default: the luma. What is to be injected must not be of an
+            unknown strength and sign: it wants 0.
+        """
         found = []
         for guide, both in zip(self.guide, self.both, strict=True):
-            energy = float(luma @ guide @ luma)
-            if not energy > 0:
-                found.append(luma)
+            trace = float(np.trace(guide))
+            if not trace > 0:
+                found.append(luma if unmeasured is None else unmeasured)
                 continue
-            own = luma * (luma @ both / energy)
-            ridge = _RIDGE * np.trace(guide) / len(luma)
+            energy = float(luma @ guide @ luma)
+            own = luma * (luma @ both / energy) if energy > 0 else np.zeros_like(luma)
+            ridge = _RIDGE * trace / len(luma)
             found.append(np.linalg.solve(guide + ridge * np.eye(len(luma)), both + ridge * own))
         return np.stack(found)
 
@@ -161,4 +174,5 @@ def hyper_sharpening(x: Floats, y: Floats, *, known_shape: tuple[int, int]) -> F
     array (C, H, W)
     """
     sums = mixture_sums(x, as_coarse(y, known_shape))
-    return injected(x, mixed(y, sums.weights(luma_weights(len(y)))), known_shape)
+    luma = luma_weights(len(y))
+    return injected(x, mixed(y, sums.weights(luma, np.zeros_like(luma))), known_shape)

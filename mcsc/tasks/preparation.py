@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from ..baselines.exposure import exposure_fusion
 from ..baselines.guided import guided_filter
-from ..baselines.injection import as_coarse, injected, luma_weights, mixed, mixture_sums
+from ..baselines.injection import (
+    MixtureSums,
+    as_coarse,
+    injected,
+    luma_weights,
+    mixed,
+    mixture_sums,
+)
 from ..checks import check_choice, check_number
 from ..errors import InvalidValueError
 from ..images.colour import luma_full, luma_studio
@@ -29,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Prepared", "alike", "coarse_guide", "coded_jointly", "mixes_guide", "mixture_for",
-    "prepare_fusion", "prepare_restoration", "smoothing_for",
+    "mixture_of", "prepare_fusion", "prepare_restoration", "smoothing_for",
 ]  # fmt: skip
 
 _FAINT = 10.0
@@ -199,7 +206,13 @@ def mixture_for(
     if not mixes_guide(task, channels, base, (len(x), len(y))):
         return None
     seen = y if known_shape is None else coarse_guide(y, guide_mask, known_shape)
-    return mixture_sums(x, seen, mask, guide_mask).weights(luma_weights(len(y)))
+    return mixture_of(mixture_sums(x, seen, mask, guide_mask), len(y), base)
+
+
+def mixture_of(sums: MixtureSums, channels: int, base: Base) -> NDArray[np.float64]:
+    """Return the mixture (C, C') of a guide of C' channels by sums over the whole image."""
+    luma = luma_weights(channels)
+    return sums.weights(luma, np.zeros_like(luma) if base == "injected" else None)
 
 
 def coarse_guide(guide: Floats, guide_mask: Floats | None, known_shape: tuple[int, int]) -> Floats:

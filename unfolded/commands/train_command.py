@@ -19,6 +19,7 @@ from mcsc.commands.sources import Sources, read_sources, source_options
 from mcsc.errors import InvalidValueError
 from mcsc.files import check_readable, make_folder
 from mcsc.progress import is_terminal
+from mcsc.tasks.scenes import SceneFiles
 
 from .extras import need
 from .train_options import SECTIONS, TrainOptions, train_options
@@ -177,6 +178,13 @@ def _identity(asked: TrainOptions, task: Task, begin: Start) -> dict[str, Any]:
     }
 
 
+def _seen_of(sources: Sources) -> dict[str, str]:
+    """Return what scenes in files are seen with: what --mask and --range say, or find."""
+    files = [r for r in (*sources.readers, *sources.held_out) if isinstance(r, SceneFiles)]
+    seen = {"masks": {f.masks for f in files}, "ranges": {f.ranges for f in files}}
+    return {name: str(sorted(map(str, found))) for name, found in seen.items() if files}
+
+
 def _noise(asked: TrainOptions) -> dict[str, Any]:
     return {} if asked.noise_levels is None else {"noise_levels": list(asked.noise_levels)}
 
@@ -213,7 +221,7 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
     seen.check(asked.patch, net.configuration)
     held_out.check(1, net.configuration)
     noise = _noise(asked)
-    identity = {"data": words, **_identity(asked, task, begin)}
+    identity = {"data": words, **_seen_of(sources), **_identity(asked, task, begin)}
     if checkpoint.exists():
         check_checkpoint(checkpoint, known_by(asked.recipe(), net.configuration, identity))
     scenes: Sequence[Any] = seen

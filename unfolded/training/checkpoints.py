@@ -84,6 +84,10 @@ def find_checkpoint(folder: Path, *, resume: bool) -> Path:
     return path
 
 
+_LATER = ("masks", "ranges")
+"""Parts of an identity that checkpoints of before there were such do not tell of."""
+
+
 def check_checkpoint(path: Path, wanted: Mapping[str, Any]) -> None:
     """Refuse a checkpoint that is damaged or of another run, before any work.
 
@@ -111,6 +115,8 @@ def check_checkpoint(path: Path, wanted: Mapping[str, Any]) -> None:
     defaults = {f.name: f.default for made in (Recipe, Configuration) for f in fields(made)}
     for part in wanted:
         for key, value in wanted[part].items():
+            if key in _LATER and key not in found[part]:
+                continue
             before = found[part].get(key, defaults.get(key))
             if before != value:
                 raise InvalidValueError(

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...baselines.injection import CELL, MixtureSums, luma_weights
+from ...baselines.injection import CELL, MixtureSums
+from ...tasks.preparation import mixture_of
+from ...tasks.sparse_coding import base_of
 from ...types import Region
 from ..arrays import cut
 from ..cluster import FieldTask, Workers
@@ -60,7 +62,7 @@ def survey_mixture(
     assert total is not None
     given = images[1]
     assert given is not None
-    return total.weights(luma_weights(len(given[0])))
+    return mixture_of(total, len(given[0]), base_of(local.dictionary, local.task))
 
 
 def _cells(part: slice, length: int) -> tuple[slice, int]:

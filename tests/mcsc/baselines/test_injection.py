@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mcsc.baselines.injection import CELL, hyper_sharpening, luma_weights, mixture_sums
+from mcsc.baselines.injection import CELL, hyper_sharpening, luma_weights, mixed, mixture_sums
+from mcsc.images.colour import luma_studio
+from mcsc.images.enlarging import enlarge
 from mcsc.images.resize import degrade, imresize
 from mcsc.synthetic import make_pair
 from mcsc.tasks import get_task, restore
@@ -171,3 +173,30 @@ def test_a_fusion_has_no_guide():
         replace(get_task("multi-focus"), mixed_guide=True)
     with pytest.raises(TypeError, match="mixed_guide of the task depth-sr must be True or False"):
         replace(get_task("depth-sr"), mixed_guide=1)
+
+
+@pytest.mark.parametrize("spacing", ["checkerboard", "every other row and column"])
+def test_nothing_is_injected_where_nothing_tells_how_strong(spacing):
+    """No two cells beside each other are known: neither sign nor strength can be measured."""
+    pair = make_pair("multispectral", 3, (96, 96), 1)
+    # The negative of the guide: the luma would be injected with the wrong sign.
+    band = 1 - luma_studio(pair.y)
+    known = (np.indices((24, 24)).sum(axis=0) % 2).astype(np.float32)
+    if spacing != "checkerboard":
+        known = np.kron(np.ones((12, 12), np.float32), np.array([[1, 0], [0, 0]], np.float32))
+    task = get_task("multispectral-sr")
+    x, mask = enlarge(imresize(band, (24, 24)), (96, 96), known[None])
+    given = (task, (1, 1)), (x, pair.y, mask, None, (24, 24))
+    injects = mixture_for(*given[0], "injected", *given[1])
+    np.testing.assert_array_equal(injects, np.zeros((1, 3)))
+    np.testing.assert_array_equal(mixture_for(*given[0], "input", *given[1]), [luma_weights(3)])
+
+
+def test_a_guide_of_one_brightness_is_mixed_by_its_colours():
+    rng = np.random.default_rng(0)
+    red = imresize(rng.random((1, 12, 12)), (48, 48))
+    weights = luma_weights(3)
+    guide = np.concatenate((red, -red * weights[0] / weights[1], np.zeros_like(red)))
+    assert np.ptp(np.tensordot(weights, guide, 1)) < 1e-12
+    mixture = mixture_sums(3 * red, guide).weights(weights)
+    np.testing.assert_allclose(mixed(guide, mixture), 3 * red, atol=0.02)

@@ -71,6 +71,13 @@ def test_training_on_a_folder(task, folder, tmp_path):
     other = invoke(train, folder / task, "--task", task, "-o", out, *SHORT, "--resume", "--seed", 9)
     assert "is of another run: seed was 0, now it is 9" in said(other)
     assert "Error on" not in said(other)  # before anything is measured or trained
+    for more, key in ((["--range", 0, 90], "ranges"), (["--mask", "zeros"], "masks")):
+        if key == "ranges" or task == "depth-sr":
+            other = invoke(
+                train, folder / task, "--task", task, "-o", out, *SHORT, "--resume", *more
+            )
+            assert f"is of another run: {key} was" in said(other)
+            assert "Error on" not in said(other)
     # And before scenes are read: here is none.
     empty = tmp_path / "empty"
     empty.mkdir()
