@@ -308,7 +308,7 @@ def _unlike(image: Any, value: float) -> Any:
 
 
 def _as_sample(value: float, dtype: np.dtype[Any]) -> Any:
-    """Of floats the nearest one is meant; no integer is meant by what is none."""
+    """Return a value as samples have it: the nearest float; an integer only if it is one."""
     return np.asarray(value).astype(dtype if dtype.kind == "f" else np.float64)
 
 

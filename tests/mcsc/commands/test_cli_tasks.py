@@ -89,8 +89,8 @@ def test_evaluate_prints_and_writes_the_table(depth, tmp_path):
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     assert [line.split()[:2] for line in result.stdout.splitlines() if line] == [
-        ["scene", "method"], ["s0", "bicubic"], ["s0", "mcsc"], ["s1", "bicubic"], ["s1", "mcsc"],
-        ["mean", "bicubic"], ["mean", "mcsc"],
+        ["first", "images:"], ["scene", "method"], ["s0", "bicubic"], ["s0", "mcsc"],
+        ["s1", "bicubic"], ["s1", "mcsc"], ["mean", "bicubic"], ["mean", "mcsc"],
     ]  # fmt: skip
     content = json.loads((tmp_path / "t.json").read_text())
     assert content["mean"]["bicubic"]["RMSE"] > 0
