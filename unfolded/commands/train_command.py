@@ -181,8 +181,12 @@ def _identity(asked: TrainOptions, task: Task, begin: Start) -> dict[str, Any]:
 def _seen_of(sources: Sources) -> dict[str, str]:
     """Return what scenes in files are seen with: what --mask and --range say, or find."""
     files = [r for r in (*sources.readers, *sources.held_out) if isinstance(r, SceneFiles)]
-    seen = {"masks": {f.masks for f in files}, "ranges": {f.ranges for f in files}}
-    return {name: str(sorted(map(str, found))) for name, found in seen.items() if files}
+    if not files:
+        return {}
+    return {
+        "masks": str(sorted({str(f.masks) for f in files})),
+        "ranges": str(sorted({str(f.ranges) for f in files})),
+    }
 
 
 def _noise(asked: TrainOptions) -> dict[str, Any]:
