@@ -19,7 +19,6 @@ from mcsc.commands.sources import Sources, read_sources, source_options
 from mcsc.errors import InvalidValueError
 from mcsc.files import check_readable, make_folder
 from mcsc.progress import is_terminal
-from mcsc.tasks.scenes import SceneFiles
 
 from .extras import need
 from .train_options import SECTIONS, TrainOptions, train_options
@@ -180,6 +179,8 @@ def _identity(asked: TrainOptions, task: Task, begin: Start) -> dict[str, Any]:
 
 def _seen_of(sources: Sources) -> dict[str, str]:
     """Return what scenes in files are seen with: what --mask and --range say, or find."""
+    from mcsc.tasks.scenes import SceneFiles
+
     files = [r for r in (*sources.readers, *sources.held_out) if isinstance(r, SceneFiles)]
     if not files:
         return {}
