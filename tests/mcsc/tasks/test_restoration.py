@@ -385,8 +385,7 @@ def test_an_image_enlarged_by_repeated_pixels_stays_near_what_its_original_gives
     with pytest.warns(UserWarning, match="it is reduced to 24 x 24 and enlarged again first"):
         found = restore(repeated, pair.y, task, mask=known)
     error, expected = (rmse(i.image, pair.target) for i in (found, of_small))
-    # It is reduced by a filter that is softer than the mean of each block. Without that, detail
-    # was added once with every step of back-projection, and the error was five times as large.
+    # It is reduced by a filter that is softer than the mean of each block.
     assert error < 2 * expected
     assert np.ptp(found.image) < 1.5 * np.ptp(pair.target)
 
