@@ -17,7 +17,7 @@ from mcsc.commands.destinations import check_destinations
 from mcsc.commands.options import Sectioned
 from mcsc.commands.sources import Sources, read_sources, source_options
 from mcsc.errors import InvalidValueError
-from mcsc.files import check_readable, make_folder
+from mcsc.files import check_readable
 from mcsc.progress import is_terminal
 
 from .extras import need
@@ -98,23 +98,11 @@ def _refuse(asked: TrainOptions, task: Task) -> None:
     check_destinations(
         {"--out": out, "the card of --out": out.with_suffix(".md")},
         inputs=[begin if begin.is_file() else None],
-        folders={"--prepare": asked.prepare},
+        folders={"--prepare": asked.prepare, "--folder": _logs(asked)},
     )
-    _check_logs(asked)
     devices = asked.devices
     if devices != "auto" and not (devices.isdecimal() and int(devices) >= 1):
         raise click.UsageError(f"--devices must be auto or a number >= 1, found {devices!r}")
-
-
-def _check_logs(asked: TrainOptions) -> None:
-    """Refuse a folder of logs that is the place of something else, or cannot be written to."""
-    logs, out = _logs(asked), asked.out
-    places = {"--out": out, "the card of --out": out.with_suffix(".md"), "--prepare": asked.prepare}
-    for option, place in places.items():
-        if place is not None and place.resolve() == logs.resolve():
-            raise InvalidValueError(f"{option} and --folder are both {logs}")
-    if logs.exists():
-        make_folder(logs)
 
 
 def _logs(asked: TrainOptions) -> Path:
