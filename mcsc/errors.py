@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "OutOfMemoryError",
     "Refusal",
     "UnavailableError",
+    "naming",
 ]
 
 _PACKAGES = ("mcsc", "unfolded")
@@ -45,6 +48,15 @@ class UnavailableError(Refusal, RuntimeError):
 
 class MissingExtraError(Refusal, ModuleNotFoundError):
     """An optional package is not installed; the message names the extra that brings it."""
+
+
+@contextmanager
+def naming(what: object) -> Iterator[None]:
+    """Put a name, such as a file's, before the message of a value or type that is refused."""
+    try:
+        yield
+    except (InvalidValueError, InvalidTypeError) as error:
+        raise type(error)(f"{what}: {error}") from error
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:

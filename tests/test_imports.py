@@ -42,6 +42,7 @@ ROOMS = {
         "network",
         "starts",
         "training",
+        "images",
         ("commands", "method", "onnx"),
         ("__init__",),
     ),

@@ -31,7 +31,7 @@ import unfolded
 from mcsc.quality import full_reference
 from mcsc.tasks.scenes import find_scenes, synthetic_scenes
 from mcsc.tasks.task import Task, get_task
-from unfolded.method import restored
+from unfolded.images import restored
 
 from ..common import history
 from ..common.problems import DATA

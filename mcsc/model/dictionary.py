@@ -16,6 +16,7 @@ from ..files import read_npz, write_npz
 from ..lazy import cached_property
 from .banks import check_analysis, check_target, check_weights
 from .lam import stored_lam
+from .penalty import check_terms
 from .spectra import supremum
 
 _FORMAT = 2  # 2: weights of signals, metadata
@@ -166,6 +167,13 @@ class Dictionary:
         """
         found = {name: self.metadata.get(name) for name in ("mu", "nonnegative")}
         return {name: value for name, value in found.items() if np.any(value)}
+
+    def _check_metadata(self) -> None:
+        """Refuse a lam and terms that a file keeps, and that fit no such dictionary."""
+        maps = {g.name: len(g.bank) for g in self.groups}
+        stored_lam(self.metadata, maps)
+        mu, nonnegative = (self.metadata.get(name) for name in ("mu", "nonnegative"))
+        check_terms(0.0 if mu is None else mu, False if nonnegative is None else nonnegative, maps)
 
     def _analysis_banks(self) -> list[Array]:
         return [b for b in (*(self.common or ()), *(self.unique or ())) if b is not None]
@@ -339,7 +347,7 @@ class Dictionary:
             return tuple(arrays.get(f"{key}_{m}") for m in range(header["n_signals"]))
 
         try:
-            return cls(
+            found = cls(
                 banks("common"),
                 banks("unique"),
                 arrays.get("target_common"),
@@ -347,8 +355,10 @@ class Dictionary:
                 header.get("signal_weights"),
                 header.get("metadata", {}),
             )
+            found._check_metadata()
         except (TypeError, ValueError, KeyError) as error:
             raise InvalidValueError(f"{path} holds no usable dictionary: {error}") from error
+        return found
 
     def to(self, like: Array) -> Dictionary:
         """Return this dictionary with its banks in the array library of `like`."""

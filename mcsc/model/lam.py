@@ -12,7 +12,7 @@ import numpy as np
 
 from ..backend import Array, is_array, namespace, to_numpy
 from ..checks import check_unmasked
-from ..errors import InvalidTypeError, InvalidValueError
+from ..errors import InvalidTypeError, InvalidValueError, naming
 
 __all__ = ["lam_arrays", "lam_per_map", "plain_lam", "stored_lam", "weighted_lam"]
 
@@ -91,10 +91,8 @@ def weighted_lam(
         weights = [weights.get(name, 1.0) for name in maps]
     ends = np.cumsum(list(maps.values()))[:-1]
     each = np.split(lam_per_map(lam, maps), ends)
-    try:
+    with naming("weights of lam"):
         arrays = lam_arrays(weights, maps, grid, np)
-    except (InvalidTypeError, InvalidValueError) as error:
-        raise type(error)(f"weights of lam: {error}") from None
     return [
         np.asarray(values).reshape(1, -1, 1, 1) * weight
         for values, weight in zip(each, arrays, strict=True)

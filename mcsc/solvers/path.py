@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..backend import Array, is_array, namespace, to_numpy
 from ..checks import check_number, check_unmasked
-from ..errors import InvalidTypeError, InvalidValueError, warn_user
+from ..errors import InvalidTypeError, InvalidValueError, naming, warn_user
 from ..model.codes import Codes
 from ..model.dictionary import Dictionary
 from ..model.problem import Problem
@@ -317,10 +317,8 @@ def _several(name: str, given: Any) -> list[Any]:
 
 def _lam_maps(problem: Problem, index: int, lam: Any) -> NDArray[np.float64]:
     """Return one lam of several as one number per map, or refuse it by its place."""
-    try:
+    with naming(f"lams[{index}]"):
         return problem.with_lam(lam).lam_maps
-    except (InvalidTypeError, InvalidValueError) as error:
-        raise type(error)(f"lams[{index}]: {error}") from error
 
 
 def _noise(noise: Any, signals: int) -> list[float]:

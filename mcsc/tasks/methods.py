@@ -11,7 +11,7 @@ import numpy as np
 
 from ..baselines.table import BASELINES, Baseline
 from ..checks import check_callback, check_choice, check_tol, check_whole
-from ..errors import InvalidTypeError, InvalidValueError, warn_user
+from ..errors import InvalidTypeError, InvalidValueError, naming, warn_user
 from ..model.dictionary import Dictionary
 from ..model.signals import check_filters_fit
 from ..solvers.result import ConvergenceWarning, Stop
@@ -75,9 +75,12 @@ def _own(task: Task, dictionary: Dictionary | File | None) -> SparseCoding:
             )
         path = fspath(dictionary)
         dictionary = Dictionary.load(path)
-        made_for = dictionary.metadata.get("task")
+        with naming(path):
+            model = SparseCoding(task, dictionary)
+        made_for = model.kept.task
         if made_for is not None and made_for != task.name:
             warn_user(f"{path} was learned for {made_for} and is used for {task.name}")
+        return model
     return SparseCoding(task, dictionary)
 
 

@@ -7,10 +7,10 @@ authors feed theirs). Of a noisy x with the base "guided" it is what the guided 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,12 +35,97 @@ if TYPE_CHECKING:
     from .task import Task
 
 __all__ = [
-    "Prepared", "alike", "coarse_guide", "coded_jointly", "mixes_guide", "mixture_for",
-    "mixture_of", "prepare_fusion", "prepare_restoration", "smoothing_for",
+    "Kept", "Prepared", "alike", "coarse_guide", "coded_jointly", "kept_with", "mixes_guide",
+    "mixture_for", "mixture_of", "prepare_fusion", "prepare_restoration", "smoothing_for",
 ]  # fmt: skip
 
 _FAINT = 10.0
 """Noise, of 255, below which it is smoothed no less."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept with a dictionary or a network about the images that it learned from."""
+
+    task: str | None
+    """Name of the task; None: not said."""
+    strength: float
+    """Strength of the low-pass split, in squared pixels."""
+    base: Base
+    """What the answer is added to."""
+    smoothing: tuple[float, float]
+    """Radius and edge of the base "guided", as in `mcsc.tasks.Task`."""
+    sigma: float | None
+    """Standard deviation of the noise, of 255; None: not said."""
+    noise_levels: tuple[float, float] | None
+    """Least and most noise that a network was trained for, of 255; None: of one strength."""
+    rule: str
+    """Fusion: how parts become an image."""
+
+
+def kept_with(
+    metadata: Mapping[str, Any],
+    task: Task,
+    *,
+    base: Base | None = None,
+    colour_guide: bool | None = None,
+) -> Kept:
+    """Read from its metadata how images are to be prepared for a dictionary or a network.
+
+    Parameters
+    ----------
+    metadata : mapping
+        Those of a `mcsc.Dictionary` or an `unfolded.CUNet`, which may come from a file that anyone
+        has written. What they do not say, or say to be None, the task says.
+    task : Task
+        What the images are prepared for.
+    base : str, optional
+        The base where the metadata name none; by default the task's.
+    colour_guide : bool, optional
+        Whether signals of the guide have several channels; None: the base is not used, and need
+        not be one of such a task.
+
+    Raises
+    ------
+    ValueError
+        Something is not of its kind, or no base of such a task.
+    """
+
+    def number(name: str) -> float | None:
+        given = metadata.get(name)
+        return None if given is None else check_number(f"{name} in its metadata", given)
+
+    def word(name: str) -> str | None:
+        given = metadata.get(name)
+        if given is None or (isinstance(given, str) and given):
+            return given
+        raise InvalidValueError(f"{name} in its metadata must be a word, found {given!r}")
+
+    def two(name: str) -> tuple[float, float] | None:
+        given = metadata.get(name)
+        if given is None:
+            return None
+        if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != 2:
+            raise InvalidValueError(f"{name} in its metadata must be two numbers, found {given!r}")
+        first, second = (check_number(f"{name} in its metadata", one) for one in given)
+        return first, second
+
+    found = metadata.get("base")
+    found = (base or task.base) if found is None else found
+    if colour_guide is None:
+        check_choice("base in its metadata", found, Base)
+    else:
+        task.check_base("base in its metadata", found, colour_guide)
+    levels = two("noise_levels")
+    if levels is not None and levels[0] > levels[1]:
+        raise InvalidValueError(
+            f"noise_levels in its metadata must be (least, most), found {list(levels)}"
+        )
+    return Kept(
+        word("task"), number("strength") or task.strength, found,
+        two("smoothing") or task.smoothing,
+        number("sigma"), levels, word("rule") or task.rule,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,14 @@ from ..model.dictionary import Dictionary
 from ..model.lam import plain_lam
 from ..solvers.front import solve
 from ..types import Base, Device, Floats, Lam
-from .preparation import Prepared, mixture_for, prepare_restoration, smoothing_for
+from .preparation import (
+    Kept,
+    Prepared,
+    kept_with,
+    mixture_for,
+    prepare_restoration,
+    smoothing_for,
+)
 from .protocol import MethodResult
 from .shipped import shipped_dictionary
 from .task import Task
@@ -84,6 +91,7 @@ class SparseCoding:
                 "restoration needs a dictionary of 2 signals, this one has "
                 f"{self.dictionary.n_signals}"
             )
+        self.kept = _kept(self.dictionary, task)
         self.options = _CODING | (
             {"rule"} if fusion else {"mask", "guide_mask", "known_shape", "factor", "sigma"}
         )
@@ -189,7 +197,7 @@ class SparseCoding:
         name = self.rule_name(rule)
         applied = RULES.find(name)
         chosen = self._lam(lam)
-        strength = float(self.dictionary.metadata.get("strength", self.task.strength))
+        strength = self.kept.strength
         brightest = self.task.brightest_base
         own = len(sources) == self.dictionary.n_signals
         if len(sources) > JOINTLY and applied.selection is not None and not own:
@@ -283,7 +291,7 @@ class SparseCoding:
 
     def rule_name(self, rule: str | None) -> str:
         """Return the rule that is asked for, the dictionary's, or the task's."""
-        return rule or str(self.dictionary.metadata.get("rule", self.task.rule))
+        return rule or self.kept.rule
 
     def _lam(self, given: Any, sigma: float | None = None) -> Lam:
         if given is None:
@@ -350,6 +358,7 @@ def prepare_for_dictionary(
         Channels do not fit the dictionary, or the images differ in size.
     """
     first, second = dictionary.channels
+    kept = _kept(dictionary, task)
     base = base_of(dictionary, task)
     if mixture is None:
         mixture = mixture_for(task, (first, second), base, x, y, mask, guide_mask, known_shape)
@@ -357,12 +366,12 @@ def prepare_for_dictionary(
         x,
         y,
         (first, second),
-        strength=float(dictionary.metadata.get("strength", task.strength)),
+        strength=kept.strength,
         base=base,
         mask=mask,
         guide_mask=guide_mask,
-        smoothing=_smoothing(dictionary, task),
-        sigma=sigma or dictionary.metadata.get("sigma") or task.sigma,
+        smoothing=kept.smoothing,
+        sigma=sigma or kept.sigma or task.sigma,
         mixture=mixture,
         known_shape=known_shape,
     )
@@ -375,13 +384,14 @@ def reach_of_base(dictionary: Dictionary, task: Task, sigma: float | None = None
     """
     if base_of(dictionary, task) != "guided":
         return 0
-    noise = sigma or dictionary.metadata.get("sigma") or task.sigma
-    return 2 * smoothing_for(_smoothing(dictionary, task), noise)[0]
+    kept = _kept(dictionary, task)
+    return 2 * smoothing_for(kept.smoothing, sigma or kept.sigma or task.sigma)[0]
 
 
-def _smoothing(dictionary: Dictionary, task: Task) -> Sequence[float] | None:
-    found: Sequence[float] | None = dictionary.metadata.get("smoothing") or task.smoothing
-    return found
+def _kept(dictionary: Dictionary, task: Task) -> Kept:
+    """How images are prepared for a dictionary; a fusion by one needs no base."""
+    guide = None if task.kind == "fusion" else dictionary.channels[1] > 1
+    return kept_with(dictionary.metadata, task, colour_guide=guide)
 
 
 def lam_of(dictionary: Dictionary, task: Task, sigma: float | None = None) -> Lam:
@@ -399,7 +409,7 @@ def lam_of(dictionary: Dictionary, task: Task, sigma: float | None = None) -> La
     if found is None:
         found = task.lam
     if task.sigma is not None and sigma is not None:
-        found = found * (sigma / float(dictionary.metadata.get("sigma") or task.sigma))
+        found = found * (sigma / (_kept(dictionary, task).sigma or task.sigma))
     return checked_lam(found, dictionary)
 
 
@@ -428,7 +438,7 @@ def checked_lam(lam: Any, dictionary: Dictionary) -> Lam:
 
 def base_of(dictionary: Dictionary, task: Task) -> Base:
     """Return what a restoration by a dictionary adds to: see `prepare_restoration`."""
-    base: Base = dictionary.metadata.get("base", task.base)
+    base = _kept(dictionary, task).base
     banks = (dictionary.target_common, *(dictionary.target_unique or ()))
     adding = base in ("input", "injected") or (base == "guided" and task.sigma is None)
     if adding and all(bank is None for bank in banks):

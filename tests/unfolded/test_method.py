@@ -29,7 +29,8 @@ from tests.unfolded.methods import detail, images, trained
 from tests.unfolded.nets import torch, unfolded
 from unfolded import CUNet, load
 from unfolded import method as method_module
-from unfolded.method import CUNetMethod, prepare_for_network
+from unfolded.images import prepare_for_network
+from unfolded.method import CUNetMethod
 
 RESTORATIONS = [t for t in TASKS.values() if t.kind == "restoration"]
 

@@ -17,7 +17,7 @@ from mcsc.tasks import (
     get_task,
 )
 from tests.unfolded.methods import images, trained
-from unfolded import method as method_module
+from unfolded import images as images_module
 from unfolded.method import CUNetMethod
 
 
@@ -97,7 +97,7 @@ def test_a_network_that_knows_chooses_right(base, rule, channels, monkeypatch):
         whole = truth - made.base if base != "low" else 0.8 * lowpass_split(truth, 5.0).high
         return whole, None, (None, None)
 
-    monkeypatch.setattr(method_module, "_answer", answer)
+    monkeypatch.setattr(images_module, "_answer", answer)
     found = fuse(sources, task, method=knows, rule=rule, value_range=(0, 1), ghosts=False)
     assert (found.index == (np.arange(96) > 47)).mean() > 0.95
 

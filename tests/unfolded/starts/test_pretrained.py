@@ -92,7 +92,7 @@ def detail(image):
 @pytest.mark.parametrize("name", TASKS)
 def test_codes_are_sparse_and_not_silent(name):
     """Thresholds that silence every code would give the base alone."""
-    from unfolded.method import prepare_for_network
+    from unfolded.images import prepare_for_network
 
     task, net = TASKS[name], pretrained(name)
     scene = next(iter(scenes(task.synthetic, 1, (96, 96), 901)))
