@@ -13,7 +13,10 @@ from ..errors import InvalidValueError
 from ..types import Floats
 from .resize import imresize, resize_known
 
-__all__ = ["back_project", "check_factor", "enlarge", "find_factor", "is_sharp"]
+__all__ = [
+    "back_project", "check_factor", "enlarge", "find_factor", "is_sharp", "seems_sharp",
+    "taken_twice",
+]  # fmt: skip
 
 _STEPS_BACK = 4
 _LEAST = 1.1
@@ -168,11 +171,25 @@ def is_sharp(x: Floats, factor: float) -> bool:
     the second time; from a sharp one about four times or more (measured on depth maps and bands;
     neighbours repeated instead of interpolated count as sharp).
     """
+    first, second = (float(squares.sum()) for squares in taken_twice(x, factor))
+    return seems_sharp(first, second)
+
+
+def taken_twice(x: Floats, factor: float) -> tuple[Floats, Floats]:
+    """Return the squares of what reducing and enlarging takes from an image (C, H, W).
+
+    The first time, and the second time: `seems_sharp` tells from their sums.
+    """
     height, width = x.shape[-2:]
     small = max(1, int(height / factor)), max(1, int(width / factor))
     once = imresize(imresize(x, small), (height, width))
     twice = imresize(imresize(once, small), (height, width))
-    first, second = (float(np.square(a - b).sum()) for a, b in ((x, once), (once, twice)))
+    first, second = np.square(x - once), np.square(once - twice)
+    return first, second
+
+
+def seems_sharp(first: float, second: float) -> bool:
+    """Tell sharp images from enlarged ones: see `is_sharp`."""
     return first > 2.5**2 * second
 
 

@@ -275,7 +275,7 @@ def restore(
         if size != shape:
             image, known = enlarge(image, shape, known)
         elif is_sharp(image if known is None else fill_holes(image, known), factor):
-            _warn_of_sharpness(factor, known_shape, task, names)
+            warn_of_sharpness(factor, known_shape, task, names)
             # Back-projection would add what no enlarged image has once with each of its steps.
             reduced, weights = enlarge(image, known_shape, known)
             image, known = enlarge(reduced, shape, weights)
@@ -366,7 +366,8 @@ def _factor(
     return factor, (math.ceil(shape[0] / factor - 1e-9), math.ceil(shape[1] / factor - 1e-9))
 
 
-def _warn_of_sharpness(factor: float, small: Shape, task: Task, names: tuple[str, str]) -> None:
+def warn_of_sharpness(factor: float, small: Shape, task: Task, names: tuple[str, str]) -> None:
+    """Warn that x is reduced first: its detail is more than that of an enlarged image."""
     warn_user(
         f"{names[0]} is as large as {names[1]} and sharper than an image that was enlarged "
         f"{factor:g} times, which {task.name} expects: it is reduced to {small[0]} x {small[1]} "

@@ -157,7 +157,7 @@ def fuse_blocks(
         filters, each = shared_filters(filters, count, chosen)
     shape = images[0].shape[1:]
     check_method_fits(model, labels[0], shape)
-    strength = float(filters.metadata.get("strength", task.strength))
+    strength = model.kept.strength
     halo = halo_of_split(strength)
     grid = BlockGrid(shape, block, halo)
     with coding.opened() as cluster:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...baselines.injection import MixtureSums, mixture_sums
-from ...images.enlarging import back_project, enlarge
+from ...images.enlarging import back_project, enlarge, taken_twice
+from ...images.split import fill_holes
 from ...model.dictionary import Dictionary
 from ...model.reconstruction import reconstruct, signal_parts
 from ...tasks.preparation import Prepared, coarse_guide
@@ -60,6 +61,9 @@ class LocalRestoration:
     dictionary."""
     mixture: NDArray[np.float64] | None = None
     """Weights of the guide's channels for each band, (C, C'); None: all bands have one guide."""
+    sharp: bool = False
+    """Whether x, given as large as y, has detail that no enlarged image has: it is reduced first,
+    and enlarged again."""
 
     def guide_name(self, band: int) -> str:
         """Return what the guide of a band is called among the signals."""
@@ -210,6 +214,19 @@ class LocalRestoration:
         assert y is not None
         return mixture_sums(x, y, mask, guide_mask, cells)
 
+    def sharpness_sums(
+        self, parts: Sequence[Any], fallback: Sequence[np.ndarray], box: Region
+    ) -> tuple[float, float]:
+        """Sum up, in a box, what reducing and enlarging takes from x: see `taken_twice`."""
+        assert self.factor is not None
+        image, known, _ = _taken(self.forms[0], parts[0], parts[2], fallback[0])
+        filled = image if known is None else fill_holes(image, known)
+        first, second = (
+            float(squares[..., *box].sum(dtype=np.float64))
+            for squares in taken_twice(filled, self.factor)
+        )
+        return first, second
+
     def _taken_pair(
         self, parts: Sequence[Any], fallback: Sequence[np.ndarray]
     ) -> tuple[_Taken, _Taken]:
@@ -220,6 +237,11 @@ class LocalRestoration:
         if self.ratio > 1:
             height, width = image.shape[1:]
             image, known = enlarge(image, (height * self.ratio, width * self.ratio), known)
+        elif self.sharp:
+            small = self._small(image)
+            assert small is not None
+            reduced, weights = enlarge(image, small, known)
+            image, known = enlarge(reduced, (image.shape[1], image.shape[2]), weights)
         return (image, known, lost), (guide.astype(image.dtype), guide_known, guide_lost)
 
     def _prepared(

@@ -17,6 +17,7 @@ from ...model.dictionary import Dictionary
 from ...solvers.result import Stop
 from ...tasks.methods import check_method_fits
 from ...tasks.preparation import coded_jointly, mixes_guide
+from ...tasks.restoration import warn_of_sharpness
 from ...tasks.sparse_coding import base_of, checked_lam, lam_of, reach_of_base
 from ...tasks.task import Task
 from ...types import Lam, Region
@@ -27,8 +28,8 @@ from ..cluster import Workers
 from ..result import BlockResult
 from .coding import BlockOptions, CodedBlocks, Signals
 from .local import BlockGrid, halo_of_split, layers_around, made_of_blocks, reach_of
-from .mixture import survey_mixture
 from .prepared import LocalRestoration
+from .sums import survey_mixture, survey_sharpness
 from .survey import Survey, survey
 
 __all__ = ["BlockRestoration", "restore_blocks"]
@@ -131,12 +132,14 @@ def restore_blocks(
     ConvergenceWarning
         The codes did not reach `tol`.
     UserWarning
-        x is enlarged by a factor far from the one that the dictionary was learned for.
+        x is enlarged by a factor far from the one that the dictionary was learned for; or it is as
+        large as y but sharper than an enlarged image, and so reduced and enlarged first.
 
     Notes
     -----
     Images are read once to look at their values, once to make the signals, which are written to
-    the folder (four bytes a value), and once more for the result. A worker's memory is bounded by
+    the folder (four bytes a value), and once more for the result; in super-resolution of an x as
+    large as y, once more to tell whether it was enlarged. A worker's memory is bounded by
     its block with what is around it: 46 pixels for the low-pass split of strength 5, 220 pixels for
     strength 120; two radii of the guided filter, where that makes the base; 20 times the factor in
     super-resolution. Holes are filled from the 64 pixels around a block; what is farther from all
@@ -174,7 +177,7 @@ def restore_blocks(
     check_method_fits(model, names[1], shape)
     factor, ratio = _geometry(task, small, shape, factor, names)
     model.warn_of_factor(factor)
-    halo = halo_of_split(float(filters.metadata.get("strength", task.strength)))
+    halo = halo_of_split(model.kept.strength)
     if any(m is not None for m in known):
         halo = max(halo, _HOLES)
     halo += reach_of_base(filters, task, sigma)
@@ -184,7 +187,6 @@ def restore_blocks(
     if mixes:  # the guide is made smaller, and enlarged again
         halo += 5 * (factor or 0)
     grid = BlockGrid(shape, block, halo, factor or 1)
-    ends = BlockGrid(shape, block, halo + _BACK * (factor or 0), factor or 1)
     given = [(images[0], ratio), (images[1], 1)]
     given += [None if m is None else (m, s) for m, s in zip(known, (ratio, 1), strict=True)]  # type: ignore[misc]
     with coding.opened() as cluster:
@@ -195,6 +197,12 @@ def restore_blocks(
         forms = _forms(looks, images, value_range, task, filters, sigma)
         local = LocalRestoration(filters, task, forms, factor, ratio, sigma)
         fallbacks = [look.fallback(grid) for look in looks]
+        if factor is not None and ratio == 1:
+            near = replace(grid, halo=10 * factor)
+            if survey_sharpness(Workers(cluster), near, local, given, fallbacks):
+                warn_of_sharpness(factor, (shape[0] // factor, shape[1] // factor), task, names)
+                local = replace(local, sharp=True)
+                grid = replace(grid, halo=halo + 5 * factor)
         if mixes:
             mixture = survey_mixture(Workers(cluster), grid, local, given, fallbacks)
             local = replace(local, mixture=mixture)
@@ -218,6 +226,7 @@ def restore_blocks(
         layers = [layers_around(band, around, reach) for band in coded]
         return *told(number, around), layers, around
 
+    ends = replace(grid, halo=grid.halo + _BACK * (factor or 0))
     out = made_of_blocks(ends, local.restored, given, words, bands.made)
     worst = min(coded, key=lambda band: (band.converged, -band.gap))
     return BlockRestoration(

@@ -148,6 +148,26 @@ def test_a_depth_map_is_that_of_the_whole(enlarged, masked, client):
     same(found, wanted, 1e-4)
 
 
+@pytest.mark.parametrize("masked", [False, pytest.param(True, marks=SLOW)])
+def test_a_sharp_depth_map_is_reduced_first_as_the_whole_is(masked, client):
+    pair = make_pair("depth", 0, (64, 96))
+    x = np.repeat(np.repeat(imresize(pair.target, 0.25), 4, 1), 4, 2)  # neighbours repeated
+    mask = None
+    if masked:
+        mask = np.ones(x.shape[1:], bool)
+        mask[13:27, 14:39] = False
+    d, guide = few_filters((1, 1), 1, "input"), pair.y.mean(0)
+    given = {"mask": mask, "factor": 4, "value_range": (0, 1)}
+    with pytest.warns(UserWarning, match="x is as large as y and sharper .* reduced to 16 x 24"):
+        found = restore_blocks(
+            x, guide, "depth-sr", dictionary=d, tol=TOL, block=32, client=client, **given
+        )
+    method = with_codes_of(found.coded, "depth-sr", d)
+    with pytest.warns(UserWarning, match="reduced to 16 x 24"):
+        wanted = restore(x, guide, "depth-sr", method=method, **given)
+    same(found, wanted, 1e-4)
+
+
 def test_bands_of_little_contrast_are_stretched_by_what_the_whole_spans(client):
     pair = make_pair("multispectral", 0, (32, 64))
     wide = pair.target / pair.target.max()
