@@ -16,8 +16,8 @@ from ..images.files import Image, read_image
 from ..types import Floats
 
 __all__ = [
-    "MASK_WORDS", "check_mask", "check_words", "full_scale", "known_image", "mask_of_words",
-    "read_mask",
+    "INVERTED", "MASK_WORDS", "check_mask", "check_words", "full_scale", "known_image",
+    "mask_of_words", "read_mask",
 ]  # fmt: skip
 
 MASK_WORDS = {
@@ -31,7 +31,9 @@ anything else is the name of a mask file."""
 
 _LABELS = 0.25
 """Integers whose largest is less than this share of the full scale are labels, not weights."""
-_INVERTED = 0.95
+INVERTED = 0.95
+"""Share of blank pixels where a mask says known, and of others where it says unknown, from which on
+it seems to be inverted."""
 _LOSSY = (".jpg", ".jpeg")
 
 
@@ -279,7 +281,7 @@ def read_mask(
     known = (mask > 0).all(axis=0)
     if known.any() and not known.all():
         among_known, among_unknown = float(blank[known].mean()), float(blank[~known].mean())
-        if among_known > _INVERTED and among_unknown < 1 - _INVERTED:
+        if among_known > INVERTED and among_unknown < 1 - INVERTED:
             raise InvalidValueError(
                 f"--mask {file} seems to be inverted: {path} is blank where the mask says that it "
                 "is known; want 0 where it is unknown"

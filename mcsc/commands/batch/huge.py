@@ -20,6 +20,7 @@ from ...types import Lam
 from ...values.ranges import ValueRange
 from .. import options
 from ..results import COMPARED, registered_to, tell, words_stretched
+from .known import IN_PARTS, known_by_file, known_by_words
 from .run import check_cluster
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class HugeImages:
             raise click.UsageError("--range with --blocks is for all sources: give it once")
         sources, samples = self._opened(measured=False)
         for m, source in enumerate(sources):
-            _, value = self._known_by_file(m, source)
+            _, value = known_by_file(self.images[m], self.pages.get(m), source)
             if value is not None:
                 raise InvalidValueError(
                     f"{self.images[m]} has pixels of {value:g}, which is unknown, as the file "
@@ -155,30 +156,14 @@ class HugeImages:
         found = [_opened(path, self.pages.get(m)) for m, path in enumerate(self.images)]
         return found, _Samples.of(found[0], self.bit_depth, measured=measured)
 
-    def _known_by_file(self, number: int, image: Any) -> tuple[Any, float | None]:
-        """Return where an image is known, and the value that its file calls unknown.
-
-        (None, None) if it calls none so, or no pixel has it.
-        """
-        from ...distributed.arrays import image_pages, unknown_value_of
-
-        path = self.images[number]
-        if path.suffix.lower() in (".zarr", ".npy"):
-            return None, None
-        value = unknown_value_of(path, image_pages(path)[(self.pages.get(number) or 1) - 1])
-        known = None if value is None else _unlike(image, value)
-        if known is None or known.all().compute():
-            return None, None
-        return known, value
-
     def _mask(self, number: int, image: Any) -> Any:
         """Return where an image is known, by --mask, or else by its file, which is told of."""
-        words = self.masks.get(number, ())
+        path, page, words = self.images[number], self.pages.get(number), self.masks.get(number, ())
         if words:
-            return _known(image, words)
-        known, value = self._known_by_file(number, image)
+            return known_by_words(path, page, image, words, _opened)
+        known, value = known_by_file(path, page, image)
         if value is not None:
-            click.echo(f"{self.images[number].name}: {value:g} is unknown, as the file says")
+            click.echo(f"{path.name}: {value:g} is unknown, as the file says")
         return known
 
     def _write(
@@ -231,14 +216,14 @@ def _check(method: str, out: Path, images: Sequence[Path]) -> None:
     except (OSError, InvalidValueError) as error:
         raise type(error)(f"--out {error}") from error
     for path in images:
-        if path.suffix.lower() not in (".tif", ".tiff", ".npy", ".zarr"):
+        if path.suffix.lower() not in IN_PARTS:
             raise InvalidValueError(
                 f"{path}: in blocks, images are TIFF, .npy or .zarr, which need not be read whole"
             )
 
 
-def _opened(path: Path, page: int | None) -> Any:
-    """Open an image as a Dask array (C, H, W)."""
+def _opened(path: Path, page: int | None, *, kinds: str = "fiu") -> Any:
+    """Open an image as a Dask array (C, H, W), of a dtype of these kinds."""
     from ...distributed import open_image
     from ...distributed.arrays import as_blocks, image_pages
 
@@ -271,45 +256,9 @@ def _opened(path: Path, page: int | None) -> Any:
         except (ValueError, EOFError) as error:
             raise InvalidValueError(f"{path} holds no array of numbers") from error
     image = as_blocks(str(path), found, 1024)
-    if image.dtype.kind not in "fiu":
+    if image.dtype.kind not in kinds:
         raise InvalidValueError(f"{path} has dtype {image.dtype}: want floats or integers")
     return image
-
-
-def _known(image: Any, words: Sequence[str]) -> Any:
-    """Return where an image is known, by the words of --mask; None if nothing was said."""
-    if not words:
-        return None
-    known: Any = True
-    for word in words:
-        if word == "nan":
-            import dask.array as da
-
-            part = da.isfinite(image).all(axis=0, keepdims=True)
-        elif word == "zeros":
-            part = _unlike(image, 0.0)
-        else:
-            try:
-                part = _unlike(image, float(word))
-            except ValueError:
-                raise InvalidValueError(
-                    f"--mask {word}: in blocks want nan, zeros or a number"
-                ) from None
-        known = part & known
-    return known
-
-
-def _unlike(image: Any, value: float) -> Any:
-    """Return where any channel has another value, which may be NaN."""
-    import dask.array as da
-
-    same = da.isnan(image) if np.isnan(value) else image == _as_sample(value, image.dtype)
-    return (~same).any(axis=0, keepdims=True)
-
-
-def _as_sample(value: float, dtype: np.dtype[Any]) -> Any:
-    """Return a value as samples have it: the nearest float; an integer only if it is one."""
-    return np.asarray(value).astype(dtype if dtype.kind == "f" else np.float64)
 
 
 @dataclass(frozen=True)

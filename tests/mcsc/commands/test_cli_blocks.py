@@ -169,7 +169,10 @@ def test_a_focus_stack_in_blocks(tmp_path):
         (("--blocks", 40, "--ghosts"), "--ghosts is not for images"),
         (("--blocks", 40, "--device", "cpu"), "--device is not for images"),
         (("--blocks", 40, "--method", "mean"), "--method mean does not work in blocks"),
-        (("--blocks", 40, "--mask", "alpha"), "in blocks want nan, zeros or a number"),
+        (
+            ("--blocks", 40, "--mask", "alpha"),
+            "in blocks want nan, zeros, nodata, a number or a mask",
+        ),
         (("--blocks", 3), "smaller than the filters"),
         (("--blocks", 0), "Invalid value for '--blocks'"),
         (("--codes", "c"), "--codes goes with --blocks"),
@@ -181,6 +184,65 @@ def test_what_is_not_for_blocks_is_refused(folder, tmp_path, words, match):
     assert found.exit_code == 2
     assert match in found.stderr
     assert not list(tmp_path.iterdir())
+
+
+MASKS = ("mask.png", "mask.tif", "mask.npy", "mask.zarr")
+
+
+def with_hole(folder, declared, value=-9999):
+    """A depth map with a hole of some value, which its file says is unknown or not."""
+    pair = make_pair("depth", 0, (64, 64))
+    depth = (1 + pair.target[0, ::4, ::4]).astype(np.float32)
+    depth[4:8, 5:9] = value
+    tags = [(42113, "s", 0, str(value), True)] if declared else []
+    tifffile.imwrite(folder / "depth.tif", depth, extratags=tags)
+    write_image(folder / "guide.tif", pair.y)
+    make_dictionary(3, channels=(1, 1), size=5, common=4, unique=2, target=1).save(folder / "d.npz")
+    known = (depth != value).astype(np.uint8)
+    write_samples(folder / "mask.png", 255 * known[None])
+    tifffile.imwrite(folder / "mask.tif", known)
+    np.save(folder / "mask.npy", known.astype(bool))
+    zarr.create_array(folder / "mask.zarr", data=known, chunks=(8, 8))
+    write_samples(folder / "inverted.png", 255 * (1 - known)[None])
+    write_samples(folder / "grey.png", (100 * known + 7)[None])
+    write_samples(folder / "wide.png", np.full((1, 16, 17), 255, np.uint8))
+    return (
+        "restore", folder / "depth.tif", folder / "guide.tif", "--task", "depth-sr",
+        "--dictionary", folder / "d.npz", "--lam", "0.1", "--tol", "0.1", "--registered",
+        "--blocks", 64, "-o",
+    )  # fmt: skip
+
+
+def test_masks_in_blocks_are_words_or_files(tmp_path):
+    command = with_hole(tmp_path, declared=True)
+    images = {}
+    for name in ("file", "nodata", "-9999", *MASKS):
+        out = tmp_path / f"made{len(images)}.tif"
+        mask = () if name == "file" else ("--mask", tmp_path / name if "." in name else name)
+        found = run(*command, out, *mask)
+        assert found.exit_code == 0, found.output
+        assert ("-9999 is unknown, as the file says" in found.output) == (name == "file")
+        images[name] = read_image(out).samples
+    assert images["file"].min() > 0.5
+    for image in images.values():
+        np.testing.assert_array_equal(image, images["file"])
+
+
+@pytest.mark.parametrize(
+    ("mask", "match"),
+    [
+        ("nodata", "depth.tif does not say which value is unknown"),
+        ("inverted.png", "seems to be inverted"),
+        ("grey.png", "holds other numbers than 0 and 107"),
+        ("wide.png", "wide.png is 16 x 17"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused_in_blocks(tmp_path, mask, match):
+    command = with_hole(tmp_path, declared=False, value=0)
+    name = tmp_path / mask if "." in mask else mask
+    found = run(*command, tmp_path / "out.tif", "--mask", name)
+    assert found.exit_code == 2, found.output
+    assert match in found.stderr
 
 
 def test_refusals_start_no_cluster(folder, tmp_path, monkeypatch):

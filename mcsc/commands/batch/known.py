@@ -1,0 +1,151 @@
+"""Which pixels of an image that need not fit in memory are known: by --mask, or by its file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import InvalidValueError
+from ...values.masks import INVERTED
+
+__all__ = ["IN_PARTS", "known_by_file", "known_by_words"]
+
+IN_PARTS = (".tif", ".tiff", ".npy", ".zarr")
+"""Kinds of files that need not be read whole."""
+
+
+def known_by_file(path: Path, page: int | None, image: Any) -> tuple[Any, float | None]:
+    """Return where an image is known, and the value that its file calls unknown.
+
+    (None, None) if it calls none so, or no pixel has it.
+    """
+    value = _nodata(path, page)
+    known = None if value is None else _unlike(image, value)
+    if known is None or known.all().compute():
+        return None, None
+    return known, value
+
+
+def known_by_words(
+    path: Path,
+    page: int | None,
+    image: Any,
+    words: Sequence[str],
+    opened: Callable[..., Any],
+) -> Any:
+    """Return where an image (C, H, W) is known, by the words of --mask, as a Dask array.
+
+    Parameters
+    ----------
+    path, page
+        File of the image, and its page, counted from 1.
+    image : Dask array (C, H, W)
+    words : sequence of str
+        "nan", "zeros", "nodata", numbers, or names of mask files, in which 0 is unknown. Of
+        several, a pixel is unknown if any of them says so.
+    opened : callable
+        Opens a file as such an array.
+
+    Raises
+    ------
+    ValueError
+        The file of the image says of no value that it is unknown, though this is asked for; or a
+        mask file is of another size, holds other numbers than 0 and one more, or seems to be
+        inverted; or a word is none of these.
+    """
+    known: Any = True
+    for word in words:
+        if word == "nan":
+            import dask.array as da
+
+            part = da.isfinite(image).all(axis=0, keepdims=True)
+        elif word == "zeros":
+            part = _unlike(image, 0.0)
+        elif word == "nodata":
+            value = _nodata(path, page)
+            if value is None:
+                raise InvalidValueError(
+                    f"--mask nodata: {path} does not say which value is unknown; want a number, as "
+                    "--mask -9999"
+                )
+            part = _unlike(image, value)
+        elif Path(word).exists():
+            part = _by_mask_file(Path(word), path, image, opened)
+        else:
+            try:
+                part = _unlike(image, float(word))
+            except ValueError:
+                raise InvalidValueError(
+                    f"--mask {word}: in blocks want nan, zeros, nodata, a number or a mask file"
+                ) from None
+        known = part & known
+    return known
+
+
+def _nodata(path: Path, page: int | None) -> float | None:
+    """Return the value that a file calls unknown; only those of TIFF files can."""
+    from ...distributed.arrays import image_pages, unknown_value_of
+
+    if path.suffix.lower() in (".zarr", ".npy"):
+        return None
+    return unknown_value_of(path, image_pages(path)[(page or 1) - 1])
+
+
+def _by_mask_file(file: Path, path: Path, image: Any, opened: Callable[..., Any]) -> Any:
+    """Return where a mask file, in blocks of two values, says that an image is known."""
+    import dask
+    import dask.array as da
+
+    from ...distributed.arrays import as_blocks
+    from ...images import read_image
+
+    if file.suffix.lower() in IN_PARTS:
+        mask = opened(file, None, kinds="bfiu")
+    else:  # one of another kind is small enough to be read whole
+        mask = as_blocks(str(file), read_image(file).samples, max(image.chunks[1]))
+    if mask.shape[1:] != image.shape[1:]:
+        raise InvalidValueError(
+            f"--mask {file} is {mask.shape[1]} x {mask.shape[2]}, {path} {image.shape[1]} x "
+            f"{image.shape[2]}: want the same size"
+        )
+    there = (mask != 0).any(axis=0, keepdims=True)
+    blank = (~da.isfinite(image) | (image == 0)).all(axis=0, keepdims=True)
+    most, others, known, blank_known, blanks = dask.compute(
+        mask.max(), ((mask != 0) & (mask != mask.max())).any(), there.sum(), (blank & there).sum(),
+        blank.sum(),
+    )  # fmt: skip
+    if others:
+        raise InvalidValueError(
+            f"--mask {file} holds other numbers than 0 and {most:g}: in blocks a mask has two "
+            "values, of which 0 is unknown"
+        )
+    if not known:
+        raise InvalidValueError(f"--mask {file}: no pixel of {path} is known")
+    unknown = there.size - known
+    if (
+        unknown
+        and blank_known > INVERTED * known
+        and blanks - blank_known < (1 - INVERTED) * unknown
+    ):
+        raise InvalidValueError(
+            f"--mask {file} seems to be inverted: {path} is blank where the mask says that it is "
+            "known; want 0 where it is unknown"
+        )
+    # Chunks are those of the image, which it is read with.
+    return there.rechunk((1, *image.chunks[1:]))
+
+
+def _unlike(image: Any, value: float) -> Any:
+    """Return where any channel has another value, which may be NaN."""
+    import dask.array as da
+
+    same = da.isnan(image) if np.isnan(value) else image == _as_sample(value, image.dtype)
+    return (~same).any(axis=0, keepdims=True)
+
+
+def _as_sample(value: float, dtype: np.dtype[Any]) -> Any:
+    """Return a value as samples have it: the nearest float; an integer only if it is one."""
+    return np.asarray(value).astype(dtype if dtype.kind == "f" else np.float64)
