@@ -211,8 +211,9 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
     # Other noise than that of the scenes that are trained on.
     apart = replace(settings, seed=settings.seed + 1_000_003)
     held_out = TaskTriples(task, others, apart, levels, spread=True)
-    seen.check(asked.patch, net.configuration)
-    held_out.check(1, net.configuration)
+    network = f"the network, from {begin.words},"
+    seen.check(asked.patch, net.configuration, network)
+    held_out.check(1, net.configuration, network)
     noise = _noise(asked)
     identity = {"data": words, **_seen_of(sources), **_identity(asked, task, begin)}
     if checkpoint.exists():

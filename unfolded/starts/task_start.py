@@ -15,7 +15,7 @@ from mcsc.tasks.shipped import shipped_dictionary
 from mcsc.tasks.task import Task
 from mcsc.types import Base
 
-from ..network.configuration import Thresholds
+from ..network.configuration import Configuration, Thresholds
 from ..network.cunet import CUNet
 from ..network.weight_file import SUFFIX
 from .weights import load
@@ -81,20 +81,19 @@ def start(
     Raises
     ------
     FileNotFoundError, ValueError
-        There is no such start, or it does not fit the task.
+        There is no such start, or it does not fit the task: it was made for another one, or for
+        other images than a task of this kind has.
     """
     if isinstance(what, (str, Path)) and str(what).endswith(SUFFIX):
         net = load(what).float()  # training is in float32, whatever the weights were kept in
-        net = widened(
-            net, sweeps=sweeps, thresholds=thresholds, noise_aware=noise_aware or None,
+        metadata = dict(net.metadata)
+        _check_task(what, "a network", metadata, task)
+        _check_network(what, net.configuration, task)
+        net = _widened(
+            what, net, sweeps=sweeps, thresholds=thresholds, noise_aware=noise_aware or None,
             kernel_size=kernel_size,
         )  # fmt: skip
-        if net.configuration.kind != task.kind:
-            raise InvalidValueError(
-                f"{what} is a network for {net.configuration.kind}, {task.name} is a {task.kind}"
-            )
         words = str(Path(what).name)
-        metadata = dict(net.metadata)
     elif str(what) == "xavier":
         settings = TaskSettings().complete(task)
         x = 3 if settings.all_channels else 1
@@ -104,6 +103,10 @@ def start(
     else:
         dictionary, words = _dictionary(task, what)
         metadata = dict(dictionary.metadata)
+        given = isinstance(what, Dictionary)
+        name = "the given one" if given else words if str(what) in STARTS else what
+        _check_task(name, "a dictionary", metadata, task)
+        _check_dictionary(name, dictionary)
         lam: Any = task.lam if dictionary.lam is None else dictionary.lam
         if dictionary.target_common is None and task.kind == "fusion":
             dictionary = _without_targets(dictionary)
@@ -111,11 +114,55 @@ def start(
             dictionary, lam, blocks=blocks, task=task.kind, balanced=True, sweeps=sweeps or 1,
             thresholds=thresholds or "scalar",
         ).float()  # fmt: skip
-        net = widened(net, kernel_size=kernel_size)
+        _check_network(name, net.configuration, task)
+        net = _widened(name, net, kernel_size=kernel_size)
         net.metadata = {"sigma": metadata.get("sigma") or task.sigma}
     if noise_aware and not net.configuration.noise_aware:
         net = widened(net, noise_aware=True)
     return Start(net, _settings(task, net, metadata, base, sigma, seed), words)
+
+
+def _check_task(what: object, noun: str, metadata: dict[str, Any], task: Task) -> None:
+    made_for = metadata.get("task")
+    if made_for is not None and made_for != task.name:
+        raise InvalidValueError(
+            f"{what} is {noun} for {made_for}, not for {task.name}: want one of this task, or "
+            f"{' or '.join(STARTS)}"
+        )
+
+
+def _check_dictionary(what: object, dictionary: Dictionary) -> None:
+    count = len(dictionary.channels)
+    if count != 2 or dictionary.common is None:
+        without = " without common filters" if dictionary.common is None else ""
+        raise InvalidValueError(
+            f"{what} is a dictionary of {count} image{'s' * (count > 1)}{without}: a network "
+            "starts from common and unique filters of two images"
+        )
+
+
+def _check_network(what: object, configuration: Configuration, task: Task) -> None:
+    """Refuse channels that no scene of the task has; others are compared with the scenes."""
+    if configuration.kind != task.kind:
+        raise InvalidValueError(
+            f"{what} is a network for {configuration.kind}, {task.name} is a {task.kind}"
+        )
+    first, second = configuration.channels
+    made = configuration.out_channels
+    # Sources of one channel each are the lumas of both.
+    if made != first or (task.kind == "fusion" and first == 1 < second):
+        wanted = second if task.kind == "restoration" else first
+        raise InvalidValueError(
+            f"{what} takes images of {first} and {second} channels and makes one of {made}; "
+            f"{task.name} needs {first}, {wanted} and {first}"
+        )
+
+
+def _widened(what: object, net: CUNet, **how: Any) -> CUNet:
+    try:
+        return widened(net, **how)
+    except InvalidValueError as error:
+        raise InvalidValueError(f"{what}: {error}") from error
 
 
 def describe(net: CUNet, task: Task, settings: TaskSettings, **more: Any) -> None:

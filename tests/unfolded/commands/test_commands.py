@@ -209,6 +209,21 @@ def test_a_recipe_is_refused_before_any_work(task, arguments, words, tmp_path):
     assert "Training on" not in result.output
 
 
+def test_a_start_for_other_channels_is_refused_before_scenes_are_made(tmp_path):
+    """Of synthetic scenes the first tells; that they are prepared is not waited for."""
+    start, out = tmp_path / "mine.safetensors", tmp_path / "net.safetensors"
+    CUNet((2, 3), 2, filters=2, kernel_size=3, blocks=0).save(start)
+    result = invoke(
+        train, "--task", "depth-sr", "--synthetic", "2", "-o", out, *SHORT[:6], "--start", start,
+        "--prepare", tmp_path / "made",
+    )  # fmt: skip
+    assert (
+        "synthetic scene 0 has (1, 3, 1) channels of x, y, z; the network, from mine.safetensors, "
+        "has (2, 3, 2)"
+    ) in said(result)
+    assert "Preparing" not in result.output
+
+
 def test_targets_must_have_the_size_of_their_scene(folder, tmp_path):
     for path in (folder / "multi-focus").glob("*.png"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
