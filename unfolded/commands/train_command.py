@@ -149,8 +149,8 @@ def _begin(asked: TrainOptions, task: Task) -> Start:
             f"{asked.start_from}: its thresholds follow the noise, so --levels are needed"
         )
     if checkpoint.exists():
-        identity = _identity(asked, task, begin)
-        check_checkpoint(checkpoint, known_by(asked.recipe(), begin.net.configuration, identity))
+        known = known_by(asked.recipe(), begin.net.configuration, _identity(asked, task, begin))
+        check_checkpoint(checkpoint, known, patient=asked.patience is not None)
     return begin
 
 
@@ -217,7 +217,8 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
     noise = _noise(asked)
     identity = {"data": words, **_seen_of(sources), **_identity(asked, task, begin)}
     if checkpoint.exists():
-        check_checkpoint(checkpoint, known_by(asked.recipe(), net.configuration, identity))
+        known = known_by(asked.recipe(), net.configuration, identity)
+        check_checkpoint(checkpoint, known, patient=asked.patience is not None)
     scenes: Sequence[Any] = seen
     unseen: Sequence[Any] = held_out
     if asked.prepare is not None:

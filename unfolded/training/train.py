@@ -109,7 +109,8 @@ def train(
         refused.
     patience : int, optional
         Stop after this number of epochs in which the validation error did not fall, and take the
-        weights of the best epoch.
+        weights of the best epoch. A run that is resumed may have more of it or less, but not none
+        if it had some, or some if it had none.
     device : {"auto", "cpu", "cuda"}
         Where to train; "auto": on a GPU, if PyTorch finds one.
     devices : int or "auto"
@@ -254,7 +255,7 @@ def train(
         module.identify({**(identity or {}), "devices": trainer.world_size})
         start = None
         if checkpoint is not None and checkpoint.exists():
-            check_checkpoint(checkpoint, dict(module.hparams))
+            check_checkpoint(checkpoint, dict(module.hparams), patient=best is not None)
             start = str(checkpoint)
         loader = patch_loader(patches, trainer, recipe.batch_size, module.per_epoch, workers)
         measured = scene_loader(held_out) if held_out else None

@@ -85,6 +85,7 @@ def test_training_on_a_folder(task, folder, tmp_path):
     for more, message in (
         (["--seed", 9], "is of another run: seed was 0, now it is 9"),
         (["--learning-rate", 0.5], "is of another run: learning_rate was"),
+        (["--patience", 2], "is of a run without patience"),
         (["--folder", tmp_path / "other"], "--resume: there is no checkpoint at"),
         (["--start", tmp_path / "no.npz"], "no dictionary file at"),
     ):
