@@ -271,6 +271,8 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
         photographs=sources.photographs,
     )  # fmt: skip
     error = "" if trained.error is None else f", error {trained.error:.3f}"
+    if trained.best_step is not None:
+        error += f" with the weights of step {trained.best_step}"
     words = "" if trained.completed else " (interrupted"
     if not trained.completed:
         words += f"; --resume goes on from {logs})" if trained.steps else ")"

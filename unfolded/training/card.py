@@ -68,7 +68,8 @@ def write_card(
         f"- Training: {trained.steps:,} steps of {_patches(trained)} patches of {recipe.patch} x "
         f"{recipe.patch}, Adam at {recipe.learning_rate:g}, schedule {recipe.schedule}, seed "
         f"{recipe.seed}{loss}{average}; {trained.seconds:.0f} s on {_device(trained)}"
-        + ("." if trained.completed else ", interrupted."),
+        + ("" if trained.completed else ", interrupted")
+        + ("." if trained.best_step is None else f"; {_kept(trained.best_step)}."),
         f"- Command: `{command}`",
         f"- Versions: mcsc {__version__}, PyTorch {torch_version}.",
     ]
@@ -83,6 +84,10 @@ def write_card(
         lines += [f"- {p.name}: {p.licence} ({p.origin})" for p in photographs]
     with atomic_write(path) as file:
         file.write(("\n".join(lines) + "\n").encode())
+
+
+def _kept(step: int) -> str:
+    return f"the weights are those of step {step:,}, of the smallest error on scenes held out"
 
 
 def _filters(configuration: Configuration) -> str:

@@ -22,6 +22,12 @@ class TrainingHistory:
     """Root mean square error on the validation scenes, in grey levels of 255; empty without such
     scenes."""
 
+    @property
+    def best_step(self) -> int | None:
+        """The last step of the epoch of the smallest validation error, the first of equal ones."""
+        known = [(e, s) for e, s in zip(self.validation, self.step, strict=False) if e == e]
+        return min(known)[1] if known else None
+
 
 @dataclass(frozen=True)
 class TrainingProgress:

@@ -61,6 +61,8 @@ class Trained:
     error: float | None = None
     """Root mean square error of these weights on the validation scenes, in grey levels of 255; None
     without such scenes."""
+    best_step: int | None = None
+    """Step whose weights these are, if patience kept those of the best epoch; None: the last."""
 
 
 def train(
@@ -283,6 +285,7 @@ def train(
         seconds=recorder.seconds,
         completed=completed and not trainer.interrupted and not (caller and caller.stopped),
         error=rmse(net, held_out) if held_out else None,
+        best_step=None if best is None else recorder.history.best_step,
     )
 
 

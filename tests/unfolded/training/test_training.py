@@ -242,6 +242,8 @@ def test_patience_keeps_the_best_round():
     assert errors.index(min(errors)) == len(errors) - 3
     assert rmse(net, held_out) == pytest.approx(min(errors), rel=1e-5)
     assert trained.error == pytest.approx(min(errors), rel=1e-5)
+    assert trained.best_step == trained.steps - 2  # a step an epoch
+    assert train(small(), make_scenes(), validation=held_out, recipe=SHORT).best_step is None
 
 
 def test_a_training_that_lost_its_patience_is_over(tmp_path):
