@@ -20,6 +20,7 @@ from mcsc.errors import InvalidValueError
 from mcsc.files import check_readable
 from mcsc.progress import is_terminal
 
+from ..training.card import check_card, write_card
 from .extras import need
 from .train_options import SECTIONS, TrainOptions, train_options
 
@@ -94,6 +95,7 @@ def _refuse(asked: TrainOptions, task: Task) -> None:
     out = asked.out
     if out.suffix != ".safetensors":
         raise InvalidValueError(f"--out {out}: want a name that ends in .safetensors")
+    check_card(out.with_suffix(".md"))
     begin = Path(asked.start_from)
     check_destinations(
         {"--out": out, "the card of --out": out.with_suffix(".md")},
@@ -187,7 +189,6 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
     from lightning.pytorch.utilities import rank_zero_only
 
     from ..starts.task_start import describe
-    from ..training.card import write_card
     from ..training.checkpoints import check_checkpoint, find_checkpoint, known_by
     from ..training.evaluation import rmse
     from ..training.prepared import prepare_scenes, stamp_of_scenes

@@ -134,7 +134,7 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         required=True,
         type=click.Path(path_type=Path),
         help="File of weights to write, FILE.safetensors; a model card, FILE.md, is written "
-        "beside it.",
+        "beside it, in place of nothing but another card.",
     ),
     click.option(
         "--start",

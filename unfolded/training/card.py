@@ -5,14 +5,22 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mcsc import __version__
+from mcsc.errors import InvalidValueError
 from mcsc.files import atomic_write
-from mcsc.synthetic.photographs import Source
-from mcsc.tasks.task import Task
 
-from ..network.configuration import Configuration
-from .train import Trained
+if TYPE_CHECKING:
+    from mcsc.synthetic.photographs import Source
+    from mcsc.tasks.task import Task
+
+    from ..network.configuration import Configuration
+    from .train import Trained
+
+_KIND = ": a CU-Net of "
+"""Words of the first sentence of every card."""
+_LOOKED_AT = 4096
 
 
 def write_card(
@@ -55,7 +63,7 @@ def write_card(
     lines = [
         f"# {task.name}",
         "",
-        f"{task.title}: a CU-Net of {configuration.channels[0]} + {configuration.channels[1]} "
+        f"{task.title}{_KIND}{configuration.channels[0]} + {configuration.channels[1]} "
         f"channels, {_filters(configuration)} of {configuration.kernel_size} x "
         f"{configuration.kernel_size} per module, {configuration.blocks} blocks"
         + "".join(f", {kind}" for kind in kinds)
@@ -84,6 +92,26 @@ def write_card(
         lines += [f"- {p.name}: {p.licence} ({p.origin})" for p in photographs]
     with atomic_write(path) as file:
         file.write(("\n".join(lines) + "\n").encode())
+
+
+def check_card(path: Path) -> None:
+    """Refuse to replace a page that is no card, whose name nobody typed.
+
+    Raises
+    ------
+    ValueError
+        There is such a page.
+    """
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        begin = file.read(_LOOKED_AT).decode("utf-8", "replace")
+    first, _, rest = begin.partition("\n")
+    if not (first.startswith("# ") and _KIND in rest):
+        raise InvalidValueError(
+            f"{path} is no model card, and would be replaced by that of {path.stem}.safetensors: "
+            "want another name for the weights"
+        )
 
 
 def _kept(step: int) -> str:

@@ -66,6 +66,7 @@ def test_training_on_a_folder(task, folder, tmp_path):
     for words in ("4 filters of 3 x 3", "4 steps of 4 patches of 32 x 32", "scenes that were held"):
         assert words in card
     assert (tmp_path / "net-training" / "csv" / "metrics.csv").exists()
+    # Its own card is replaced.
     again = invoke(train, folder / task, "--task", task, "-o", out, *SHORT, "--resume")
     assert again.exit_code == 0, said(again)
     other = invoke(train, folder / task, "--task", task, "-o", out, *SHORT, "--resume", "--seed", 9)
@@ -343,6 +344,17 @@ def test_a_wrong_name_is_refused_before_any_work(tmp_path):
     lost = tmp_path / "none" / "net.safetensors"
     result = invoke(train, "--task", "depth-sr", "--synthetic", "2", "-o", lost)
     assert "there is no folder" in said(result)
+
+
+def test_a_page_that_is_no_card_is_not_replaced(tmp_path):
+    out = tmp_path / "net.safetensors"
+    notes = out.with_suffix(".md")
+    for content in (b"# My notes\n\nA network.\n", b"", b"\xff\xfe: a CU-Net of "):
+        notes.write_bytes(content)
+        result = invoke(train, "--task", "depth-sr", "--synthetic", "2", "-o", out, *SHORT)
+        assert "net.md is no model card, and would be replaced by that of net.safe" in said(result)
+        assert notes.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [notes]
 
 
 def test_export(tmp_path, monkeypatch):
