@@ -195,7 +195,7 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
     from ..training.scenes import TaskTriples
     from ..training.target_filters import refit_on_scenes
     from ..training.taught import taught
-    from ..training.train import train
+    from ..training.train import device_count, train
 
     # Of several devices each has a process that runs all of this: one of them speaks and writes.
     say = rank_zero_only(click.echo)
@@ -241,6 +241,9 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
         )
         scenes, unseen = made["scene"], made["held-out"]
     say(f"Training on {words}, from {begin.words}.")
+    rounded = asked.recipe().rounding(device_count(asked.device, asked.n_devices))
+    if rounded:
+        say(rounded)
     if asked.start_from != "xavier" and not asked.start_from.endswith(".safetensors"):
         refit_on_scenes(net, scenes, asked.seed, min(asked.patch, 64))
     before = rmse(net, unseen) if len(unseen) else None

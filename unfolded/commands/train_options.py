@@ -214,7 +214,7 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.IntRange(min=1),
         default=Recipe.patches_per_epoch,
         show_default=True,
-        help="Number of patches that are drawn in an epoch.",
+        help="Number of patches that are drawn in an epoch, rounded to a whole number of steps.",
     ),
     click.option(
         "--patch",

@@ -312,6 +312,16 @@ def machines(environment: Mapping[str, str]) -> int:
     return 1
 
 
+def device_count(device: Device, devices: int | Literal["auto"]) -> int:
+    """How many devices a training has by what `train` is given, of all machines."""
+    each: int = 1
+    if devices != "auto":
+        each = devices
+    elif device != "cpu" and torch.cuda.is_available():
+        each = torch.cuda.device_count()
+    return each * machines(os.environ)
+
+
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 

@@ -346,6 +346,23 @@ def test_a_wrong_name_is_refused_before_any_work(tmp_path):
     assert "there is no folder" in said(result)
 
 
+@pytest.mark.parametrize(
+    ("patches", "words"),
+    [
+        (10, "An epoch is 2 steps of 4 patches: 8 patches, not 10."),
+        (3, "An epoch is 1 step of 4 patches: 4 patches, not 3."),
+        (8, ""),
+    ],
+)
+def test_a_number_of_patches_that_is_rounded_is_said(patches, words, folder, tmp_path):
+    given = [folder / "depth-sr", "--task", "depth-sr", *SHORT, "--epochs", 1]
+    out = tmp_path / "net.safetensors"
+    result = invoke(train, *given, "--patches", patches, "--devices", 1, "-o", out)
+    assert result.exit_code == 0, said(result)
+    assert words in said(result)
+    assert ("An epoch is" in result.output) == bool(words)
+
+
 def test_a_page_that_is_no_card_is_not_replaced(tmp_path):
     out = tmp_path / "net.safetensors"
     notes = out.with_suffix(".md")
