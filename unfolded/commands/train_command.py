@@ -248,7 +248,8 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
         refit_on_scenes(net, scenes, asked.seed, min(asked.patch, 64))
     before = rmse(net, unseen) if len(unseen) else None
     if before is not None:
-        say(f"Error on {len(unseen)} scenes held out, of 255: {before:.3f}")
+        remark = f" ({held_out.stretched})" if held_out.stretched else ""
+        say(f"Error on {len(unseen)} scenes held out, of 255: {before:.3f}{remark}")
     trained = train(
         net,
         scenes,
@@ -272,7 +273,7 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
     write_card(
         out.with_suffix(".md"), trained, task, data=words, start=begin.words,
         command=shlex.join(["mcsc", *sys.argv[1:]]), before=before,
-        photographs=sources.photographs,
+        photographs=sources.photographs, stretched=held_out.stretched,
     )  # fmt: skip
     error = "" if trained.error is None else f", error {trained.error:.3f}"
     if trained.best_step is not None:

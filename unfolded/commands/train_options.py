@@ -330,8 +330,8 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--patience",
         metavar="N",
         type=click.IntRange(min=1),
-        help="Stop when the validation error has not fallen for N epochs, and keep the weights "
-        "of the best epoch.  [default: never]",
+        help="Stop when the validation error, of scenes as the network sees them, has not fallen "
+        "for N epochs, and keep the weights of the best epoch.  [default: never]",
     ),
     options.seed("Seed of scenes, random filters and patches."),
     click.option(

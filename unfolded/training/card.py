@@ -25,7 +25,7 @@ _LOOKED_AT = 4096
 
 def write_card(
     path: str | Path, trained: Trained, task: Task, *, data: str, start: str, command: str,
-    before: float | None, photographs: Sequence[Source] = (),
+    before: float | None, photographs: Sequence[Source] = (), stretched: str = "",
 ) -> None:  # fmt: skip
     """Write a page in Markdown about trained weights.
 
@@ -45,6 +45,8 @@ def write_card(
         Error on the validation scenes before training, of 255.
     photographs : sequence of Source
         That synthetic scenes among the data are made of.
+    stretched : str
+        Which scenes the errors are of after their little contrast was stretched, for people.
     """
     configuration, metadata = trained.net.configuration, trained.net.metadata
     recipe = trained.recipe
@@ -85,7 +87,7 @@ def write_card(
         first = "" if before is None else f"{before:.3f} before training, "
         lines.append(
             f"- Root mean square error on scenes that were held out, of 255: {first}"
-            f"{trained.error:.3f} after it."
+            f"{trained.error:.3f} after it" + (f"; {stretched}." if stretched else ".")
         )
     if photographs:
         lines += ["", "Photographs that the synthetic scenes are made of:", ""]

@@ -64,6 +64,7 @@ class TaskTriples(Sequence[Triple]):
         self._scenes = TaskScenes(task, readers, settings)
         self._readers = readers
         self._task = task
+        self._spans: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._scenes)
@@ -123,6 +124,7 @@ class TaskTriples(Sequence[Triple]):
                 looked = True
             name = self.name(index)
             images = source()
+            self._spans[name] = self._scenes.span(images, index)
             if isinstance(reader, Taught):  # whatever is made is as large
                 images = (*images[:2], images[0])
             height, width = self._task.cropped(images[0])[0].shape[1:]
@@ -137,6 +139,22 @@ class TaskTriples(Sequence[Triple]):
             except InvalidValueError as error:
                 raise InvalidValueError(f"{name}: {error}") from error
             as_scene(made, name, configuration, network)
+
+    @property
+    def stretched(self) -> str:
+        """Which of the scenes that `check` looked at are stretched, for people; often nothing."""
+        found = {name: share for name, share in self._spans.items() if share < 1}
+        if not found:
+            return ""
+        low, high = (f"{100 * share:.2g}" for share in (min(found.values()), max(found.values())))
+        shares = f"{low} %" if low == high else f"{low} to {high} %"
+        if len(found) == 1:
+            [name] = found
+            return f"{name} spans {shares} of its range, and counts as if it spanned all of it"
+        return (
+            f"{len(found)} of them span {shares} of their range, and count as if they spanned all "
+            "of it"
+        )
 
     def _triple(self, pair: tuple[Floats, ...], target: Floats | None) -> Triple:
         if target is None:

@@ -59,8 +59,8 @@ class Trained:
     completed: bool
     """False if Ctrl-C or the callback stopped the training."""
     error: float | None = None
-    """Root mean square error of these weights on the validation scenes, in grey levels of 255; None
-    without such scenes."""
+    """Root mean square error of these weights on the validation scenes, as these are given, in grey
+    levels of 255; None without such scenes."""
     best_step: int | None = None
     """Step whose weights these are, if patience kept those of the best epoch; None: the last."""
 

@@ -363,6 +363,31 @@ def test_a_number_of_patches_that_is_rounded_is_said(patches, words, folder, tmp
     assert ("An epoch is" in result.output) == bool(words)
 
 
+def test_errors_of_scenes_of_little_contrast_are_called_so(folder, tmp_path):
+    for path in (folder / "depth-sr").glob("*.png"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    given = [tmp_path, "--task", "depth-sr", *SHORT, "--epochs", 1]
+    held_out = []
+    for span in (1.0, 0.1):
+        for path in tmp_path.glob("*_depth.png"):
+            pixels = mcsc.images.read_image(path).pixels
+            pixels = (pixels - pixels.min()) / np.ptp(pixels)
+            write_image(path, 0.4 + span * (pixels - 0.4), bit_depth=16)
+        out = tmp_path / f"{span}.safetensors"
+        # Of the whole range of 16 bits, not of that of the values.
+        result = invoke(train, *given, "--range", 0, 65535, "--range", 0, 255, "-o", out)
+        assert result.exit_code == 0, said(result)
+        found = re.search(r"of 255: \S+( \(.*\))?$", result.output, re.MULTILINE)
+        held_out.append(found[1])
+        card = out.with_suffix(".md").read_text()
+        assert ("counts as if it spanned all of it." in card) == (span < 1)
+    assert held_out[0] is None
+    pattern = (
+        r" \(scene\d spans (9|10)(\.\d)? % of its range, and counts as if it spanned all of it\)"
+    )
+    assert re.fullmatch(pattern, held_out[1])
+
+
 def test_a_page_that_is_no_card_is_not_replaced(tmp_path):
     out = tmp_path / "net.safetensors"
     notes = out.with_suffix(".md")
