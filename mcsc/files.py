@@ -27,6 +27,7 @@ __all__ = [
     "npz_path",
     "printable",
     "read_npz",
+    "visible_files",
     "write_json",
     "write_npz",
     "write_text",
@@ -92,6 +93,40 @@ def check_readable(path: str | Path, what: str = "file") -> None:
         raise FileNotFoundError(f"no {what} at {path}")
     if not path.is_file():
         raise InvalidValueError(f"{path}: is a pipe or a device; want a {what} on disk")
+
+
+def visible_files(folder: Path, *, within: bool = False) -> list[Path]:
+    """List what a folder holds that is no folder, but for names that begin with a dot, sorted.
+
+    Other programs keep notes of their own beside a file x.png as ._x.png, with its ending. Links to
+    nothing are listed, so that whoever reads them can say so.
+
+    Parameters
+    ----------
+    folder : Path
+    within : bool
+        List those of the folders within, too, whose names begin with no dot. Links to folders are
+        followed, and no folder is listed twice.
+    """
+    if not within:
+        return sorted(p for p in folder.iterdir() if p.name[0] != "." and not p.is_dir())
+    found: list[Path] = []
+    seen = {folder.resolve()}
+    for parent, inner, names in os.walk(folder, onerror=_refuse, followlinks=True):
+        here = Path(parent)
+        found += [here / name for name in names if name[0] != "."]
+        entered = []
+        for name in sorted(inner):
+            place = (here / name).resolve()
+            if name[0] != "." and place not in seen:
+                seen.add(place)
+                entered.append(name)
+        inner[:] = entered
+    return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    raise type(error)(f"{error.filename}: cannot be listed: {error.strerror}") from error
 
 
 def make_folder(path: str | Path) -> None:

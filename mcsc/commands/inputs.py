@@ -149,7 +149,7 @@ def with_ranges(
         ]
 
     def found(group: Sequence[Given]) -> ValueRange:
-        bits = [_bits(g.image) for g in group]
+        bits = [g.image.used_bits for g in group]
         return find_range(
             [g.image.samples for g in group],
             [g.mask for g in group],
@@ -164,12 +164,6 @@ def with_ranges(
         common = found(given)
         return [replace(g, values=common, measured=measured) for g in given]
     return [replace(g, values=found([g]), measured=measured) for g in given]
-
-
-def _bits(image: Image) -> int | None:
-    """How many bits of a sample are used, where that is known."""
-    depth = image.bit_depth
-    return image.significant_bits or (depth if 8 < depth < 16 else None)
 
 
 def tell_ranges(given: Sequence[Given]) -> None:

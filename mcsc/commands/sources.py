@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..errors import InvalidValueError
+from ..files import visible_files
 from ..tasks.task import TASKS
 from . import options
 
@@ -67,9 +68,9 @@ def source_options(command: F) -> F:
             ),
             click.option(
                 "--photographs", metavar="DIR", type=click.Path(path_type=Path),
-                help="Folder of photographs (JPEG, PNG, TIFF, BMP) and panoramas (Radiance .hdr) "
-                "as textures of the synthetic scenes; its file SOURCES names their origins and "
-                "licences.  [default: photographs that come with scikit-image]",
+                help="Folder of photographs (JPEG, PNG, TIFF, BMP, PGM, PPM) and panoramas "
+                "(Radiance .hdr) as textures of the synthetic scenes; its file SOURCES names their "
+                "origins and licences.  [default: photographs that come with scikit-image]",
             ),
         )
     ):  # fmt: skip
@@ -81,7 +82,7 @@ def files_read(files: Iterable[SceneFiles], photographs: Path | None = None) -> 
     """Files that scenes, and photographs for synthetic ones, are read from: not to be replaced."""
     paths = [p for f in files for p in (f.x_path, f.y_path, f.target_path) if p is not None]
     if photographs is not None and photographs.is_dir():
-        paths += photographs.iterdir()
+        paths += visible_files(photographs, within=True)
     return paths
 
 
@@ -110,8 +111,7 @@ def read_sources(
         are given, and no synthetic scenes that show them.
     ValueError
         The folder holds no such scenes, some that cannot be read, or too few to keep one apart; or
-        that of the photographs
-        holds none.
+        that of the photographs holds none, or some that cannot be used.
     """
     if folder is None and synthetic == 0:
         raise click.UsageError("want a folder of scenes, or --synthetic N")

@@ -14,9 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidTypeError, InvalidValueError
+from ..errors import InvalidTypeError, InvalidValueError, Refusal
+from ..files import visible_files
 from ..images.suffixes import PICTURES
 from ..types import Floats
+from ..values.masks import mask_of_words
+from ..values.ranges import ValueRange, find_range
 
 __all__ = [
     "PHOTOGRAPHS",
@@ -56,6 +59,8 @@ _SMALLEST = 64
 _GAMMA = 2.2
 _TO_LINEAR = ((np.arange(256) / 255.0) ** _GAMMA).astype(np.float32)
 _UNKNOWN = "not stated"
+_LISTED = 10
+"""Files that a message names."""
 _DARKEST = np.float32(1e-4)
 
 
@@ -108,14 +113,27 @@ def library(photographs: Photographs) -> Library:
     Parameters
     ----------
     photographs : bool or path
-        False: none. True: those of `PHOTOGRAPHS`. A folder: those, and every JPEG, PNG, TIFF and
-        BMP image in it and in the folders within (colour or grey), and every Radiance ``.hdr`` file
-        as an equirectangular panorama of true radiance.
+        False: none. True: those of `PHOTOGRAPHS`. A folder: those, and every JPEG, PNG, TIFF, BMP,
+        PGM and PPM image in it and in the folders within (colour or grey), and every Radiance
+        ``.hdr`` file as an equirectangular panorama of true radiance. Files and folders whose names
+        begin with a dot are ignored.
 
     Raises
     ------
     TypeError, ValueError
-        It is nothing of that kind, no folder, or holds no photographs.
+        It is nothing of that kind, no folder, or holds no photographs; or a file cannot be used:
+        the message names all of them. Damage between a good header and a good end of a file is
+        seen when the file is first drawn.
+
+    Notes
+    -----
+    Photographs are gamma-encoded shares of white. What stands for white is found in each file as
+    the command line finds it (`mcsc.values.ranges.find_range`): integers fill as many bits as a
+    camera has, floats are in [0, 1] or else up to the largest. Nothing is clipped. They are kept in
+    8 bits.
+
+    The first call with a folder looks at its files, which takes about 2 ms for a JPEG, a PNG or a
+    TIFF of integers. Others are read, which takes 25 ms a megapixel of a panorama.
     """
     if isinstance(photographs, bool):
         return _LIBRARIES[photographs]
@@ -130,12 +148,50 @@ def library(photographs: Photographs) -> Library:
 def _of_folder(folder: Path) -> Library:
     if not folder.is_dir():
         raise InvalidValueError(f"photographs: there is no folder {folder}")
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
-    pictures = [Picture(p.stem, p) for p in files if p.suffix.lower() in PICTURES]
-    panoramas = [Picture(p.stem, p) for p in files if p.suffix.lower() in _PANORAMAS]
-    if not pictures and not panoramas:
-        raise InvalidValueError(f"photographs: no images in {folder}")
+    files = photograph_files(folder)
+    if not files:
+        raise InvalidValueError(
+            f"photographs: no images in {folder}: want files {', '.join(PICTURES)} or, of "
+            f"panoramas, {', '.join(_PANORAMAS)}"
+        )
+    faults = {path: fault for path in files if (fault := _fault(path))}
+    if faults:
+        listed = [f"{p.relative_to(folder)}: {fault}" for p, fault in faults.items()]
+        more = [f"and {len(listed) - _LISTED} more"] if len(listed) > _LISTED else []
+        raise InvalidValueError(
+            f"photographs: {len(faults)} of the {len(files)} images in {folder} cannot be used; "
+            "mend them or take them out of it: " + "; ".join(listed[:_LISTED] + more)
+        )
+    found = [Picture(path.stem, path) for path in files]
+    panoramas = [p for p in found if _is_panorama(p.path)]
+    pictures = [p for p in found if not _is_panorama(p.path)]
     return Library((*_LIBRARIES[True].pictures, *pictures), tuple(panoramas))
+
+
+def photograph_files(folder: Path) -> list[Path]:
+    """Photographs and panoramas in a folder and those within, by the endings of their names."""
+    endings = (*PICTURES, *_PANORAMAS)
+    return [p for p in visible_files(folder, within=True) if p.suffix.lower() in endings]
+
+
+def _is_panorama(path: Path | None) -> bool:
+    return path is not None and path.suffix.lower() in _PANORAMAS
+
+
+def _fault(path: Path) -> str | None:
+    """What is wrong with a file, if its header tells or, where that does not, its pixels."""
+    from ..images.files import sure_shape
+
+    try:
+        if _is_panorama(path):
+            _read_radiance(path)
+        elif (shape := sure_shape(path)) is not None:
+            _check_shape(path, shape)
+        else:
+            _read_encoded(path)
+    except (Refusal, OSError) as error:
+        return str(error).removeprefix(f"{path}: ")
+    return None
 
 
 _LIBRARIES = {
@@ -187,8 +243,12 @@ def photograph_sources(
 def _table(path: Path) -> dict[str, tuple[str, str]]:
     if not path.is_file():
         return {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise InvalidValueError(f"{path} is not text in UTF-8: {error}") from error
     table = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         parts = [part.strip() for part in line.split("|")]
@@ -217,37 +277,66 @@ def _levels(picture: Picture) -> tuple[NDArray[np.uint8], ...]:
 
 
 def _read(picture: Picture) -> NDArray[np.uint8]:
-    pixels: Any
     if picture.path is None:
         import skimage.data
 
-        pixels = getattr(skimage.data, picture.name)()
-        pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        found: Any = getattr(skimage.data, picture.name)()
+        pixels = found[None] if found.ndim == 2 else found.transpose(2, 0, 1)
     else:
-        from ..images.files import read_image
-
-        pixels = np.rint(255 * np.clip(read_image(picture.path).pixels, 0, 1)).astype(np.uint8)
-    if len(pixels) not in (1, 3) or min(pixels.shape[1:]) < _SMALLEST:
-        raise InvalidValueError(
-            f"{picture.path or picture.name} has {len(pixels)} channels of {pixels.shape[1]} x "
-            f"{pixels.shape[2]}: want a photograph, grey or colour, of at least {_SMALLEST} pixels "
-            "on each side"
-        )
+        pixels = _read_encoded(picture.path)
     return np.ascontiguousarray(np.broadcast_to(pixels, (3, *pixels.shape[1:])), np.uint8)
+
+
+def _read_encoded(path: Path) -> NDArray[np.uint8]:
+    """A photograph in 8 bits, (1 or 3, H, W), from black to white."""
+    from ..images.files import read_image
+
+    image = read_image(path)
+    _check_shape(path, image.pixels.shape)
+    samples = image.samples
+    known = np.isfinite(samples).all() and (
+        image.nodata is None or mask_of_words(("nodata",), image)[0] is None
+    )
+    if not known:
+        raise InvalidValueError(
+            f"{path}: has unknown pixels (NaN, Inf or the value that the file calls unknown); want "
+            "a photograph without"
+        )
+    if samples.dtype == np.uint8:
+        return samples
+    values = find_range([samples], bits=image.used_bits)
+    # Few values may lie beyond it, which would be clipped.
+    low, high = min(values.low, float(samples.min())), max(values.high, float(samples.max()))
+    shares = ValueRange(low, high).scaled(samples.astype(np.float32))
+    encoded: NDArray[np.uint8] = np.rint(255 * shares).astype(np.uint8)
+    return encoded
+
+
+def _check_shape(path: Path, shape: tuple[int, ...]) -> None:
+    channels, height, width = shape
+    if channels not in (1, 3) or min(height, width) < _SMALLEST:
+        raise InvalidValueError(
+            f"{path}: has {channels} channel{'s' * (channels > 1)} of {height} x {width}; want a "
+            f"photograph, grey or colour, of at least {_SMALLEST} pixels on each side"
+        )
 
 
 @lru_cache(maxsize=8)
 def _radiance(picture: Picture) -> Floats:
-    import imagecodecs
-
     assert picture.path is not None
-    try:
-        decoded = imagecodecs.rgbe_decode(picture.path.read_bytes())
-    except Exception as error:  # decoders raise anything at all on damaged data
-        raise InvalidValueError(f"{picture.path}: not a Radiance .hdr file, or damaged") from error
-    light: Floats = np.ascontiguousarray(decoded.transpose(2, 0, 1), np.float32)
-    light = np.clip(np.nan_to_num(light), 0, None)
+    light = _read_radiance(picture.path)
     light.flags.writeable = False
+    return light
+
+
+def _read_radiance(path: Path) -> Floats:
+    from ..images.files import read_image
+    from ..images.formats.kinds import kind_of
+
+    if (kind := kind_of(path)) != "Radiance":
+        raise InvalidValueError(f"{path}: is {kind}; want a panorama in a Radiance picture")
+    light: Floats = read_image(path).pixels
+    _check_shape(path, light.shape)
     return light
 
 

@@ -117,7 +117,8 @@ def make_scene(
     Raises
     ------
     TypeError, ValueError
-        An argument is not of the kind above; there is no such folder, or no photograph in it.
+        An argument is not of the kind above; there is no such folder, no photograph in it, or
+        one that cannot be used.
 
     Notes
     -----

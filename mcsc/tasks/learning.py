@@ -192,10 +192,12 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
                 return _Made(made.signals, None, lowpass_split(target, s.strength).high[None])
             return _Made(made.signals, None, (target - made.base)[None])
         first, second = task.cropped(first, second)
-        x = task.degrade(first, sigma=s.sigma, seed=s.seed + index)
-        if task.stretched and not is_part(self._readers[index]):
-            x, first = _stretched(x, first, jointly=bool(s.all_channels))
-            second, _ = _stretched(second, second, jointly=True)
+        x, contrast = self._degraded(first, index)
+        if contrast is not None:
+            x, first = contrast.stretched(x), contrast.stretched(first)
+        if self._is_stretched(index):
+            own = Contrast.of_image(second, np.isfinite(second), jointly=True)
+            second = second if own is None else own.stretched(second)
         channels = (len(x) if s.all_channels else 1, len(second) if s.colour_guide else 1)
         masks = _known(x), _known(second)
         small = task.known_shape(x.shape[1:])
@@ -208,13 +210,27 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
         target = _filled(first) - made.base
         return _Made(made.signals, made.masks, target[None] if s.all_channels else target[:, None])
 
+    def span(self, images: tuple[Floats, ...], index: int) -> float:
+        """Return what an image of a scene spans of its range before it is stretched to all of it.
 
-def _stretched(image: Floats, truth: Floats, *, jointly: bool) -> tuple[Floats, Floats]:
-    """Stretch an image of little contrast as `mcsc.tasks.restore` does, and its truth likewise."""
-    contrast = Contrast.of_image(image, np.isfinite(image), jointly=jointly)
-    if contrast is None:
-        return image, truth
-    return contrast.stretched(image), contrast.stretched(truth)
+        1 if it is not stretched; of several bands the least. Errors of what `make` returns are that
+        much too large for the image as it was given.
+        """
+        if not self._is_stretched(index):
+            return 1.0
+        _, contrast = self._degraded(self._task.cropped(images[0])[0], index)
+        return 1.0 if contrast is None else float(contrast.span.min())
+
+    def _degraded(self, truth: Floats, index: int) -> tuple[Floats, Contrast | None]:
+        """A restoration's input, and how `mcsc.tasks.restore` would stretch it, if at all."""
+        s = self._settings
+        x = self._task.degrade(truth, sigma=s.sigma, seed=s.seed + index)
+        if not self._is_stretched(index):
+            return x, None
+        return x, Contrast.of_image(x, np.isfinite(x), jointly=bool(s.all_channels))
+
+    def _is_stretched(self, index: int) -> bool:
+        return self._task.stretched and not is_part(self._readers[index])
 
 
 class _Made(NamedTuple):

@@ -15,7 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcsc.files import atomic_write, check_readable, check_writable, write_json, write_text
+from mcsc.files import (
+    atomic_write,
+    check_readable,
+    check_writable,
+    visible_files,
+    write_json,
+    write_text,
+)
 
 posix = pytest.mark.skipif(os.name != "posix", reason="links, devices and modes of POSIX")
 
@@ -270,3 +277,17 @@ def test_json_of_other_things_is_a_mistake(tmp_path):
     with pytest.raises(TypeError, match="not JSON serializable"):
         write_json(tmp_path / "a.json", {"a": object()})
     assert list(tmp_path.iterdir()) == []
+
+
+@posix
+def test_a_folder_is_listed_without_notes_of_other_programs_and_links_without_end(tmp_path):
+    (tmp_path / "b" / "within").mkdir(parents=True)
+    (tmp_path / ".hidden").mkdir()
+    for name in ("x.png", "._x.png", ".hidden/x.png", "b/y.png", "b/within/z.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "nowhere.png").symlink_to("gone.png")
+    (tmp_path / "b" / "again").symlink_to("within")
+    (tmp_path / "b" / "within" / "round").symlink_to(tmp_path)
+    assert [p.name for p in visible_files(tmp_path)] == ["nowhere.png", "x.png"]
+    deep = [str(p.relative_to(tmp_path)) for p in visible_files(tmp_path, within=True)]
+    assert deep == ["b/again/z.png", "b/y.png", "nowhere.png", "x.png"]

@@ -20,6 +20,7 @@ from mcsc.errors import InvalidValueError
 from mcsc.files import check_readable
 from mcsc.progress import is_terminal
 
+from ..training.card import check_card, write_card
 from .extras import need
 from .train_options import SECTIONS, TrainOptions, train_options
 
@@ -94,6 +95,7 @@ def _refuse(asked: TrainOptions, task: Task) -> None:
     out = asked.out
     if out.suffix != ".safetensors":
         raise InvalidValueError(f"--out {out}: want a name that ends in .safetensors")
+    check_card(out.with_suffix(".md"))
     begin = Path(asked.start_from)
     check_destinations(
         {"--out": out, "the card of --out": out.with_suffix(".md")},
@@ -149,8 +151,8 @@ def _begin(asked: TrainOptions, task: Task) -> Start:
             f"{asked.start_from}: its thresholds follow the noise, so --levels are needed"
         )
     if checkpoint.exists():
-        identity = _identity(asked, task, begin)
-        check_checkpoint(checkpoint, known_by(asked.recipe(), begin.net.configuration, identity))
+        known = known_by(asked.recipe(), begin.net.configuration, _identity(asked, task, begin))
+        check_checkpoint(checkpoint, known, patient=asked.patience is not None)
     return begin
 
 
@@ -187,14 +189,13 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
     from lightning.pytorch.utilities import rank_zero_only
 
     from ..starts.task_start import describe
-    from ..training.card import write_card
     from ..training.checkpoints import check_checkpoint, find_checkpoint, known_by
     from ..training.evaluation import rmse
     from ..training.prepared import prepare_scenes, stamp_of_scenes
     from ..training.scenes import TaskTriples
     from ..training.target_filters import refit_on_scenes
     from ..training.taught import taught
-    from ..training.train import train
+    from ..training.train import device_count, train
 
     # Of several devices each has a process that runs all of this: one of them speaks and writes.
     say = rank_zero_only(click.echo)
@@ -211,12 +212,14 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
     # Other noise than that of the scenes that are trained on.
     apart = replace(settings, seed=settings.seed + 1_000_003)
     held_out = TaskTriples(task, others, apart, levels, spread=True)
-    seen.check(asked.patch, net.configuration)
-    held_out.check(1, net.configuration)
+    network = f"the network, from {begin.words},"
+    seen.check(asked.patch, net.configuration, network)
+    held_out.check(1, net.configuration, network)
     noise = _noise(asked)
     identity = {"data": words, **_seen_of(sources), **_identity(asked, task, begin)}
     if checkpoint.exists():
-        check_checkpoint(checkpoint, known_by(asked.recipe(), net.configuration, identity))
+        known = known_by(asked.recipe(), net.configuration, identity)
+        check_checkpoint(checkpoint, known, patient=asked.patience is not None)
     scenes: Sequence[Any] = seen
     unseen: Sequence[Any] = held_out
     if asked.prepare is not None:
@@ -238,11 +241,15 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
         )
         scenes, unseen = made["scene"], made["held-out"]
     say(f"Training on {words}, from {begin.words}.")
+    rounded = asked.recipe().rounding(device_count(asked.device, asked.n_devices))
+    if rounded:
+        say(rounded)
     if asked.start_from != "xavier" and not asked.start_from.endswith(".safetensors"):
         refit_on_scenes(net, scenes, asked.seed, min(asked.patch, 64))
     before = rmse(net, unseen) if len(unseen) else None
     if before is not None:
-        say(f"Error on {len(unseen)} scenes held out, of 255: {before:.3f}")
+        remark = f" ({held_out.stretched})" if held_out.stretched else ""
+        say(f"Error on {len(unseen)} scenes held out, of 255: {before:.3f}{remark}")
     trained = train(
         net,
         scenes,
@@ -266,9 +273,11 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
     write_card(
         out.with_suffix(".md"), trained, task, data=words, start=begin.words,
         command=shlex.join(["mcsc", *sys.argv[1:]]), before=before,
-        photographs=sources.photographs,
+        photographs=sources.photographs, stretched=held_out.stretched,
     )  # fmt: skip
     error = "" if trained.error is None else f", error {trained.error:.3f}"
+    if trained.best_step is not None:
+        error += f" with the weights of step {trained.best_step}"
     words = "" if trained.completed else " (interrupted"
     if not trained.completed:
         words += f"; --resume goes on from {logs})" if trained.steps else ")"

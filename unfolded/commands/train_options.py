@@ -134,7 +134,7 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         required=True,
         type=click.Path(path_type=Path),
         help="File of weights to write, FILE.safetensors; a model card, FILE.md, is written "
-        "beside it.",
+        "beside it, in place of nothing but another card.",
     ),
     click.option(
         "--start",
@@ -214,7 +214,7 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.IntRange(min=1),
         default=Recipe.patches_per_epoch,
         show_default=True,
-        help="Number of patches that are drawn in an epoch.",
+        help="Number of patches that are drawn in an epoch, rounded to a whole number of steps.",
     ),
     click.option(
         "--patch",
@@ -330,8 +330,8 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--patience",
         metavar="N",
         type=click.IntRange(min=1),
-        help="Stop when the validation error has not fallen for N epochs, and keep the weights "
-        "of the best epoch.  [default: never]",
+        help="Stop when the validation error, of scenes as the network sees them, has not fallen "
+        "for N epochs, and keep the weights of the best epoch.  [default: never]",
     ),
     options.seed("Seed of scenes, random filters and patches."),
     click.option(

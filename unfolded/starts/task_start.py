@@ -9,13 +9,14 @@ from typing import Any
 import torch
 
 from mcsc import Dictionary
-from mcsc.errors import InvalidValueError
+from mcsc.errors import InvalidValueError, naming, warn_user
 from mcsc.tasks.learning import TaskSettings
+from mcsc.tasks.preparation import kept_with
 from mcsc.tasks.shipped import shipped_dictionary
-from mcsc.tasks.task import Task
+from mcsc.tasks.task import TASKS, Task
 from mcsc.types import Base
 
-from ..network.configuration import Thresholds
+from ..network.configuration import Configuration, Thresholds
 from ..network.cunet import CUNet
 from ..network.weight_file import SUFFIX
 from .weights import load
@@ -81,20 +82,25 @@ def start(
     Raises
     ------
     FileNotFoundError, ValueError
-        There is no such start, or it does not fit the task.
+        There is no such start, or it does not fit the task: it was made for one of the other kind,
+        or for other images than a task of this kind has; or what is kept with it is damaged.
+
+    Warns
+    -----
+    UserWarning
+        It was made for another task.
     """
     if isinstance(what, (str, Path)) and str(what).endswith(SUFFIX):
         net = load(what).float()  # training is in float32, whatever the weights were kept in
-        net = widened(
-            net, sweeps=sweeps, thresholds=thresholds, noise_aware=noise_aware or None,
+        metadata = dict(net.metadata)
+        _check_task(what, "a network", metadata, task)
+        _check_network(what, net.configuration, task)
+        _check_kept(what, metadata, task)
+        net = _widened(
+            what, net, sweeps=sweeps, thresholds=thresholds, noise_aware=noise_aware or None,
             kernel_size=kernel_size,
         )  # fmt: skip
-        if net.configuration.kind != task.kind:
-            raise InvalidValueError(
-                f"{what} is a network for {net.configuration.kind}, {task.name} is a {task.kind}"
-            )
         words = str(Path(what).name)
-        metadata = dict(net.metadata)
     elif str(what) == "xavier":
         settings = TaskSettings().complete(task)
         x = 3 if settings.all_channels else 1
@@ -104,6 +110,11 @@ def start(
     else:
         dictionary, words = _dictionary(task, what)
         metadata = dict(dictionary.metadata)
+        given = isinstance(what, Dictionary)
+        name = "the given one" if given else words if str(what) in STARTS else what
+        _check_task(name, "a dictionary", metadata, task)
+        _check_dictionary(name, dictionary)
+        _check_kept(name, metadata, task)
         lam: Any = task.lam if dictionary.lam is None else dictionary.lam
         if dictionary.target_common is None and task.kind == "fusion":
             dictionary = _without_targets(dictionary)
@@ -111,11 +122,67 @@ def start(
             dictionary, lam, blocks=blocks, task=task.kind, balanced=True, sweeps=sweeps or 1,
             thresholds=thresholds or "scalar",
         ).float()  # fmt: skip
-        net = widened(net, kernel_size=kernel_size)
+        _check_network(name, net.configuration, task)
+        net = _widened(name, net, kernel_size=kernel_size)
         net.metadata = {"sigma": metadata.get("sigma") or task.sigma}
     if noise_aware and not net.configuration.noise_aware:
         net = widened(net, noise_aware=True)
     return Start(net, _settings(task, net, metadata, base, sigma, seed), words)
+
+
+def _check_task(what: object, noun: str, metadata: dict[str, Any], task: Task) -> None:
+    """Refuse what was made for the other kind of task, and warn of another task of the same kind.
+
+    To go on from what depth needs is a good way to a task of one's own that is like it.
+    """
+    made_for = metadata.get("task")
+    if made_for is None or made_for == task.name:
+        return
+    other = TASKS.available().get(made_for) if isinstance(made_for, str) else None
+    if other is not None and other.kind != task.kind:
+        raise InvalidValueError(
+            f"{what} is {noun} for {made_for}, a {other.kind}; {task.name} is a {task.kind}: want "
+            f"one of this kind, or {' or '.join(STARTS)}"
+        )
+    warn_user(f"{what} is {noun} for {made_for}, and a training for {task.name} starts from it")
+
+
+def _check_kept(what: object, metadata: dict[str, Any], task: Task) -> None:
+    """Refuse what is kept with a file and nobody can use, by its name; the base comes later."""
+    with naming(what):
+        kept_with(metadata, task)
+
+
+def _check_dictionary(what: object, dictionary: Dictionary) -> None:
+    count = len(dictionary.channels)
+    if count != 2 or dictionary.common is None:
+        without = " without common filters" if dictionary.common is None else ""
+        raise InvalidValueError(
+            f"{what} is a dictionary of {count} image{'s' * (count > 1)}{without}: a network "
+            "starts from common and unique filters of two images"
+        )
+
+
+def _check_network(what: object, configuration: Configuration, task: Task) -> None:
+    """Refuse channels that no scene of the task has; others are compared with the scenes."""
+    if configuration.kind != task.kind:
+        raise InvalidValueError(
+            f"{what} is a network for {configuration.kind}, {task.name} is a {task.kind}"
+        )
+    first, second = configuration.channels
+    made = configuration.out_channels
+    # Sources of one channel each are the lumas of both.
+    if made != first or (task.kind == "fusion" and first == 1 < second):
+        wanted = second if task.kind == "restoration" else first
+        raise InvalidValueError(
+            f"{what} takes images of {first} and {second} channels and makes one of {made}; "
+            f"{task.name} needs {first}, {wanted} and {first}"
+        )
+
+
+def _widened(what: object, net: CUNet, **how: Any) -> CUNet:
+    with naming(what):
+        return widened(net, **how)
 
 
 def describe(net: CUNet, task: Task, settings: TaskSettings, **more: Any) -> None:

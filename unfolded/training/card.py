@@ -5,19 +5,27 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mcsc import __version__
+from mcsc.errors import InvalidValueError
 from mcsc.files import atomic_write
-from mcsc.synthetic.photographs import Source
-from mcsc.tasks.task import Task
 
-from ..network.configuration import Configuration
-from .train import Trained
+if TYPE_CHECKING:
+    from mcsc.synthetic.photographs import Source
+    from mcsc.tasks.task import Task
+
+    from ..network.configuration import Configuration
+    from .train import Trained
+
+_KIND = ": a CU-Net of "
+"""Words of the first sentence of every card."""
+_LOOKED_AT = 4096
 
 
 def write_card(
     path: str | Path, trained: Trained, task: Task, *, data: str, start: str, command: str,
-    before: float | None, photographs: Sequence[Source] = (),
+    before: float | None, photographs: Sequence[Source] = (), stretched: str = "",
 ) -> None:  # fmt: skip
     """Write a page in Markdown about trained weights.
 
@@ -37,6 +45,8 @@ def write_card(
         Error on the validation scenes before training, of 255.
     photographs : sequence of Source
         That synthetic scenes among the data are made of.
+    stretched : str
+        Which scenes the errors are of after their little contrast was stretched, for people.
     """
     configuration, metadata = trained.net.configuration, trained.net.metadata
     recipe = trained.recipe
@@ -55,7 +65,7 @@ def write_card(
     lines = [
         f"# {task.name}",
         "",
-        f"{task.title}: a CU-Net of {configuration.channels[0]} + {configuration.channels[1]} "
+        f"{task.title}{_KIND}{configuration.channels[0]} + {configuration.channels[1]} "
         f"channels, {_filters(configuration)} of {configuration.kernel_size} x "
         f"{configuration.kernel_size} per module, {configuration.blocks} blocks"
         + "".join(f", {kind}" for kind in kinds)
@@ -68,7 +78,8 @@ def write_card(
         f"- Training: {trained.steps:,} steps of {_patches(trained)} patches of {recipe.patch} x "
         f"{recipe.patch}, Adam at {recipe.learning_rate:g}, schedule {recipe.schedule}, seed "
         f"{recipe.seed}{loss}{average}; {trained.seconds:.0f} s on {_device(trained)}"
-        + ("." if trained.completed else ", interrupted."),
+        + ("" if trained.completed else ", interrupted")
+        + ("." if trained.best_step is None else f"; {_kept(trained.best_step)}."),
         f"- Command: `{command}`",
         f"- Versions: mcsc {__version__}, PyTorch {torch_version}.",
     ]
@@ -76,13 +87,37 @@ def write_card(
         first = "" if before is None else f"{before:.3f} before training, "
         lines.append(
             f"- Root mean square error on scenes that were held out, of 255: {first}"
-            f"{trained.error:.3f} after it."
+            f"{trained.error:.3f} after it" + (f"; {stretched}." if stretched else ".")
         )
     if photographs:
         lines += ["", "Photographs that the synthetic scenes are made of:", ""]
         lines += [f"- {p.name}: {p.licence} ({p.origin})" for p in photographs]
     with atomic_write(path) as file:
         file.write(("\n".join(lines) + "\n").encode())
+
+
+def check_card(path: Path) -> None:
+    """Refuse to replace a page that is no card, whose name nobody typed.
+
+    Raises
+    ------
+    ValueError
+        There is such a page.
+    """
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        begin = file.read(_LOOKED_AT).decode("utf-8", "replace")
+    first, _, rest = begin.partition("\n")
+    if not (first.startswith("# ") and _KIND in rest):
+        raise InvalidValueError(
+            f"{path} is no model card, and would be replaced by that of {path.stem}.safetensors: "
+            "want another name for the weights"
+        )
+
+
+def _kept(step: int) -> str:
+    return f"the weights are those of step {step:,}, of the smallest error on scenes held out"
 
 
 def _filters(configuration: Configuration) -> str:

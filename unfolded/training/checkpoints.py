@@ -88,7 +88,11 @@ _LATER = ("masks", "ranges")
 """Parts of an identity that checkpoints of before there were such do not tell of."""
 
 
-def check_checkpoint(path: Path, wanted: Mapping[str, Any]) -> None:
+_BEST = "Best"
+"""What a checkpoint calls the callback that keeps the best weights."""
+
+
+def check_checkpoint(path: Path, wanted: Mapping[str, Any], *, patient: bool) -> None:
     """Refuse a checkpoint that is damaged or of another run, before any work.
 
     Parameters
@@ -97,6 +101,8 @@ def check_checkpoint(path: Path, wanted: Mapping[str, Any]) -> None:
         File of the checkpoint.
     wanted : mapping
         What the run is known by, see `known_by`; of the identity it may be a part.
+    patient : bool
+        Whether the run has patience, and keeps the weights of its best epoch; how much may change.
 
     Raises
     ------
@@ -107,6 +113,7 @@ def check_checkpoint(path: Path, wanted: Mapping[str, Any]) -> None:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         found = saved["hyper_parameters"]
+        was_patient = _BEST in saved["callbacks"]
     except Exception as error:  # pickle, zipfile and PyTorch raise each their own
         raise InvalidValueError(damaged) from error
     if found.keys() != wanted.keys():
@@ -122,3 +129,13 @@ def check_checkpoint(path: Path, wanted: Mapping[str, Any]) -> None:
                 raise InvalidValueError(
                     f"{path} is of another run: {key} was {before!r}, now it is {value!r}"
                 )
+    if was_patient and not patient:
+        raise InvalidValueError(
+            f"{path} is of a run with patience, which ends with the weights of its best epoch: "
+            "give patience again, as much as you like"
+        )
+    if patient and not was_patient:
+        raise InvalidValueError(
+            f"{path} is of a run without patience, which did not keep the weights of its best "
+            "epoch so far: leave patience out, or begin anew in another folder"
+        )

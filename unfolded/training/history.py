@@ -19,8 +19,14 @@ class TrainingHistory:
     loss: list[float] = field(default_factory=list)
     """Mean of the loss over the patches of the epoch."""
     validation: list[float] = field(default_factory=list)
-    """Root mean square error on the validation scenes, in grey levels of 255; empty without such
-    scenes."""
+    """Root mean square error on the validation scenes, as these are given, in grey levels of 255;
+    empty without such scenes."""
+
+    @property
+    def best_step(self) -> int | None:
+        """The last step of the epoch of the smallest validation error, the first of equal ones."""
+        known = [(e, s) for e, s in zip(self.validation, self.step, strict=False) if e == e]
+        return min(known)[1] if known else None
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,8 @@ class TrainingProgress:
     loss: float
     """Mean of the loss over the patches of the epoch."""
     validation: float | None
-    """Root mean square error on the validation scenes, in grey levels of 255; None without such
-    scenes."""
+    """Root mean square error on the validation scenes, as these are given, in grey levels of 255;
+    None without such scenes."""
 
 
 Callback = Callable[[TrainingProgress], Any]

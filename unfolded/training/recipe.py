@@ -27,7 +27,8 @@ class Recipe:
     epochs : int
         Number of epochs; after each, the error on the validation scenes is measured.
     patches_per_epoch : int
-        Number of patches that are drawn in an epoch.
+        Number of patches that are drawn in an epoch, rounded to a whole number of steps, at least
+        one.
     patch : int
         Side of the patches, in pixels.
     batch_size : int
@@ -123,6 +124,16 @@ class Recipe:
     def steps_per_epoch(self, devices: int = 1) -> int:
         """Return the number of steps of the optimiser in an epoch."""
         return max(1, round(self.patches_per_epoch / (self.batch_size * devices)))
+
+    def rounding(self, devices: int = 1) -> str:
+        """Say how many patches an epoch has, where that is not `patches_per_epoch`."""
+        steps, each = self.steps_per_epoch(devices), self.batch_size * devices
+        if steps * each == self.patches_per_epoch:
+            return ""
+        return (
+            f"An epoch is {steps} step{'s' * (steps > 1)} of {each} patches: {steps * each} "
+            f"patches, not {self.patches_per_epoch}."
+        )
 
     def factor(self, step: int, per_epoch: int) -> float:
         """Return what the learning rate is multiplied by at a step, counted from 0."""

@@ -64,6 +64,7 @@ class TaskTriples(Sequence[Triple]):
         self._scenes = TaskScenes(task, readers, settings)
         self._readers = readers
         self._task = task
+        self._spans: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._scenes)
@@ -102,8 +103,11 @@ class TaskTriples(Sequence[Triple]):
         """Return what to call a scene in a message."""
         return self._scenes.name(index)
 
-    def check(self, side: int, configuration: Configuration) -> None:
+    def check(self, side: int, configuration: Configuration, network: str = "the network") -> None:
         """Read every scene that is a file: all must be what patches for a network are cut from.
+
+        Of synthetic scenes, which are alike, the first is looked at. `network` is what messages
+        call it.
 
         Raises
         ------
@@ -111,15 +115,20 @@ class TaskTriples(Sequence[Triple]):
             A file is damaged, images of a scene differ in size or are smaller than a patch, or
             their channels are not the network's. The message names the scene.
         """
+        looked = False
         for index, reader in enumerate(self._readers):
             source = reader.reader if isinstance(reader, Taught) else reader
             if not isinstance(source, SceneFiles):
-                continue
+                if looked:
+                    continue
+                looked = True
+            name = self.name(index)
             images = source()
+            self._spans[name] = self._scenes.span(images, index)
             if isinstance(reader, Taught):  # whatever is made is as large
                 images = (*images[:2], images[0])
             height, width = self._task.cropped(images[0])[0].shape[1:]
-            check_size(source.name, height, width, side)
+            check_size(name, height, width, side)
             # A small part is prepared as the whole would be, in no time.
             part = tuple(image[:, :_PART, :_PART] for image in images)
             try:
@@ -128,8 +137,24 @@ class TaskTriples(Sequence[Triple]):
                 if self._levels is not None:
                     made = self._with_noise(part, index)
             except InvalidValueError as error:
-                raise InvalidValueError(f"{source.name}: {error}") from error
-            as_scene(made, source.name, configuration)
+                raise InvalidValueError(f"{name}: {error}") from error
+            as_scene(made, name, configuration, network)
+
+    @property
+    def stretched(self) -> str:
+        """Which of the scenes that `check` looked at are stretched, for people; often nothing."""
+        found = {name: share for name, share in self._spans.items() if share < 1}
+        if not found:
+            return ""
+        low, high = (f"{100 * share:.2g}" for share in (min(found.values()), max(found.values())))
+        shares = f"{low} %" if low == high else f"{low} to {high} %"
+        if len(found) == 1:
+            [name] = found
+            return f"{name} spans {shares} of its range, and counts as if it spanned all of it"
+        return (
+            f"{len(found)} of them span {shares} of their range, and count as if they spanned all "
+            "of it"
+        )
 
     def _triple(self, pair: tuple[Floats, ...], target: Floats | None) -> Triple:
         if target is None:
@@ -171,8 +196,13 @@ class Scene:
         return self.images if self.sigma is None else (*self.images, as_float(self.sigma[0])[None])
 
 
-def as_scene(given: Any, name: str, configuration: Configuration | None = None) -> Scene:
-    """Return a scene as `unfolded.train` takes it.
+def as_scene(
+    given: Any,
+    name: str,
+    configuration: Configuration | None = None,
+    network: str = "the network",
+) -> Scene:
+    """Return a scene as `unfolded.train` takes it; `network` is what messages call the network.
 
     Raises
     ------
@@ -181,7 +211,7 @@ def as_scene(given: Any, name: str, configuration: Configuration | None = None) 
         more than their noise.
     """
     if configuration is None or not configuration.noise_aware:
-        return Scene(as_tensors(given, name, configuration))
+        return Scene(as_tensors(given, name, configuration, network))
     two = isinstance(given, (tuple, list)) and len(given) == 2
     found = []
     for one in given if two else (given,):
@@ -192,7 +222,7 @@ def as_scene(given: Any, name: str, configuration: Configuration | None = None) 
             )
         number = one[3].item() if isinstance(one[3], Tensor) and one[3].numel() == 1 else one[3]
         sigma = check_number(f"sigma of {name}", number, zero=True)
-        found.append((as_tensors(one[:3], name, configuration), sigma))
+        found.append((as_tensors(one[:3], name, configuration, network), sigma))
     (images, low), (louder, high) = found[0], found[-1]
     if not two:
         return Scene(images, None, (low, low))
@@ -213,7 +243,10 @@ def check_size(name: str, height: int, width: int, side: int) -> None:
 
 
 def as_tensors(
-    triple: Any, name: str, configuration: Configuration | None = None
+    triple: Any,
+    name: str,
+    configuration: Configuration | None = None,
+    network: str = "the network",
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return (x, y, z) as float32 tensors (N, C, H, W).
 
@@ -260,6 +293,6 @@ def as_tensors(
         wanted = (*configuration.channels, configuration.out_channels)
         if found != wanted:
             raise InvalidValueError(
-                f"{name} has {found} channels of x, y, z; the network has {wanted}"
+                f"{name} has {found} channels of x, y, z; {network} has {wanted}"
             )
     return x, y, z

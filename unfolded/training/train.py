@@ -59,8 +59,10 @@ class Trained:
     completed: bool
     """False if Ctrl-C or the callback stopped the training."""
     error: float | None = None
-    """Root mean square error of these weights on the validation scenes, in grey levels of 255; None
-    without such scenes."""
+    """Root mean square error of these weights on the validation scenes, as these are given, in grey
+    levels of 255; None without such scenes."""
+    best_step: int | None = None
+    """Step whose weights these are, if patience kept those of the best epoch; None: the last."""
 
 
 def train(
@@ -109,7 +111,8 @@ def train(
         refused.
     patience : int, optional
         Stop after this number of epochs in which the validation error did not fall, and take the
-        weights of the best epoch.
+        weights of the best epoch. A run that is resumed may have more of it or less, but not none
+        if it had some, or some if it had none.
     device : {"auto", "cpu", "cuda"}
         Where to train; "auto": on a GPU, if PyTorch finds one.
     devices : int or "auto"
@@ -254,7 +257,7 @@ def train(
         module.identify({**(identity or {}), "devices": trainer.world_size})
         start = None
         if checkpoint is not None and checkpoint.exists():
-            check_checkpoint(checkpoint, dict(module.hparams))
+            check_checkpoint(checkpoint, dict(module.hparams), patient=best is not None)
             start = str(checkpoint)
         loader = patch_loader(patches, trainer, recipe.batch_size, module.per_epoch, workers)
         measured = scene_loader(held_out) if held_out else None
@@ -282,6 +285,7 @@ def train(
         seconds=recorder.seconds,
         completed=completed and not trainer.interrupted and not (caller and caller.stopped),
         error=rmse(net, held_out) if held_out else None,
+        best_step=None if best is None else recorder.history.best_step,
     )
 
 
@@ -306,6 +310,16 @@ def machines(environment: Mapping[str, str]) -> int:
     ):
         return int(environment.get("SLURM_NNODES", "1"))
     return 1
+
+
+def device_count(device: Device, devices: int | Literal["auto"]) -> int:
+    """How many devices a training has by what `train` is given, of all machines."""
+    each: int = 1
+    if devices != "auto":
+        each = devices
+    elif device != "cpu" and torch.cuda.is_available():
+        each = torch.cuda.device_count()
+    return each * machines(os.environ)
 
 
 def _device_name(device: torch.device) -> str:

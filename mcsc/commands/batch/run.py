@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import click
 
 from ...errors import InvalidValueError
+from ...files import visible_files
 from ...images.sizes import BYTES_OF_A_PIXEL, pixels_of
 from ...images.suffixes import READABLE, WRITABLE
 from ...progress import is_terminal
@@ -239,9 +240,9 @@ def _of_folder(
             for s in find_scenes(folder, task, faults=faults)
         ]
     found: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder.iterdir()):
+    for path in visible_files(folder):
         scene, mark, role = path.stem.rpartition("_")
-        if mark and scene and path.suffix.lower() in READABLE and path.is_file():
+        if mark and scene and path.suffix.lower() in READABLE:
             found.setdefault(scene, {})[role] = path
     if not found:
         raise InvalidValueError(f"{folder}: no scenes; want files SCENE_NAME.png")

@@ -157,7 +157,9 @@ def kind_of(path: Path) -> str:
 
 
 def _why_none(path: Path) -> str:
-    """What a name that only other programs understand would have to be."""
+    """Why a name leads nowhere: a link to nothing, or what only other programs understand."""
+    if path.is_symlink():
+        return f"; it is a link to {path.readlink()}"
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):  # not the C: of Windows
         return "; want one on this machine by its path, not an address"
     return "; only a shell knows ~: want the whole path" if str(path).startswith("~") else ""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from .base import ImageFileError, Request, Samples, check_size, decoding, opacity, pick
 from .metadata import Metadata, exif_of_picture, exif_read
 
-__all__ = ["read_picture"]
+__all__ = ["read_picture", "sure_shape_of_picture"]
 
 # These classes, not PIL.Image.open, which refuses large images by a limit of its own.
 _OPENERS: dict[str, Callable[[Path], PIL.Image.Image]] = {
@@ -32,6 +32,10 @@ _OPENERS: dict[str, Callable[[Path], PIL.Image.Image]] = {
 # bytes for 255 samples.
 _PACKING = {"PNG": 1032, "JPEG": 1024, "BMP": 128}
 _CHANNELS = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+# What Pillow calls samples without opacity, of 8 bits and fewer or of 16: how many channels.
+_OPAQUE = {"1": 1, "L": 1, "I;16": 1, "P": 3, "RGB": 3}
+# The last chunk of a PNG; the last marker of a JPEG, after which programs may add their own data.
+_LAST_CHUNK, _LAST_MARKER, _ADDED = b"\0\0\0\0IEND\xaeB`\x82", b"\xff\xd9", 65536
 
 
 def read_picture(request: Request, kind: str) -> Samples:
@@ -84,6 +88,33 @@ def read_picture(request: Request, kind: str) -> Samples:
     return Samples(
         channels, bit_depth, orientation, alpha, significant_bits=significant, metadata=metadata
     )
+
+
+def sure_shape_of_picture(path: Path, kind: str) -> tuple[int, int, int] | None:
+    """Shape (C, H, W) of a PNG or JPEG by its header, if that and its end are in order.
+
+    None where the pixels decide, or `read_picture` says what is wrong.
+    """
+    deep, start = False, 0
+    if kind == "PNG":
+        deep, _ = _png_depth(path)
+    else:
+        frame = _jpeg_frame(path)
+        if frame is None or frame.precision != 8 or frame.lossless:
+            return None
+        start = frame.end  # before it stand thumbnails, which have an end of their own
+    with open(path, "rb") as file:
+        file.seek(max(start, path.stat().st_size - _ADDED))
+        end = file.read()
+    if not (end.endswith(_LAST_CHUNK) if kind == "PNG" else _LAST_MARKER in end):
+        return None
+    with _OPENERS[kind](path) as picture:
+        if getattr(picture, "is_animated", False) or picture.has_transparency_data:
+            return None
+        _check(path, kind, picture, deep)
+        orientation, _ = exif_of_picture(picture)
+        width, height = picture.size[::-1] if orientation >= 5 else picture.size
+        return (_OPAQUE[picture.mode], height, width) if picture.mode in _OPAQUE else None
 
 
 def _check(path: Path, kind: str, picture: PIL.Image.Image, deep: bool) -> None:

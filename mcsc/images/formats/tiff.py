@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .base import ImageFileError, Request, Samples, check_size, decoding, opacity, pick
 from .metadata import Metadata, exif_block, exif_directory, text_of
 
-__all__ = ["exif_of_tiff", "read_tiff"]
+__all__ = ["exif_of_tiff", "read_tiff", "sure_shape_of_tiff"]
 
 _COLOUR = tifffile.PHOTOMETRIC
 _PACKING = tifffile.COMPRESSION
@@ -68,6 +68,34 @@ def read_tiff(request: Request) -> Samples:
         if known is not None and found.alpha is None:
             found = replace(found, alpha=opacity(known, 2 ** masks[0].bitspersample - 1))
     return found
+
+
+def sure_shape_of_tiff(path: Path) -> tuple[int, int, int] | None:
+    """Shape (C, H, W) of a TIFF of one page by its header, if all its data are there.
+
+    None where the pixels decide, or `read_tiff` says what is wrong.
+    """
+    with tifffile.TiffFile(path, is_ome=False, is_mmstack=False) as tif:
+        _require_all_pages(path, tif)
+        page = tif.pages.first
+        ends = [a + n for a, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
+        if (
+            len(tif.pages) != 1
+            or page.axes not in ("YX", "YXS", "SYX")
+            or str(page.dtype) not in ("uint8", "uint16")
+            or page.photometric not in (_COLOUR.MINISBLACK, _COLOUR.RGB)
+            or page.extrasamples
+            or unknown_value(page) is not None
+            or _is_reduced(page)
+            or page.is_mask
+            or max(ends, default=0) > path.stat().st_size
+        ):
+            return None
+        _check_pages(path, page)
+        _check_room(path, page, (1, *page.shape))
+        height, width = page.imagelength, page.imagewidth
+        turned = (width, height) if orientation_of(page) >= 5 else (height, width)
+        return (page.samplesperpixel, *turned)
 
 
 def exif_of_tiff(path: Path) -> Metadata:

@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from ...errors import InvalidValueError
+from ...files import visible_files
 from ...images.suffixes import READABLE
 from ..task import Task
 from .files import SceneFiles
@@ -149,7 +150,4 @@ def _by_scene(folder: Path, roles: Sequence[str], twice: dict[str, str]) -> dict
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        # ._s1_depth.png of other programs is no image. A link to nothing is told when it is read.
-        if path.suffix.lower() in READABLE and path.name[0] != "." and not path.is_dir():
-            yield path
+    return (path for path in visible_files(folder) if path.suffix.lower() in READABLE)

@@ -111,9 +111,7 @@ class _Sample(NamedTuple):
         known = samples[np.broadcast_to(True if mask is None else mask > 0, samples.shape)]
         some = known[:: max(1, known.size // _SOME)]
         ends = np.array([known.min(), known.max()], known.dtype)
-        depth = image.bit_depth
-        bits = image.significant_bits or (depth if 8 < depth < 16 else None)
-        return cls(np.concatenate([some, ends]), bits, path.name)
+        return cls(np.concatenate([some, ends]), image.used_bits, path.name)
 
 
 def _common_range(group: Sequence[_Sample], *, measured: bool) -> ValueRange:

@@ -140,6 +140,7 @@ def test_fusion_and_decomposition_take_folders_too(tmp_path):
     )
     assert fused.exit_code == 0, fused.output
     assert (tmp_path / "f/a.png").is_file()
+    (folder / "._a_near.png").write_bytes(b"a note of another program")
     solved = run("solve", folder, "--grey", "--lam-relative", 0.3, "--out", tmp_path / "s")
     assert solved.exit_code == 0, solved.output
     numbers = json.loads((tmp_path / "s/a/result.json").read_text())

@@ -13,6 +13,7 @@ import tifffile
 
 import mcsc.images
 from mcsc.images import ImageFileError, imresize, read_image, write_image
+from mcsc.images.files import sure_shape
 from tests.mcsc.images.pictures import chunk, colours, deep_png, opened, planes, png, save
 from tests.paths import ROOT
 
@@ -399,3 +400,35 @@ def test_nodata_and_the_bits_that_are_used(tmp_path):
     (tmp_path / "p.png").write_bytes(plain)
     assert read_image(tmp_path / "p.png").significant_bits is None
     assert read_image(tmp_path / "p.png").samples.dtype == np.uint16
+
+
+def test_a_header_vouches_for_a_shape_or_for_nothing(tmp_path):
+    levels = np.arange(35 * 3, dtype=np.uint8).reshape(5, 7, 3)
+    colour, turned = PIL.Image.fromarray(levels), PIL.Image.Exif()
+    turned[274] = 6
+    colour.save(tmp_path / "a.png")
+    colour.convert("L").save(tmp_path / "grey.png")
+    colour.quantize(4).save(tmp_path / "palette.png")
+    colour.save(tmp_path / "a.jpg", exif=turned)
+    (tmp_path / "more.jpg").write_bytes((tmp_path / "a.jpg").read_bytes() + bytes(99))
+    (tmp_path / "deep.png").write_bytes(imagecodecs.png_encode(levels.astype(np.uint16) * 257))
+    tifffile.imwrite(tmp_path / "a.tif", levels, photometric="rgb")
+    tifffile.imwrite(tmp_path / "strips.tif", levels[..., 0], rowsperstrip=1, compression="zlib")
+    sure = sorted(tmp_path.iterdir())
+    for path in sure:
+        assert sure_shape(path) == read_image(path).pixels.shape, path
+    assert sure_shape(tmp_path / "a.jpg") == (3, 7, 5)
+    # Of files that are cut short, even by a byte, none; neither of what only pixels decide.
+    for path in sure:
+        if path.name != "more.jpg":
+            cut = tmp_path / f"cut-{path.name}"
+            cut.write_bytes(path.read_bytes()[:-3])
+            assert sure_shape(cut) is None, path
+    colour.putalpha(255)
+    colour.save(tmp_path / "opaque.png")
+    colour.convert("CMYK").save(tmp_path / "cmyk.jpg")
+    tifffile.imwrite(tmp_path / "floats.tif", levels.astype(np.float32), photometric="rgb")
+    tifffile.imwrite(tmp_path / "pages.tif", np.stack([levels, levels]), photometric="rgb")
+    (tmp_path / "text.png").write_text("no image")
+    for name in ("opaque.png", "cmyk.jpg", "floats.tif", "pages.tif", "text.png", "missing.png"):
+        assert sure_shape(tmp_path / name) is None, name

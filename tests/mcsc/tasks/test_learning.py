@@ -192,6 +192,10 @@ def test_scenes_of_little_contrast_are_stretched_as_the_restoration_stretches_th
     far = (0, 0, slice(24, None))
     np.testing.assert_allclose(made.target[far], whole.target[far], atol=1e-2)
     np.testing.assert_allclose(made.signals[1], whole.signals[1], atol=2e-5)
+    # Errors are that much too large.
+    scenes = TaskScenes(task, [lambda: (bands, guide)], settings)
+    assert scenes.span((bands, guide), 0) == pytest.approx(0.03, rel=1e-3)
+    assert scenes.span((bands[1:2], guide), 0) == 1
 
 
 def test_parts_of_larger_scenes_are_not_stretched():

@@ -66,6 +66,7 @@ def test_training_on_a_folder(task, folder, tmp_path):
     for words in ("4 filters of 3 x 3", "4 steps of 4 patches of 32 x 32", "scenes that were held"):
         assert words in card
     assert (tmp_path / "net-training" / "csv" / "metrics.csv").exists()
+    # Its own card is replaced.
     again = invoke(train, folder / task, "--task", task, "-o", out, *SHORT, "--resume")
     assert again.exit_code == 0, said(again)
     other = invoke(train, folder / task, "--task", task, "-o", out, *SHORT, "--resume", "--seed", 9)
@@ -85,6 +86,7 @@ def test_training_on_a_folder(task, folder, tmp_path):
     for more, message in (
         (["--seed", 9], "is of another run: seed was 0, now it is 9"),
         (["--learning-rate", 0.5], "is of another run: learning_rate was"),
+        (["--patience", 2], "is of a run without patience"),
         (["--folder", tmp_path / "other"], "--resume: there is no checkpoint at"),
         (["--start", tmp_path / "no.npz"], "no dictionary file at"),
     ):
@@ -209,6 +211,21 @@ def test_a_recipe_is_refused_before_any_work(task, arguments, words, tmp_path):
     assert "Training on" not in result.output
 
 
+def test_a_start_for_other_channels_is_refused_before_scenes_are_made(tmp_path):
+    """Of synthetic scenes the first tells; that they are prepared is not waited for."""
+    start, out = tmp_path / "mine.safetensors", tmp_path / "net.safetensors"
+    CUNet((2, 3), 2, filters=2, kernel_size=3, blocks=0).save(start)
+    result = invoke(
+        train, "--task", "depth-sr", "--synthetic", "2", "-o", out, *SHORT[:6], "--start", start,
+        "--prepare", tmp_path / "made",
+    )  # fmt: skip
+    assert (
+        "synthetic scene 0 has (1, 3, 1) channels of x, y, z; the network, from mine.safetensors, "
+        "has (2, 3, 2)"
+    ) in said(result)
+    assert "Preparing" not in result.output
+
+
 def test_targets_must_have_the_size_of_their_scene(folder, tmp_path):
     for path in (folder / "multi-focus").glob("*.png"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -327,6 +344,59 @@ def test_a_wrong_name_is_refused_before_any_work(tmp_path):
     lost = tmp_path / "none" / "net.safetensors"
     result = invoke(train, "--task", "depth-sr", "--synthetic", "2", "-o", lost)
     assert "there is no folder" in said(result)
+
+
+@pytest.mark.parametrize(
+    ("patches", "words"),
+    [
+        (10, "An epoch is 2 steps of 4 patches: 8 patches, not 10."),
+        (3, "An epoch is 1 step of 4 patches: 4 patches, not 3."),
+        (8, ""),
+    ],
+)
+def test_a_number_of_patches_that_is_rounded_is_said(patches, words, folder, tmp_path):
+    given = [folder / "depth-sr", "--task", "depth-sr", *SHORT, "--epochs", 1]
+    out = tmp_path / "net.safetensors"
+    result = invoke(train, *given, "--patches", patches, "--devices", 1, "-o", out)
+    assert result.exit_code == 0, said(result)
+    assert words in said(result)
+    assert ("An epoch is" in result.output) == bool(words)
+
+
+def test_errors_of_scenes_of_little_contrast_are_called_so(folder, tmp_path):
+    for path in (folder / "depth-sr").glob("*.png"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    given = [tmp_path, "--task", "depth-sr", *SHORT, "--epochs", 1]
+    held_out = []
+    for span in (1.0, 0.1):
+        for path in tmp_path.glob("*_depth.png"):
+            pixels = mcsc.images.read_image(path).pixels
+            pixels = (pixels - pixels.min()) / np.ptp(pixels)
+            write_image(path, 0.4 + span * (pixels - 0.4), bit_depth=16)
+        out = tmp_path / f"{span}.safetensors"
+        # Of the whole range of 16 bits, not of that of the values.
+        result = invoke(train, *given, "--range", 0, 65535, "--range", 0, 255, "-o", out)
+        assert result.exit_code == 0, said(result)
+        found = re.search(r"of 255: \S+( \(.*\))?$", result.output, re.MULTILINE)
+        held_out.append(found[1])
+        card = out.with_suffix(".md").read_text()
+        assert ("counts as if it spanned all of it." in card) == (span < 1)
+    assert held_out[0] is None
+    pattern = (
+        r" \(scene\d spans (9|10)(\.\d)? % of its range, and counts as if it spanned all of it\)"
+    )
+    assert re.fullmatch(pattern, held_out[1])
+
+
+def test_a_page_that_is_no_card_is_not_replaced(tmp_path):
+    out = tmp_path / "net.safetensors"
+    notes = out.with_suffix(".md")
+    for content in (b"# My notes\n\nA network.\n", b"", b"\xff\xfe: a CU-Net of "):
+        notes.write_bytes(content)
+        result = invoke(train, "--task", "depth-sr", "--synthetic", "2", "-o", out, *SHORT)
+        assert "net.md is no model card, and would be replaced by that of net.safe" in said(result)
+        assert notes.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [notes]
 
 
 def test_export(tmp_path, monkeypatch):

@@ -242,6 +242,8 @@ def test_patience_keeps_the_best_round():
     assert errors.index(min(errors)) == len(errors) - 3
     assert rmse(net, held_out) == pytest.approx(min(errors), rel=1e-5)
     assert trained.error == pytest.approx(min(errors), rel=1e-5)
+    assert trained.best_step == trained.steps - 2  # a step an epoch
+    assert train(small(), make_scenes(), validation=held_out, recipe=SHORT).best_step is None
 
 
 def test_a_training_that_lost_its_patience_is_over(tmp_path):
@@ -259,6 +261,16 @@ def test_a_training_that_lost_its_patience_is_over(tmp_path):
     # With more of it, it goes on.
     more = train(small(), make_scenes(), resume=True, **options | {"patience": 3})
     assert more.steps > first.steps
+    # Without any it would end with the last weights.
+    with pytest.raises(ValueError, match=r"is of a run with patience, which ends with the weights"):
+        train(small(), make_scenes(), resume=True, **options | {"patience": None})
+
+
+def test_a_run_without_patience_gets_none_when_it_is_resumed(tmp_path):
+    options = {"validation": make_scenes(1, seed=9), "folder": tmp_path, "recipe": SHORT}
+    train(small(), make_scenes(), **options)
+    with pytest.raises(ValueError, match=r"is of a run without patience, which did not keep"):
+        train(small(), make_scenes(), resume=True, patience=3, **options)
 
 
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
