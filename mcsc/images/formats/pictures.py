@@ -85,9 +85,34 @@ def read_picture(request: Request, kind: str) -> Samples:
         # A BMP of 32 bits without opacity at all: the fourth byte is not used.
         if kind == "BMP" and alpha is not None and not alpha.any():
             alpha = None
+    if significant is not None and _is_scaled(channels, significant, bit_depth):
+        significant = None
     return Samples(
         channels, bit_depth, orientation, alpha, significant_bits=significant, metadata=metadata
     )
+
+
+def _is_scaled(channels: NDArray[Any], bits: int, depth: int) -> bool:
+    """Whether samples of fewer bits were scaled to all of them, as the standard of PNG wants.
+
+    There sBIT only says how many of the upper bits came from the camera, and white is that of the
+    depth. Others write 12 bits as they are, and mean by sBIT that white is 4095.
+    """
+    if channels.dtype.kind != "u" or int(channels.max(initial=0)) > 2**bits - 1:
+        return True
+    # A dark picture that was scaled: its lower bits repeat the upper ones, or are zero.
+    upper, lower = channels >> (depth - bits), channels & (2 ** (depth - bits) - 1)
+    repeated = _repeated(upper, bits, depth) & (2 ** (depth - bits) - 1)
+    return bool(((lower == 0) | (lower == repeated)).all()) and bool(channels.any())
+
+
+def _repeated(upper: NDArray[Any], bits: int, depth: int) -> NDArray[Any]:
+    """Fill lower bits with the upper ones, from the left, as often as they go."""
+    found, left = np.zeros_like(upper), depth
+    while left > 0:
+        left -= bits
+        found |= upper << left if left >= 0 else upper >> -left
+    return found
 
 
 def sure_shape_of_picture(path: Path, kind: str) -> tuple[int, int, int] | None:

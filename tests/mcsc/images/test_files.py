@@ -402,6 +402,33 @@ def test_nodata_and_the_bits_that_are_used(tmp_path):
     assert read_image(tmp_path / "p.png").samples.dtype == np.uint16
 
 
+def with_sbit(path, samples, bits):
+    plain = imagecodecs.png_encode(samples)
+    body = b"sBIT" + bytes([bits])
+    said = plain[:33] + (1).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+    path.write_bytes(said + plain[33:])
+    return read_image(path).significant_bits
+
+
+@pytest.mark.parametrize(("bits", "dtype"), [(5, np.uint8), (7, np.uint8), (12, np.uint16)])
+def test_samples_that_were_scaled_to_all_bits_have_their_white(tmp_path, bits, dtype):
+    """By the standard of PNG sBIT tells how many upper bits are the camera's."""
+    depth = 8 * np.dtype(dtype).itemsize
+    counts = np.arange(24, dtype=dtype).reshape(4, 6)  # those of a dark picture
+    bright = counts + dtype(2**bits - 24)
+    path = tmp_path / "a.png"
+    for own in (counts, bright):
+        shifted = own << (depth - bits)
+        filled = shifted.copy()
+        for copy in range(1, depth // bits + 1):
+            left = depth - (copy + 1) * bits
+            filled |= own << left if left >= 0 else own >> -left
+        assert with_sbit(path, shifted.astype(dtype), bits) is None
+        assert with_sbit(path, filled.astype(dtype), bits) is None
+    assert with_sbit(path, bright, bits) == bits  # as they were counted
+    assert with_sbit(path, np.zeros((4, 6), dtype), bits) == bits
+
+
 def test_a_header_vouches_for_a_shape_or_for_nothing(tmp_path):
     levels = np.arange(35 * 3, dtype=np.uint8).reshape(5, 7, 3)
     colour, turned = PIL.Image.fromarray(levels), PIL.Image.Exif()
