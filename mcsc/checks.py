@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 from collections.abc import Sequence
@@ -14,8 +15,10 @@ from .types import Floats
 
 __all__ = [
     "check_callback",
+    "check_called",
     "check_choice",
     "check_count",
+    "check_flags",
     "check_floats",
     "check_image",
     "check_number",
@@ -24,9 +27,14 @@ __all__ = [
     "check_tol",
     "check_unmasked",
     "check_whole",
+    "check_word",
     "is_number",
     "is_whole",
+    "what_is",
 ]
+
+_LONGEST = 80
+"""Characters of a value that a message shows; longer ones are called by their kind."""
 
 
 def is_whole(given: Any) -> bool:
@@ -44,12 +52,38 @@ def is_number(given: Any) -> bool:
         return False
 
 
+def what_is(given: Any) -> str:
+    """Say, for messages, what was found where something else is wanted."""
+    if getattr(given, "shape", None) is not None and hasattr(given, "dtype"):
+        return f"an array of shape {tuple(given.shape)} and dtype {given.dtype}"
+    if isinstance(given, type):
+        return f"the class {given.__name__}"
+    if callable(given) and isinstance(getattr(given, "__name__", None), str):
+        return f"the function {given.__name__}"
+    words = repr(given)
+    plain = len(words) <= _LONGEST and "\n" not in words and " object at 0x" not in words
+    return words if plain else f"an object of type {type(given).__name__}"
+
+
 def check_whole(name: str, given: Any, *, least: int = 1, most: int | None = None) -> int:
     """Return a whole number from `least` to `most` as an int."""
     if is_whole(given) and given >= least and (most is None or given <= most):
         return int(given)
     wanted = f">= {least}" if most is None else f"from {least} to {most}"
     raise InvalidValueError(f"{name} must be a whole number {wanted}, found {given!r}")
+
+
+def check_word(name: str, given: Any) -> None:
+    """Refuse what is no text, and an empty one."""
+    if not isinstance(given, str) or not given:
+        raise InvalidTypeError(f"{name} must be a word, found {given!r}")
+
+
+def check_flags(of: str, **given: Any) -> None:
+    """Refuse what is neither True nor False."""
+    for name, value in given.items():
+        if not isinstance(value, bool):
+            raise InvalidTypeError(f"{name} of {of} must be True or False, found {value!r}")
 
 
 def check_number(name: str, given: Any, *, zero: bool = False) -> float:
@@ -65,6 +99,29 @@ def check_callback(given: Any) -> None:
     """Refuse what cannot be called; None is no callback."""
     if given is not None and not callable(given):
         raise InvalidTypeError(f"callback must be callable, found {type(given).__name__}")
+
+
+def check_called(
+    name: str, given: Any, arguments: Sequence[str], keywords: Sequence[str] = ()
+) -> None:
+    """Refuse what cannot be called with so many arguments, and these keywords.
+
+    What a function makes of them is seen when it is called: one of other arguments would fail
+    there, after all other work.
+    """
+    wanted = f"a function of {', '.join([*arguments, *(f'{word}=' for word in keywords)])}"
+    if not callable(given):
+        raise InvalidTypeError(f"{name} must be {wanted}; found {what_is(given)}")
+    try:
+        signature = inspect.signature(given)
+    except (TypeError, ValueError):  # compiled functions may not tell
+        return
+    try:
+        signature.bind(*arguments, **dict.fromkeys(keywords))
+    except TypeError as error:
+        raise InvalidTypeError(
+            f"{name} must be {wanted}; {what_is(given)} has the arguments {signature}: {error}"
+        ) from None
 
 
 def check_tol(given: Any) -> float:

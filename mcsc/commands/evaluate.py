@@ -19,7 +19,8 @@ from ..types import Device
 from ..values.ranges import ValueRange, quantised
 from . import options
 from .batch import check_cluster, cluster_options
-from .rules import rule_option
+from .named import ListedOption, rule_option
+from .named import task as task_option
 from .sources import files_read
 
 
@@ -31,13 +32,13 @@ def _method_names() -> str:
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@options.task("Task: one of {names}.")
+@task_option("Task: one of {names}.")
 @click.option(
     "--method",
     "methods",
     metavar="NAME",
     multiple=True,
-    cls=options.ListedOption,
+    cls=ListedOption,
     names=_method_names,
     help="Method to measure: {names}; each task has some of them. Repeat the option, or separate "
     "names by commas.  [default: the baselines and mcsc]",

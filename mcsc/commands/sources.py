@@ -11,7 +11,7 @@ import click
 
 from ..errors import InvalidValueError
 from ..tasks.task import TASKS
-from . import options
+from . import named, options
 
 if TYPE_CHECKING:
     from ..synthetic.photographs import Source
@@ -51,7 +51,7 @@ def source_options(command: F) -> F:
             click.argument(
                 "folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path)
             ),
-            options.task("Name of the task: {names}."),
+            named.task("Name of the task: {names}."),
             click.option(
                 "--scenes", metavar="NAMES",
                 help="Names of the scenes of DIR to take, separated by commas.  [default: all]",

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import correlate1d, gaussian_filter, laplace
 
 from ..baselines.stacks import Largest
+from ..checks import check_called, check_flags, check_number, check_word, what_is
 from ..coding.images import CodedImages
+from ..errors import InvalidTypeError
 from ..images.planes import Planes
 from ..images.split import LowpassSplit
 from ..tables import Table
@@ -94,6 +96,14 @@ class Selection:
     of that image and of the source, (C, H, W), both images or both detail. None: the network's
     parts stand for the codes in `evidence`."""
 
+    def __post_init__(self) -> None:
+        """Refuse what could not choose."""
+        check_flags("a selection", unique=self.unique, pixels=self.pixels)
+        check_number("softened of a selection", self.softened, zero=True)
+        check_called("evidence of a selection", self.evidence, ("luma", "others", "model"))
+        if self.by_answer is not None:
+            check_called("by_answer of a selection", self.by_answer, ("answer", "source"))
+
     def weights(self, index: NDArray[np.int32], number: int) -> Planes:
         """Share of a source in each pixel; those of all add up to one."""
         return np.asarray(gaussian_filter((index == number).astype(np.float64), self.softened))
@@ -115,8 +125,21 @@ class Rule:
     """How it chooses between sources, if that is all it does. Stacks of any number of sources are
     then fused one source at a time; otherwise all of them are held in memory."""
 
+    def __post_init__(self) -> None:
+        """Refuse what could not be a rule."""
+        check_called("function of a rule", self.function, ("coded",))
+        check_word("words of a rule", self.words)
+        check_flags("a rule", targets=self.targets)
+        if not (self.selection is None or isinstance(self.selection, Selection)):
+            raise InvalidTypeError(
+                "selection of a rule must be a mcsc.tasks.Selection or None; found "
+                f"{what_is(self.selection)}"
+            )
 
-RULES: Table[Rule] = Table("rule", group="mcsc.rules")
+
+RULES: Table[Rule] = Table(
+    "rule", group="mcsc.rules", kind=Rule, wanted="a mcsc.tasks.Rule, as Rule(function, words)"
+)
 """All fusion rules by name; ``RULES.add(name, Rule(function, words))`` adds one."""
 
 

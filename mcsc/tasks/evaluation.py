@@ -198,7 +198,7 @@ def evaluate(
             )
         chosen = dict(methods)
         for name, method in chosen.items():
-            check_method(f"methods[{name!r}] must be", method)
+            check_method(f"methods[{name!r}] must be", method, task)
     else:
         chosen = methods_by_name(methods, task, dictionary=dictionary, weights_file=weights_file)
     if not chosen:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..baselines.table import BASELINES, Baseline
-from ..checks import check_callback, check_choice, check_tol, check_whole
+from ..checks import check_callback, check_called, check_choice, check_tol, check_whole, what_is
 from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..model.dictionary import Dictionary
 from ..model.signals import check_filters_fit
@@ -81,7 +81,24 @@ def _own(task: Task, dictionary: Dictionary | File | None) -> SparseCoding:
     return SparseCoding(task, dictionary)
 
 
-METHODS: Table[MethodMaker] = Table("method", group="mcsc.methods")
+class _MethodTable(Table[MethodMaker]):
+    """The table of what makes methods."""
+
+    def check(self, name: str, entry: Any) -> None:
+        """Refuse what makes no method, and a method itself."""
+        super().check(name, entry)
+        if not isinstance(entry, type) and hasattr(entry, "options"):
+            raise InvalidTypeError(
+                f"the method {name} must be {self.wanted}; found a method itself: want what "
+                "returns it, as lambda task, weights: method"
+            )
+        check_called(f"the method {name}", entry, ("task", "weights"))
+
+
+METHODS: Table[MethodMaker] = _MethodTable(
+    "method", group="mcsc.methods", kind=Callable,
+    wanted="a function of a mcsc.tasks.Task and a file of weights, or None, that returns a method",
+)  # fmt: skip
 """Methods by name, besides the baselines; see `mcsc.tasks.protocol.Method` on how to add one."""
 
 METHODS.add(OWN, _own)
@@ -129,6 +146,11 @@ def baseline_names(task: Task) -> list[str]:
     return [name for name, b in served if b.serves(task.kind, task.factor)]
 
 
+def _is_baseline(name: str, task: Task) -> bool:
+    """Whether a baseline of this name is for a task; no others are loaded to tell it."""
+    return name in BASELINES and BASELINES.find(name).serves(task.kind, task.factor)
+
+
 def find_method(
     name: str | Method,
     task: Task,
@@ -157,10 +179,10 @@ def find_method(
         It needs a package that is not installed.
     """
     if not isinstance(name, str):
-        check_method("method must be a name or", name)
+        check_method("method must be a name or", name, task)
         _refuse(name_of_method(name), dictionary=dictionary, weights=weights_file)
         return name
-    if name in baseline_names(task):
+    if _is_baseline(name, task):
         _refuse(name, dictionary=dictionary, weights=weights_file)
         return _BaselineMethod(BASELINES.find(name), task, name)
     if name not in METHODS:
@@ -171,7 +193,9 @@ def find_method(
         _refuse(name, weights=weights_file)
         return METHODS.find(name)(task, dictionary)
     _refuse(name, dictionary=dictionary)
-    return METHODS.find(name)(task, weights_file)
+    made = METHODS.find(name)(task, weights_file)
+    check_method(f"what makes the method {name} must return", made, task)
+    return made
 
 
 def methods_by_name(
@@ -199,9 +223,8 @@ def methods_by_name(
         raise InvalidTypeError(f"methods must be a sequence of names, as [{names!r}]")
     if names is not None and not isinstance(names, Iterable):
         raise InvalidTypeError(f"methods must be a sequence of names, found {type(names).__name__}")
-    baselines = baseline_names(task)
-    wanted = [*baselines, OWN] if names is None else list(names)
-    others = [n for n in wanted if n in METHODS and n != OWN and n not in baselines]
+    wanted = [*baseline_names(task), OWN] if names is None else list(names)
+    others = [n for n in wanted if n in METHODS and n != OWN and not _is_baseline(n, task)]
     if dictionary is not None and OWN not in wanted:
         raise InvalidValueError(f"a dictionary is for the method {OWN}, which is not asked for")
     if weights_file is not None and not others:
@@ -225,23 +248,40 @@ def _refuse(method: str, **given: Any) -> None:
 
 def name_of_method(method: str | Method) -> str:
     """Return what to call a method in messages and results."""
-    return method if isinstance(method, str) else getattr(method, "name", type(method).__name__)
+    if isinstance(method, str):
+        return method
+    named = (getattr(method, word, None) for word in ("name", "__name__"))
+    return next((name for name in named if isinstance(name, str)), type(method).__name__)
 
 
-def check_method(name: str, method: Any) -> None:
-    """Refuse what is no `Method`.
+def check_method(said: str, method: Any, task: Task) -> None:
+    """Refuse what is no `Method` for a task, with a message that begins with `said`.
 
     Raises
     ------
     TypeError
-        It cannot be called, or does not say by ``options`` which of `METHOD_OPTIONS` it has.
+        It cannot be called, or not with the images of the task and its options; or it does not say
+        by ``options`` which of `METHOD_OPTIONS` it has.
+    ValueError
+        It claims an option that is unknown.
     """
     options = getattr(method, "options", None)
-    if not callable(method) or isinstance(options, str) or not isinstance(options, Iterable):
+    fits = callable(method) and not isinstance(method, type) and isinstance(options, Iterable)
+    if not fits or isinstance(options, str) or not all(isinstance(o, str) for o in options or ()):
         raise InvalidTypeError(
-            f"{name} a mcsc.tasks.Method, which can be called and has the attribute "
-            f"options, names of those that it takes; found {type(method).__name__}"
+            f"{said} a mcsc.tasks.Method, which can be called and has the attribute "
+            f"options, names of those that it takes; found {what_is(method)}"
         )
+    assert options is not None
+    name = name_of_method(method)
+    unknown = sorted(set(options) - set(METHOD_OPTIONS))
+    if unknown:
+        raise InvalidValueError(
+            f"the method {name} claims options {', '.join(unknown)}; there are "
+            f"{', '.join(METHOD_OPTIONS)}"
+        )
+    images = ("x", "y") if task.kind == "restoration" else ("sources",)
+    check_called(f"the method {name}", method, images, sorted(options))
 
 
 def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
@@ -252,17 +292,10 @@ def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
     Raises
     ------
     ValueError
-        The message says which, and what the method has; or the method claims one that is unknown,
-        or lam does not fit its dictionary.
+        The message says which, and what the method has; or lam does not fit its dictionary.
     RuntimeError
         The device cannot be used.
     """
-    unknown = sorted(set(method.options) - set(METHOD_OPTIONS))
-    if unknown:
-        raise InvalidValueError(
-            f"the method {name} claims options {', '.join(unknown)}; there are "
-            f"{', '.join(METHOD_OPTIONS)}"
-        )
     check_tol(options["tol"])
     check_choice("device", options["device"], Device)
     check_callback(options["callback"])
@@ -274,7 +307,7 @@ def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
     for option, value in options.items():
         harmless = option in _CIRCUMSTANCES or value in _DEFAULTS.get(option, ())
         if not (value is None or harmless or option in method.options):
-            has = ", ".join(sorted(method.options - _CIRCUMSTANCES)) or "none of its own"
+            has = ", ".join(sorted(set(method.options) - _CIRCUMSTANCES)) or "none of its own"
             raise InvalidValueError(f"the method {name} has no option {option}; it has {has}")
     if isinstance(method, SparseCoding) and options["lam"] is not None:
         checked_lam(options["lam"], method.dictionary)

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 
-from ..checks import check_choice, check_number, check_whole, is_number
+from ..checks import (
+    check_called,
+    check_choice,
+    check_flags,
+    check_number,
+    check_whole,
+    check_word,
+    is_number,
+)
 from ..errors import InvalidTypeError, InvalidValueError
 from ..tables import Table
 from ..types import Base, Floats, FusionBase, Ghosts, Kind, RestorationBase
@@ -38,11 +46,6 @@ LAM_RELATIVE = 0.02
 Roles: TypeAlias = tuple[str, ...]
 PairMaker: TypeAlias = "Callable[[int, tuple[int, int], int], SyntheticPair]"
 """Makes a synthetic pair of its number, (height, width) and a seed."""
-
-
-def _check_word(what: str, given: object) -> None:
-    if not isinstance(given, str) or not given:
-        raise InvalidTypeError(f"{what} must be a word, found {given!r}")
 
 
 def _check_roles(what: str, roles: object) -> None:
@@ -178,13 +181,15 @@ class Task:
 
     def __post_init__(self) -> None:
         """Refuse what could not be a task."""
-        _check_word("name of a task", self.name)
-        _check_word(self._field("title"), self.title)
-        _check_word(self._field("rule"), self.rule)
+        check_word("name of a task", self.name)
+        check_word(self._field("title"), self.title)
+        check_word(self._field("rule"), self.rule)
         check_choice(self._field("kind"), self.kind, Kind)
         _check_roles(self._field("roles"), self.roles)
-        if not (self.synthetic is None or callable(self.synthetic)):
-            _check_word(self._field("synthetic"), self.synthetic)
+        if callable(self.synthetic):
+            check_called(self._field("synthetic"), self.synthetic, ("number", "shape", "seed"))
+        elif self.synthetic is not None:
+            check_word(self._field("synthetic"), self.synthetic)
         for name in ("strength", "lam", "guide_weight"):
             check_number(self._field(name), getattr(self, name))
         if not isinstance(self.smoothing, tuple) or len(self.smoothing) != 2:
@@ -193,14 +198,11 @@ class Task:
             )
         for number in self.smoothing:
             check_number(self._field("smoothing"), number)
-        for name in (
+        flags = (
             "all_channels", "colour_guide", "mixed_guide", "display", "one_unit",
             "brighter_first", "brightest_base",
-        ):  # fmt: skip
-            if not isinstance(getattr(self, name), bool):
-                raise InvalidTypeError(
-                    f"{self._field(name)} must be True or False, found {getattr(self, name)!r}"
-                )
+        )  # fmt: skip
+        check_flags(f"the task {self.name}", **{name: getattr(self, name) for name in flags})
         if self.mixed_guide and self.kind == "fusion":
             raise InvalidValueError(f"{self._field('mixed_guide')}: a fusion has no guide")
         if self.ghosts is not None:
@@ -412,7 +414,10 @@ def _reduced_and_enlarged(target: Floats, factor: int) -> Floats:
     return np.where(there > 0, enlarged, np.nan).astype(target.dtype)
 
 
-TASKS: Table[Task] = Table("task", group="mcsc.tasks")
+TASKS: Table[Task] = Table(
+    "task", group="mcsc.tasks", kind=Task,
+    wanted="a mcsc.tasks.Task, as Task(name, title, kind, roles)",
+)  # fmt: skip
 """All tasks by name. ``TASKS.add(task.name, task)`` adds one; another package does so by an entry
 point of group ``mcsc.tasks`` whose object is the `Task`."""
 

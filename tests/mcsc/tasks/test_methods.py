@@ -86,7 +86,7 @@ def test_what_a_method_does_not_take_is_refused_in_one_line(tmp_path):
     method = find_method("bicubic", get_task("depth-sr"))
     refused("the method bicubic takes no dictionary", method=method, dictionary="d.npz")
     with pytest.raises(
-        TypeError, match=r"method must be a name or a mcsc\.tasks\.Method, which .* found int"
+        TypeError, match=r"method must be a name or a mcsc\.tasks\.Method, which .* found 3"
     ):
         restore(small, guide, "depth-sr", method=3)
     with pytest.raises(FileNotFoundError, match=r"no\.npz"):
@@ -168,7 +168,7 @@ def test_a_function_with_options_is_a_method():
     )
     np.testing.assert_allclose(found.image, (scene.x + 1) / 2 - 1, atol=1e-6)
     np.testing.assert_allclose(found.common, scene.x + 1, atol=1e-6)
-    assert (found.gap, found.unique, found.method) == (0.5, None, "function")
+    assert (found.gap, found.unique, found.method) == (0.5, None, "halved")
 
 
 @pytest.mark.parametrize(
