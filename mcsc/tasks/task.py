@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias, cast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -15,11 +15,11 @@ from ..checks import (
     check_number,
     check_whole,
     check_word,
-    is_number,
 )
 from ..errors import InvalidTypeError, InvalidValueError
 from ..tables import Table
 from ..types import Base, Floats, FusionBase, Ghosts, Kind, RestorationBase
+from .fields import check_names, check_pair, check_roles, check_settings
 
 if TYPE_CHECKING:
     from ..quality.measures import Measure
@@ -48,34 +48,6 @@ PairMaker: TypeAlias = "Callable[[int, tuple[int, int], int], SyntheticPair]"
 """Makes a synthetic pair of its number, (height, width) and a seed."""
 
 
-def _check_roles(what: str, roles: object) -> None:
-    both = isinstance(roles, tuple) and len(roles) == 2
-    if not both or not all(
-        isinstance(role, tuple) and role and all(isinstance(n, str) and n for n in role)
-        for role in cast("tuple[object, ...]", roles)
-    ):
-        raise InvalidTypeError(
-            f"{what} must be two tuples of endings of file names, as (('depth',), ('rgb',)); "
-            f"found {roles!r}"
-        )
-
-
-def _check_settings(what: str, baselines: object) -> None:
-    if not isinstance(baselines, Mapping) or not all(
-        isinstance(settings, Mapping) and all(is_number(v) for v in settings.values())
-        for settings in baselines.values()
-    ):
-        raise InvalidTypeError(
-            f"{what} must map names to mappings of numbers, as "
-            f"{{'guided-filter': {{'radius': 3}}}}; found {baselines!r}"
-        )
-
-
-def _require(what: str, name: str, names: Iterable[str]) -> None:
-    if name not in names:
-        raise InvalidValueError(f"{what} must be one of {', '.join(names)}; found {name!r}")
-
-
 @dataclass(frozen=True)
 class Task:
     """Everything that distinguishes a task from the others.
@@ -93,6 +65,7 @@ class Task:
         restoration the file of x is the clean one: x is made from it by `degrade`.
     synthetic : str, callable, or None
         Synthetic pairs that go with the task: their name in `mcsc.synthetic`, or a `PairMaker`.
+        In a restoration x is made of their target by `degrade`.
     factor : int or None
         Super-resolution: how many times smaller the known image is along each axis.
     sigma : float or None
@@ -185,7 +158,7 @@ class Task:
         check_word(self._field("title"), self.title)
         check_word(self._field("rule"), self.rule)
         check_choice(self._field("kind"), self.kind, Kind)
-        _check_roles(self._field("roles"), self.roles)
+        check_roles(self._field("roles"), self.roles)
         if callable(self.synthetic):
             check_called(self._field("synthetic"), self.synthetic, ("number", "shape", "seed"))
         elif self.synthetic is not None:
@@ -211,7 +184,7 @@ class Task:
         for name in ("base", "network_base"):
             if (base := getattr(self, name)) is not None or name == "base":
                 self.check_base(self._field(name), base, self.colour_guide)
-        _check_settings(self._field("baselines"), self.baselines)
+        check_settings(self._field("baselines"), self.baselines)
         if isinstance(self.measured_by, str) or not all(
             isinstance(name, str) for name in self.measured_by
         ):
@@ -248,31 +221,7 @@ class Task:
         ValueError
             There is no such entry, or it is of the other kind, or a baseline has no such setting.
         """
-        from ..baselines.table import BASELINES
-        from ..quality.measures import MEASURES
-        from ..synthetic.generate import PAIR_NAMES
-
-        if self.kind == "fusion":
-            from ..fusion.rules import RULES
-
-            _require(self._field("rule"), self.rule, RULES)
-        for name in self.measured_by:
-            _require(self._field("measured_by"), name, MEASURES)
-            if MEASURES[name].kind != self.kind:
-                raise InvalidValueError(
-                    f"{self._field('measured_by')}: {name} is for a {MEASURES[name].kind}"
-                )
-        for name, settings in self.baselines.items():
-            _require(self._field("baselines"), name, BASELINES)
-            has = BASELINES[name].settings
-            for setting in settings:
-                if has is not None and setting not in has:
-                    raise InvalidValueError(
-                        f"{self._field('baselines')}: {name} has no setting {setting!r}; it has "
-                        f"{', '.join(has) or 'none'}"
-                    )
-        if isinstance(self.synthetic, str):
-            _require(self._field("synthetic"), self.synthetic, PAIR_NAMES)
+        check_names(self)
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -371,19 +320,36 @@ class Task:
 
         Raises
         ------
+        TypeError
+            The task's own maker of pairs makes something else.
         ValueError
-            The task has no synthetic pairs, or photographs are given and its pairs show none.
+            The task has no synthetic pairs, or photographs are given and its pairs show none; or
+            the factor does not divide the shape.
+
+        Notes
+        -----
+        In a restoration x is made of the target with the factor, or the noise, of the task.
         """
         if self.synthetic is None:
             raise InvalidValueError(f"no synthetic scenes go with {self.name}")
         if photographs is not None and not self.photographed:
             raise InvalidValueError(f"synthetic scenes of {self.name} show no photographs")
         if callable(self.synthetic):
-            return self.synthetic(number, shape, seed)
-        from ..synthetic import make_pair
+            made = self.synthetic(number, shape, seed)
+            check_pair(self._field("synthetic"), made, shape)
+            return made
+        from ..synthetic.generate import NOISY, REDUCED, make_pair
 
-        chosen = True if photographs is None else photographs
-        return make_pair(self.synthetic, number, shape, seed, photographs=chosen)
+        pair = make_pair(
+            self.synthetic, number, shape, seed, factor=self.factor or 1,
+            sigma=(self.sigma or 0) / 255, photographs=True if photographs is None else photographs,
+        )  # fmt: skip
+        reduced, noisy = self.synthetic in REDUCED, self.synthetic in NOISY
+        if self.kind == "fusion" or (self.factor and reduced) or (self.sigma and noisy):
+            return pair
+        x, title = self.degrade(pair.target, seed=pair.seed), pair.names[2]
+        titles = (f"{'noisy' if self.sigma else 'low-resolution'} {title}", *pair.names[1:])
+        return replace(pair, x=x, names=titles)
 
     @property
     def stretched(self) -> bool:

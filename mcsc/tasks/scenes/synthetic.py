@@ -38,10 +38,15 @@ class _Synthetic:
         return self.recent.get(self.number, self._make, lambda made: sum(i.nbytes for i in made))
 
     def _make(self) -> tuple[Floats, ...]:
-        pair = self.task.synthetic_pair(self.number, self.shape, self.seed, self.photographs)
+        # A pair has a size that the factor divides; what is asked for is a part of it.
+        factor = self.task.factor or 1
+        height, width = self.shape
+        shape = (height + -height % factor, width + -width % factor)
+        pair = self.task.synthetic_pair(self.number, shape, self.seed, self.photographs)
+        target, y = pair.target[:, :height, :width], pair.y[:, :height, :width]
         if self.task.kind == "restoration":
-            return pair.target, pair.y
-        return pair.x, pair.y, pair.target
+            return target, y
+        return pair.x, y, target
 
 
 def synthetic_scenes(
