@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 
 from ..checks import is_number, what_is
 from ..errors import InvalidTypeError, InvalidValueError
+from ..types import Kind
 
-__all__ = ["check_names", "check_pair", "check_roles", "check_settings"]
+__all__ = ["check_names", "check_pair", "check_roles", "check_settings", "check_words"]
 
 
-def check_roles(what: str, roles: object) -> None:
+def check_roles(what: str, roles: object, kind: Kind) -> None:
     """Refuse what does not tell the files of x and of y."""
     both = isinstance(roles, tuple) and len(roles) == 2
     if not both or not all(
@@ -24,6 +25,30 @@ def check_roles(what: str, roles: object) -> None:
             f"{what} must be two tuples of endings of file names, as (('depth',), ('rgb',)); "
             f"found {roles!r}"
         )
+    names = [name for role in cast("tuple[tuple[str, ...], ...]", roles) for name in role]
+    _refuse_twice(what, names)
+    for name in names:
+        if "/" in name or "\\" in name:
+            raise InvalidValueError(f"{what}: {name!r} is no ending of the name of a file")
+    if kind == "fusion" and "target" in names:
+        raise InvalidValueError(
+            f"{what}: SCENE_target is the image that is to be made, 'target' no role of a source"
+        )
+
+
+def check_words(what: str, given: object) -> None:
+    """Refuse what is no tuple of words, and a word that it holds twice."""
+    if not isinstance(given, tuple) or not all(isinstance(n, str) and n for n in given):
+        raise InvalidTypeError(
+            f"{what} must be a tuple of names, as ('PSNR',) of one; found {what_is(given)}"
+        )
+    _refuse_twice(what, given)
+
+
+def _refuse_twice(what: str, names: Sequence[str]) -> None:
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise InvalidValueError(f"{what} names {twice[0]!r} twice")
 
 
 def check_settings(what: str, baselines: object) -> None:
@@ -64,7 +89,13 @@ def check_names(task: Any) -> None:
             )
     for name, settings in task.baselines.items():
         _require(field("baselines"), name, BASELINES)
-        has = BASELINES[name].settings
+        baseline = BASELINES[name]
+        if not baseline.serves(task.kind, task.factor):
+            kind = f"a {baseline.kind}"
+            if baseline.kind == task.kind:
+                kind = f"{'' if baseline.super_resolution else 'other tasks than '}super-resolution"
+            raise InvalidValueError(f"{field('baselines')}: {name} is for {kind}")
+        has = baseline.settings
         for setting in settings:
             if has is not None and setting not in has:
                 raise InvalidValueError(

@@ -19,7 +19,7 @@ from ..checks import (
 from ..errors import InvalidTypeError, InvalidValueError
 from ..tables import Table
 from ..types import Base, Floats, FusionBase, Ghosts, Kind, RestorationBase
-from .fields import check_names, check_pair, check_roles, check_settings
+from .fields import check_names, check_pair, check_roles, check_settings, check_words
 
 if TYPE_CHECKING:
     from ..quality.measures import Measure
@@ -91,7 +91,8 @@ class Task:
         Fusion: how parts become an image, one of `mcsc.tasks.RULES`.
     all_channels, colour_guide : bool
         Learning: whether filters cover all channels of x together, and whether those of the guide
-        cover its three colours or only its luma.
+        cover its three colours or only its luma. Dictionaries of fusions code lumas; networks of
+        fusions may take all channels.
     mixed_guide : bool
         Restoration: whether the channels of a guide of several are mixed for each band of x where
         models take one of each: `mcsc.baselines.injection`. Otherwise they become their luma.
@@ -158,7 +159,7 @@ class Task:
         check_word(self._field("title"), self.title)
         check_word(self._field("rule"), self.rule)
         check_choice(self._field("kind"), self.kind, Kind)
-        check_roles(self._field("roles"), self.roles)
+        check_roles(self._field("roles"), self.roles, self.kind)
         if callable(self.synthetic):
             check_called(self._field("synthetic"), self.synthetic, ("number", "shape", "seed"))
         elif self.synthetic is not None:
@@ -176,21 +177,19 @@ class Task:
             "brighter_first", "brightest_base",
         )  # fmt: skip
         check_flags(f"the task {self.name}", **{name: getattr(self, name) for name in flags})
-        if self.mixed_guide and self.kind == "fusion":
-            raise InvalidValueError(f"{self._field('mixed_guide')}: a fusion has no guide")
+        for name in ("colour_guide", "mixed_guide") if self.kind == "fusion" else ():
+            if getattr(self, name):
+                raise InvalidValueError(f"{self._field(name)}: a fusion has no guide")
         if self.ghosts is not None:
             check_choice(self._field("ghosts"), self.ghosts, Ghosts)
         self._check_degradation()
         for name in ("base", "network_base"):
             if (base := getattr(self, name)) is not None or name == "base":
-                self.check_base(self._field(name), base, self.colour_guide)
+                # A network may take a band as all of its channels.
+                together = self.all_channels and name == "base"
+                self.check_base(self._field(name), base, self.colour_guide, together)
         check_settings(self._field("baselines"), self.baselines)
-        if isinstance(self.measured_by, str) or not all(
-            isinstance(name, str) for name in self.measured_by
-        ):
-            raise InvalidTypeError(
-                f"{self._field('measured_by')} must be a tuple of names, found {self.measured_by!r}"
-            )
+        check_words(self._field("measured_by"), self.measured_by)
 
     def _field(self, name: str) -> str:
         return f"{name} of the task {self.name}"
@@ -261,10 +260,12 @@ class Task:
         height, width = (n - n % factor for n in images[0].shape[-2:])
         return tuple(image[..., :height, :width] for image in images)
 
-    def check_base(self, name: str, base: object, colour_guide: bool) -> None:
+    def check_base(
+        self, name: str, base: object, colour_guide: bool, all_channels: bool = False
+    ) -> None:
         """Refuse, by its name, a base that nothing can be added to, whatever the images are."""
         check_choice(name, base, RestorationBase if self.kind == "restoration" else FusionBase)
-        if base == "injected" and (self.factor is None or colour_guide):
+        if base == "injected" and (self.factor is None or colour_guide or all_channels):
             raise InvalidValueError(
                 f"{name} cannot be 'injected' in {self.name}: it is for super-resolution of bands "
                 "one by one, with one channel of guide each"

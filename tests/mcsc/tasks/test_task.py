@@ -152,6 +152,11 @@ def test_a_maker_of_pairs_is_looked_at(made, says):
         ({"title": None}, TypeError, "title of the task depth-sr must be a word, found None"),
         ({"roles": ("depth", "rgb")}, TypeError, "roles of the task depth-sr must be two tuples"),
         ({"roles": (("depth",), ())}, TypeError, "roles of the task depth-sr must be two tuples"),
+        ({"roles": [["depth"], ["rgb"]]}, TypeError, "roles of the task depth-sr must be two tup"),
+        ({"roles": (("a",), ("a",))}, ValueError, "roles of the task depth-sr names 'a' twice"),
+        ({"roles": (("a", "b"), ("c", "b"))}, ValueError, "roles .* names 'b' twice"),
+        ({"roles": (("a", "a"), ("b",))}, ValueError, "roles .* names 'a' twice"),
+        ({"roles": (("a/b",), ("c",))}, ValueError, "'a/b' is no ending of the name of a file"),
         (
             {"synthetic": lambda number: None},
             TypeError,
@@ -189,6 +194,11 @@ def test_a_maker_of_pairs_is_looked_at(made, says):
         ({"all_channels": "yes"}, TypeError, "all_channels of the task depth-sr must be True or"),
         ({"baselines": {"guided-filter": 3}}, TypeError, "baselines of the task depth-sr must map"),
         ({"measured_by": "RMSE"}, TypeError, "measured_by of the task depth-sr must be a tuple of"),
+        ({"measured_by": ["RMSE"]}, TypeError, r"must be a tuple of names, .* found \['RMSE'\]"),
+        ({"measured_by": None}, TypeError, "must be a tuple of names, .* found None"),
+        ({"measured_by": ("RMSE", 3)}, TypeError, "must be a tuple of names"),
+        ({"measured_by": ("RMSE", "RMSE")}, ValueError, "measured_by .* names 'RMSE' twice"),
+        ({"base": "injected", "all_channels": True}, ValueError, "base .* cannot be 'injected'"),
     ],
 )
 def test_fields_that_are_no_such_thing_are_refused(changes, error, says):
@@ -197,11 +207,36 @@ def test_fields_that_are_no_such_thing_are_refused(changes, error, says):
 
 
 @pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"colour_guide": True}, "colour_guide of the task medical: a fusion has no guide"),
+        ({"mixed_guide": True}, "mixed_guide of the task medical: a fusion has no guide"),
+        ({"roles": (("near",), ("target",))}, "'target' no role of a source"),
+    ],
+)
+def test_what_a_fusion_does_not_have_is_refused(changes, says):
+    with pytest.raises(ValueError, match=says):
+        replace(get_task("medical"), **changes)
+
+
+@pytest.mark.parametrize(
     ("name", "changes", "says"),
     [
         ("medical", {"rule": "chose"}, "rule of the task medical must be one of choose, detail, "),
         ("medical", {"measured_by": ("RMSE",)}, "measured_by of the task medical: RMSE is for a r"),
         ("depth-sr", {"measured_by": ("RSME",)}, "measured_by of the task depth-sr must be one of"),
+        (
+            "depth-sr",
+            {"baselines": {"mean": {}}},
+            "baselines of the task depth-sr: mean is for a",
+        ),
+        ("medical", {"baselines": {"guided-filter": {}}}, "guided-filter is for a restoration"),
+        (
+            "depth-sr",
+            {"baselines": {"input": {}}},
+            "input is for other tasks than super",
+        ),
+        ("flash-denoise", {"baselines": {"bicubic": {}}}, "bicubic is for super-resolution"),
         ("depth-sr", {"baselines": {"guided": {}}}, "baselines of the task depth-sr must be one o"),
         (
             "depth-sr",
