@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..checks import check_number
+from ..checks import check_number, what_is
 from ..errors import InvalidTypeError, InvalidValueError
 from ..images.colour import luma_full, luma_studio
 from ..images.split import fill_holes, lowpass_split
@@ -289,12 +289,32 @@ def check_learn_task(
     TypeError, ValueError, RuntimeError
         As `mcsc.learning.check_learning`.
     """
-    s = (settings or TaskSettings()).complete(task)
+    s = _completed(task, settings)
     check_learning(
         lam=s.lam, n_common=n_common, n_unique=n_unique, filter_size=filter_size, passes=passes,
         window=window, tol=tol, seed=seed, options=_options(task, s, options),
         checkpoint=checkpoint,
     )  # fmt: skip
+
+
+def _completed(task: Task, settings: TaskSettings | None) -> TaskSettings:
+    """Fill in what the task says; refuse what a dictionary is not learned with."""
+    if not (settings is None or isinstance(settings, TaskSettings)):
+        raise InvalidTypeError(f"settings must be a TaskSettings, found {what_is(settings)}")
+    given = settings or TaskSettings()
+    complete = given.complete(task)
+    channels = bool(complete.all_channels)
+    task.check_base("base", complete.base, bool(complete.colour_guide), channels)
+    if task.kind == "fusion":
+        if given.colour_guide:
+            raise InvalidValueError(f"colour_guide is for restorations: {task.name} has no guide")
+        if channels:
+            raise InvalidValueError(
+                f"{task.name} is a fusion, which codes the lumas of images and takes their colours "
+                "from the sources: no fusion takes a dictionary that is learned with all_channels; "
+                "want TaskSettings(all_channels=False), or --single-channels"
+            )
+    return complete
 
 
 def _options(task: Task, settings: TaskSettings, options: LearnOptions | None) -> LearnOptions:
@@ -363,7 +383,7 @@ def learn_task(
     With `TaskSettings.flips` the windows that ridges are compared on are of images which, turned
     otherwise, are among those that filters are fitted to.
     """
-    s = (settings or TaskSettings()).complete(task)
+    s = _completed(task, settings)
     options = _options(task, s, options)
     if s.flips:
         readers = flipped(readers)
