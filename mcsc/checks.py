@@ -21,6 +21,7 @@ __all__ = [
     "check_flags",
     "check_floats",
     "check_image",
+    "check_made",
     "check_number",
     "check_source",
     "check_sources",
@@ -157,6 +158,36 @@ def check_floats(name: str, given: Any) -> None:
     if not (isinstance(given, np.ndarray) and np.issubdtype(given.dtype, np.floating)):
         found = getattr(given, "dtype", type(given).__name__)
         raise InvalidTypeError(f"{name} must be a NumPy array of floats, found {found}")
+
+
+def check_made(whose: str, what: str, given: Any, shape: Sequence[int | None]) -> None:
+    """Refuse what a function of somebody else returned, if it is no such image or plane.
+
+    Parameters
+    ----------
+    whose : str
+        What messages call the function: "the method sharper".
+    what : str
+        What it should have returned: "the image".
+    given : object
+        What it returned.
+    shape : sequence of (int or None)
+        The shape that is wanted; None: any length of that axis, of channels.
+    """
+    wanted = f"({', '.join('C' if n is None else str(n) for n in shape)})"
+    array = isinstance(given, np.ndarray) and given.dtype.kind == "f"
+    if not array or isinstance(given, np.ma.MaskedArray):
+        masked = "a masked array" if isinstance(given, np.ma.MaskedArray) else what_is(given)
+        raise InvalidTypeError(
+            f"{whose} must return {what} as a NumPy array of floats of shape {wanted}; found "
+            f"{masked}"
+        )
+    fits = [n is None or n == m for n, m in zip(shape, given.shape, strict=False)]
+    if given.ndim != len(shape) or not all(fits) or 0 in given.shape:
+        raise InvalidValueError(f"{whose} returned {what} of shape {given.shape}; want {wanted}")
+    wrong = int((~np.isfinite(given)).sum())
+    if wrong:
+        raise InvalidValueError(f"{whose} returned {what} with NaN or Inf ({wrong} values)")
 
 
 def check_image(name: str, image: Any, *, channels: tuple[int, ...] | None = None) -> None:

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import correlate1d, gaussian_filter, laplace
 
 from ..baselines.stacks import Largest
-from ..checks import check_called, check_flags, check_number, check_word, what_is
+from ..checks import (
+    check_called,
+    check_flags,
+    check_made,
+    check_number,
+    check_word,
+    what_is,
+)
 from ..coding.images import CodedImages
-from ..errors import InvalidTypeError
+from ..errors import InvalidTypeError, InvalidValueError
 from ..images.planes import Planes
 from ..images.split import LowpassSplit
 from ..tables import Table
 from ..types import Floats
 from .bases import on_base
 
-__all__ = ["RULES", "Blend", "CodedSources", "Rule", "Selection"]
+__all__ = ["RULES", "Blend", "CodedSources", "Rule", "Selection", "check_shares"]
 
 # Standard deviations in pixels, chosen on photographs that no table is measured on and on synthetic
 # scenes. Of "detail": edges are compared over this neighbourhood, and the choice is softened at its
@@ -104,6 +112,19 @@ class Selection:
         if self.by_answer is not None:
             check_called("by_answer of a selection", self.by_answer, ("answer", "source"))
 
+    def judged(self, luma: Planes, others: Planes, model: Planes) -> Planes:
+        """Return the evidence for a source, looked at: see `evidence`."""
+        found = self.evidence(luma, others, model)
+        check_made("evidence of a selection", "an image", found, luma.shape)
+        return found
+
+    def answered(self, answer: Floats, source: Floats) -> Planes:
+        """Return the evidence for a source by a network's answer, looked at: see `by_answer`."""
+        assert self.by_answer is not None
+        found = self.by_answer(answer, source)
+        check_made("by_answer of a selection", "an image", found, source.shape[1:])
+        return found
+
     def weights(self, index: NDArray[np.int32], number: int) -> Planes:
         """Share of a source in each pixel; those of all add up to one."""
         return np.asarray(gaussian_filter((index == number).astype(np.float64), self.softened))
@@ -135,6 +156,53 @@ class Rule:
                 "selection of a rule must be a mcsc.tasks.Selection or None; found "
                 f"{what_is(self.selection)}"
             )
+
+    def blend(self, name: str, given: CodedSources) -> Blend:
+        """Return what the function makes of coded sources, looked at; `name` is the rule's.
+
+        Raises
+        ------
+        TypeError, ValueError
+            It is no `Blend`, or one of other images than is wanted.
+        """
+        found, whose = self.function(given), f"the rule {name}"
+        if not isinstance(found, Blend):
+            raise InvalidTypeError(
+                f"{whose} must return a mcsc.tasks.Blend, as Blend(image, base) of images "
+                f"(C, H, W) and (1, H, W); found {what_is(found)}"
+            )
+        _, height, width = given.sources[0].shape
+        check_made(whose, "the image", found.image, given.sources[0].shape)
+        check_made(whose, "the base", found.base, (1, height, width))
+        check_shares(whose, found.weights, found.index, (len(given.sources), height, width))
+        return found
+
+
+def check_shares(whose: str, weights: Any, index: Any, shape: tuple[int, int, int]) -> None:
+    """Refuse weights and an index that are none of so many sources, (M, H, W); None is none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The message begins with `whose`.
+    """
+    if weights is not None:
+        check_made(whose, "the weights", weights, shape)
+    if index is None:
+        return
+    if not isinstance(index, np.ndarray) or index.dtype.kind not in "iu":
+        raise InvalidTypeError(
+            f"{whose} must return the index as a NumPy array of integers; found {what_is(index)}"
+        )
+    if index.shape != shape[1:]:
+        raise InvalidValueError(
+            f"{whose} returned an index of shape {index.shape}; want {shape[1:]}"
+        )
+    if index.min() < 0 or index.max() >= shape[0]:
+        raise InvalidValueError(
+            f"{whose} returned an index from {index.min()} to {index.max()}; there are "
+            f"{shape[0]} sources, counted from 0"
+        )
 
 
 RULES: Table[Rule] = Table(
@@ -252,7 +320,7 @@ def _selected(given: CodedSources, selection: Selection) -> Blend:
         part = coded.unique[m] if selection.unique else coded.models[m]
         shown = np.zeros(luma.shape) if part is None else part[0, 0]
         others = (total - luma) / (len(lumas) - 1)
-        largest.offer(m, selection.evidence(luma, others, shown))
+        largest.offer(m, selection.judged(luma, others, shown))
     index = largest.index
     weights = np.stack([selection.weights(index, m) for m in range(len(lumas))])
     if selection.pixels:

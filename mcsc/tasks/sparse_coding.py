@@ -213,7 +213,8 @@ class SparseCoding:
             tuple(split.high[None] for split in splits), dictionary, each,
             "fusion" if applied.targets else "signals", models=True, solver=self.solver, **how,
         )  # fmt: skip
-        blend = applied.function(CodedSources(images, lumas, splits, coded, strength, brightest))
+        given = CodedSources(images, lumas, splits, coded, strength, brightest)
+        blend = applied.blend(name, given)
         dtype = images[0].dtype
         return MethodResult(
             image=blend.image.astype(dtype),
