@@ -10,13 +10,23 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..baselines.table import BASELINES, Baseline
-from ..checks import check_callback, check_called, check_choice, check_tol, check_whole, what_is
+from ..checks import (
+    check_callback,
+    check_called,
+    check_choice,
+    check_made,
+    check_tol,
+    check_whole,
+    is_number,
+    what_is,
+)
 from ..errors import InvalidTypeError, InvalidValueError, warn_user
+from ..fusion.rules import check_shares
 from ..model.dictionary import Dictionary
 from ..model.signals import check_filters_fit
 from ..solvers.result import ConvergenceWarning, Stop
 from ..tables import Table
-from ..types import Device, Floats
+from ..types import Device, Floats, Kind
 from .preparation import check_channels
 from .protocol import METHOD_OPTIONS, ORIENTATIONS, TOL, Method, MethodResult
 from .sparse_coding import SparseCoding, checked_lam
@@ -406,18 +416,42 @@ def check_method_takes(method: Method, called: str, task: Task, images: Sequence
         check_method_channels(method, f"the method {called}", (first, second), counts)
 
 
-def _check_made(image: Any, shape: tuple[int, ...], name: str) -> None:
-    """Refuse what a method of somebody else made, if it is no image of this size."""
-    if not isinstance(image, np.ndarray) or image.dtype.kind != "f" or image.ndim != 3:
-        found = f"shape {image.shape} and {image.dtype}" if hasattr(image, "shape") else repr(image)
-        raise InvalidValueError(f"the method {name} must return floats (C, H, W); found {found}")
-    if image.shape[1:] != shape[1:]:
-        raise InvalidValueError(
-            f"the method {name} returned an image of shape {image.shape}; want {shape[1]} x "
-            f"{shape[2]} pixels"
+def _check_result(found: MethodResult, sources: Sequence[Any], name: str, kind: Kind) -> None:
+    """Refuse what a method of somebody else returned, if it is not as `MethodResult` says."""
+    whose = f"the method {name}"
+    _, height, width = shape = sources[0].shape
+    check_made(whose, "the image", found.image, shape)
+    unique = found.unique
+    if not isinstance(unique, tuple | list):
+        raise InvalidTypeError(
+            f"{whose} must return unique as a tuple of images; found {what_is(unique)}"
         )
-    if not np.isfinite(image).all():
-        raise InvalidValueError(f"the method {name} returned an image with NaN or Inf")
+    parts = {"base": found.base, "common": found.common}
+    parts |= {f"unique[{m}]": part for m, part in enumerate(unique)}
+    # Of grey sources a network may have parts of three channels.
+    allowed = {1, shape[0]} if kind == "restoration" else {1, 3}
+    for part, image in parts.items():
+        if image is not None:
+            check_made(whose, part, image, (None, height, width))
+            if len(image) not in allowed:
+                wanted = " or ".join(map(str, sorted(allowed)))
+                raise InvalidValueError(
+                    f"{whose} returned {part} of {len(image)} channels; want {wanted}"
+                )
+    count = 1 if kind == "restoration" else len(sources)
+    if len(unique) not in (0, count):
+        of = "x alone" if kind == "restoration" else "each source"
+        raise InvalidValueError(
+            f"{whose} returned {len(unique)} unique parts; want {count}, of {of}, or none"
+        )
+    if kind == "fusion":
+        check_shares(whose, found.weights, found.index, (count, height, width))
+    for number in ("gap", "nonzero"):
+        value = getattr(found, number)
+        if value is not None and not is_number(value):
+            raise InvalidTypeError(
+                f"{whose} must return {number} as a number or None; found {what_is(value)}"
+            )
 
 
 def run_method(
@@ -436,8 +470,9 @@ def run_method(
     if not isinstance(found, MethodResult):
         found = MethodResult(found)
     # Sources of a fusion come in one sequence.
-    first = images[0] if isinstance(images[0], np.ndarray) else images[0][0]
-    _check_made(found.image, first.shape, name)
+    restored = isinstance(images[0], np.ndarray)
+    kind: Kind = "restoration" if restored else "fusion"
+    _check_result(found, images[:1] if restored else images[0], name, kind)
     if not found.converged:
         gap = "" if found.gap is None else f": the certified gap is {found.gap:.1e}"
         why = _WHY.get(found.stopped, "")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mcsc.errors import Refusal
 from mcsc.images import imresize
 from mcsc.quality.full_reference import rmse
 from mcsc.tasks import (
+    METHODS,
     TASKS,
     MethodResult,
     SparseCoding,
+    evaluate,
     find_method,
     fuse,
     get_task,
@@ -171,21 +174,112 @@ def test_a_function_with_options_is_a_method():
     assert (found.gap, found.unique, found.method) == (0.5, None, "halved")
 
 
+IMAGE = r"must return the image as a NumPy array of floats of shape \(3, 64, 64\); found "
+
+
 @pytest.mark.parametrize(
     ("made", "message"),
     [
-        (lambda x: x[0], r"must return floats \(C, H, W\); found shape \(64, 64\) and float32"),
-        (lambda x: None, r"must return floats \(C, H, W\); found None"),
-        (lambda x: x[:, :32], r"returned an image of shape \(3, 32, 64\); want 64 x 64 pixels"),
-        (lambda x: x * np.nan, "returned an image with NaN or Inf"),
+        (lambda x: None, IMAGE + "None"),
+        (lambda x: 3.0, IMAGE + "3.0"),
+        (lambda x: x.tolist(), IMAGE + "an object of type list"),
+        (lambda x: (x, x), IMAGE + "an object of type tuple"),
+        (lambda x: (255 * x).astype(np.uint8), IMAGE + "an array of .* uint8"),
+        (lambda x: x * 1j, IMAGE + "an array of .* complex64"),
+        (lambda x: np.ma.masked_less(x, 0.5), IMAGE + "a masked array"),
+        (lambda x: MethodResult(None), IMAGE + "None"),
+        (lambda x: x[0], r"returned the image of shape \(64, 64\); want \(3, 64, 64\)"),
+        (lambda x: x[:2], r"returned the image of shape \(2, 64, 64\); want \(3, 64, 64\)"),
+        (lambda x: x[:, :32], r"returned the image of shape \(3, 32, 64\); want \(3, 64, 64\)"),
+        (lambda x: x * np.nan, r"returned the image with NaN or Inf \(12288 values\)"),
+        (lambda x: MethodResult(x, base=x[:, :32]), r"returned base of shape .*; want \(C, 64, 64"),
+        (lambda x: MethodResult(x, base=x[:2]), "returned base of 2 channels; want 1 or 3"),
+        (lambda x: MethodResult(x, common=3), "must return common as a NumPy array of floats .* 3"),
+        (lambda x: MethodResult(x, unique=x), "must return unique as a tuple of images; found an"),
+        (lambda x: MethodResult(x, unique=(x, x)), "returned 2 unique parts; want 1, of x alone"),
+        (lambda x: MethodResult(x, unique=(x / 0,)), r"returned unique\[0\] with NaN or Inf"),
+        (lambda x: MethodResult(x, gap="small"), "must return gap as a number or None; found 'sma"),
     ],
 )
 def test_what_a_method_makes_is_looked_at(made, message):
     scene = pair("flash-denoise")
 
-    def method(x, y):
-        return made(x)
+    def own(x, y):
+        with np.errstate(all="ignore"):
+            return made(x)
 
-    method.options = frozenset()
-    with pytest.raises(ValueError, match=message):
-        restore(scene.x, scene.y, "flash-denoise", method=method)
+    own.options = frozenset()
+    with pytest.raises((TypeError, ValueError), match=f"^the method own {message}") as caught:
+        restore(scene.x, scene.y, "flash-denoise", method=own)
+    assert isinstance(caught.value, Refusal)
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda first: first[:1], r"returned the image of shape \(1, 64, 64\); want \(3, 64, 64"),
+        (
+            lambda first: MethodResult(first, weights=first),
+            r"returned the weights of sh.* 64, 64\); want \(2, 64, 64",
+        ),
+        (
+            lambda first: MethodResult(first, index=first[0]),
+            "must return the index as a NumPy array of integers; found an array of .* float32",
+        ),
+        (
+            lambda first: MethodResult(first, index=np.zeros((3, 3), int)),
+            r"returned an index of shape \(3, 3\); want \(64, 64\)",
+        ),
+        (
+            lambda first: MethodResult(first, index=np.full((64, 64), 2)),
+            "returned an index from 2 to 2; there are 2 sources, counted from 0",
+        ),
+        (
+            lambda first: MethodResult(first, unique=(first,)),
+            "returned 1 unique parts; want 2, of each source, or none",
+        ),
+    ],
+)
+def test_what_a_method_fuses_is_looked_at(made, message):
+    scene = pair("multi-focus")
+
+    def own(sources):
+        return made(sources[0])
+
+    own.options = frozenset()
+    with pytest.raises((TypeError, ValueError), match=f"^the method own {message}"):
+        fuse((scene.x, scene.y), "multi-focus", method=own)
+
+
+def test_a_method_must_take_what_it_is_called_with():
+    scene = pair("flash-denoise")
+
+    def alone(x):
+        return x
+
+    def silent(x, y):
+        return x
+
+    class Made:
+        options = frozenset()
+
+        def __call__(self, x, y):
+            return x
+
+    alone.options, silent.options = frozenset(), ["sigma"]
+    for method, message in (
+        (alone, r"the method alone must be a function of x, y; .* the arguments \(x\): too many"),
+        (silent, "the method silent must be a function of x, y, sigma=; .*argument 'sigma'"),
+        (Made, "must be a name or a mcsc.tasks.Method, .* found the class Made"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            restore(scene.x, scene.y, "flash-denoise", method=method)
+        with pytest.raises(TypeError, match=message.replace("must be a name or", "must be")):
+            evaluate([lambda: (scene.x, scene.y)], "flash-denoise", {"m": method})
+    METHODS.add("none", lambda task, weights: None)
+    try:
+        with pytest.raises(TypeError, match="what makes the method none must return a"):
+            restore(scene.x, scene.y, "flash-denoise", method="none")
+    finally:
+        METHODS.remove("none")
+    assert restore(scene.x, scene.y, "flash-denoise", method=Made()).method == "Made"
