@@ -24,7 +24,7 @@ from .preparation import (
     prepare_restoration,
     smoothing_for,
 )
-from .scenes import Reader, flipped, is_part, name_of
+from .scenes import Reader, check_scene, flipped, is_part, name_of
 from .task import Task
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
             raise IndexError(index)
         index %= len(self)
         if self._last is None or self._last[0] != index:
-            images = self._readers[index]()
+            images = check_scene(self._readers[index](), self.name(index), self._task.kind)
             self._check(images, index)
             self._last = (index, self.make(images, index))
         return self._last[1]

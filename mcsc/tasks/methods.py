@@ -401,7 +401,13 @@ def check_method_channels(
         check_channels(channels, counts, labels, called)
 
 
-def check_method_takes(method: Method, called: str, task: Task, images: Sequence[Floats]) -> None:
+def check_method_takes(
+    method: Method,
+    called: str,
+    task: Task,
+    images: Sequence[Floats],
+    labels: tuple[str, str] = ("the first image of the scene", "the second image of the scene"),
+) -> None:
     """Refuse images of a scene, (C, H, W), that a method would refuse after other work.
 
     Raises
@@ -409,11 +415,10 @@ def check_method_takes(method: Method, called: str, task: Task, images: Sequence
     ValueError
         They are smaller than its filters, or of other numbers of channels than it codes.
     """
-    first, second = (f"the {which} image" for which in ("first", "second"))
-    check_method_fits(method, f"{first} of the scene", images[0].shape[1:])
+    check_method_fits(method, labels[0], images[0].shape[1:])
     if task.kind == "restoration":
         counts = [len(image) for image in images]
-        check_method_channels(method, f"the method {called}", (first, second), counts)
+        check_method_channels(method, f"the method {called}", labels, counts)
 
 
 def _check_result(found: MethodResult, sources: Sequence[Any], name: str, kind: Kind) -> None:
