@@ -243,9 +243,18 @@ def range_words(what: str, values: ValueRange) -> str:
     return f"{what}: values {values.low:.6g} to {values.high:.6g} are worked on as 0 to 1"
 
 
-def listed_names(words: Iterable[str]) -> list[str] | None:
-    """Names separated by commas, in one word or in several; None if there are none."""
-    return [name.strip() for word in words for name in word.split(",") if name.strip()] or None
+def listed_names(
+    ctx: click.Context, param: click.Parameter, value: str | tuple[str, ...] | None
+) -> list[str] | None:
+    """Callback: names separated by commas, in one word or in several; None if it is not given."""
+    words = (value,) if isinstance(value, str) else value or ()
+    found = []
+    for word in words:
+        names = [name.strip() for name in word.split(",") if name.strip()]
+        if not names:
+            raise click.BadParameter(f"{word!r} names nothing", ctx, param)
+        found += names
+    return found or None
 
 
 def lam_words(lam: Lam) -> str:
