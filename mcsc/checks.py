@@ -31,6 +31,7 @@ __all__ = [
     "check_word",
     "is_number",
     "is_whole",
+    "nowhere_known",
     "what_is",
 ]
 
@@ -51,6 +52,23 @@ def is_number(given: Any) -> bool:
         return math.isfinite(given)
     except OverflowError:  # a whole number beyond all floats
         return False
+
+
+def nowhere_known(known: Any) -> str | None:
+    """Say in which bands of (C, H, W) nothing is known, for messages; None: there is no such band.
+
+    Parameters
+    ----------
+    known : array, shape (..., H, W)
+        Where something is known.
+    """
+    there = known.any(axis=(-2, -1)).reshape(-1)
+    if there.all():
+        return None
+    numbers = [str(number + 1) for number in np.flatnonzero(~there)]
+    if len(numbers) == len(there):
+        return "everywhere"
+    return f"everywhere in band{'s' * (len(numbers) > 1)} {', '.join(numbers)} of {len(there)}"
 
 
 def what_is(given: Any) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend import Array, backend_for, is_array, to_numpy
+from ..checks import nowhere_known
 from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..types import Device, Floats
 from .masks import check_mask
@@ -135,8 +136,10 @@ class ImageForm:
         wrong = int((known & ~finite).sum())
         if wrong:
             where = "" if mask is None else " where its mask is not 0"
+            lost = nowhere_known(finite & known)
+            bands = "" if lost in (None, "everywhere") else f", {lost}"
             raise InvalidValueError(
-                f"{self.name} holds NaN or Inf{where} ({wrong} values): if these pixels are "
+                f"{self.name} holds NaN or Inf{where} ({wrong} values{bands}): if these pixels are "
                 "unknown, give a mask that is 0 there, as numpy.isfinite makes one"
             )
         dtype = np.float64 if self.double else np.float32

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ...checks import what_is
+from ...checks import nowhere_known, what_is
 from ...errors import InvalidTypeError, InvalidValueError
 from ...types import Floats, Kind
 
@@ -52,8 +52,12 @@ def check_scene(given: Any, name: str, kind: Kind = "fusion") -> tuple[Floats, .
             f"{name} must return a tuple of {wanted}, NumPy arrays of floats (C, H, W); found "
             f"{found}"
         )
+    places = ("first", "second", "third")
+    for which, image in zip(places, images, strict=False):
+        if (where := nowhere_known(~np.isnan(image))) is not None:
+            raise InvalidValueError(f"the {which} image of {name} is NaN {where}")
     sizes = [image.shape[1:] for image in images]
-    for which, size in zip(("second", "third"), sizes[1:], strict=False):
+    for which, size in zip(places[1:], sizes[1:], strict=False):
         if size != sizes[0]:
             raise InvalidValueError(
                 f"the {which} image of {name} is {size[0]} x {size[1]}, the first {sizes[0][0]} x "
