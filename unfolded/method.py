@@ -175,6 +175,11 @@ class CUNetMethod:
         return self.net.configuration.channels
 
     @property
+    def base(self) -> str:
+        """What its answer is added to."""
+        return str(self.net.metadata.get("base", "none"))
+
+    @property
     def only_factor(self) -> int | None:
         """The factor that the network was trained for, of super-resolution."""
         return self.task.factor

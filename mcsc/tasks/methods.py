@@ -27,7 +27,7 @@ from ..model.signals import check_filters_fit
 from ..solvers.result import ConvergenceWarning, Stop
 from ..tables import Table
 from ..types import Device, Floats, Kind
-from .preparation import check_channels
+from .preparation import check_channels, one_by_one
 from .protocol import METHOD_OPTIONS, ORIENTATIONS, TOL, Method, MethodResult
 from .sparse_coding import SparseCoding, checked_lam
 from .task import Task
@@ -399,6 +399,12 @@ def check_method_channels(
     channels = getattr(method, "channels", None)
     if channels is not None:
         check_channels(channels, counts, labels, called)
+        if getattr(method, "base", None) == "injected" and not one_by_one(channels, counts[0]):
+            raise InvalidValueError(
+                f"{called} adds to the base 'injected', which is for bands one by one with one "
+                f"channel of guide each; it codes {channels[0]} and {channels[1]} channels, and "
+                f"{labels[0]} has {counts[0]}: want another dictionary or other weights"
+            )
 
 
 def check_method_takes(

@@ -125,12 +125,12 @@ class Method(Protocol):
     are refused by their names before the method is called. So is an image to be enlarged by another
     factor than ``only_factor``, if a method has that attribute and it is not None; and, in a
     restoration, images of which a method codes other numbers of ``channels``, (C, C'), than they
-    have, 1 and 3 excepted, which can be made of any number. A method may
-    have a method ``check_device``, which refuses a device that cannot be used: it is called with
-    the option `device` before any image is looked at. One that has the option `rule` may have a
-    method ``check_count(count, rule)``, which refuses a number of sources (None: not known yet) or
-    a rule for them, beforehand, and a method ``chooses(rule, count)``, which says whether
-    `MethodResult.index` will be there.
+    have, 1 and 3 excepted, which can be made of any number, or that its ``base``, a field of
+    `Task`, does not serve. A method may have a method ``check_device``, which refuses a device that
+    cannot be used: it is called with the option `device` before any image is looked at. One that
+    has the option `rule` may have a method ``check_count(count, rule)``, which refuses a number of
+    sources (None: not known yet) or a rule for them, beforehand, and a method ``chooses(rule,
+    count)``, which says whether `MethodResult.index` will be there.
 
     Another package adds a method by an entry point of group ``mcsc.methods``: a callable of the
     `Task` and of a file of weights (or None: its own), which returns the method or raises a

@@ -265,6 +265,11 @@ class SparseCoding:
         return tuple(self.dictionary.channels)
 
     @property
+    def base(self) -> Base:
+        """What a restoration adds to."""
+        return base_of(self.dictionary, self.task)
+
+    @property
     def filter_size(self) -> int:
         """Side of the largest filters that every image must hold."""
         given = self.dictionary

@@ -21,6 +21,7 @@ from mcsc.tasks import (
     restore,
 )
 from mcsc.tasks.methods import baseline_names, methods_by_name
+from tests.helpers import make_dictionary
 from tests.mcsc.tasks.pairs import pair
 
 
@@ -144,6 +145,39 @@ def test_several_methods_and_their_files(depth, tmp_path):
         methods_by_name(["bicubic"], task, dictionary=tmp_path / "d.npz")
     with pytest.raises(ValueError, match="weights are for methods of other packages; none is aske"):
         methods_by_name(["bicubic", "mcsc"], task, weights_file=tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("channels", "fits"), [((1, 1), (1, 2, 3)), ((3, 1), (1, 2)), ((1, 3), ()), ((3, 3), ())]
+)
+def test_a_base_of_bands_one_by_one_is_refused_before_any_work(channels, fits, monkeypatch):
+    def coded(*given, **options):
+        raise AssertionError("coded")
+
+    task = get_task("multispectral-sr")
+    method = SparseCoding(task, make_dictionary(channels=channels, target=channels[0]))
+    assert method.base == "injected"
+    monkeypatch.setattr("mcsc.tasks.sparse_coding.code", coded)
+    rng = np.random.default_rng(0)
+    for bands in (1, 2, 3):
+        scene = rng.random((bands, 32, 32)), rng.random((3, 32, 32))
+        run = []
+        if bands in fits:
+            with pytest.raises(AssertionError, match="coded"):
+                restore(scene[0][:, ::4, ::4], scene[1], task, method=method)
+            continue
+        message = f"mcsc adds to the base 'injected', which .* the first image of s has {bands}"
+        with pytest.raises(ValueError, match=message.replace("the first image of s", "x")):
+            restore(*scene, task, method=method)
+        methods = {"bicubic": find_method("bicubic", task), "mcsc": method}
+
+        def s(given=scene):
+            return given
+
+        s.name = "s"
+        with pytest.raises(ValueError, match=message):
+            evaluate([s], task, methods, each=lambda *given, run=run: run.append(given))
+        assert not run
 
 
 def test_unknown_options_of_a_method_are_found_out():
