@@ -23,6 +23,7 @@ __all__ = [
     "check_image",
     "check_made",
     "check_number",
+    "check_shares",
     "check_source",
     "check_sources",
     "check_tol",
@@ -206,6 +207,33 @@ def check_made(whose: str, what: str, given: Any, shape: Sequence[int | None]) -
     wrong = int((~np.isfinite(given)).sum())
     if wrong:
         raise InvalidValueError(f"{whose} returned {what} with NaN or Inf ({wrong} values)")
+
+
+def check_shares(whose: str, weights: Any, index: Any, shape: tuple[int, int, int]) -> None:
+    """Refuse weights and an index that are none of so many sources, (M, H, W); None is none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The message begins with `whose`.
+    """
+    if weights is not None:
+        check_made(whose, "the weights", weights, shape)
+    if index is None:
+        return
+    if not isinstance(index, np.ndarray) or index.dtype.kind not in "iu":
+        raise InvalidTypeError(
+            f"{whose} must return the index as a NumPy array of integers; found {what_is(index)}"
+        )
+    if index.shape != shape[1:]:
+        raise InvalidValueError(
+            f"{whose} returned an index of shape {index.shape}; want {shape[1:]}"
+        )
+    if index.min() < 0 or index.max() >= shape[0]:
+        raise InvalidValueError(
+            f"{whose} returned an index from {index.min()} to {index.max()}; there are "
+            f"{shape[0]} sources, counted from 0"
+        )
 
 
 def check_image(name: str, image: Any, *, channels: tuple[int, ...] | None = None) -> None:

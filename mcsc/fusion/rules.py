@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +15,19 @@ from ..checks import (
     check_flags,
     check_made,
     check_number,
+    check_shares,
     check_word,
     what_is,
 )
 from ..coding.images import CodedImages
-from ..errors import InvalidTypeError, InvalidValueError
+from ..errors import InvalidTypeError
 from ..images.planes import Planes
 from ..images.split import LowpassSplit
 from ..tables import Table
 from ..types import Floats
 from .bases import on_base
 
-__all__ = ["RULES", "Blend", "CodedSources", "Rule", "Selection", "check_shares"]
+__all__ = ["RULES", "Blend", "CodedSources", "Rule", "Selection"]
 
 # Standard deviations in pixels, chosen on photographs that no table is measured on and on synthetic
 # scenes. Of "detail": edges are compared over this neighbourhood, and the choice is softened at its
@@ -176,33 +176,6 @@ class Rule:
         check_made(whose, "the base", found.base, (1, height, width))
         check_shares(whose, found.weights, found.index, (len(given.sources), height, width))
         return found
-
-
-def check_shares(whose: str, weights: Any, index: Any, shape: tuple[int, int, int]) -> None:
-    """Refuse weights and an index that are none of so many sources, (M, H, W); None is none.
-
-    Raises
-    ------
-    TypeError, ValueError
-        The message begins with `whose`.
-    """
-    if weights is not None:
-        check_made(whose, "the weights", weights, shape)
-    if index is None:
-        return
-    if not isinstance(index, np.ndarray) or index.dtype.kind not in "iu":
-        raise InvalidTypeError(
-            f"{whose} must return the index as a NumPy array of integers; found {what_is(index)}"
-        )
-    if index.shape != shape[1:]:
-        raise InvalidValueError(
-            f"{whose} returned an index of shape {index.shape}; want {shape[1:]}"
-        )
-    if index.min() < 0 or index.max() >= shape[0]:
-        raise InvalidValueError(
-            f"{whose} returned an index from {index.min()} to {index.max()}; there are "
-            f"{shape[0]} sources, counted from 0"
-        )
 
 
 RULES: Table[Rule] = Table(

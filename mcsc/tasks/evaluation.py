@@ -195,6 +195,9 @@ def evaluate(
     True
     """
     task = get_task(task)
+    for word, function in (("each", each), ("skip", skip)):
+        if not (function is None or callable(function)):
+            raise InvalidTypeError(f"{word} must be callable, found {what_is(function)}")
     check_callback(callback)
     check_whole("seed", seed, least=0)
     sigma = task.check_sigma(sigma)
@@ -205,6 +208,8 @@ def evaluate(
             )
         chosen = dict(methods)
         for name, method in chosen.items():
+            if not isinstance(name, str):
+                raise InvalidTypeError(f"methods must be named by words, found {what_is(name)}")
             check_method(f"methods[{name!r}] must be", method, task)
     else:
         chosen = methods_by_name(methods, task, dictionary=dictionary, weights_file=weights_file)
@@ -296,11 +301,12 @@ def _check_scenes(scenes: Any) -> None:
         )
     if not len(scenes):
         raise InvalidValueError("scenes is empty: want one at least")
-    if len(scenes) and not callable(scenes[0]):
-        raise InvalidTypeError(
-            "scenes must hold callables, each of which returns the images of a scene, as "
-            f"lambda: (x, y); found {type(scenes[0]).__name__}"
-        )
+    for scene in scenes:
+        if not callable(scene):
+            raise InvalidTypeError(
+                "scenes must hold callables, each of which returns the images of a scene, as "
+                f"lambda: (x, y); found {type(scene).__name__}"
+            )
 
 
 def _run(

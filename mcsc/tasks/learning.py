@@ -25,7 +25,7 @@ from .preparation import (
     smoothing_for,
 )
 from .scenes import Reader, check_scene, flipped, is_part, name_of
-from .task import Task
+from .task import Task, get_task
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -264,7 +264,7 @@ def _grey(image: Floats) -> Floats:
 
 
 def check_learn_task(
-    task: Task,
+    task: str | Task,
     settings: TaskSettings | None = None,
     *,
     n_common: int = 64,
@@ -289,6 +289,7 @@ def check_learn_task(
     TypeError, ValueError, RuntimeError
         As `mcsc.learning.check_learning`.
     """
+    task = get_task(task)
     s = _completed(task, settings)
     check_learning(
         lam=s.lam, n_common=n_common, n_unique=n_unique, filter_size=filter_size, passes=passes,
@@ -331,7 +332,7 @@ def _options(task: Task, settings: TaskSettings, options: LearnOptions | None) -
 
 
 def learn_task(
-    task: Task,
+    task: str | Task,
     readers: Sequence[Reader],
     settings: TaskSettings | None = None,
     *,
@@ -353,7 +354,7 @@ def learn_task(
 
     Parameters
     ----------
-    task : Task
+    task : str or Task
         Degradation and preprocessing.
     readers : sequence of callables
         Scenes; each returns the images of both roles.
@@ -383,6 +384,7 @@ def learn_task(
     With `TaskSettings.flips` the windows that ridges are compared on are of images which, turned
     otherwise, are among those that filters are fitted to.
     """
+    task = get_task(task)
     s = _completed(task, settings)
     options = _options(task, s, options)
     if s.flips:

@@ -14,23 +14,28 @@ from ..checks import (
     check_callback,
     check_called,
     check_choice,
-    check_made,
     check_tol,
     check_whole,
-    is_number,
     what_is,
 )
 from ..errors import InvalidTypeError, InvalidValueError, warn_user
-from ..fusion.rules import check_shares
 from ..model.dictionary import Dictionary
 from ..model.signals import check_filters_fit
 from ..solvers.result import ConvergenceWarning, Stop
 from ..tables import Table
 from ..types import Device, Floats, Kind
 from .preparation import check_channels, one_by_one
-from .protocol import METHOD_OPTIONS, ORIENTATIONS, TOL, Method, MethodResult
+from .protocol import (
+    METHOD_OPTIONS,
+    ORIENTATIONS,
+    TOL,
+    Method,
+    MethodResult,
+    check_attributes,
+    check_result,
+)
 from .sparse_coding import SparseCoding, checked_lam
-from .task import Task
+from .task import Task, get_task
 
 __all__ = [
     "METHODS",
@@ -145,8 +150,9 @@ def gives_parts(method: Method) -> bool:
     return not isinstance(method, _BaselineMethod)
 
 
-def method_names(task: Task) -> list[str]:
+def method_names(task: str | Task) -> list[str]:
     """Return the names of the methods for a task: baselines, "mcsc", those of other packages."""
+    task = get_task(task)
     return [*baseline_names(task), *METHODS]
 
 
@@ -163,7 +169,7 @@ def _is_baseline(name: str, task: Task) -> bool:
 
 def find_method(
     name: str | Method,
-    task: Task,
+    task: str | Task,
     *,
     dictionary: Dictionary | File | None = None,
     weights_file: File | None = None,
@@ -174,7 +180,7 @@ def find_method(
     ----------
     name : str or Method
         One of `method_names`; a method is returned as it is.
-    task : Task
+    task : str or Task
         The task that the method is for.
     dictionary : Dictionary or path, optional
         Filters for the method "mcsc". Default: those that come with the package.
@@ -188,6 +194,7 @@ def find_method(
     ModuleNotFoundError
         It needs a package that is not installed.
     """
+    task = get_task(task)
     if not isinstance(name, str):
         check_method("method must be a name or", name, task)
         _refuse(name_of_method(name), dictionary=dictionary, weights=weights_file)
@@ -234,6 +241,12 @@ def methods_by_name(
     if names is not None and not isinstance(names, Iterable):
         raise InvalidTypeError(f"methods must be a sequence of names, found {type(names).__name__}")
     wanted = [*baseline_names(task), OWN] if names is None else list(names)
+    for name in wanted:
+        if not isinstance(name, str):
+            raise InvalidTypeError(
+                f"methods must hold names, found {what_is(name)}: methods themselves come in a "
+                "mapping, by their names"
+            )
     others = [n for n in wanted if n in METHODS and n != OWN and not _is_baseline(n, task)]
     if dictionary is not None and OWN not in wanted:
         raise InvalidValueError(f"a dictionary is for the method {OWN}, which is not asked for")
@@ -271,7 +284,7 @@ def check_method(said: str, method: Any, task: Task) -> None:
     ------
     TypeError
         It cannot be called, or not with the images of the task and its options; or it does not say
-        by ``options`` which of `METHOD_OPTIONS` it has.
+        by ``options`` which of `METHOD_OPTIONS` it has; or another attribute is none of its kind.
     ValueError
         It claims an option that is unknown.
     """
@@ -292,6 +305,7 @@ def check_method(said: str, method: Any, task: Task) -> None:
         )
     images = ("x", "y") if task.kind == "restoration" else ("sources",)
     check_called(f"the method {name}", method, images, sorted(options))
+    check_attributes(f"the method {name}", method, task.kind)
 
 
 def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
@@ -427,44 +441,6 @@ def check_method_takes(
         check_method_channels(method, f"the method {called}", labels, counts)
 
 
-def _check_result(found: MethodResult, sources: Sequence[Any], name: str, kind: Kind) -> None:
-    """Refuse what a method of somebody else returned, if it is not as `MethodResult` says."""
-    whose = f"the method {name}"
-    _, height, width = shape = sources[0].shape
-    check_made(whose, "the image", found.image, shape)
-    unique = found.unique
-    if not isinstance(unique, tuple | list):
-        raise InvalidTypeError(
-            f"{whose} must return unique as a tuple of images; found {what_is(unique)}"
-        )
-    parts = {"base": found.base, "common": found.common}
-    parts |= {f"unique[{m}]": part for m, part in enumerate(unique)}
-    # Of grey sources a network may have parts of three channels.
-    allowed = {1, shape[0]} if kind == "restoration" else {1, 3}
-    for part, image in parts.items():
-        if image is not None:
-            check_made(whose, part, image, (None, height, width))
-            if len(image) not in allowed:
-                wanted = " or ".join(map(str, sorted(allowed)))
-                raise InvalidValueError(
-                    f"{whose} returned {part} of {len(image)} channels; want {wanted}"
-                )
-    count = 1 if kind == "restoration" else len(sources)
-    if len(unique) not in (0, count):
-        of = "x alone" if kind == "restoration" else "each source"
-        raise InvalidValueError(
-            f"{whose} returned {len(unique)} unique parts; want {count}, of {of}, or none"
-        )
-    if kind == "fusion":
-        check_shares(whose, found.weights, found.index, (count, height, width))
-    for number in ("gap", "nonzero"):
-        value = getattr(found, number)
-        if value is not None and not is_number(value):
-            raise InvalidTypeError(
-                f"{whose} must return {number} as a number or None; found {what_is(value)}"
-            )
-
-
 def run_method(
     method: Method, name: str, images: Sequence[Any], options: dict[str, Any]
 ) -> tuple[MethodResult, float]:
@@ -483,7 +459,7 @@ def run_method(
     # Sources of a fusion come in one sequence.
     restored = isinstance(images[0], np.ndarray)
     kind: Kind = "restoration" if restored else "fusion"
-    _check_result(found, images[:1] if restored else images[0], name, kind)
+    check_result(found, images[:1] if restored else images[0], name, kind)
     if not found.converged:
         gap = "" if found.gap is None else f": the certified gap is {found.gap:.1e}"
         why = _WHY.get(found.stopped, "")

@@ -26,7 +26,7 @@ from ..types import Base, Device, Floats, Lam
 from .preparation import Prepared, mixture_for, prepare_restoration, smoothing_for
 from .protocol import MethodResult
 from .shipped import shipped_dictionary
-from .task import Task
+from .task import Task, get_task
 
 __all__ = [
     "SparseCoding", "base_of", "checked_lam", "lam_of", "lam_of_bands", "memory_of_fusion",
@@ -48,7 +48,7 @@ class SparseCoding:
 
     Parameters
     ----------
-    task : Task
+    task : str or Task
         The task, which says how images are prepared. What the dictionary's metadata say has
         precedence.
     dictionary : Dictionary, optional
@@ -67,9 +67,13 @@ class SparseCoding:
     name = "mcsc"
 
     def __init__(
-        self, task: Task, dictionary: Dictionary | None = None, *, solver: SolverFunction = solve
+        self,
+        task: str | Task,
+        dictionary: Dictionary | None = None,
+        *,
+        solver: SolverFunction = solve,
     ) -> None:
-        self.task = task
+        self.task = task = get_task(task)
         self.dictionary = shipped_dictionary(task.name) if dictionary is None else dictionary
         self.solver = solver
         fusion = task.kind == "fusion"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ...lazy import Recent
 from ...synthetic.photographs import Photographs
 from ...types import Floats
-from ..task import Task
+from ..task import Task, get_task
 from .readers import Reader
 
 __all__ = ["synthetic_scenes", "unseen_scenes"]
@@ -50,7 +50,7 @@ class _Synthetic:
 
 
 def synthetic_scenes(
-    task: Task,
+    task: str | Task,
     count: int,
     shape: tuple[int, int] = (256, 256),
     seed: int = 0,
@@ -60,6 +60,7 @@ def synthetic_scenes(
 
     `photographs` are those of `Task.synthetic_pair`.
     """
+    task = get_task(task)
     recent: Recent[tuple[Floats, ...]] = Recent(_CACHE_BYTES)
     return [_Synthetic(task, number, shape, seed, photographs, recent) for number in range(count)]
 

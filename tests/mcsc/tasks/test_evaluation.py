@@ -208,6 +208,11 @@ def both():
         (both()[0], ["mean"], {}, TypeError, "scenes must be a folder or a sequence .* ndarray"),
         (3, ["mean"], {}, TypeError, "scenes must be a folder or a sequence of .* found int"),
         (["a.png"], ["mean"], {}, TypeError, "scenes must hold callables, each of .* found str"),
+        ([both, 3], ["mean"], {}, TypeError, "scenes must hold callables, each of .* found int"),
+        ([both], [both], {}, TypeError, "methods must hold names, found the function both: meth"),
+        ([both], {3: both}, {}, TypeError, "methods must be named by words, found 3"),
+        ([both], ["mean"], {"each": 3}, TypeError, "each must be callable, found 3"),
+        ([both], ["mean"], {"skip": "s"}, TypeError, "skip must be callable, found 's'"),
         ([lambda: None], ["mean"], {}, TypeError, "scene 0 must return a tuple .* found None"),
         (
             [lambda: both()[0]],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mcsc.errors import Refusal
-from mcsc.images import imresize
+from mcsc.images import imresize, write_image
 from mcsc.quality.full_reference import rmse
 from mcsc.tasks import (
     METHODS,
@@ -15,11 +15,14 @@ from mcsc.tasks import (
     SparseCoding,
     evaluate,
     find_method,
+    find_scenes,
     fuse,
     get_task,
     method_names,
     restore,
+    synthetic_scenes,
 )
+from mcsc.tasks.learning import check_learn_task
 from mcsc.tasks.methods import baseline_names, methods_by_name
 from tests.helpers import make_dictionary
 from tests.mcsc.tasks.pairs import pair
@@ -178,6 +181,51 @@ def test_a_base_of_bands_one_by_one_is_refused_before_any_work(channels, fits, m
         with pytest.raises(ValueError, match=message):
             evaluate([s], task, methods, each=lambda *given, run=run: run.append(given))
         assert not run
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("filter_size", "8", "filter_size of the method own must be a whole number >= 1"),
+        ("roles", None, "roles of the method own must be a whole number >= 1, found None"),
+        ("only_factor", "4", "only_factor of the method own must be a finite number > 0"),
+        ("channels", 3, "channels of the method own must be two whole numbers >= 1, of x and of"),
+        ("channels", (1, "3"), "channels of the method own must be two whole numbers"),
+        ("check_device", True, "check_device of the method own must be callable; found True"),
+        ("check_count", 2, "check_count of the method own must be callable"),
+        ("chooses", False, "chooses of the method own must be callable"),
+        ("options", {"sigma": 3, 4: 5}, "has the attribute options, names of those that it takes"),
+    ],
+)
+def test_attributes_of_a_method_that_are_no_such_thing(name, value, says):
+    def own(x, y):
+        return x
+
+    own.options = frozenset()
+    setattr(own, name, value)
+    scene = pair("flash-denoise")
+    with pytest.raises((TypeError, ValueError), match=says):
+        restore(scene.x, scene.y, "flash-denoise", method=own)
+
+
+def test_what_takes_a_task_takes_its_name(tmp_path):
+    dictionary = make_dictionary(channels=(1, 1))
+    write_image(tmp_path / "s_near.png", np.zeros((1, 8, 8)))
+    write_image(tmp_path / "s_far.png", np.zeros((1, 8, 8)))
+    for use in (
+        method_names,
+        lambda task: find_method("mcsc", task),
+        lambda task: SparseCoding(task, dictionary),
+        lambda task: synthetic_scenes(task, 1, (32, 32))[0](),
+        lambda task: find_scenes(tmp_path, task)[0](),
+        lambda task: check_learn_task(task),
+    ):
+        use("multi-focus")
+        use(TASKS["multi-focus"])
+        with pytest.raises(ValueError, match="task must be one of depth-sr, multispectral-sr"):
+            use("focus")
+        with pytest.raises(TypeError, match="task must be a name or a Task, found int"):
+            use(3)
 
 
 def test_unknown_options_of_a_method_are_found_out():
