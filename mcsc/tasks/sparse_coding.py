@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from ..backend import require_cuda
 from ..backend.limits import available_memory
+from ..checks import check_choice, check_number, is_number
 from ..coding.images import CodingOptions, SolverFunction, code, memory_of_tile
 from ..coding.shared import shared_filters
-from ..errors import InvalidValueError, OutOfMemoryError, warn_user
+from ..errors import InvalidTypeError, InvalidValueError, OutOfMemoryError, warn_user
 from ..fusion import JOINTLY
 from ..fusion.bases import lumas_of
 from ..fusion.one_by_one import fuse_one_by_one
@@ -22,7 +23,7 @@ from ..images.split import lowpass_split
 from ..model.dictionary import Dictionary
 from ..model.lam import plain_lam
 from ..solvers.front import solve
-from ..types import Base, Device, Floats, Lam
+from ..types import Base, Device, Floats, Lam, RestorationBase
 from .preparation import Prepared, mixture_for, prepare_restoration, smoothing_for
 from .protocol import MethodResult
 from .shipped import shipped_dictionary
@@ -60,8 +61,9 @@ class SparseCoding:
 
     Raises
     ------
-    ValueError
-        No dictionary comes with the task, or this one is not for two images.
+    ValueError, TypeError
+        No dictionary comes with the task, or this one is not for two images, or its metadata say
+        what cannot be.
     """
 
     name = "mcsc"
@@ -88,6 +90,7 @@ class SparseCoding:
                 "restoration needs a dictionary of 2 signals, this one has "
                 f"{self.dictionary.n_signals}"
             )
+        _check_metadata(self.dictionary, task)
         self.options = _CODING | (
             {"rule"} if fusion else {"mask", "guide_mask", "known_shape", "factor", "sigma"}
         )
@@ -299,6 +302,24 @@ class SparseCoding:
         if given is None:
             return lam_of(self.dictionary, self.task, sigma)
         return checked_lam(given, self.dictionary)
+
+
+def _check_metadata(dictionary: Dictionary, task: Task) -> None:
+    """Refuse metadata of a dictionary that say how it is used, and are no such thing."""
+    found, of = dictionary.metadata, "in the metadata of the dictionary"
+    if "strength" in found:
+        check_number(f"strength {of}", found["strength"], zero=True)
+    if found.get("sigma") is not None:
+        check_number(f"sigma {of}", found["sigma"])
+    if task.kind == "restoration":
+        check_choice(f"base {of}", base_of(dictionary, task), RestorationBase)
+        smoothing = found.get("smoothing")
+        if smoothing is not None and not (
+            isinstance(smoothing, Sequence)
+            and len(smoothing) == 2
+            and all(is_number(n) and n > 0 for n in smoothing)
+        ):
+            raise InvalidTypeError(f"smoothing {of} must be (radius, edge), found {smoothing!r}")
 
 
 def memory_of_fusion(

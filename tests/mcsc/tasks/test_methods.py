@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -206,6 +208,28 @@ def test_attributes_of_a_method_that_are_no_such_thing(name, value, says):
     scene = pair("flash-denoise")
     with pytest.raises((TypeError, ValueError), match=says):
         restore(scene.x, scene.y, "flash-denoise", method=own)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        (
+            "strength",
+            "a",
+            "strength in the metadata of the dictionary must be a finite number >=",
+        ),
+        ("strength", None, "strength in the metadata of the dictionary must be a finite number"),
+        ("sigma", "a", "sigma in the metadata of the dictionary must be a finite number > 0"),
+        ("base", "mean", "base in the metadata of the dictionary must be 'none', 'input', 'low'"),
+        ("smoothing", 3, r"smoothing in the metadata of the dictionary must be \(radius, edge\)"),
+        ("smoothing", (3, 0), r"smoothing in the metadata of the dictionary must be \(radius, ed"),
+    ],
+)
+def test_metadata_that_say_how_a_dictionary_is_used_are_looked_at(name, value, says):
+    dictionary = replace(make_dictionary(channels=(1, 1)), metadata={name: value})
+    with pytest.raises((TypeError, ValueError), match=says):
+        restore(np.zeros((8, 8)), np.zeros((32, 32)), "depth-sr", dictionary=dictionary)
+    assert SparseCoding("depth-sr", replace(dictionary, metadata={"sigma": None}))
 
 
 def test_what_takes_a_task_takes_its_name(tmp_path):
