@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import itertools
 import logging
 import os
 import signal
@@ -80,6 +81,8 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command to run; a plugin that cannot be loaded fails as it fails."""
         command = self._find(ctx, args[0])
+        if command is not None:
+            _refuse_empty(args)
         return (
             super().resolve_command(ctx, args) if command is None else (args[0], command, args[1:])
         )
@@ -214,6 +217,22 @@ cli.add_command(info)
 def main(args: Sequence[str] | None = None) -> None:
     """Run `mcsc` and exit: 0 done, 1 not converged or a bug, 2 refused, 130 interrupted."""
     cli.main(args)
+
+
+def _refuse_empty(args: Sequence[str]) -> None:
+    """Refuse an empty word, as of an unset variable of the shell.
+
+    As a file it would stand for the folder that one is in, and as names for all of them.
+    """
+    options = args[: args.index("--")] if "--" in args else args
+    for before, word in itertools.pairwise(args):
+        named = word.startswith("--") and word.endswith("=") and word in options
+        if word and not named:
+            continue
+        after = f"the word after {before}" if before[:1] == "-" != before[1:] else "an argument"
+        raise click.UsageError(
+            f"{word[:-1] if named else after} is empty: want something there, or leave it out"
+        )
 
 
 def _say(message: str) -> None:

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from .errors import InvalidValueError, MissingExtraError, warn_user
+from .checks import what_is
+from .errors import (
+    InvalidTypeError,
+    InvalidValueError,
+    MissingExtraError,
+    Refusal,
+    UnavailableError,
+    warn_user,
+)
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -26,6 +34,10 @@ class Table(Mapping[str, E], Generic[E]):
         Entry-point group by which installed packages add entries. It is looked up when the table
         is first read, and an entry is loaded when it is first asked for. They come last, by name;
         an entry that was added goes before one of an installed package of the same name.
+    kind : type, optional
+        Class of the entries. One that has a `name` is entered under that name. Default: anything.
+    wanted : str
+        What messages call such an entry, and how one is made.
 
     Examples
     --------
@@ -40,24 +52,42 @@ class Table(Mapping[str, E], Generic[E]):
     mcsc.errors.InvalidValueError: number must be one of one; found 'two'
     """
 
-    def __init__(self, what: str, group: str | None = None) -> None:
-        self.what, self.group = what, group
+    def __init__(
+        self, what: str, group: str | None = None, *, kind: Any = object, wanted: str = ""
+    ) -> None:
+        self.what, self.group, self.kind, self.wanted = what, group, kind, wanted
         self._entries: dict[str, E] = {}
         self._plugins: dict[str, EntryPoint] | None = None
+        self._told: set[str] = set()
 
     def add(self, name: str, entry: E) -> None:
         """Add an entry.
 
         Raises
         ------
+        TypeError
+            The entry is none of this table's kind; the message says what is wanted.
         ValueError
-            The name is empty, or taken: `remove` the other entry first.
+            The name is empty, or taken: `remove` the other entry first. Or the entry calls itself
+            otherwise.
         """
         if not isinstance(name, str) or not name:
             raise InvalidValueError(f"a {self.what} needs a name; found {name!r}")
         if name in self._entries:
             raise InvalidValueError(f"there is a {self.what} {name} already: remove it first")
+        self.check(name, entry)
         self._entries[name] = entry
+
+    def check(self, name: str, entry: Any) -> None:
+        """Refuse what is no entry of this table, by the name under which it is to be found."""
+        if not isinstance(entry, self.kind):
+            raise InvalidTypeError(
+                f"the {self.what} {name} must be {self.wanted}; found {what_is(entry)}"
+            )
+        own = getattr(entry, "name", name)
+        # Results, files and other processes know an entry by the name that it has itself.
+        if self.kind is not object and own != name:
+            raise InvalidValueError(f"the {self.what} {name} calls itself {own!r}: want one name")
 
     def remove(self, name: str) -> None:
         """Take an entry out.
@@ -80,20 +110,29 @@ class Table(Mapping[str, E], Generic[E]):
             There is no entry of this name; the message lists the names there are.
         ModuleNotFoundError
             The entry is from another package, which needs something that is not installed.
+        RuntimeError
+            The entry is from another package, and cannot be loaded.
+        TypeError
+            The entry is from another package, and is none of this table's kind.
         """
         self._require(name)
         return self[name]
 
     def available(self) -> dict[str, E]:
-        """All entries; one of another package that cannot be loaded costs a warning."""
-        found = {}
+        """All entries; one of another package that cannot be used costs a warning, once."""
+        return dict(self.loaded())
+
+    def loaded(self) -> Iterator[tuple[str, E]]:
+        """Names and entries one by one, each loaded when it is its turn, as in `available`."""
         for name in self:
             try:
-                found[name] = self[name]
-            except Exception as error:  # whatever somebody else's module raises
-                words = " ".join(str(error).split())
-                warn_user(f"the {self.what} {name} cannot be loaded: {words}")
-        return found
+                entry = self[name]
+            except Refusal as error:  # which says whose it is
+                if name not in self._told:
+                    self._told.add(name)
+                    warn_user(str(error))
+            else:
+                yield name, entry
 
     def __getitem__(self, name: str) -> E:
         if name not in self._entries and name in self._found():
@@ -131,11 +170,21 @@ class Table(Mapping[str, E], Generic[E]):
 
     def _load(self, entry: EntryPoint) -> E:
         """Load an entry of an installed package."""
+        package = entry.dist.name if entry.dist else entry.module.partition(".")[0]
         try:
-            return cast("E", entry.load())
+            found = entry.load()
+            self.check(entry.name, found)
+        except Refusal as error:
+            raise type(error)(f"{error} (of the package {package}: {entry.value})") from error
         except ModuleNotFoundError as error:
-            package = entry.dist.name if entry.dist else entry.module.partition(".")[0]
             raise MissingExtraError(
                 f"the {self.what} {entry.name} needs {error.name}, which is not installed: see "
                 f"the extras of the package {package}, as in pip install 'mcsc[unfolded]'"
             ) from error
+        except Exception as error:  # whatever somebody else's module raises
+            words = " ".join(f"{type(error).__name__}: {error}".split())
+            raise UnavailableError(
+                f"the {self.what} {entry.name} of the package {package}, {entry.value}, cannot be "
+                f"loaded: {words}"
+            ) from error
+        return cast("E", found)

@@ -181,10 +181,9 @@ def fused(
 
 def _chosen(selection: Selection, answer: Floats, sources: Sequence[Floats]) -> NDArray[np.int32]:
     """Which source is chosen by a network's answer, pixel by pixel; all of them are (C, H, W)."""
-    assert selection.by_answer is not None
     largest = Largest(last=True)
     for number, source in enumerate(sources):
-        largest.offer(number, selection.by_answer(answer, source))
+        largest.offer(number, selection.answered(answer, source))
     return largest.index
 
 
@@ -275,7 +274,7 @@ def fused_one_by_one(
             continue
         part = unique[0] if selection.unique else common + unique[0]
         planes = (i.mean(axis=0, dtype=np.float64) for i in (x, others, part))
-        largest.offer(number, selection.evidence(*planes))
+        largest.offer(number, selection.judged(*planes))
     if selection is None:
         added = (shared + alone).mean(axis=0, keepdims=True)
         image, base = on_base(sources, added, strength, brightest=task.brightest_base)

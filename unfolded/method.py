@@ -151,6 +151,11 @@ class CUNetMethod:
         return self.net.configuration.channels
 
     @property
+    def base(self) -> str:
+        """What its answer is added to."""
+        return kept_with_network(self.net, self.task).base
+
+    @property
     def only_factor(self) -> int | None:
         """The factor that the network was trained for, of super-resolution."""
         return self.task.factor

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..checks import check_choice
+from ..checks import check_called, check_choice, check_flags
 from ..tables import Table
 from ..types import Floats, Kind
 from .bilateral import joint_bilateral
@@ -50,8 +50,21 @@ class Baseline:
     super_resolution: bool | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a kind that no task has."""
+        """Refuse a kind that no task has, and what could not be called."""
         check_choice("kind of a baseline", self.kind, Kind)
+        check_flags(
+            "a baseline", takes_sigma=self.takes_sigma, takes_known_shape=self.takes_known_shape
+        )
+        if self.super_resolution is not None:
+            check_flags("a baseline", super_resolution=self.super_resolution)
+        images = ("x", "y") if self.kind == "restoration" else ("sources",)
+        told = {"sigma": self.takes_sigma, "known_shape": self.takes_known_shape}
+        check_called(
+            "function of a baseline",
+            self.function,
+            images,
+            [n for n, there in told.items() if there],
+        )
 
     @property
     def settings(self) -> tuple[str, ...] | None:
@@ -105,7 +118,10 @@ def _bilateral(
     return joint_bilateral(x, y, sigma_space=space, sigma_range=edge)
 
 
-BASELINES: Table[Baseline] = Table("baseline", group="mcsc.baselines")
+BASELINES: Table[Baseline] = Table(
+    "baseline", group="mcsc.baselines", kind=Baseline,
+    wanted="a mcsc.baselines.table.Baseline, as Baseline('restoration', function)",
+)  # fmt: skip
 """All baselines by name, in the order of tables and help; `mcsc.tables.Table.add` adds one."""
 
 BASELINES.add("bicubic", Baseline("restoration", _input, super_resolution=True))

@@ -18,7 +18,7 @@ from ..progress import is_terminal
 from ..tasks.task import TASKS, get_task
 from ..types import Device, Kind, Lam
 from ..values.ranges import ValueRange
-from . import options
+from . import named, options
 from .batch import HugeImages, block_options, cluster_options, is_batch, is_huge, run_batch
 from .destinations import check_destinations, overwrite_option
 from .results import check_bit_depth
@@ -229,7 +229,7 @@ def shared_options(
         Options of the one command, listed between those of the images and those of the result.
     """
     found: tuple[Decorator, ...] = (
-        options.task(what, kind=kind),
+        named.task(what, kind=kind),
         options.mask_option(masked),
         options.range_option(ranged),
         options.part_options,
@@ -248,7 +248,7 @@ def shared_options(
         overwrite_option,
         click.option(
             "--method", metavar="NAME", default="mcsc", show_default=True,
-            cls=options.ListedOption, names=lambda: _methods(kind),
+            cls=named.ListedOption, names=lambda: _methods(kind),
             help="Method: mcsc is the model of this package; it can be any of {names}.",
         ),
         options.weights_file,
@@ -276,7 +276,7 @@ def shared_options(
             "--ghosts/--no-ghosts", default=None,
             help="Look for places where the images contradict each other, such as things that "
             f"moved and shadows of a flash, and keep {kept} there.  [default: for {{names}}]",
-            cls=options.ListedOption, names=lambda: _with_ghosts(kind),
+            cls=named.ListedOption, names=lambda: _with_ghosts(kind),
         ),
         click.option(
             "--report", metavar="FILE.html", type=click.Path(path_type=Path),

@@ -19,7 +19,8 @@ from ..types import Device
 from ..values.ranges import ValueRange, quantised
 from . import options
 from .batch import check_cluster, cluster_options
-from .rules import rule_option
+from .named import ListedOption, rule_option
+from .named import task as task_option
 from .sources import files_read
 
 
@@ -31,13 +32,14 @@ def _method_names() -> str:
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@options.task("Task: one of {names}.")
+@task_option("Task: one of {names}.")
 @click.option(
     "--method",
     "methods",
     metavar="NAME",
     multiple=True,
-    cls=options.ListedOption,
+    callback=options.listed_names,
+    cls=ListedOption,
     names=_method_names,
     help="Method to measure: {names}; each task has some of them. Repeat the option, or separate "
     "names by commas.  [default: the baselines and mcsc]",
@@ -45,6 +47,7 @@ def _method_names() -> str:
 @click.option(
     "--scenes",
     metavar="NAMES",
+    callback=options.listed_names,
     help="Names of the scenes of DIR to measure, separated by commas.  [default: all]",
 )
 @options.mask_option("the first image of every scene, or with '2=' of the second", "2=")
@@ -101,8 +104,8 @@ def evaluate(
     ctx: click.Context,
     folder: Path,
     task_name: str,
-    methods: tuple[str, ...],
-    scenes: str | None,
+    methods: list[str] | None,
+    scenes: list[str] | None,
     masks: dict[int, tuple[str, ...]],
     ranges: tuple[ValueRange, ...],
     sigma: float | None,
@@ -156,17 +159,14 @@ def evaluate(
         raise click.UsageError(f"--seed is for the noise of denoising: {task.name} has none")
     if report is not None and report.suffix.lower() not in (".html", ".htm"):
         raise InvalidValueError(f"--report {report}: pages are HTML; want a name ending in .html")
-    chosen = methods_by_name(
-        options.listed_names(methods), task, dictionary=dictionary, weights_file=weights_file
-    )
+    chosen = methods_by_name(methods, task, dictionary=dictionary, weights_file=weights_file)
     options.refuse_idle(ctx, chosen, ("tol", "max_iter", "device", "orientations", "rule"))
     for one in chosen.values():
         check_device(one, device)
         check_rule(one, 2, rule)
     check_cluster(scheduler, workers)
     faults: dict[str, str] = {}
-    wanted = options.listed_names([scenes]) if scenes else None
-    files = find_scenes(folder, task, wanted, faults=faults)
+    files = find_scenes(folder, task, scenes, faults=faults)
     count = len(files) + len(faults)
     check_destinations(
         {"--csv": csv_path, "--json": json_path, "--report": report},

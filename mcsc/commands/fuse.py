@@ -16,8 +16,8 @@ from ..types import Floats
 from ..values.ranges import ValueRange
 from .asked import Asked, shared_options
 from .batch import SceneCommand
+from .named import rule_option
 from .results import Sink, check_registered, tell, write_parts
-from .rules import rule_option
 
 if TYPE_CHECKING:
     from ..tasks import Fusion

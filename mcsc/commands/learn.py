@@ -214,7 +214,7 @@ def learn(
     folder: Path | None,
     task_name: str,
     out: Path,
-    scenes: str | None,
+    scenes: list[str] | None,
     masks: dict[int, tuple[str, ...]],
     ranges: tuple[ValueRange, ...],
     synthetic: int,

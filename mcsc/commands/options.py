@@ -6,92 +6,17 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import click
 from click.core import ParameterSource
-from click.shell_completion import CompletionItem
 
 from ..errors import InvalidTypeError
-from ..solvers import SOLVERS
 from ..tasks.protocol import ORIENTATIONS, TOL, Method
-from ..tasks.task import TASKS
-from ..types import Device, Kind, Lam
+from ..types import Device, Lam
 from ..values.ranges import ValueRange
 
-if TYPE_CHECKING:
-    _Name = click.ParamType[str]
-else:  # not generic in older versions
-    _Name = click.ParamType
-
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Listed(_Name):
-    """A name out of a table, which is read when a word is looked at or --help is shown.
-
-    Parameters
-    ----------
-    names : callable
-        Returns the names.
-    """
-
-    name = "name"
-
-    def __init__(self, names: Callable[[], Iterable[str]]) -> None:
-        self.names = names
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the name, or refuse it."""
-        names = list(self.names())
-        if value not in names:
-            self.fail(f"{value!r} is not one of {', '.join(map(repr, names))}.", param, ctx)
-        return str(value)
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """Names that begin so."""
-        return [CompletionItem(n) for n in self.names() if n.startswith(incomplete)]
-
-
-class ListedOption(click.Option):
-    """An option in whose help ``{names}`` stands for the names of a table, read by need.
-
-    Parameters
-    ----------
-    names : callable
-        Returns what is to stand there.
-    """
-
-    def __init__(self, *args: Any, names: Callable[[], str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.listed = names
-
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Return the words of the option and its help."""
-        record = super().get_help_record(ctx)
-        if record is None:
-            return None
-        return record[0], record[1].replace("{names}", self.listed())
-
-
-def task(help: str, kind: Kind | None = None) -> Callable[[F], F]:
-    """Return the option --task; `kind` limits what it takes."""
-
-    def names() -> list[str]:
-        return [n for n, t in TASKS.available().items() if kind in (None, t.kind)]
-
-    return click.option(
-        "--task",
-        "task_name",
-        metavar="TASK",
-        cls=ListedOption,
-        type=Listed(names),
-        names=lambda: ", ".join(names()),
-        required=True,
-        help=help,
-    )
 
 
 class Sectioned(click.Command):
@@ -139,22 +64,6 @@ class Sectioned(click.Command):
             if shown:
                 with formatter.section(title):
                     formatter.write_dl(shown)
-
-
-def _solvers() -> list[str]:
-    return ["auto", *SOLVERS]
-
-
-method = click.option(
-    "--method",
-    metavar="NAME",
-    cls=ListedOption,
-    type=Listed(_solvers),
-    names=lambda: ", ".join(_solvers()),
-    default="auto",
-    show_default=True,
-    help="Solver: one of {names}; all reach the same optimum, in different times.",
-)
 
 
 def _tol(default: float) -> Callable[[F], F]:
@@ -334,9 +243,18 @@ def range_words(what: str, values: ValueRange) -> str:
     return f"{what}: values {values.low:.6g} to {values.high:.6g} are worked on as 0 to 1"
 
 
-def listed_names(words: Iterable[str]) -> list[str] | None:
-    """Names separated by commas, in one word or in several; None if there are none."""
-    return [name.strip() for word in words for name in word.split(",") if name.strip()] or None
+def listed_names(
+    ctx: click.Context, param: click.Parameter, value: str | tuple[str, ...] | None
+) -> list[str] | None:
+    """Callback: names separated by commas, in one word or in several; None if it is not given."""
+    words = (value,) if isinstance(value, str) else value or ()
+    found = []
+    for word in words:
+        names = [name.strip() for name in word.split(",") if name.strip()]
+        if not names:
+            raise click.BadParameter(f"{word!r} names nothing", ctx, param)
+        found += names
+    return found or None
 
 
 def lam_words(lam: Lam) -> str:

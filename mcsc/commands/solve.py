@@ -13,7 +13,7 @@ from ..progress import is_terminal
 from ..tasks.task import LAM_RELATIVE, STRENGTH
 from ..types import Boundary, Device, Lam
 from ..values.ranges import ValueRange
-from . import options
+from . import named, options
 from .batch import SceneCommand, cluster_options, is_batch, run_batch
 from .options import check_counts, mask_option, range_option
 
@@ -62,7 +62,7 @@ from .options import check_counts, mask_option, range_option
     help="Solve N times: the larger a coefficient is in one round, the smaller is its lam in the "
     "next.",
 )
-@options.method
+@named.solver
 @options.tol
 @options.max_iter()
 @click.option(

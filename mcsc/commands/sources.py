@@ -12,7 +12,7 @@ import click
 from ..errors import InvalidValueError
 from ..files import visible_files
 from ..tasks.task import TASKS
-from . import options
+from . import named, options
 
 if TYPE_CHECKING:
     from ..synthetic.photographs import Source
@@ -52,9 +52,9 @@ def source_options(command: F) -> F:
             click.argument(
                 "folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path)
             ),
-            options.task("Name of the task: {names}."),
+            named.task("Name of the task: {names}."),
             click.option(
-                "--scenes", metavar="NAMES",
+                "--scenes", metavar="NAMES", callback=options.listed_names,
                 help="Names of the scenes of DIR to take, separated by commas.  [default: all]",
             ),
             options.mask_option("the first image of every scene, or with '2=' of the second", "2="),
@@ -89,7 +89,7 @@ def files_read(files: Iterable[SceneFiles], photographs: Path | None = None) -> 
 def read_sources(
     task: Task,
     folder: Path | None,
-    scenes: str | None,
+    scenes: Sequence[str] | None,
     synthetic: int,
     seed: int,
     *,
@@ -162,7 +162,7 @@ def read_sources(
 def _readable(
     folder: Path,
     task: Task,
-    scenes: str | None,
+    scenes: Sequence[str] | None,
     masks: Mapping[int, Sequence[str]] | None,
     ranges: Sequence[ValueRange],
 ) -> list[SceneFiles]:
@@ -170,8 +170,7 @@ def _readable(
     from ..tasks.scenes import find_scenes, look_at_scenes
 
     faults: dict[str, str] = {}
-    names = options.listed_names([scenes]) if scenes else None
-    found = find_scenes(folder, task, names, faults=faults)
+    found = find_scenes(folder, task, scenes, faults=faults)
     words = masks or {}
     found, unreadable = look_at_scenes(
         found, masks=(words.get(0, ()), words.get(1, ())), ranges=ranges,

@@ -16,6 +16,7 @@ from ..errors import InvalidTypeError, InvalidValueError
 from ..files import check_readable
 from ..images.formats.tiff import orientation_of, unknown_value
 from ..types import Region
+from ..values.forms import check_axes
 
 if TYPE_CHECKING:
     from dask.array import Array as DaskArray
@@ -178,7 +179,7 @@ def _tiff(path: Path, page: int, chunk: int) -> DaskArray:
     return da.moveaxis(found, -1, 0) if axes.endswith("S") else found
 
 
-def as_blocks(name: str, given: Any, chunk: int) -> DaskArray:
+def as_blocks(name: str, given: Any, chunk: int, *, last: bool = False) -> DaskArray:
     """Return an image as a Dask array (C, H, W).
 
     Parameters
@@ -189,6 +190,8 @@ def as_blocks(name: str, given: Any, chunk: int) -> DaskArray:
         An array of Dask, NumPy (in memory or mapped) or zarr.
     chunk : int
         Side of the chunks where it has none.
+    last : bool
+        The last of three axes is that of the channels.
 
     Raises
     ------
@@ -198,9 +201,9 @@ def as_blocks(name: str, given: Any, chunk: int) -> DaskArray:
     if isinstance(given, da.Array):
         found = given
     elif isinstance(given, np.memmap) and not isinstance(given.base, np.ndarray):
-        found = da.from_array(_MappedFile(given), _chunks(given, chunk), name=False)
+        found = da.from_array(_MappedFile(given), _chunks(given, chunk, last), name=False)
     elif isinstance(given, np.ndarray):
-        found = da.from_array(given, _chunks(given, chunk), name=False)
+        found = da.from_array(given, _chunks(given, chunk, last), name=False)
     elif hasattr(given, "chunks") and hasattr(given, "store"):
         found = da.from_zarr(given)
     else:
@@ -216,11 +219,15 @@ def as_blocks(name: str, given: Any, chunk: int) -> DaskArray:
         raise InvalidValueError(
             f"{name} has shape {found.shape}: an image is (H, W) or (C, H, W), and not empty"
         )
+    if last and found.ndim == 3:
+        return da.moveaxis(found, -1, 0)
+    check_axes(name, found.shape)
     return found[None] if found.ndim == 2 else found
 
 
-def _chunks(given: Any, side: int) -> tuple[int, ...]:
-    return (*given.shape[:-2], *(min(n, side) for n in given.shape[-2:]))
+def _chunks(given: Any, side: int, last: bool) -> tuple[int, ...]:
+    height, width = (0, 1) if last and given.ndim == 3 else (given.ndim - 2, given.ndim - 1)
+    return tuple(min(n, side) if a in (height, width) else n for a, n in enumerate(given.shape))
 
 
 def same_chunks(names: Sequence[str], arrays: Sequence[DaskArray]) -> None:

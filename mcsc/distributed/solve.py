@@ -284,7 +284,7 @@ def prepared(
         raise InvalidValueError(
             "joint groups cannot be solved in blocks, which are coded by the working set, one "
             "coefficient at a time: take mcsc.solve, whose methods "
-            f"{', '.join(repr(n) for n, s in SOLVERS.items() if s.joint)} have room for the whole "
+            f"{', '.join(repr(n) for n, s in SOLVERS.loaded() if s.joint)} have room for the whole "
             "image, or leave joint out"
         )
     firsts = [g.maps.start for g in dictionary.groups]

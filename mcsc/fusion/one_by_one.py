@@ -173,7 +173,7 @@ def _choice(
             coded = code((high[None],), alone, each, "signals", warn=False, solver=solver, **how)
             plane = luma[0].astype(np.float64)
             others = (total - plane) / (len(sources) - 1)
-            largest.offer(number, selection.evidence(plane, others, coded.models[0][0, 0]))
+            largest.offer(number, selection.judged(plane, others, coded.models[0][0, 0]))
             gap = max(gap, coded.gap)
             nonzeros, coefficients = nonzeros + coded.nonzeros, coefficients + coded.coefficients
             detail = max(detail, float(np.abs(high).max()))

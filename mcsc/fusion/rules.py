@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 from scipy.ndimage import correlate1d, gaussian_filter, laplace
 
 from ..baselines.stacks import Largest
+from ..checks import (
+    check_called,
+    check_flags,
+    check_made,
+    check_number,
+    check_shares,
+    check_word,
+    what_is,
+)
 from ..coding.images import CodedImages
+from ..errors import InvalidTypeError
 from ..images.planes import Planes
 from ..images.split import LowpassSplit
 from ..tables import Table
@@ -94,6 +104,27 @@ class Selection:
     of that image and of the source, (C, H, W), both images or both detail. None: the network's
     parts stand for the codes in `evidence`."""
 
+    def __post_init__(self) -> None:
+        """Refuse what could not choose."""
+        check_flags("a selection", unique=self.unique, pixels=self.pixels)
+        check_number("softened of a selection", self.softened, zero=True)
+        check_called("evidence of a selection", self.evidence, ("luma", "others", "model"))
+        if self.by_answer is not None:
+            check_called("by_answer of a selection", self.by_answer, ("answer", "source"))
+
+    def judged(self, luma: Planes, others: Planes, model: Planes) -> Planes:
+        """Return the evidence for a source, looked at: see `evidence`."""
+        found = self.evidence(luma, others, model)
+        check_made("evidence of a selection", "an image", found, luma.shape)
+        return found
+
+    def answered(self, answer: Floats, source: Floats) -> Planes:
+        """Return the evidence for a source by a network's answer, looked at: see `by_answer`."""
+        assert self.by_answer is not None
+        found = self.by_answer(answer, source)
+        check_made("by_answer of a selection", "an image", found, source.shape[1:])
+        return found
+
     def weights(self, index: NDArray[np.int32], number: int) -> Planes:
         """Share of a source in each pixel; those of all add up to one."""
         return np.asarray(gaussian_filter((index == number).astype(np.float64), self.softened))
@@ -115,8 +146,41 @@ class Rule:
     """How it chooses between sources, if that is all it does. Stacks of any number of sources are
     then fused one source at a time; otherwise all of them are held in memory."""
 
+    def __post_init__(self) -> None:
+        """Refuse what could not be a rule."""
+        check_called("function of a rule", self.function, ("coded",))
+        check_word("words of a rule", self.words)
+        check_flags("a rule", targets=self.targets)
+        if not (self.selection is None or isinstance(self.selection, Selection)):
+            raise InvalidTypeError(
+                "selection of a rule must be a mcsc.tasks.Selection or None; found "
+                f"{what_is(self.selection)}"
+            )
 
-RULES: Table[Rule] = Table("rule", group="mcsc.rules")
+    def blend(self, name: str, given: CodedSources) -> Blend:
+        """Return what the function makes of coded sources, looked at; `name` is the rule's.
+
+        Raises
+        ------
+        TypeError, ValueError
+            It is no `Blend`, or one of other images than is wanted.
+        """
+        found, whose = self.function(given), f"the rule {name}"
+        if not isinstance(found, Blend):
+            raise InvalidTypeError(
+                f"{whose} must return a mcsc.tasks.Blend, as Blend(image, base) of images "
+                f"(C, H, W) and (1, H, W); found {what_is(found)}"
+            )
+        _, height, width = given.sources[0].shape
+        check_made(whose, "the image", found.image, given.sources[0].shape)
+        check_made(whose, "the base", found.base, (1, height, width))
+        check_shares(whose, found.weights, found.index, (len(given.sources), height, width))
+        return found
+
+
+RULES: Table[Rule] = Table(
+    "rule", group="mcsc.rules", kind=Rule, wanted="a mcsc.tasks.Rule, as Rule(function, words)"
+)
 """All fusion rules by name; ``RULES.add(name, Rule(function, words))`` adds one."""
 
 
@@ -229,7 +293,7 @@ def _selected(given: CodedSources, selection: Selection) -> Blend:
         part = coded.unique[m] if selection.unique else coded.models[m]
         shown = np.zeros(luma.shape) if part is None else part[0, 0]
         others = (total - luma) / (len(lumas) - 1)
-        largest.offer(m, selection.evidence(luma, others, shown))
+        largest.offer(m, selection.judged(luma, others, shown))
     index = largest.index
     weights = np.stack([selection.weights(index, m) for m in range(len(lumas))])
     if selection.pixels:

@@ -10,7 +10,7 @@ import scipy.ndimage
 import scipy.sparse.linalg
 from numpy.typing import NDArray
 
-from ..checks import check_floats, check_number
+from ..checks import check_floats, check_number, nowhere_known
 from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..types import Floats
 
@@ -250,6 +250,6 @@ def _weight(mask: NDArray[Any], image: Floats) -> Floats:
         ) from None
     if not (np.isfinite(weight).all() and (weight >= 0).all()):
         raise InvalidValueError("mask must be finite and >= 0 everywhere")
-    if not (weight > 0).any(axis=(-2, -1)).all():
-        raise InvalidValueError("mask is 0 everywhere in a plane: nothing is known there")
+    if (where := nowhere_known(weight > 0)) is not None:
+        raise InvalidValueError(f"mask is 0 {where}: nothing is known there")
     return weight

@@ -7,13 +7,10 @@ a solver's memory, and the command line for the names, without knowing any of th
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from ..errors import InvalidValueError
+from ..errors import InvalidTypeError, InvalidValueError
 from ..tables import Table
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
 __all__ = ["SOLVERS", "SolverClass", "SolverTable"]
 
@@ -42,6 +39,9 @@ class SolverClass(Protocol):
 
 S = TypeVar("S", bound=SolverClass)
 
+_ASKED_OF_A_CLASS = ("name", "max_iter", "merit", "libraries", "joint", "options")
+_CALLED = ("supports", "expense", "memory", "step", "due", "evaluate", "codes")
+
 
 class SolverTable(Table[Any]):
     """Solvers' classes by their names, in the order of preference.
@@ -51,23 +51,39 @@ class SolverTable(Table[Any]):
     """
 
     def __init__(self) -> None:
-        super().__init__("solver", group="mcsc.solvers")
+        super().__init__(
+            "solver", group="mcsc.solvers", kind=type,
+            wanted="a class that derives from mcsc.solvers.Solver",
+        )  # fmt: skip
 
     def register(self, solver: S) -> S:
         """Add a solver under its `name`, behind all others; returns it, as a decorator does.
 
         Raises
         ------
+        TypeError
+            It is no class of a solver, or lacks something of one; the message says what.
         ValueError
             The name is taken.
         """
-        self.add(solver.name, solver)
+        own = getattr(solver, "name", getattr(solver, "__name__", type(solver).__name__))
+        self.add(own, solver)
         return solver
 
-    def add(self, name: str, entry: Any) -> None:
-        """Add a solver under its own name; see `register`."""
-        self._check_name(name, entry)
-        super().add(name, entry)
+    def check(self, name: str, entry: Any) -> None:
+        """Refuse what is no class of a solver, and one that lacks something."""
+        if name == "auto":
+            raise InvalidValueError("a solver cannot be named 'auto', which chooses among them")
+        if isinstance(entry, type):
+            lacking = [w for w in _ASKED_OF_A_CLASS if not hasattr(entry, w)]
+            lacking += [w for w in _CALLED if not callable(getattr(entry, w, None))]
+            lacking += [w for w in getattr(entry, "__abstractmethods__", ()) if w not in lacking]
+            if lacking:
+                raise InvalidTypeError(
+                    f"the solver {name} must be {self.wanted}; {entry.__name__} lacks "
+                    f"{', '.join(sorted(lacking))}"
+                )
+        super().check(name, entry)
 
     def find(self, name: str) -> Any:
         """Return the class of that name; refuse one that is not there, listing those that are."""
@@ -87,7 +103,7 @@ class SolverTable(Table[Any]):
             There is no such method, or it does not take the problem's arrays.
         """
         if method == "auto":
-            able = (s for s in self.values() if s.supports(problem))
+            able = (s for _, s in self.loaded() if s.supports(problem))
             best = next(able)
             least = best.expense(problem)
             # Where the first does not know its cost, others need not be loaded.
@@ -98,7 +114,11 @@ class SolverTable(Table[Any]):
         found = self.find(method)
         if not found.supports(problem):
             if problem.penalty.joined and not found.joint:
-                others = [repr(s.name) for s in self.values() if s.joint and s.supports(problem)]
+                others = [
+                    repr(s.name)
+                    for s in self.available().values()
+                    if s.joint and s.supports(problem)
+                ]
                 raise InvalidValueError(
                     f"method={method!r} does not take joint groups: take {' or '.join(others)}"
                 )
@@ -107,18 +127,6 @@ class SolverTable(Table[Any]):
                 f"{problem.backend.name} arrays: take another method or device"
             )
         return found
-
-    def _load(self, entry: EntryPoint) -> Any:
-        found = super()._load(entry)
-        self._check_name(entry.name, found)
-        return found
-
-    def _check_name(self, name: str, solver: Any) -> None:
-        if name == "auto":
-            raise InvalidValueError("a solver cannot be named 'auto', which chooses among them")
-        own = getattr(solver, "name", None)
-        if own != name:
-            raise InvalidValueError(f"the solver {name} calls itself {own!r}: want one name")
 
 
 SOLVERS = SolverTable()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..checks import check_choice
+from ..checks import check_called, check_choice, check_flags, check_whole, check_word
 from ..tables import Table
 from ..types import Kind
 from . import full_reference, no_reference
@@ -33,11 +33,21 @@ class Measure:
     holes before another function sees them."""
 
     def __post_init__(self) -> None:
-        """Refuse a kind that no task has."""
-        check_choice(f"kind of the measure {self.name}", self.kind, Kind)
+        """Refuse what could not be a measure."""
+        check_word("name of a measure", self.name)
+        measure = f"the measure {self.name}"
+        check_choice(f"kind of {measure}", self.kind, Kind)
+        check_flags(measure, larger_is_better=self.larger_is_better, takes_mask=self.takes_mask)
+        check_whole(f"digits of {measure}", self.digits, least=0)
+        other = "target" if self.kind == "restoration" else "sources"
+        keywords = ("mask",) if self.takes_mask else ()
+        check_called(f"function of {measure}", self.function, ("image", other), keywords)
 
 
-MEASURES: Table[Measure] = Table("measure", group="mcsc.measures")
+MEASURES: Table[Measure] = Table(
+    "measure", group="mcsc.measures", kind=Measure,
+    wanted="a mcsc.quality.measures.Measure, as Measure(name, 'restoration', function)",
+)  # fmt: skip
 """All measures, in the order of tables; ``MEASURES.add(measure.name, measure)`` adds one."""
 
 for _measure in (

@@ -287,7 +287,7 @@ def _beside(chosen: type[Solver], problem: Problem) -> str:
         return ""
     costs = {
         solver.name: solver.expense(problem)
-        for solver in SOLVERS.values()
+        for _, solver in SOLVERS.loaded()
         if solver is not chosen and solver.supports(problem)
     }
     name = min(costs, key=costs.__getitem__, default="")

@@ -22,12 +22,18 @@ from .photographs import Photographs, library, panorama_view
 from .scene import Scene, check_seed, check_shape, make_scene
 from .spectra import multispectral_pair
 
-__all__ = ["PAIR_NAMES", "PHOTOGRAPHED", "SyntheticPair", "make_pair", "scenes"]
+__all__ = [
+    "NOISY", "PAIR_NAMES", "PHOTOGRAPHED", "REDUCED", "SyntheticPair", "make_pair", "scenes",
+]  # fmt: skip
 
 PAIR_NAMES = ("depth", "multispectral", "flash", "exposure", "focus", "medical")
 """Names of the pairs that `scenes` makes, in the order of the tasks of the paper."""
 PHOTOGRAPHED = PAIR_NAMES[:-1]
 """Those whose pairs show photographs."""
+REDUCED = ("depth", "multispectral")
+"""Those whose x is the target reduced and enlarged."""
+NOISY = ("flash",)
+"""Those whose x is the target with noise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +157,7 @@ def _checked(
     factor = check_whole("factor", factor)
     sigma = check_number("sigma", sigma, zero=True)
     library(photographs)
-    if name in ("depth", "multispectral") and any(n % factor for n in shape):
+    if name in REDUCED and any(n % factor for n in shape):
         raise InvalidValueError(
             f"factor {factor} does not divide the shape {shape[0]} x {shape[1]}"
         )
@@ -207,7 +213,7 @@ def _images(name: str, scene: Scene, factor: int, sigma: float) -> Any:
         return focus_pair(scene)
     if name == "exposure":
         return exposure_pair(scene)
-    if name == "flash":
+    if name in NOISY:
         ambient, flash = flash_pair(scene)
         noise = scene.rng(5).standard_normal(ambient.shape, dtype=np.float32)
         return ambient + np.float32(sigma) * noise, flash, ambient

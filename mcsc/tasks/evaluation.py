@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend import is_array
-from ..checks import check_callback, check_choice, check_tol, check_whole
+from ..checks import check_callback, check_choice, check_tol, check_whole, what_is
 from ..errors import InvalidTypeError, InvalidValueError, Refusal
 from ..files import write_json, write_text
 from ..fusion.rules import RULES
@@ -26,11 +27,17 @@ from ..solvers.driver import Callback, deferred_interrupt
 from ..types import Device, Floats
 from ..values.holes import fill_from_others
 from .fusion import Fusion, fuse
-from .methods import check_method, check_orientations, check_rule, methods_by_name
+from .methods import (
+    check_method,
+    check_method_takes,
+    check_orientations,
+    check_rule,
+    methods_by_name,
+)
 from .preparation import alike
 from .protocol import TOL, Method
 from .restoration import Restoration, restore
-from .scenes import Reader, find_scenes, name_of
+from .scenes import Reader, check_scene, find_scenes, name_of
 from .task import Task, get_task
 
 __all__ = ["Evaluation", "Row", "evaluate"]
@@ -188,6 +195,9 @@ def evaluate(
     True
     """
     task = get_task(task)
+    for word, function in (("each", each), ("skip", skip)):
+        if not (function is None or callable(function)):
+            raise InvalidTypeError(f"{word} must be callable, found {what_is(function)}")
     check_callback(callback)
     check_whole("seed", seed, least=0)
     sigma = task.check_sigma(sigma)
@@ -198,7 +208,9 @@ def evaluate(
             )
         chosen = dict(methods)
         for name, method in chosen.items():
-            check_method(f"methods[{name!r}] must be", method)
+            if not isinstance(name, str):
+                raise InvalidTypeError(f"methods must be named by words, found {what_is(name)}")
+            check_method(f"methods[{name!r}] must be", method, task)
     else:
         chosen = methods_by_name(methods, task, dictionary=dictionary, weights_file=weights_file)
     if not chosen:
@@ -223,11 +235,13 @@ def evaluate(
         for number, reader in enumerate(scenes):
             scene = name_of(reader, number)
             images = None
+            labels = (f"the first image of {scene}", f"the second image of {scene}")
             for name, method in chosen.items():
                 try:
                     if images is None:
-                        images = _inputs(task, reader, level, seed + number)
-                    labels = (f"the first image of {scene}", f"the second image of {scene}")
+                        images = _inputs(task, reader, scene, level, seed + number)
+                        for one, other in chosen.items():
+                            check_method_takes(other, one, task, images[:2], labels)
                     made, reference, mask = _run(task, method, images, level, options, labels)
                     if made.stopped in ("callback", "interrupted"):
                         # What it measures is the interruption.
@@ -287,11 +301,12 @@ def _check_scenes(scenes: Any) -> None:
         )
     if not len(scenes):
         raise InvalidValueError("scenes is empty: want one at least")
-    if len(scenes) and not callable(scenes[0]):
-        raise InvalidTypeError(
-            "scenes must hold callables, each of which returns the images of a scene, as "
-            f"lambda: (x, y); found {type(scenes[0]).__name__}"
-        )
+    for scene in scenes:
+        if not callable(scene):
+            raise InvalidTypeError(
+                "scenes must hold callables, each of which returns the images of a scene, as "
+                f"lambda: (x, y); found {type(scene).__name__}"
+            )
 
 
 def _run(
@@ -325,30 +340,23 @@ def _run(
 
 
 def _measured(measure: Measure, image: Floats, reference: Any, mask: Any) -> float:
-    if mask is None:
-        return float(measure.function(image, reference))
-    if measure.takes_mask:
-        return float(measure.function(image, reference, mask=mask))
-    if not isinstance(reference, tuple):
+    if mask is not None and not measure.takes_mask and not isinstance(reference, tuple):
         reference = fill_holes(reference, mask)
         image = np.where(mask, image, reference)
-    return float(measure.function(image, reference))
+    how = {"mask": mask} if mask is not None and measure.takes_mask else {}
+    found = measure.function(image, reference, **how)
+    if not (isinstance(found, Real) or (isinstance(found, np.ndarray) and found.ndim == 0)):
+        raise InvalidTypeError(
+            f"the measure {measure.name} must return a number; found {what_is(found)}"
+        )
+    return float(found)
 
 
 def _inputs(
-    task: Task, reader: Reader, sigma: float | None, seed: int
+    task: Task, reader: Reader, name: str, sigma: float | None, seed: int
 ) -> tuple[Floats, Floats, Floats | None]:
     """The input, the other image, and in restoration the truth."""
-    given = reader()
-    whole = isinstance(given, tuple | list) and len(given) >= 2
-    if not whole or not all(isinstance(i, np.ndarray) and i.ndim == 3 for i in given[:2]):
-        found = getattr(given, "shape", type(given).__name__)
-        found = [getattr(i, "shape", type(i).__name__) for i in given] if whole else found
-        raise InvalidTypeError(
-            "a scene must return a tuple of the images of both roles, NumPy arrays (C, H, W); "
-            f"found {found}"
-        )
-    first, second, *_ = given
+    first, second, *_ = check_scene(reader(), name, task.kind)
     if task.kind == "fusion":
         return first, second, None
     first, second = task.cropped(first, second)

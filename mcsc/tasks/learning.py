@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..checks import check_number
+from ..checks import check_number, what_is
 from ..errors import InvalidTypeError, InvalidValueError
 from ..images.colour import luma_full, luma_studio
 from ..images.split import fill_holes, lowpass_split
@@ -24,8 +24,8 @@ from .preparation import (
     prepare_restoration,
     smoothing_for,
 )
-from .scenes import Reader, flipped, is_part, name_of
-from .task import Task
+from .scenes import Reader, check_scene, flipped, is_part, name_of
+from .task import Task, get_task
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -128,7 +128,7 @@ class TaskScenes(Sequence[tuple[Floats, ...]]):
             raise IndexError(index)
         index %= len(self)
         if self._last is None or self._last[0] != index:
-            images = self._readers[index]()
+            images = check_scene(self._readers[index](), self.name(index), self._task.kind)
             self._check(images, index)
             self._last = (index, self.make(images, index))
         return self._last[1]
@@ -280,7 +280,7 @@ def _grey(image: Floats) -> Floats:
 
 
 def check_learn_task(
-    task: Task,
+    task: str | Task,
     settings: TaskSettings | None = None,
     *,
     n_common: int = 64,
@@ -305,12 +305,33 @@ def check_learn_task(
     TypeError, ValueError, RuntimeError
         As `mcsc.learning.check_learning`.
     """
-    s = (settings or TaskSettings()).complete(task)
+    task = get_task(task)
+    s = _completed(task, settings)
     check_learning(
         lam=s.lam, n_common=n_common, n_unique=n_unique, filter_size=filter_size, passes=passes,
         window=window, tol=tol, seed=seed, options=_options(task, s, options),
         checkpoint=checkpoint,
     )  # fmt: skip
+
+
+def _completed(task: Task, settings: TaskSettings | None) -> TaskSettings:
+    """Fill in what the task says; refuse what a dictionary is not learned with."""
+    if not (settings is None or isinstance(settings, TaskSettings)):
+        raise InvalidTypeError(f"settings must be a TaskSettings, found {what_is(settings)}")
+    given = settings or TaskSettings()
+    complete = given.complete(task)
+    channels = bool(complete.all_channels)
+    task.check_base("base", complete.base, bool(complete.colour_guide), channels)
+    if task.kind == "fusion":
+        if given.colour_guide:
+            raise InvalidValueError(f"colour_guide is for restorations: {task.name} has no guide")
+        if channels:
+            raise InvalidValueError(
+                f"{task.name} is a fusion, which codes the lumas of images and takes their colours "
+                "from the sources: no fusion takes a dictionary that is learned with all_channels; "
+                "want TaskSettings(all_channels=False), or --single-channels"
+            )
+    return complete
 
 
 def _options(task: Task, settings: TaskSettings, options: LearnOptions | None) -> LearnOptions:
@@ -327,7 +348,7 @@ def _options(task: Task, settings: TaskSettings, options: LearnOptions | None) -
 
 
 def learn_task(
-    task: Task,
+    task: str | Task,
     readers: Sequence[Reader],
     settings: TaskSettings | None = None,
     *,
@@ -349,7 +370,7 @@ def learn_task(
 
     Parameters
     ----------
-    task : Task
+    task : str or Task
         Degradation and preprocessing.
     readers : sequence of callables
         Scenes; each returns the images of both roles.
@@ -379,7 +400,8 @@ def learn_task(
     With `TaskSettings.flips` the windows that ridges are compared on are of images which, turned
     otherwise, are among those that filters are fitted to.
     """
-    s = (settings or TaskSettings()).complete(task)
+    task = get_task(task)
+    s = _completed(task, settings)
     options = _options(task, s, options)
     if s.flips:
         readers = flipped(readers)

@@ -10,17 +10,32 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..baselines.table import BASELINES, Baseline
-from ..checks import check_callback, check_choice, check_tol, check_whole
+from ..checks import (
+    check_callback,
+    check_called,
+    check_choice,
+    check_tol,
+    check_whole,
+    what_is,
+)
 from ..errors import InvalidTypeError, InvalidValueError, naming, warn_user
 from ..model.dictionary import Dictionary
 from ..model.signals import check_filters_fit
 from ..solvers.result import ConvergenceWarning, Stop
 from ..tables import Table
-from ..types import Device, Floats
-from .preparation import check_channels
-from .protocol import METHOD_OPTIONS, ORIENTATIONS, TOL, Method, MethodResult
+from ..types import Device, Floats, Kind
+from .preparation import check_channels, one_by_one
+from .protocol import (
+    METHOD_OPTIONS,
+    ORIENTATIONS,
+    TOL,
+    Method,
+    MethodResult,
+    check_attributes,
+    check_result,
+)
 from .sparse_coding import SparseCoding, checked_lam
-from .task import Task
+from .task import Task, get_task
 
 __all__ = [
     "METHODS",
@@ -84,7 +99,24 @@ def _own(task: Task, dictionary: Dictionary | File | None) -> SparseCoding:
     return SparseCoding(task, dictionary)
 
 
-METHODS: Table[MethodMaker] = Table("method", group="mcsc.methods")
+class _MethodTable(Table[MethodMaker]):
+    """The table of what makes methods."""
+
+    def check(self, name: str, entry: Any) -> None:
+        """Refuse what makes no method, and a method itself."""
+        super().check(name, entry)
+        if not isinstance(entry, type) and hasattr(entry, "options"):
+            raise InvalidTypeError(
+                f"the method {name} must be {self.wanted}; found a method itself: want what "
+                "returns it, as lambda task, weights: method"
+            )
+        check_called(f"the method {name}", entry, ("task", "weights"))
+
+
+METHODS: Table[MethodMaker] = _MethodTable(
+    "method", group="mcsc.methods", kind=Callable,
+    wanted="a function of a mcsc.tasks.Task and a file of weights, or None, that returns a method",
+)  # fmt: skip
 """Methods by name, besides the baselines; see `mcsc.tasks.protocol.Method` on how to add one."""
 
 METHODS.add(OWN, _own)
@@ -121,8 +153,9 @@ def gives_parts(method: Method) -> bool:
     return not isinstance(method, _BaselineMethod)
 
 
-def method_names(task: Task) -> list[str]:
+def method_names(task: str | Task) -> list[str]:
     """Return the names of the methods for a task: baselines, "mcsc", those of other packages."""
+    task = get_task(task)
     return [*baseline_names(task), *METHODS]
 
 
@@ -132,9 +165,14 @@ def baseline_names(task: Task) -> list[str]:
     return [name for name, b in served if b.serves(task.kind, task.factor)]
 
 
+def _is_baseline(name: str, task: Task) -> bool:
+    """Whether a baseline of this name is for a task; no others are loaded to tell it."""
+    return name in BASELINES and BASELINES.find(name).serves(task.kind, task.factor)
+
+
 def find_method(
     name: str | Method,
-    task: Task,
+    task: str | Task,
     *,
     dictionary: Dictionary | File | None = None,
     weights_file: File | None = None,
@@ -145,7 +183,7 @@ def find_method(
     ----------
     name : str or Method
         One of `method_names`; a method is returned as it is.
-    task : Task
+    task : str or Task
         The task that the method is for.
     dictionary : Dictionary or path, optional
         Filters for the method "mcsc". Default: those that come with the package.
@@ -159,11 +197,12 @@ def find_method(
     ModuleNotFoundError
         It needs a package that is not installed.
     """
+    task = get_task(task)
     if not isinstance(name, str):
-        check_method("method must be a name or", name)
+        check_method("method must be a name or", name, task)
         _refuse(name_of_method(name), dictionary=dictionary, weights=weights_file)
         return name
-    if name in baseline_names(task):
+    if _is_baseline(name, task):
         _refuse(name, dictionary=dictionary, weights=weights_file)
         return _BaselineMethod(BASELINES.find(name), task, name)
     if name not in METHODS:
@@ -174,7 +213,9 @@ def find_method(
         _refuse(name, weights=weights_file)
         return METHODS.find(name)(task, dictionary)
     _refuse(name, dictionary=dictionary)
-    return METHODS.find(name)(task, weights_file)
+    made = METHODS.find(name)(task, weights_file)
+    check_method(f"what makes the method {name} must return", made, task)
+    return made
 
 
 def methods_by_name(
@@ -202,9 +243,14 @@ def methods_by_name(
         raise InvalidTypeError(f"methods must be a sequence of names, as [{names!r}]")
     if names is not None and not isinstance(names, Iterable):
         raise InvalidTypeError(f"methods must be a sequence of names, found {type(names).__name__}")
-    baselines = baseline_names(task)
-    wanted = [*baselines, OWN] if names is None else list(names)
-    others = [n for n in wanted if n in METHODS and n != OWN and n not in baselines]
+    wanted = [*baseline_names(task), OWN] if names is None else list(names)
+    for name in wanted:
+        if not isinstance(name, str):
+            raise InvalidTypeError(
+                f"methods must hold names, found {what_is(name)}: methods themselves come in a "
+                "mapping, by their names"
+            )
+    others = [n for n in wanted if n in METHODS and n != OWN and not _is_baseline(n, task)]
     if dictionary is not None and OWN not in wanted:
         raise InvalidValueError(f"a dictionary is for the method {OWN}, which is not asked for")
     if weights_file is not None and not others:
@@ -228,23 +274,41 @@ def _refuse(method: str, **given: Any) -> None:
 
 def name_of_method(method: str | Method) -> str:
     """Return what to call a method in messages and results."""
-    return method if isinstance(method, str) else getattr(method, "name", type(method).__name__)
+    if isinstance(method, str):
+        return method
+    named = (getattr(method, word, None) for word in ("name", "__name__"))
+    return next((name for name in named if isinstance(name, str)), type(method).__name__)
 
 
-def check_method(name: str, method: Any) -> None:
-    """Refuse what is no `Method`.
+def check_method(said: str, method: Any, task: Task) -> None:
+    """Refuse what is no `Method` for a task, with a message that begins with `said`.
 
     Raises
     ------
     TypeError
-        It cannot be called, or does not say by ``options`` which of `METHOD_OPTIONS` it has.
+        It cannot be called, or not with the images of the task and its options; or it does not say
+        by ``options`` which of `METHOD_OPTIONS` it has; or another attribute is none of its kind.
+    ValueError
+        It claims an option that is unknown.
     """
     options = getattr(method, "options", None)
-    if not callable(method) or isinstance(options, str) or not isinstance(options, Iterable):
+    fits = callable(method) and not isinstance(method, type) and isinstance(options, Iterable)
+    if not fits or isinstance(options, str) or not all(isinstance(o, str) for o in options or ()):
         raise InvalidTypeError(
-            f"{name} a mcsc.tasks.Method, which can be called and has the attribute "
-            f"options, names of those that it takes; found {type(method).__name__}"
+            f"{said} a mcsc.tasks.Method, which can be called and has the attribute "
+            f"options, names of those that it takes; found {what_is(method)}"
         )
+    assert options is not None
+    name = name_of_method(method)
+    unknown = sorted(set(options) - set(METHOD_OPTIONS))
+    if unknown:
+        raise InvalidValueError(
+            f"the method {name} claims options {', '.join(unknown)}; there are "
+            f"{', '.join(METHOD_OPTIONS)}"
+        )
+    images = ("x", "y") if task.kind == "restoration" else ("sources",)
+    check_called(f"the method {name}", method, images, sorted(options))
+    check_attributes(f"the method {name}", method, task.kind)
 
 
 def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
@@ -255,17 +319,10 @@ def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
     Raises
     ------
     ValueError
-        The message says which, and what the method has; or the method claims one that is unknown,
-        or lam does not fit its dictionary.
+        The message says which, and what the method has; or lam does not fit its dictionary.
     RuntimeError
         The device cannot be used.
     """
-    unknown = sorted(set(method.options) - set(METHOD_OPTIONS))
-    if unknown:
-        raise InvalidValueError(
-            f"the method {name} claims options {', '.join(unknown)}; there are "
-            f"{', '.join(METHOD_OPTIONS)}"
-        )
     check_tol(options["tol"])
     check_choice("device", options["device"], Device)
     check_callback(options["callback"])
@@ -277,7 +334,7 @@ def check_options(method: Method, name: str, options: dict[str, Any]) -> None:
     for option, value in options.items():
         harmless = option in _CIRCUMSTANCES or value in _DEFAULTS.get(option, ())
         if not (value is None or harmless or option in method.options):
-            has = ", ".join(sorted(method.options - _CIRCUMSTANCES)) or "none of its own"
+            has = ", ".join(sorted(set(method.options) - _CIRCUMSTANCES)) or "none of its own"
             raise InvalidValueError(f"the method {name} has no option {option}; it has {has}")
     if isinstance(method, SparseCoding) and options["lam"] is not None:
         checked_lam(options["lam"], method.dictionary)
@@ -359,9 +416,21 @@ def check_method_channels(
     channels = getattr(method, "channels", None)
     if channels is not None:
         check_channels(channels, counts, labels, called)
+        if getattr(method, "base", None) == "injected" and not one_by_one(channels, counts[0]):
+            raise InvalidValueError(
+                f"{called} adds to the base 'injected', which is for bands one by one with one "
+                f"channel of guide each; it codes {channels[0]} and {channels[1]} channels, and "
+                f"{labels[0]} has {counts[0]}: want another dictionary or other weights"
+            )
 
 
-def check_method_takes(method: Method, called: str, task: Task, images: Sequence[Floats]) -> None:
+def check_method_takes(
+    method: Method,
+    called: str,
+    task: Task,
+    images: Sequence[Floats],
+    labels: tuple[str, str] = ("the first image of the scene", "the second image of the scene"),
+) -> None:
     """Refuse images of a scene, (C, H, W), that a method would refuse after other work.
 
     Raises
@@ -369,25 +438,10 @@ def check_method_takes(method: Method, called: str, task: Task, images: Sequence
     ValueError
         They are smaller than its filters, or of other numbers of channels than it codes.
     """
-    first, second = (f"the {which} image" for which in ("first", "second"))
-    check_method_fits(method, f"{first} of the scene", images[0].shape[1:])
+    check_method_fits(method, labels[0], images[0].shape[1:])
     if task.kind == "restoration":
         counts = [len(image) for image in images]
-        check_method_channels(method, f"the method {called}", (first, second), counts)
-
-
-def _check_made(image: Any, shape: tuple[int, ...], name: str) -> None:
-    """Refuse what a method of somebody else made, if it is no image of this size."""
-    if not isinstance(image, np.ndarray) or image.dtype.kind != "f" or image.ndim != 3:
-        found = f"shape {image.shape} and {image.dtype}" if hasattr(image, "shape") else repr(image)
-        raise InvalidValueError(f"the method {name} must return floats (C, H, W); found {found}")
-    if image.shape[1:] != shape[1:]:
-        raise InvalidValueError(
-            f"the method {name} returned an image of shape {image.shape}; want {shape[1]} x "
-            f"{shape[2]} pixels"
-        )
-    if not np.isfinite(image).all():
-        raise InvalidValueError(f"the method {name} returned an image with NaN or Inf")
+        check_method_channels(method, f"the method {called}", labels, counts)
 
 
 def run_method(
@@ -406,8 +460,9 @@ def run_method(
     if not isinstance(found, MethodResult):
         found = MethodResult(found)
     # Sources of a fusion come in one sequence.
-    first = images[0] if isinstance(images[0], np.ndarray) else images[0][0]
-    _check_made(found.image, first.shape, name)
+    restored = isinstance(images[0], np.ndarray)
+    kind: Kind = "restoration" if restored else "fusion"
+    check_result(found, images[:1] if restored else images[0], name, kind)
     if not found.converged:
         gap = "" if found.gap is None else f": the certified gap is {found.gap:.1e}"
         why = _WHY.get(found.stopped, "")

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Kept", "Prepared", "alike", "coarse_guide", "coded_jointly", "kept_with", "mixes_guide",
-    "mixture_for", "mixture_of", "prepare_fusion", "prepare_restoration", "smoothing_for",
+    "mixture_for", "mixture_of", "one_by_one", "prepare_fusion", "prepare_restoration",
+    "smoothing_for",
 ]  # fmt: skip
 
 _FAINT = 10.0
@@ -308,12 +309,16 @@ def coarse_guide(guide: Floats, guide_mask: Floats | None, known_shape: tuple[in
 
 def mixes_guide(task: Task, channels: Sequence[int], base: Base, counts: tuple[int, int]) -> bool:
     """Whether the channels of a guide are mixed for each band: see `mixture_for`."""
-    first, second = channels
-    one_by_one = first != counts[0] or counts[0] == 1
-    if second != 1 or not one_by_one:
+    if not one_by_one(channels, counts[0]):
         return False
     # What is injected of a guide of one channel must be as strong as it is in x.
     return base == "injected" or (task.mixed_guide and base != "none" and counts[1] > 1)
+
+
+def one_by_one(channels: Sequence[int], bands: int) -> bool:
+    """Whether a model of so many channels takes each band with one channel of guide."""
+    first, second = channels
+    return second == 1 and (first != bands or bands == 1)
 
 
 def prepare_fusion(

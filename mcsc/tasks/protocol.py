@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import (
+    check_made,
+    check_number,
+    check_shares,
+    check_whole,
+    is_number,
+    is_whole,
+    what_is,
+)
+from ..errors import InvalidTypeError, InvalidValueError
 from ..solvers.result import Stop
-from ..types import Floats, Lam
+from ..types import Floats, Kind, Lam
 
-__all__ = ["METHOD_OPTIONS", "ORIENTATIONS", "TOL", "Method", "MethodResult"]
+__all__ = [
+    "METHOD_OPTIONS", "ORIENTATIONS", "TOL", "Method", "MethodResult", "check_attributes",
+    "check_result",
+]  # fmt: skip
 
 TOL = 1e-2
 """Certified gap that `restore` and `fuse` ask for by default."""
@@ -125,12 +138,12 @@ class Method(Protocol):
     are refused by their names before the method is called. So is an image to be enlarged by another
     factor than ``only_factor``, if a method has that attribute and it is not None; and, in a
     restoration, images of which a method codes other numbers of ``channels``, (C, C'), than they
-    have, 1 and 3 excepted, which can be made of any number. A method may
-    have a method ``check_device``, which refuses a device that cannot be used: it is called with
-    the option `device` before any image is looked at. One that has the option `rule` may have a
-    method ``check_count(count, rule)``, which refuses a number of sources (None: not known yet) or
-    a rule for them, beforehand, and a method ``chooses(rule, count)``, which says whether
-    `MethodResult.index` will be there.
+    have, 1 and 3 excepted, which can be made of any number, or that its ``base``, a field of
+    `Task`, does not serve. A method may have a method ``check_device``, which refuses a device that
+    cannot be used: it is called with the option `device` before any image is looked at. One that
+    has the option `rule` may have a method ``check_count(count, rule)``, which refuses a number of
+    sources (None: not known yet) or a rule for them, beforehand, and a method ``chooses(rule,
+    count)``, which says whether `MethodResult.index` will be there.
 
     Another package adds a method by an entry point of group ``mcsc.methods``: a callable of the
     `Task` and of a file of weights (or None: its own), which returns the method or raises a
@@ -157,3 +170,68 @@ class Method(Protocol):
     def __call__(self, *images: Any, **options: Any) -> Floats | MethodResult:
         """Return the restored or fused image."""
         ...
+
+
+def check_attributes(whose: str, method: Any, kind: Kind) -> None:
+    """Refuse attributes of a method that are none of the kind that `Method` says.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The message begins with the attribute and `whose`.
+    """
+    for name in ("filter_size", "roles"):
+        if hasattr(method, name):
+            check_whole(f"{name} of {whose}", getattr(method, name))
+    if getattr(method, "only_factor", None) is not None:
+        check_number(f"only_factor of {whose}", method.only_factor)
+    channels = getattr(method, "channels", None)
+    if kind == "restoration" and channels is not None:
+        pair = isinstance(channels, tuple | list) and len(channels) == 2
+        if not pair or not all(is_whole(n) and n >= 1 for n in channels):
+            raise InvalidTypeError(
+                f"channels of {whose} must be two whole numbers >= 1, of x and of y; found "
+                f"{what_is(channels)}"
+            )
+    for name in ("check_device", "check_count", "chooses"):
+        given = getattr(method, name, None)
+        if given is not None and not callable(given):
+            raise InvalidTypeError(f"{name} of {whose} must be callable; found {what_is(given)}")
+
+
+def check_result(found: MethodResult, sources: Sequence[Any], name: str, kind: Kind) -> None:
+    """Refuse what a method of somebody else returned, if it is not as `MethodResult` says."""
+    whose = f"the method {name}"
+    _, height, width = shape = sources[0].shape
+    check_made(whose, "the image", found.image, shape)
+    unique = found.unique
+    if not isinstance(unique, tuple | list):
+        raise InvalidTypeError(
+            f"{whose} must return unique as a tuple of images; found {what_is(unique)}"
+        )
+    parts = {"base": found.base, "common": found.common}
+    parts |= {f"unique[{m}]": part for m, part in enumerate(unique)}
+    # Of grey sources a network may have parts of three channels.
+    allowed = {1, shape[0]} if kind == "restoration" else {1, 3}
+    for part, image in parts.items():
+        if image is not None:
+            check_made(whose, part, image, (None, height, width))
+            if len(image) not in allowed:
+                wanted = " or ".join(map(str, sorted(allowed)))
+                raise InvalidValueError(
+                    f"{whose} returned {part} of {len(image)} channels; want {wanted}"
+                )
+    count = 1 if kind == "restoration" else len(sources)
+    if len(unique) not in (0, count):
+        of = "x alone" if kind == "restoration" else "each source"
+        raise InvalidValueError(
+            f"{whose} returned {len(unique)} unique parts; want {count}, of {of}, or none"
+        )
+    if kind == "fusion":
+        check_shares(whose, found.weights, found.index, (count, height, width))
+    for number in ("gap", "nonzero"):
+        value = getattr(found, number)
+        if value is not None and not is_number(value):
+            raise InvalidTypeError(
+                f"{whose} must return {number} as a number or None; found {what_is(value)}"
+            )

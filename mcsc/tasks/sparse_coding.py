@@ -33,7 +33,7 @@ from .preparation import (
 )
 from .protocol import MethodResult
 from .shipped import shipped_dictionary
-from .task import Task
+from .task import Task, get_task
 
 __all__ = [
     "SparseCoding", "base_of", "checked_lam", "lam_of", "lam_of_bands", "memory_of_fusion",
@@ -55,7 +55,7 @@ class SparseCoding:
 
     Parameters
     ----------
-    task : Task
+    task : str or Task
         The task, which says how images are prepared. What the dictionary's metadata say has
         precedence.
     dictionary : Dictionary, optional
@@ -67,16 +67,21 @@ class SparseCoding:
 
     Raises
     ------
-    ValueError
-        No dictionary comes with the task, or this one is not for two images.
+    ValueError, TypeError
+        No dictionary comes with the task, or this one is not for two images, or its metadata say
+        what cannot be.
     """
 
     name = "mcsc"
 
     def __init__(
-        self, task: Task, dictionary: Dictionary | None = None, *, solver: SolverFunction = solve
+        self,
+        task: str | Task,
+        dictionary: Dictionary | None = None,
+        *,
+        solver: SolverFunction = solve,
     ) -> None:
-        self.task = task
+        self.task = task = get_task(task)
         self.dictionary = shipped_dictionary(task.name) if dictionary is None else dictionary
         self.solver = solver
         fusion = task.kind == "fusion"
@@ -221,7 +226,8 @@ class SparseCoding:
             tuple(split.high[None] for split in splits), dictionary, each,
             "fusion" if applied.targets else "signals", models=True, solver=self.solver, **how,
         )  # fmt: skip
-        blend = applied.function(CodedSources(images, lumas, splits, coded, strength, brightest))
+        given = CodedSources(images, lumas, splits, coded, strength, brightest)
+        blend = applied.blend(name, given)
         dtype = images[0].dtype
         return MethodResult(
             image=blend.image.astype(dtype),
@@ -270,6 +276,11 @@ class SparseCoding:
     def channels(self) -> tuple[int, ...]:
         """Numbers of channels of the images that are coded."""
         return tuple(self.dictionary.channels)
+
+    @property
+    def base(self) -> Base:
+        """What a restoration adds to."""
+        return base_of(self.dictionary, self.task)
 
     @property
     def filter_size(self) -> int:

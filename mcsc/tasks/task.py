@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias, cast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from ..checks import check_choice, check_number, check_whole, is_number
+from ..checks import (
+    check_called,
+    check_choice,
+    check_flags,
+    check_number,
+    check_whole,
+    check_word,
+)
 from ..errors import InvalidTypeError, InvalidValueError
 from ..tables import Table
 from ..types import Base, Floats, FusionBase, Ghosts, Kind, RestorationBase
+from .fields import check_names, check_pair, check_roles, check_settings, check_words
 
 if TYPE_CHECKING:
     from ..quality.measures import Measure
@@ -40,39 +48,6 @@ PairMaker: TypeAlias = "Callable[[int, tuple[int, int], int], SyntheticPair]"
 """Makes a synthetic pair of its number, (height, width) and a seed."""
 
 
-def _check_word(what: str, given: object) -> None:
-    if not isinstance(given, str) or not given:
-        raise InvalidTypeError(f"{what} must be a word, found {given!r}")
-
-
-def _check_roles(what: str, roles: object) -> None:
-    both = isinstance(roles, tuple) and len(roles) == 2
-    if not both or not all(
-        isinstance(role, tuple) and role and all(isinstance(n, str) and n for n in role)
-        for role in cast("tuple[object, ...]", roles)
-    ):
-        raise InvalidTypeError(
-            f"{what} must be two tuples of endings of file names, as (('depth',), ('rgb',)); "
-            f"found {roles!r}"
-        )
-
-
-def _check_settings(what: str, baselines: object) -> None:
-    if not isinstance(baselines, Mapping) or not all(
-        isinstance(settings, Mapping) and all(is_number(v) for v in settings.values())
-        for settings in baselines.values()
-    ):
-        raise InvalidTypeError(
-            f"{what} must map names to mappings of numbers, as "
-            f"{{'guided-filter': {{'radius': 3}}}}; found {baselines!r}"
-        )
-
-
-def _require(what: str, name: str, names: Iterable[str]) -> None:
-    if name not in names:
-        raise InvalidValueError(f"{what} must be one of {', '.join(names)}; found {name!r}")
-
-
 @dataclass(frozen=True)
 class Task:
     """Everything that distinguishes a task from the others.
@@ -90,6 +65,7 @@ class Task:
         restoration the file of x is the clean one: x is made from it by `degrade`.
     synthetic : str, callable, or None
         Synthetic pairs that go with the task: their name in `mcsc.synthetic`, or a `PairMaker`.
+        In a restoration x is made of their target by `degrade`.
     factor : int or None
         Super-resolution: how many times smaller the known image is along each axis.
     sigma : float or None
@@ -115,7 +91,8 @@ class Task:
         Fusion: how parts become an image, one of `mcsc.tasks.RULES`.
     all_channels, colour_guide : bool
         Learning: whether filters cover all channels of x together, and whether those of the guide
-        cover its three colours or only its luma.
+        cover its three colours or only its luma. Dictionaries of fusions code lumas; networks of
+        fusions may take all channels.
     mixed_guide : bool
         Restoration: whether the channels of a guide of several are mixed for each band of x where
         models take one of each: `mcsc.baselines.injection`. Otherwise they become their luma.
@@ -178,13 +155,15 @@ class Task:
 
     def __post_init__(self) -> None:
         """Refuse what could not be a task."""
-        _check_word("name of a task", self.name)
-        _check_word(self._field("title"), self.title)
-        _check_word(self._field("rule"), self.rule)
+        check_word("name of a task", self.name)
+        check_word(self._field("title"), self.title)
+        check_word(self._field("rule"), self.rule)
         check_choice(self._field("kind"), self.kind, Kind)
-        _check_roles(self._field("roles"), self.roles)
-        if not (self.synthetic is None or callable(self.synthetic)):
-            _check_word(self._field("synthetic"), self.synthetic)
+        check_roles(self._field("roles"), self.roles, self.kind)
+        if callable(self.synthetic):
+            check_called(self._field("synthetic"), self.synthetic, ("number", "shape", "seed"))
+        elif self.synthetic is not None:
+            check_word(self._field("synthetic"), self.synthetic)
         for name in ("strength", "lam", "guide_weight"):
             check_number(self._field(name), getattr(self, name))
         if not isinstance(self.smoothing, tuple) or len(self.smoothing) != 2:
@@ -193,29 +172,24 @@ class Task:
             )
         for number in self.smoothing:
             check_number(self._field("smoothing"), number)
-        for name in (
+        flags = (
             "all_channels", "colour_guide", "mixed_guide", "display", "one_unit",
             "brighter_first", "brightest_base",
-        ):  # fmt: skip
-            if not isinstance(getattr(self, name), bool):
-                raise InvalidTypeError(
-                    f"{self._field(name)} must be True or False, found {getattr(self, name)!r}"
-                )
-        if self.mixed_guide and self.kind == "fusion":
-            raise InvalidValueError(f"{self._field('mixed_guide')}: a fusion has no guide")
+        )  # fmt: skip
+        check_flags(f"the task {self.name}", **{name: getattr(self, name) for name in flags})
+        for name in ("colour_guide", "mixed_guide") if self.kind == "fusion" else ():
+            if getattr(self, name):
+                raise InvalidValueError(f"{self._field(name)}: a fusion has no guide")
         if self.ghosts is not None:
             check_choice(self._field("ghosts"), self.ghosts, Ghosts)
         self._check_degradation()
         for name in ("base", "network_base"):
             if (base := getattr(self, name)) is not None or name == "base":
-                self.check_base(self._field(name), base, self.colour_guide)
-        _check_settings(self._field("baselines"), self.baselines)
-        if isinstance(self.measured_by, str) or not all(
-            isinstance(name, str) for name in self.measured_by
-        ):
-            raise InvalidTypeError(
-                f"{self._field('measured_by')} must be a tuple of names, found {self.measured_by!r}"
-            )
+                # A network may take a band as all of its channels.
+                together = self.all_channels and name == "base"
+                self.check_base(self._field(name), base, self.colour_guide, together)
+        check_settings(self._field("baselines"), self.baselines)
+        check_words(self._field("measured_by"), self.measured_by)
 
     def _field(self, name: str) -> str:
         return f"{name} of the task {self.name}"
@@ -246,31 +220,7 @@ class Task:
         ValueError
             There is no such entry, or it is of the other kind, or a baseline has no such setting.
         """
-        from ..baselines.table import BASELINES
-        from ..quality.measures import MEASURES
-        from ..synthetic.generate import PAIR_NAMES
-
-        if self.kind == "fusion":
-            from ..fusion.rules import RULES
-
-            _require(self._field("rule"), self.rule, RULES)
-        for name in self.measured_by:
-            _require(self._field("measured_by"), name, MEASURES)
-            if MEASURES[name].kind != self.kind:
-                raise InvalidValueError(
-                    f"{self._field('measured_by')}: {name} is for a {MEASURES[name].kind}"
-                )
-        for name, settings in self.baselines.items():
-            _require(self._field("baselines"), name, BASELINES)
-            has = BASELINES[name].settings
-            for setting in settings:
-                if has is not None and setting not in has:
-                    raise InvalidValueError(
-                        f"{self._field('baselines')}: {name} has no setting {setting!r}; it has "
-                        f"{', '.join(has) or 'none'}"
-                    )
-        if isinstance(self.synthetic, str):
-            _require(self._field("synthetic"), self.synthetic, PAIR_NAMES)
+        check_names(self)
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -310,10 +260,12 @@ class Task:
         height, width = (n - n % factor for n in images[0].shape[-2:])
         return tuple(image[..., :height, :width] for image in images)
 
-    def check_base(self, name: str, base: object, colour_guide: bool) -> None:
+    def check_base(
+        self, name: str, base: object, colour_guide: bool, all_channels: bool = False
+    ) -> None:
         """Refuse, by its name, a base that nothing can be added to, whatever the images are."""
         check_choice(name, base, RestorationBase if self.kind == "restoration" else FusionBase)
-        if base == "injected" and (self.factor is None or colour_guide):
+        if base == "injected" and (self.factor is None or colour_guide or all_channels):
             raise InvalidValueError(
                 f"{name} cannot be 'injected' in {self.name}: it is for super-resolution of bands "
                 "one by one, with one channel of guide each"
@@ -369,19 +321,36 @@ class Task:
 
         Raises
         ------
+        TypeError
+            The task's own maker of pairs makes something else.
         ValueError
-            The task has no synthetic pairs, or photographs are given and its pairs show none.
+            The task has no synthetic pairs, or photographs are given and its pairs show none; or
+            the factor does not divide the shape.
+
+        Notes
+        -----
+        In a restoration x is made of the target with the factor, or the noise, of the task.
         """
         if self.synthetic is None:
             raise InvalidValueError(f"no synthetic scenes go with {self.name}")
         if photographs is not None and not self.photographed:
             raise InvalidValueError(f"synthetic scenes of {self.name} show no photographs")
         if callable(self.synthetic):
-            return self.synthetic(number, shape, seed)
-        from ..synthetic import make_pair
+            made = self.synthetic(number, shape, seed)
+            check_pair(self._field("synthetic"), made, shape)
+            return made
+        from ..synthetic.generate import NOISY, REDUCED, make_pair
 
-        chosen = True if photographs is None else photographs
-        return make_pair(self.synthetic, number, shape, seed, photographs=chosen)
+        pair = make_pair(
+            self.synthetic, number, shape, seed, factor=self.factor or 1,
+            sigma=(self.sigma or 0) / 255, photographs=True if photographs is None else photographs,
+        )  # fmt: skip
+        reduced, noisy = self.synthetic in REDUCED, self.synthetic in NOISY
+        if self.kind == "fusion" or (self.factor and reduced) or (self.sigma and noisy):
+            return pair
+        x, title = self.degrade(pair.target, seed=pair.seed), pair.names[2]
+        titles = (f"{'noisy' if self.sigma else 'low-resolution'} {title}", *pair.names[1:])
+        return replace(pair, x=x, names=titles)
 
     @property
     def stretched(self) -> bool:
@@ -412,7 +381,10 @@ def _reduced_and_enlarged(target: Floats, factor: int) -> Floats:
     return np.where(there > 0, enlarged, np.nan).astype(target.dtype)
 
 
-TASKS: Table[Task] = Table("task", group="mcsc.tasks")
+TASKS: Table[Task] = Table(
+    "task", group="mcsc.tasks", kind=Task,
+    wanted="a mcsc.tasks.Task, as Task(name, title, kind, roles)",
+)  # fmt: skip
 """All tasks by name. ``TASKS.add(task.name, task)`` adds one; another package does so by an entry
 point of group ``mcsc.tasks`` whose object is the `Task`."""
 

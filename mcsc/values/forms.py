@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend import Array, backend_for, is_array, to_numpy
+from ..checks import nowhere_known
 from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..types import Device, Floats
 from .masks import check_mask
 from .ranges import Contrast, ValueRange, find_range, quantised
 
-__all__ = ["ImageForm", "plain_array"]
+__all__ = ["ImageForm", "check_axes", "plain_array"]
 
 _CUT = 0.01
 """Share of values that are cut off to what a dtype holds, from which on a warning is due."""
@@ -72,11 +73,7 @@ class ImageForm:
             raise InvalidValueError(
                 f"{name} has shape {shape}; want (H, W) or (C, H, W), not empty"
             )
-        if len(shape) == 3 and shape[2] <= 4 < min(shape[:2]):
-            raise InvalidValueError(
-                f"{name} has shape {shape}; axes are (C, H, W): move the channels to the front, as "
-                "numpy.moveaxis(image, -1, 0) does"
-            )
+        check_axes(name, shape)
         return cls(
             name, len(shape), image.dtype, backend.xp, values or ValueRange(),
             backend.name == "CuPy",
@@ -135,8 +132,10 @@ class ImageForm:
         wrong = int((known & ~finite).sum())
         if wrong:
             where = "" if mask is None else " where its mask is not 0"
+            lost = nowhere_known(finite & known)
+            bands = "" if lost in (None, "everywhere") else f", {lost}"
             raise InvalidValueError(
-                f"{self.name} holds NaN or Inf{where} ({wrong} values): if these pixels are "
+                f"{self.name} holds NaN or Inf{where} ({wrong} values{bands}): if these pixels are "
                 "unknown, give a mask that is 0 there, as numpy.isfinite makes one"
             )
         dtype = np.float64 if self.double else np.float32
@@ -249,6 +248,15 @@ class ImageForm:
                 f"the median of {self.name} is {shown:.4g}, but its values are taken to range from "
                 f"{self.values.low:g} to {self.values.high:g}"
             )
+
+
+def check_axes(name: str, shape: Sequence[int]) -> None:
+    """Refuse a shape (H, W, C) of few channels, which as (C, H, W) would be a narrow image."""
+    if len(shape) == 3 and shape[2] <= 4 < min(shape[:2]):
+        raise InvalidValueError(
+            f"{name} has shape {tuple(shape)}; axes are (C, H, W): move the channels to the front, "
+            "as numpy.moveaxis(image, -1, 0) does"
+        )
 
 
 def plain_array(name: str, image: Any, mask: Array | None = None) -> tuple[Any, Array | None]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend import Array, is_array, to_numpy
+from ..checks import nowhere_known
 from ..errors import InvalidTypeError, InvalidValueError
 from ..images.files import Image, read_image
 from ..types import Floats
@@ -74,8 +75,8 @@ def check_mask(name: str, mask: Array, shape: Sequence[int]) -> Floats:
             f"the mask of {name} holds values outside [0, 1]: weights are not scaled; for a mask "
             "image write mask > 0"
         )
-    if not (weights > 0).any(axis=(1, 2)).all():
-        raise InvalidValueError(f"the mask of {name} is 0 everywhere: no pixel is known")
+    if (where := nowhere_known(weights > 0)) is not None:
+        raise InvalidValueError(f"the mask of {name} is 0 {where}: no pixel is known")
     return weights
 
 
@@ -220,11 +221,16 @@ def mask_of_words(words: Sequence[str], image: Image) -> tuple[Floats | None, li
         else:
             part, how = read_mask(word, samples, path)
             said += [] if how is None else [how]
-        if not (part > 0).any(axis=(1, 2)).all():
-            raise InvalidValueError(f"--mask {word}: no pixel of {path} is known")
+        if (where := nowhere_known(part > 0)) is not None:
+            # A pixel that is NaN in one band is unknown in all of them.
+            lost = nowhere_known(np.isfinite(samples)) if word == "nan" else where
+            bands = "" if lost in (None, "everywhere") else f": it is unknown {lost}"
+            raise InvalidValueError(f"--mask {word}: no pixel of {path} is known{bands}")
         mask = mask * part
-    if not (mask > 0).any(axis=(1, 2)).all():
-        raise InvalidValueError(f"--mask: no pixel of {path} is known to {' and '.join(words)}")
+    if (where := nowhere_known(mask > 0)) is not None:
+        bands = "" if where == "everywhere" else f": it is unknown {where}"
+        listed = " and ".join(words)
+        raise InvalidValueError(f"--mask: no pixel of {path} is known to {listed}{bands}")
     wrong = ~np.isfinite(samples) & (mask > 0)
     if wrong.any():
         given = f"--mask {words[0]} says" if len(words) == 1 else "the masks say"

@@ -43,7 +43,7 @@ class TrainOptions:
 
     folder: Path | None
     task_name: str
-    scenes: str | None
+    scenes: list[str] | None
     masks: dict[int, tuple[str, ...]]
     ranges: tuple[ValueRange, ...]
     synthetic: int

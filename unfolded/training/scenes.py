@@ -14,7 +14,7 @@ from mcsc.checks import check_number, check_unmasked
 from mcsc.errors import InvalidTypeError, InvalidValueError
 from mcsc.images.sizes import pixels_of
 from mcsc.tasks.learning import TaskScenes, TaskSettings
-from mcsc.tasks.scenes import Reader, SceneFiles
+from mcsc.tasks.scenes import Reader, SceneFiles, check_scene
 from mcsc.tasks.task import Task
 from mcsc.types import Floats
 
@@ -76,7 +76,8 @@ class TaskTriples(Sequence[Triple]):
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         index %= len(self)
-        return self._with_noise(self._readers[index](), index)
+        images = check_scene(self._readers[index](), self.name(index), self._task.kind)
+        return self._with_noise(images, index)
 
     def pixels(self, index: int) -> int:
         """Return how many pixels a scene has, by its files; 0 if that is not known before."""

@@ -226,6 +226,7 @@ def _opened(path: Path, page: int | None, *, kinds: str = "fiu") -> Any:
     """Open an image as a Dask array (C, H, W), of a dtype of these kinds."""
     from ...distributed import open_image
     from ...distributed.arrays import as_blocks, image_pages
+    from ...images.formats.floats import channels_are_last
 
     found: Any
     if path.suffix.lower() == ".zarr":
@@ -255,7 +256,10 @@ def _opened(path: Path, page: int | None, *, kinds: str = "fiu") -> Any:
             found = np.load(path, mmap_mode="r", allow_pickle=False)
         except (ValueError, EOFError) as error:
             raise InvalidValueError(f"{path} holds no array of numbers") from error
-    image = as_blocks(str(path), found, 1024)
+    # As where files are read whole, an array of NumPy may have its channels last.
+    npy = path.suffix.lower() == ".npy" and getattr(found, "ndim", 0) == 3
+    last = npy and channels_are_last(f"{path}: ", found.shape)
+    image = as_blocks(str(path), found, 1024, last=last)
     if image.dtype.kind not in kinds:
         raise InvalidValueError(f"{path} has dtype {image.dtype}: want floats or integers")
     return image

@@ -10,7 +10,7 @@ import click
 
 from ...errors import InvalidValueError
 from ...progress import is_terminal
-from .. import options
+from .. import named, options
 
 _CENTRE = (208, 568)
 _SIZE = (256, 256)
@@ -18,7 +18,7 @@ _SIZE = (256, 256)
 
 @click.command()
 @options.out("demo_output")
-@options.method
+@named.solver
 @options.tol
 @click.option(
     "--size",

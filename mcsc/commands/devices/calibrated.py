@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...errors import InvalidValueError
-from ..options import ListedOption
+from ..named import ListedOption
 
 if TYPE_CHECKING:
     from ...images.cameras.reprojection import Rig

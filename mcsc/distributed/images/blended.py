@@ -28,6 +28,8 @@ class LocalFusion:
 
     dictionary: Dictionary
     rule: Rule
+    called: str
+    """Name of the rule."""
     forms: tuple[ImageForm, ...]
     """Forms of the sources, in the order of the signals."""
     values: ValueRange
@@ -79,8 +81,9 @@ class LocalFusion:
         lumas = tuple(lumas_of(image) for image in images)
         splits = tuple(lowpass_split(luma, self.strength) for luma in lumas)
         coded = self._coded(given, around)
-        blend = self.rule.function(
-            CodedSources(images, lumas, splits, coded, self.strength, self.brightest)
+        blend = self.rule.blend(
+            self.called,
+            CodedSources(images, lumas, splits, coded, self.strength, self.brightest),
         )
         found: dict[str, Any] = {
             "image": self.values.restored(blend.image), "base": self.values.restored(blend.base),

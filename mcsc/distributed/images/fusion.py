@@ -176,7 +176,7 @@ def fuse_blocks(
             ]
             order.sort(key=lambda m: -bright[m])
         local = LocalFusion(
-            filters, applied, tuple(forms[m] for m in order), forms[0].values, strength,
+            filters, applied, name, tuple(forms[m] for m in order), forms[0].values, strength,
             task.brightest_base, tuple(order),
         )  # fmt: skip
         given = [(images[m], 1) for m in order]

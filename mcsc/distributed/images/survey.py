@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...checks import nowhere_known
 from ...errors import InvalidValueError
 from ...types import Region
 from ...values.forms import ImageForm
@@ -115,8 +116,8 @@ def survey(
     for block, future in workers.each(blocks, task):
         found[numbers[_key(block)]] = future.result()
     known, total, low, high = (np.stack(column) for column in zip(*found, strict=True))
-    if not (known.sum(0) > 0).all():
-        raise InvalidValueError(f"the mask of {name} is 0 everywhere: no pixel is known")
+    if (where := nowhere_known(known.sum(0)[:, None, None] > 0)) is not None:
+        raise InvalidValueError(f"the mask of {name} is 0 {where}: no pixel is known")
     return Survey(name, image.dtype, known, total, low, high)
 
 

@@ -135,20 +135,33 @@ def samples_of_array(request: Request, values: NDArray[Any], *, last: bool = Fal
         )
     if values.ndim == 2:
         channels = values[None]
-    elif last or values.shape[2] < min(values.shape[:2]):
+    elif last or channels_are_last(name, values.shape):
         channels = values.transpose(2, 0, 1)
-    elif values.shape[0] < min(values.shape[1:]):
-        channels = values
     else:
-        raise ImageFileError(
-            f"{name}holds an array of shape {values.shape}, of which the axis of channels cannot "
-            "be told: want it to be shorter than height and width"
-        )
+        channels = values
     index = pick(request, len(channels), "channel") if request.page is not None else None
     if index is not None:
         channels = channels[index : index + 1]
     depth = {"b": 1, "f": 32}.get(values.dtype.kind, 8 * values.dtype.itemsize)
     return Samples(channels, depth)
+
+
+def channels_are_last(name: str, shape: tuple[int, ...]) -> bool:
+    """Whether the last of three axes of an array in a file is that of the channels, not the first.
+
+    Raises
+    ------
+    ImageFileError
+        Neither is shorter than both others; the message begins with `name`.
+    """
+    if shape[2] < min(shape[:2]):
+        return True
+    if shape[0] < min(shape[1:]):
+        return False
+    raise ImageFileError(
+        f"{name}holds an array of shape {shape}, of which the axis of channels cannot be told: "
+        "want it to be shorter than height and width"
+    )
 
 
 def _header(file: IO[bytes], count: int) -> list[bytes]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from .files import SceneFiles
 from .folders import find_scenes, require_targets
 from .readable import look_at_scenes
-from .readers import Reader, flipped, hold_out, is_part, name_of
+from .readers import Reader, check_scene, flipped, hold_out, is_part, name_of
 from .synthetic import synthetic_scenes, unseen_scenes
 from .table import TableLine, scene_table
 
 __all__ = [
-    "Reader", "SceneFiles", "TableLine", "find_scenes", "flipped", "hold_out", "is_part",
-    "look_at_scenes", "name_of", "require_targets", "scene_table", "synthetic_scenes",
+    "Reader", "SceneFiles", "TableLine", "check_scene", "find_scenes", "flipped", "hold_out",
+    "is_part", "look_at_scenes", "name_of", "require_targets", "scene_table", "synthetic_scenes",
     "unseen_scenes",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 from ...errors import InvalidValueError
 from ...files import visible_files
 from ...images.suffixes import READABLE
-from ..task import Task
+from ..task import Task, get_task
 from .files import SceneFiles
 from .table import scene_table
 
@@ -19,7 +19,7 @@ __all__ = ["find_scenes", "require_targets"]
 
 def find_scenes(
     folder: str | PathLike[str],
-    task: Task,
+    task: str | Task,
     names: Sequence[str] | None = None,
     *,
     faults: dict[str, str] | None = None,
@@ -32,7 +32,7 @@ def find_scenes(
         Folder with files ``scene_ROLE.png`` (or .tif, .jpg, .bmp) of the roles of the task. In a
         fusion, ``scene_target.png`` is the wanted image, if there is one. Files whose names begin
         with a dot are ignored. Or a CSV file: `mcsc.tasks.scenes.scene_table`.
-    task : Task
+    task : str or Task
         The task whose scenes to look for.
     names : sequence of str, optional
         Names of the scenes to find. Default: all.
@@ -46,6 +46,7 @@ def find_scenes(
         There is no such folder or table, no scene in it, a named scene is missing, or a scene lacks
         a file or has two of one role.
     """
+    task = get_task(task)
     folder = Path(folder)
     if folder.suffix.lower() == ".csv" and folder.exists() and not folder.is_dir():
         return _of_table(folder, task, names)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ...errors import InvalidValueError
-from ...types import Floats
+from ...checks import nowhere_known, what_is
+from ...errors import InvalidTypeError, InvalidValueError
+from ...types import Floats, Kind
 
-__all__ = ["Reader", "flipped", "hold_out", "is_part", "name_of"]
+__all__ = ["Reader", "check_scene", "flipped", "hold_out", "is_part", "name_of"]
 
 S = TypeVar("S")
 
@@ -27,6 +28,42 @@ _GRID = 16  # pixels; a multiple of every task's factor
 def name_of(reader: Reader, number: int) -> str:
     """Return what to call a scene in a message."""
     return str(getattr(reader, "name", f"scene {number}"))
+
+
+def check_scene(given: Any, name: str, kind: Kind = "fusion") -> tuple[Floats, ...]:
+    """Return the images that a reader gave; refuse what are none of a scene.
+
+    Raises
+    ------
+    TypeError
+        It is no tuple of two NumPy arrays of floats, (C, H, W), or in a fusion of two or three.
+    ValueError
+        They differ in size: cut to the smallest, they would not show the same.
+    """
+    wanted = "the images of both roles" + ", or of these and the target" * (kind == "fusion")
+    several = isinstance(given, tuple | list)
+    images = list(given) if several else []
+    counts = (2, 3) if kind == "fusion" else (2,)
+    if len(images) not in counts or not all(
+        isinstance(i, np.ndarray) and i.ndim == 3 and i.dtype.kind == "f" for i in images
+    ):
+        found = "; ".join(map(what_is, images)) or what_is(given)
+        raise InvalidTypeError(
+            f"{name} must return a tuple of {wanted}, NumPy arrays of floats (C, H, W); found "
+            f"{found}"
+        )
+    places = ("first", "second", "third")
+    for which, image in zip(places, images, strict=False):
+        if (where := nowhere_known(~np.isnan(image))) is not None:
+            raise InvalidValueError(f"the {which} image of {name} is NaN {where}")
+    sizes = [image.shape[1:] for image in images]
+    for which, size in zip(places[1:], sizes[1:], strict=False):
+        if size != sizes[0]:
+            raise InvalidValueError(
+                f"the {which} image of {name} is {size[0]} x {size[1]}, the first {sizes[0][0]} x "
+                f"{sizes[0][1]}: want registered images of one size"
+            )
+    return tuple(images)
 
 
 def hold_out(scenes: Sequence[S], share: float, seed: int = 0) -> tuple[list[S], list[S]]:
@@ -84,7 +121,7 @@ class _Turned:
         return is_part(self.reader)
 
     def __call__(self) -> tuple[Floats, ...]:
-        images = self.reader()
+        images = check_scene(self.reader(), self.name)
         # Cut first, so that degradations see the same grid of pixels.
         h, w = images[0].shape[1:]
         if min(h, w) < _GRID:

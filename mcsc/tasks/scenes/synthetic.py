@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ...lazy import Recent
 from ...synthetic.photographs import Photographs
 from ...types import Floats
-from ..task import Task
+from ..task import Task, get_task
 from .readers import Reader
 
 __all__ = ["synthetic_scenes", "unseen_scenes"]
@@ -38,14 +38,19 @@ class _Synthetic:
         return self.recent.get(self.number, self._make, lambda made: sum(i.nbytes for i in made))
 
     def _make(self) -> tuple[Floats, ...]:
-        pair = self.task.synthetic_pair(self.number, self.shape, self.seed, self.photographs)
+        # A pair has a size that the factor divides; what is asked for is a part of it.
+        factor = self.task.factor or 1
+        height, width = self.shape
+        shape = (height + -height % factor, width + -width % factor)
+        pair = self.task.synthetic_pair(self.number, shape, self.seed, self.photographs)
+        target, y = pair.target[:, :height, :width], pair.y[:, :height, :width]
         if self.task.kind == "restoration":
-            return pair.target, pair.y
-        return pair.x, pair.y, pair.target
+            return target, y
+        return pair.x, y, target
 
 
 def synthetic_scenes(
-    task: Task,
+    task: str | Task,
     count: int,
     shape: tuple[int, int] = (256, 256),
     seed: int = 0,
@@ -55,6 +60,7 @@ def synthetic_scenes(
 
     `photographs` are those of `Task.synthetic_pair`.
     """
+    task = get_task(task)
     recent: Recent[tuple[Floats, ...]] = Recent(_CACHE_BYTES)
     return [_Synthetic(task, number, shape, seed, photographs, recent) for number in range(count)]
 

@@ -21,6 +21,7 @@ import dask.array as da
 import zarr
 
 from mcsc.commands.batch.huge import _check_registered
+from mcsc.distributed.arrays import as_blocks
 from tests.clusters import local_client
 from tests.mcsc.commands.scene_files import write_depth_scenes
 
@@ -262,6 +263,34 @@ def test_refusals_start_no_cluster(folder, tmp_path, monkeypatch):
         found = run("restore", *images, *others, *words, "--registered", "-o", tmp_path / "o.tif")
         assert found.exit_code == 2, found.output
         assert match in found.stderr
+
+
+def test_arrays_have_their_channels_first_or_last(folder, tmp_path):
+    """As where files are read whole."""
+    samples = tifffile.imread(folder / "x.tif")
+    samples = samples if samples.shape[0] == 3 else np.moveaxis(samples, -1, 0)
+    last = np.ascontiguousarray(np.moveaxis(samples, 0, -1))
+    np.save(tmp_path / "last.npy", last)
+    mapped = np.load(tmp_path / "last.npy", mmap_mode="r")
+    found = as_blocks("last.npy", mapped, 32, last=True)
+    assert (found.shape, found.chunks[1:]) == ((3, 40, 60), ((32, 8), (32, 28)))
+    np.testing.assert_array_equal(found.compute(), samples)
+    advice = r"has shape \(40, 60, 3\); axes are \(C, H, W\): move the channels to the front"
+    for given in (last, mapped, da.from_array(last)):
+        with pytest.raises(ValueError, match=advice):
+            as_blocks("x", given, 32)
+    np.save(tmp_path / "short.npy", np.zeros((40, 59, 3), np.float32))
+    np.save(tmp_path / "cube.npy", np.zeros((40, 40, 40), np.float32))
+    for second, message in (
+        ("short.npy", "is 40 x 60, "),
+        ("cube.npy", "of which the axis of channels cannot be told"),
+    ):
+        done = run(
+            "restore", tmp_path / "last.npy", tmp_path / second, *asked(folder)[2:], "--blocks",
+            40, "-o", tmp_path / "out.tif",
+        )  # fmt: skip
+        assert done.exit_code == 2
+        assert message in done.stderr
 
 
 def test_files_that_cannot_be_opened_in_part_are_refused(folder, tmp_path):

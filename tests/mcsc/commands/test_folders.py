@@ -218,8 +218,8 @@ def test_a_dictionary_of_other_channels_is_refused_before_anything_is_measured(f
     result = evaluate(folder, *words, method="bicubic,mcsc")
     assert result.exit_code == 2
     assert result.stderr == (
-        f"mcsc: error: {folder}: the method mcsc codes 2 channels of the second image, which has "
-        "3: want another dictionary or other weights\n"
+        f"mcsc: error: {folder}: the method mcsc codes 2 channels of the second image of the "
+        "scene, which has 3: want another dictionary or other weights\n"
     )
     assert not result.stdout
     assert not (tmp_path / "t.csv").exists()

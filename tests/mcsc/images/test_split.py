@@ -177,7 +177,7 @@ def test_holes_need_some_strength():
         (np.ones((2, 40, 53)), r"mask has shape \(2, 40, 53\), image \(40, 53\)"),
         (-np.ones((40, 53)), "finite and >= 0"),
         (np.full((40, 53), np.nan), "finite and >= 0"),
-        (np.zeros((40, 53)), "0 everywhere in a plane"),
+        (np.zeros((40, 53)), "mask is 0 everywhere: nothing is known there"),
         (np.full((40, 53), "a"), "numbers or booleans"),
     ],
 )
@@ -203,5 +203,7 @@ def test_holes_are_filled_with_the_nearest_known_pixel():
     np.testing.assert_array_equal(fill_nearest(filled, np.ones((1, 1, 5))), filled)
     with pytest.raises(ValueError, match="NaN or Inf where mask is not 0"):
         fill_nearest(image, np.array([True, True, False, True, True]))
-    with pytest.raises(ValueError, match="mask is 0 everywhere in a plane"):
+    with pytest.raises(ValueError, match="mask is 0 everywhere: nothing is known"):
         fill_nearest(image, np.zeros(5))
+    with pytest.raises(ValueError, match="mask is 0 everywhere in band 2 of 2: nothing is known"):
+        fill_nearest(image, np.array([np.isfinite(image[0]), np.zeros((1, 5))]))

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import mcsc
 from mcsc.images import write_image
 from mcsc.quality.full_reference import rmse
-from mcsc.tasks import evaluate, find_method, find_scenes, fuse, get_task, synthetic_scenes
+from mcsc.quality.measures import MEASURES, Measure
+from mcsc.tasks import (
+    SparseCoding,
+    evaluate,
+    find_method,
+    find_scenes,
+    fuse,
+    get_task,
+    synthetic_scenes,
+)
+from mcsc.tasks.learning import TaskSettings, learn_task
 from tests.mcsc.tasks.pairs import pair
 
 
@@ -120,8 +132,68 @@ def test_json_has_no_infinity(tmp_path):
 
 
 def test_an_image_that_is_too_small_is_called_by_its_scene():
-    with pytest.raises(ValueError, match="larger than the second image of scene 0: filters 12x12"):
+    with pytest.raises(ValueError, match="larger than the first image of scene 0: filters 12x12"):
         evaluate([both], "depth-sr", ["mcsc"])
+
+
+def ints():
+    return tuple((255 * image).astype(np.uint8) for image in both())
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 48), (3, 44, 52), (3, 36, 44)])
+def test_a_guide_of_another_size_is_refused(shape):
+    """Cut to one size, the images would not show the same."""
+    task = get_task("depth-sr")
+
+    def reader():
+        return np.zeros((1, 40, 44), "f4"), np.zeros(shape, "f4")
+
+    reader.name = "s7"
+    message = f"the second image of s7 is {shape[1]} x {shape[2]}, the first 40 x 44: want regist"
+    for flips in (False, True):
+        settings = TaskSettings(flips=flips)
+        with pytest.raises(ValueError, match=message):
+            learn_task(task, [reader], settings, passes=1)
+    with pytest.raises(ValueError, match=message):
+        evaluate([reader], task, ["bicubic"])
+    skipped = []
+    evaluate([reader], task, ["bicubic"], skip=lambda name, error: skipped.append(name))
+    assert skipped == ["s7"]
+
+
+def test_a_scene_that_one_method_cannot_take_is_given_to_none():
+    dictionary = mcsc.dct_dictionary((4, 1), 8, 4)
+    task = get_task("multispectral-sr")
+    methods = {"bicubic": find_method("bicubic", task), "own": SparseCoding(task, dictionary)}
+    rng = np.random.default_rng(0)
+    run = []
+    with pytest.raises(ValueError, match="own codes 4 channels of the first image of scene 0, wh"):
+        evaluate(
+            [lambda: tuple(rng.random((2, 2, 32, 32)))], task, methods,
+            each=lambda *given: run.append(given),
+        )  # fmt: skip
+    assert not run
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [("s", "found 's'"), (None, "found None"), (np.zeros((2, 2)), "found an array of shape")],
+)
+def test_a_measure_of_others_returns_a_number(value, says):
+    task = replace(get_task("depth-sr"), measured_by=("own",))
+    scenes = [lambda: (np.zeros((1, 8, 8), "f4"), np.zeros((1, 8, 8), "f4"))]
+    message = f"the measure own must return a number; {says}"
+    for given, wanted in ((value, None), (np.float32(2), 2.0), (np.array(3.0), 3.0), (4, 4.0)):
+        MEASURES.add("own", Measure("own", "restoration", lambda x, z, v=given: v))
+        try:
+            if wanted is None:
+                with pytest.raises(TypeError, match=message):
+                    evaluate(scenes, task, ["bicubic"])
+            else:
+                row = evaluate(scenes, task, ["bicubic"]).rows[0]
+                assert row.measures["own"] == wanted
+        finally:
+            MEASURES.remove("own")
 
 
 def both():
@@ -136,9 +208,29 @@ def both():
         (both()[0], ["mean"], {}, TypeError, "scenes must be a folder or a sequence .* ndarray"),
         (3, ["mean"], {}, TypeError, "scenes must be a folder or a sequence of .* found int"),
         (["a.png"], ["mean"], {}, TypeError, "scenes must hold callables, each of .* found str"),
-        ([lambda: None], ["mean"], {}, TypeError, "a scene must return a tuple .* found NoneType"),
-        ([lambda: both()[0]], ["mean"], {}, TypeError, "must return a tuple .* found .1, 8, 8."),
-        ([lambda: ("a", "b")], ["mean"], {}, TypeError, "found .'str', 'str'."),
+        ([both, 3], ["mean"], {}, TypeError, "scenes must hold callables, each of .* found int"),
+        ([both], [both], {}, TypeError, "methods must hold names, found the function both: meth"),
+        ([both], {3: both}, {}, TypeError, "methods must be named by words, found 3"),
+        ([both], ["mean"], {"each": 3}, TypeError, "each must be callable, found 3"),
+        ([both], ["mean"], {"skip": "s"}, TypeError, "skip must be callable, found 's'"),
+        ([lambda: None], ["mean"], {}, TypeError, "scene 0 must return a tuple .* found None"),
+        (
+            [lambda: both()[0]],
+            ["mean"],
+            {},
+            TypeError,
+            "must return a tuple .* found an array",
+        ),
+        ([lambda: ("a", "b")], ["mean"], {}, TypeError, "found 'a'; 'b'"),
+        ([lambda: both() * 2], ["mean"], {}, TypeError, "tuple of the images of both roles, or of"),
+        ([lambda: ints()], ["mean"], {}, TypeError, "NumPy arrays of floats .* dtype uint8"),
+        (
+            [lambda: (both()[0], both()[0][:, :7])],
+            ["mean"],
+            {},
+            ValueError,
+            "the second image of scene 0 is 7 x 8, the first 8 x 8: want registered images of one",
+        ),
         ([both], [], {}, ValueError, "methods is empty: want one at least"),
         ([both], {}, {}, ValueError, "methods is empty: want one at least"),
         ([both], 3, {}, TypeError, "methods must be a sequence of names, found int"),

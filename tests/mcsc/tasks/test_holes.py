@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mcsc.images import fill_holes, imresize
-from mcsc.tasks import get_task, restore
+from mcsc.tasks import evaluate, get_task, restore
+from mcsc.tasks.learning import learn_task
 from tests.mcsc.tasks.pairs import pair
 
 
@@ -133,6 +134,25 @@ def test_unknown_values_without_a_mask_are_refused_with_advice():
         restore(x, guide, "depth-sr", mask=known)
     with pytest.raises(ValueError, match="the mask of x is 0 everywhere"):
         restore(x, guide, "depth-sr", mask=np.zeros_like(known))
+
+
+def test_a_band_that_is_unknown_everywhere_is_named():
+    rng = np.random.default_rng(0)
+    task = get_task("multispectral-sr")
+    bands, guide = rng.random((3, 48, 48)), rng.random((3, 48, 48))
+    bands[1] = np.nan
+    where = "everywhere in band 2 of 3"
+    with pytest.raises(ValueError, match=f"x holds NaN or Inf .2304 values, {where}"):
+        restore(bands, guide, task)
+    with pytest.raises(ValueError, match=f"the mask of x is 0 {where}"):
+        restore(bands, guide, task, method="bicubic", mask=np.isfinite(bands))
+    with pytest.raises(ValueError, match=f"the mask of y is 0 {where}"):
+        restore(guide, np.ma.masked_invalid(bands), task, method="bicubic")
+    scenes = [lambda: (bands, guide)]
+    with pytest.raises(ValueError, match=f"the first image of scene 0 is NaN {where}"):
+        evaluate(scenes, task, ["bicubic"])
+    with pytest.raises(ValueError, match=f"the first image of scene 0 is NaN {where}"):
+        learn_task(task, scenes)
 
 
 def test_weights_that_would_do_nothing_are_refused():

@@ -1,5 +1,7 @@
 """Learning for a task: its options, what is kept, and how it is stopped."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,13 @@ def test_refusals():
             {"base": "injected", "colour_guide": True},
             "base cannot be 'injected' in multispectral-sr",
         ),
+        (
+            "multispectral-sr",
+            {"base": "injected", "all_channels": True},
+            "base cannot be 'injected' in multispectral-sr",
+        ),
+        ("multi-focus", {"all_channels": True}, "multi-focus is a fusion, which codes the lumas"),
+        ("multi-focus", {"colour_guide": True}, "colour_guide is for restorations: multi-focus h"),
         ("depth-sr", {"strength": -1.0}, "strength must be a finite number > 0"),
         ("depth-sr", {"guide_weight": 0}, "guide_weight must be a finite number > 0"),
         ("flash-denoise", {"sigma": -5.0}, "sigma must be a finite number > 0"),
@@ -97,6 +106,16 @@ def test_settings_are_refused_before_a_scene_is_read(name, settings, says):
         learn_task(get_task(name), [never], TaskSettings(**settings), **SMALL)
     with pytest.raises(ValueError, match=says):
         check_learn_task(get_task(name), TaskSettings(**settings), **SMALL)
+
+
+def test_a_fusion_of_all_channels_is_for_networks():
+    """No fusion takes such a dictionary; a network has the channels that its task says."""
+    task = replace(get_task("medical"), all_channels=True)
+    with pytest.raises(ValueError, match=r"want TaskSettings\(all_channels=False\), or --single-c"):
+        check_learn_task(task, **SMALL)
+    check_learn_task(task, TaskSettings(all_channels=False), **SMALL)
+    with pytest.raises(TypeError, match="settings must be a TaskSettings, found"):
+        check_learn_task(task, {"lam": 0.1}, **SMALL)
 
 
 def learn_from(second, name="depth-sr", **settings):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
+from mcsc.errors import Refusal
 from mcsc.quality.full_reference import psnr
 from mcsc.quality.no_reference import qabf
-from mcsc.tasks import RULES, fuse
+from mcsc.tasks import RULES, Blend, Rule, Selection, fuse
 from tests.mcsc.tasks.pairs import pair
 
 
@@ -89,3 +90,70 @@ def test_edges_of_images_of_one_row_or_column(shape):
     image = np.random.default_rng(0).random(shape).astype(np.float32)
     assert np.isfinite(selection.by_answer(image, image)).all()
     assert np.isfinite(selection.evidence(image[0], image[0], image[0])).all()
+
+
+def fused_by(rule, focus, **options):
+    """Two sources, or more, fused by a rule that is in the table meanwhile."""
+    images = [pair("multi-focus").x[:1, :32, :32], pair("multi-focus").y[:1, :32, :32]]
+    RULES.add("own", rule)
+    try:
+        return fuse(images, "medical", dictionary=focus.dictionary, rule="own", tol=0.5, **options)
+    finally:
+        RULES.remove("own")
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda image, low: image, r"must return a mcsc.tasks.Blend, .*; found an array of shape"),
+        (
+            lambda image, low: None,
+            r"must return a mcsc.tasks.Blend, as Blend\(image, base.* None",
+        ),
+        (lambda image, low: (image, low), "must return a mcsc.tasks.Blend, .* type tuple"),
+        (lambda image, low: Blend(None, low), r"must return the image as a NumPy array of .* None"),
+        (lambda image, low: Blend(image, None), "must return the base as a NumPy array of .* None"),
+        (
+            lambda image, low: Blend(image[0], low),
+            r"returned the image of shape \(32, 32\); want",
+        ),
+        (
+            lambda image, low: Blend(image, low[..., 1:]),
+            r"returned the base of shape .* want",
+        ),
+        (lambda image, low: Blend(image * np.inf, low), "returned the image with NaN or Inf"),
+        (
+            lambda image, low: Blend(image, low, image),
+            r"returned the weights of shape .* want",
+        ),
+        (
+            lambda image, low: Blend(image, low, index=np.full((32, 32), -1)),
+            "returned an index from -1 to -1; there are 2 sources, counted from 0",
+        ),
+    ],
+)
+def test_what_a_rule_of_others_returns_is_looked_at(focus, made, message):
+    rule = Rule(lambda given: made(given.sources[0], given.splits[0].low), "of others")
+    with pytest.raises((TypeError, ValueError), match=f"^the rule own {message}") as caught:
+        fused_by(rule, focus)
+    assert isinstance(caught.value, Refusal)
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda luma: None, r"must return an image as a NumPy array of floats of shape \(32, 32\)"),
+        (lambda luma: luma[1:], r"returned an image of shape \(31, 32\); want \(32, 32\)"),
+        (lambda luma: luma * np.nan, "returned an image with NaN or Inf"),
+    ],
+)
+def test_evidence_of_others_is_looked_at(made, message):
+    chosen = Selection(
+        lambda luma, others, model: made(luma), True, 1.0, True,
+        by_answer=lambda answer, source: made(answer[0]),
+    )  # fmt: skip
+    plane = np.ones((32, 32))
+    with pytest.raises((TypeError, ValueError), match=f"^evidence of a selection {message}"):
+        chosen.judged(plane, plane, plane)
+    with pytest.raises((TypeError, ValueError), match=f"^by_answer of a selection {message}"):
+        chosen.answered(plane[None], plane[None])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mcsc.images.resize import degrade
-from mcsc.tasks import TASKS, Task, get_task
+from mcsc.tasks import TASKS, Task, get_task, synthetic_scenes
 
 
 def test_six_tasks_and_a_clear_refusal():
@@ -71,11 +71,78 @@ def test_tasks_go_to_other_processes_and_have_synthetic_pairs(name):
 
 def test_synthetic_pairs_may_come_from_a_function_or_be_missing():
     asked = []
-    task = replace(get_task("medical"), synthetic=lambda *given: asked.append(given))
-    task.synthetic_pair(2, (40, 50), 7)
+    pair = get_task("medical").synthetic_pair(0, (40, 50))
+
+    def make(*given):
+        asked.append(given)
+        return pair
+
+    task = replace(get_task("medical"), synthetic=make)
+    assert task.synthetic_pair(2, (40, 50), 7) is pair
     assert asked == [(2, (40, 50), 7)]
     with pytest.raises(ValueError, match="no synthetic scenes go with medical"):
         replace(task, synthetic=None).synthetic_pair(0, (64, 64))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("depth-sr", {"factor": 2}),
+        ("depth-sr", {"factor": 3}),
+        ("multispectral-sr", {"factor": 6}),
+        ("depth-sr", {"factor": None, "sigma": 10.0}),
+        ("flash-denoise", {"sigma": 10.0}),
+        ("flash-denoise", {"sigma": None, "factor": 2}),
+    ],
+)
+def test_synthetic_pairs_have_the_factor_and_the_noise_of_the_task(name, changes):
+    task = get_task(replace(get_task(name), **changes))
+    pair = task.synthetic_pair(1, (60, 72), 3)
+    if task.sigma is None:
+        made = task.degrade(pair.target)
+        np.testing.assert_allclose(pair.x, made if name[0] == "f" else np.clip(made, 0, 1))
+        assert pair.names[0].startswith("low-resolution ")
+    else:
+        assert (pair.x - pair.target).std() * 255 == pytest.approx(task.sigma, rel=0.05)
+        assert pair.names[0].startswith("noisy ")
+    own = get_task(name).synthetic_pair(1, (60, 72), 3)
+    np.testing.assert_array_equal(pair.target, own.target)
+    np.testing.assert_array_equal(pair.y, own.y)
+
+
+def test_synthetic_scenes_are_of_any_size_whatever_the_factor():
+    task = replace(get_task("depth-sr"), factor=3)
+    target, guide = synthetic_scenes(task, 1, (40, 50), 5)[0]()
+    assert (target.shape, guide.shape) == ((1, 40, 50), (3, 40, 50))
+    whole = task.synthetic_pair(0, (42, 51), 5)
+    np.testing.assert_array_equal(target, whole.target[:, :40, :50])
+    with pytest.raises(ValueError, match="factor 3 does not divide the shape 40 x 50"):
+        task.synthetic_pair(0, (40, 50), 5)
+    neither = replace(get_task("depth-sr"), factor=None)
+    with pytest.raises(ValueError, match="depth-sr is a restoration without factor or sigma"):
+        neither.synthetic_pair(0, (40, 50), 5)
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (lambda pair: None, "must return a pair with x, y and target, .*; found None"),
+        (lambda pair: pair.target, "found an array of shape"),
+        (lambda pair: replace(pair, y="y"), "found with y = 'y'"),
+        (lambda pair: replace(pair, x=pair.x.astype(int)), "found with x = an array of .* int64"),
+        (
+            lambda pair: replace(pair, target=pair.target[:, :30]),
+            r"was asked for a pair of 40 x 50, and returned target of shape \(1, 30, 50\)",
+        ),
+        (lambda pair: replace(pair, y=pair.y[0]), r"returned y of shape \(40, 50\)"),
+    ],
+)
+def test_a_maker_of_pairs_is_looked_at(made, says):
+    pair = replace(get_task("depth-sr"), factor=2).synthetic_pair(0, (40, 50))
+    task = replace(get_task("depth-sr"), synthetic=lambda *given: made(pair))
+    with pytest.raises((TypeError, ValueError), match=says) as caught:
+        task.synthetic_pair(0, (40, 50))
+    assert str(caught.value).startswith("synthetic of the task depth-sr ")
 
 
 @pytest.mark.parametrize(
@@ -85,6 +152,16 @@ def test_synthetic_pairs_may_come_from_a_function_or_be_missing():
         ({"title": None}, TypeError, "title of the task depth-sr must be a word, found None"),
         ({"roles": ("depth", "rgb")}, TypeError, "roles of the task depth-sr must be two tuples"),
         ({"roles": (("depth",), ())}, TypeError, "roles of the task depth-sr must be two tuples"),
+        ({"roles": [["depth"], ["rgb"]]}, TypeError, "roles of the task depth-sr must be two tup"),
+        ({"roles": (("a",), ("a",))}, ValueError, "roles of the task depth-sr names 'a' twice"),
+        ({"roles": (("a", "b"), ("c", "b"))}, ValueError, "roles .* names 'b' twice"),
+        ({"roles": (("a", "a"), ("b",))}, ValueError, "roles .* names 'a' twice"),
+        ({"roles": (("a/b",), ("c",))}, ValueError, "'a/b' is no ending of the name of a file"),
+        (
+            {"synthetic": lambda number: None},
+            TypeError,
+            "synthetic of the task depth-sr must be a function of number, shape, seed; the functio",
+        ),
         ({"synthetic": 3}, TypeError, "synthetic of the task depth-sr must be a word, found 3"),
         (
             {"base": "lwo"},
@@ -117,6 +194,11 @@ def test_synthetic_pairs_may_come_from_a_function_or_be_missing():
         ({"all_channels": "yes"}, TypeError, "all_channels of the task depth-sr must be True or"),
         ({"baselines": {"guided-filter": 3}}, TypeError, "baselines of the task depth-sr must map"),
         ({"measured_by": "RMSE"}, TypeError, "measured_by of the task depth-sr must be a tuple of"),
+        ({"measured_by": ["RMSE"]}, TypeError, r"must be a tuple of names, .* found \['RMSE'\]"),
+        ({"measured_by": None}, TypeError, "must be a tuple of names, .* found None"),
+        ({"measured_by": ("RMSE", 3)}, TypeError, "must be a tuple of names"),
+        ({"measured_by": ("RMSE", "RMSE")}, ValueError, "measured_by .* names 'RMSE' twice"),
+        ({"base": "injected", "all_channels": True}, ValueError, "base .* cannot be 'injected'"),
     ],
 )
 def test_fields_that_are_no_such_thing_are_refused(changes, error, says):
@@ -125,17 +207,44 @@ def test_fields_that_are_no_such_thing_are_refused(changes, error, says):
 
 
 @pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"colour_guide": True}, "colour_guide of the task medical: a fusion has no guide"),
+        ({"mixed_guide": True}, "mixed_guide of the task medical: a fusion has no guide"),
+        ({"roles": (("near",), ("target",))}, "'target' no role of a source"),
+    ],
+)
+def test_what_a_fusion_does_not_have_is_refused(changes, says):
+    with pytest.raises(ValueError, match=says):
+        replace(get_task("medical"), **changes)
+
+
+@pytest.mark.parametrize(
     ("name", "changes", "says"),
     [
         ("medical", {"rule": "chose"}, "rule of the task medical must be one of choose, detail, "),
         ("medical", {"measured_by": ("RMSE",)}, "measured_by of the task medical: RMSE is for a r"),
         ("depth-sr", {"measured_by": ("RSME",)}, "measured_by of the task depth-sr must be one of"),
+        (
+            "depth-sr",
+            {"baselines": {"mean": {}}},
+            "baselines of the task depth-sr: mean is for a",
+        ),
+        ("medical", {"baselines": {"guided-filter": {}}}, "guided-filter is for a restoration"),
+        (
+            "depth-sr",
+            {"baselines": {"input": {}}},
+            "input is for other tasks than super",
+        ),
+        ("flash-denoise", {"baselines": {"bicubic": {}}}, "bicubic is for super-resolution"),
         ("depth-sr", {"baselines": {"guided": {}}}, "baselines of the task depth-sr must be one o"),
         (
             "depth-sr",
             {"baselines": {"guided-filter": {"raduis": 3}}},
             "guided-filter has no setting 'raduis'; it has radius, edge$",
         ),
+        ("depth-sr", {"synthetic": "focus"}, "synthetic of the task depth-sr: focus is for a fus"),
+        ("medical", {"synthetic": "depth"}, "synthetic of the task medical: depth is for a restor"),
         ("depth-sr", {"synthetic": "dept"}, "synthetic of the task depth-sr must be one of depth,"),
     ],
 )

@@ -152,5 +152,12 @@ def test_refused_masks():
             check_mask("x", np.full((6, 5), value), shape)
     with pytest.raises(ValueError, match="the mask of x is 0 everywhere: no pixel is known"):
         check_mask("x", np.zeros((6, 5)), shape)
+    bands = np.ones(shape)
+    bands[1] = 0
+    with pytest.raises(ValueError, match="the mask of x is 0 everywhere in band 2 of 3: no pixel"):
+        check_mask("x", bands, shape)
+    bands[2] = 0
+    with pytest.raises(ValueError, match="the mask of x is 0 everywhere in bands 2, 3 of 3: no "):
+        check_mask("x", bands, shape)
     with pytest.raises(TypeError, match="the mask of x has dtype <U1; want numbers"):
         check_mask("x", np.full((6, 5), "a"), shape)

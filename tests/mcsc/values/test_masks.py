@@ -125,6 +125,12 @@ def test_words_that_do_not_fit_are_refused(tmp_path):
         mask_of_words(["nodata"], image)
     with pytest.raises(ValueError, match=r"--mask zeros: no pixel of .*x.tif is known"):
         mask_of_words(["zeros"], image)
+    bands = np.ones((3, 6, 7), "f4")
+    bands[2] = np.nan
+    image = given(tmp_path, bands, photometric="minisblack", planarconfig="separate")
+    with pytest.raises(ValueError, match=r"x.tif is known: it is unknown everywhere in band 3 of"):
+        mask_of_words(["nan"], image)
+    image = given(tmp_path, np.zeros((6, 7), "u2"))
     with pytest.raises(ValueError, match=r"zero: no such file; want .*; did you mean zeros\?"):
         mask_of_words(["zero"], image)
     half = np.zeros((6, 7), "u2")
