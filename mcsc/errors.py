@@ -20,7 +20,6 @@ __all__ = [
     "OutOfMemoryError",
     "Refusal",
     "UnavailableError",
-    "naming",
 ]
 
 _PACKAGES = ("mcsc", "unfolded")

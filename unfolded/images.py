@@ -80,9 +80,7 @@ def prepare_for_network(
 
 def kept_with_network(net: CUNet | Accelerated, task: Task) -> Kept:
     """How images are prepared for a network; the authors' see the images themselves."""
-    return kept_with(
-        net.metadata, task, base="none", colour_guide=net.configuration.channels[1] > 1
-    )
+    return kept_with(net.metadata, task, base="none")
 
 
 def restored(

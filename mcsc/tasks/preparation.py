@@ -69,7 +69,7 @@ def kept_with(
     task: Task,
     *,
     base: Base | None = None,
-    colour_guide: bool | None = None,
+    any_base: bool = False,
 ) -> Kept:
     """Read from its metadata how images are to be prepared for a dictionary or a network.
 
@@ -82,9 +82,8 @@ def kept_with(
         What the images are prepared for.
     base : str, optional
         The base where the metadata name none; by default the task's.
-    colour_guide : bool, optional
-        Whether signals of the guide have several channels; None: the base is not used, and need
-        not be one of such a task.
+    any_base : bool
+        The base is not used, and may be one of the other kind of task.
 
     Raises
     ------
@@ -113,10 +112,8 @@ def kept_with(
 
     found = metadata.get("base")
     found = (base or task.base) if found is None else found
-    if colour_guide is None:
-        check_choice("base in its metadata", found, Base)
-    else:
-        task.check_base("base in its metadata", found, colour_guide)
+    of_kind = RestorationBase if task.kind == "restoration" else FusionBase
+    check_choice("base in its metadata", found, Base if any_base else of_kind)
     levels = two("noise_levels")
     if levels is not None and levels[0] > levels[1]:
         raise InvalidValueError(

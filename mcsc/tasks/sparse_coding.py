@@ -401,8 +401,7 @@ def reach_of_base(dictionary: Dictionary, task: Task, sigma: float | None = None
 
 def _kept(dictionary: Dictionary, task: Task) -> Kept:
     """How images are prepared for a dictionary; a fusion by one needs no base."""
-    guide = None if task.kind == "fusion" else dictionary.channels[1] > 1
-    return kept_with(dictionary.metadata, task, colour_guide=guide)
+    return kept_with(dictionary.metadata, task, any_base=task.kind == "fusion")
 
 
 def lam_of(dictionary: Dictionary, task: Task, sigma: float | None = None) -> Lam:

@@ -150,7 +150,7 @@ def _check_task(what: object, noun: str, metadata: dict[str, Any], task: Task) -
 def _check_kept(what: object, metadata: dict[str, Any], task: Task) -> None:
     """Refuse what is kept with a file and nobody can use, by its name; the base comes later."""
     with naming(what):
-        kept_with(metadata, task)
+        kept_with(metadata, task, any_base=True)
 
 
 def _check_dictionary(what: object, dictionary: Dictionary) -> None:

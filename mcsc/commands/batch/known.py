@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ...errors import InvalidValueError
-from ...values.masks import INVERTED
 
 __all__ = ["IN_PARTS", "known_by_file", "known_by_words"]
 
@@ -101,6 +100,7 @@ def _by_mask_file(file: Path, path: Path, image: Any, opened: Callable[..., Any]
 
     from ...distributed.arrays import as_blocks
     from ...images import read_image
+    from ...values.masks import INVERTED
 
     if file.suffix.lower() in IN_PARTS:
         mask = opened(file, None, kinds="bfiu")
