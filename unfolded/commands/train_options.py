@@ -14,7 +14,7 @@ from mcsc.types import Base, Device
 from mcsc.values.ranges import ValueRange
 
 from ..network.configuration import Thresholds
-from ..training.recipe import Arithmetic, Loss, Recipe, Schedule
+from ..training.recipe import Arithmetic, Loss, Optimiser, Recipe, Schedule
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,8 +28,8 @@ SECTIONS = {
         "base",
     ],
     "Training": [
-        "epochs", "patches", "patch", "batch_size", "learning_rate", "schedule", "warm_up",
-        "clip_norm", "loss", "squared_from", "average", "unit_ball", "patience", "seed",
+        "epochs", "patches", "patch", "batch_size", "optimiser", "learning_rate", "schedule",
+        "warm_up", "clip_norm", "loss", "squared_from", "average", "unit_ball", "patience", "seed",
     ],
     "Machine": ["device", "devices", "precision", "workers", "prepare", "scheduler"],
     "Files": ["out", "log_folder", "resume", "checkpoint_every"],
@@ -65,6 +65,7 @@ class TrainOptions:
     patches: int
     patch: int
     batch_size: int
+    optimiser: Optimiser
     learning_rate: float
     schedule: Schedule
     warm_up: int | None
@@ -98,6 +99,7 @@ class TrainOptions:
             patches_per_epoch=self.patches,
             patch=self.patch,
             batch_size=self.batch_size,
+            optimiser=self.optimiser,
             learning_rate=self.learning_rate,
             schedule=self.schedule,
             seed=self.seed,
@@ -233,12 +235,21 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Batch size: number of patches in a step, on each device.",
     ),
     click.option(
+        "--optimiser",
+        "--optimizer",
+        type=click.Choice(get_args(Optimiser)),
+        default=Recipe.optimiser,
+        show_default=True,
+        help="What takes the steps: Adam, as in the paper, or Muon for the filters, which learns "
+        "more in as many steps.",
+    ),
+    click.option(
         "--learning-rate",
         metavar="NUMBER",
         type=click.FloatRange(min=0, min_open=True),
         default=Recipe.learning_rate,
         show_default=True,
-        help="Learning rate of the optimiser, Adam, at the start.",
+        help="Learning rate of the optimiser at the start.",
     ),
     click.option(
         "--schedule",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _KIND = ": a CU-Net of "
 """Words of the first sentence of every card."""
 _LOOKED_AT = 4096
+_OPTIMISERS = {"adam": "Adam", "muon": "Muon (thresholds: Adam)"}
 
 
 def write_card(
@@ -76,8 +77,9 @@ def write_card(
         + (f", noise of {levels[0]:g} to {levels[1]:g} of 255." if levels else "."),
         f"- Start: {start}.",
         f"- Training: {trained.steps:,} steps of {_patches(trained)} patches of {recipe.patch} x "
-        f"{recipe.patch}, Adam at {recipe.learning_rate:g}, schedule {recipe.schedule}, seed "
-        f"{recipe.seed}{loss}{average}; {trained.seconds:.0f} s on {_device(trained)}"
+        f"{recipe.patch}, {_OPTIMISERS[recipe.optimiser]} at {recipe.learning_rate:g}, schedule "
+        f"{recipe.schedule}, seed {recipe.seed}{loss}{average}; {trained.seconds:.0f} s on "
+        + _device(trained)
         + ("" if trained.completed else ", interrupted")
         + ("." if trained.best_step is None else f"; {_kept(trained.best_step)}."),
         f"- Command: `{command}`",

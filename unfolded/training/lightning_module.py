@@ -5,7 +5,10 @@ Apart from `unfolded.training.train`, so that Lightning is imported only when so
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning.pytorch as lightning
@@ -17,6 +20,7 @@ from ..engines.cuda_graphs import GraphedPass
 from ..network.cunet import CUNet
 from ..network.engine_choice import is_as_written
 from .checkpoints import known_by
+from .muon import Muon
 from .recipe import Recipe
 
 _FAINT = 1 / 255
@@ -67,8 +71,11 @@ _LOSSES: dict[str, Callable[..., Tensor]] = {
 }
 
 
+_OPTIMISERS: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "muon": Muon}
+
+
 class Module(lightning.LightningModule):
-    """Adam on the recipe's loss."""
+    """The recipe's optimiser on its loss."""
 
     def __init__(self, net: CUNet, recipe: Recipe) -> None:
         super().__init__()
@@ -102,13 +109,42 @@ class Module(lightning.LightningModule):
         self.log("val_rmse", error, prog_bar=True, batch_size=1, on_epoch=True, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """Return Adam and its schedule."""
+        """Return the optimiser and its schedule."""
         recipe = self.recipe
-        adam = torch.optim.Adam(self.net.parameters(), lr=recipe.learning_rate)
+        optimiser = _OPTIMISERS[recipe.optimiser](self.net.parameters(), lr=recipe.learning_rate)
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            adam, lambda step: recipe.factor(step, self.per_epoch)
+            optimiser, lambda step: recipe.factor(step, self.per_epoch)
         )
         return {
-            "optimizer": adam,
+            "optimizer": optimiser,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+
+_NAMES = ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "lightning_fabric")
+_MESSAGES = (
+    r".*does not have many workers.*",
+    r".*no `val_dataloader`.*",
+    r".*Checkpoint directory .* exists and is not empty.*",
+    r".*GPU available but not used.*",
+    r".*smaller than the logging interval.*",
+    r".*Experiment logs directory .* exists.*",
+    r".*[Ii]sinstance.*LeafSpec.*",
+    r".*Starting from v1\.9\.0.*",
+)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence Lightning's advice for a while: on workers, loggers and hardware not used."""
+    levels = {name: logging.getLogger(name).level for name in _NAMES}
+    with warnings.catch_warnings():
+        for message in _MESSAGES:
+            warnings.filterwarnings("ignore", message=message)
+        for name in _NAMES:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)

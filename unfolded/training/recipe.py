@@ -11,6 +11,8 @@ from mcsc.errors import InvalidTypeError, InvalidValueError
 
 Schedule = Literal["paper", "cosine"]
 """What becomes of the learning rate; see `Recipe`."""
+Optimiser = Literal["adam", "muon"]
+"""What takes the steps; see `Recipe`."""
 Loss = Literal["mse", "l1", "charbonnier", "contrast"]
 """What training minimises: means of squares, of absolute values, of roots of squares + 1e-6, or of
 absolute values and of squares of gradients relative to those of the sources."""
@@ -33,8 +35,11 @@ class Recipe:
         Side of the patches, in pixels.
     batch_size : int
         Number of patches in a step, on each device.
+    optimiser : {"adam", "muon"}
+        Adam, as in the paper; or Muon for the filters, and Adam for the thresholds, which learns
+        more in as many steps: see `unfolded.training.muon`.
     learning_rate : float
-        Learning rate of the optimiser, Adam, at the start.
+        Learning rate of the optimiser at the start.
     schedule : {"paper", "cosine"}
         How the learning rate changes: it is multiplied by 0.9 every 50 epochs; or it rises in the
         first hundredth of all steps and then falls to zero along half a cosine, which is better for
@@ -87,6 +92,7 @@ class Recipe:
     squared_from: float = 0.75
     warm_up: int | None = None
     unit_ball: bool = False
+    optimiser: Optimiser = "adam"
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -109,7 +115,7 @@ class Recipe:
                 raise InvalidValueError(f"{name} must be {words} {most:g}, found {value!r}")
         if not isinstance(self.unit_ball, bool):
             raise InvalidTypeError(f"unit_ball must be True or False, found {self.unit_ball!r}")
-        for name, literal in (("schedule", Schedule), ("loss", Loss)):
+        for name, literal in (("schedule", Schedule), ("loss", Loss), ("optimiser", Optimiser)):
             known = get_args(literal)
             if getattr(self, name) not in known:
                 raise InvalidValueError(

@@ -33,7 +33,6 @@ from .checkpoints import check_checkpoint, check_identity, find_checkpoint
 from .evaluation import rmse
 from .history import Callback, TrainingHistory
 from .patches import Patches
-from .quiet import quiet
 from .recipe import Arithmetic, Recipe
 from .scenes import as_scene, scene_name
 
@@ -220,7 +219,7 @@ def train(
         Recorder,
         UnitBall,
     )
-    from .lightning_module import Module
+    from .lightning_module import Module, quiet
 
     module = Module(net, recipe)
     recorder = Recorder()

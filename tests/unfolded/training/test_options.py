@@ -131,8 +131,12 @@ def test_unit_ball():
     assert bound.target_common.weight.square().sum((0, 2, 3)).max() > 1
 
 
-def test_a_training_with_all_of_these_is_resumed_bit_for_bit(tmp_path):
-    r = recipe(average=0.7, loss="charbonnier", squared_from=0.5, warm_up=2, unit_ball=True)
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+def test_a_training_with_all_of_these_is_resumed_bit_for_bit(optimiser, tmp_path):
+    r = recipe(
+        average=0.7, loss="charbonnier", squared_from=0.5, warm_up=2, unit_ball=True,
+        optimiser=optimiser,
+    )  # fmt: skip
     net, whole = small(), small()
     options = {"recipe": r, "folder": tmp_path, "validation": make_scenes(1, seed=9)}
     train(net, make_scenes(), callback=lambda p: p.epoch == 3, **options)
@@ -143,6 +147,17 @@ def test_a_training_with_all_of_these_is_resumed_bit_for_bit(tmp_path):
     assert again.history.validation == found.history.validation
     with pytest.raises(ValueError, match=r"average was 0\.7, now it is None"):
         train(net, make_scenes(), resume=True, **{**options, "recipe": recipe()})
+    other = "adam" if optimiser == "muon" else "muon"
+    changed = dataclasses.replace(r, optimiser=other)
+    with pytest.raises(ValueError, match=f"optimiser was '{optimiser}', now it is '{other}'"):
+        train(net, make_scenes(), resume=True, **{**options, "recipe": changed})
+
+
+def test_muon_learns():
+    net, held_out = small(), make_scenes(1, seed=9)
+    before = rmse(net, held_out)
+    r = recipe(epochs=20, optimiser="muon")
+    assert train(net, make_scenes(), recipe=r, validation=held_out).error < 0.5 * before
 
 
 # ------------------------------------------------------------------------------------ noise
