@@ -29,6 +29,11 @@ _LENGTH = 0.2
 """Root mean square of a step, as a share of the learning rate: about that of Adam."""
 
 
+_SHARE = 0.3
+"""Learning rate of all that are no banks, as a share of that of banks. Thresholds that move as fast
+let networks diverge."""
+
+
 class Muon(torch.optim.Adam):
     """Muon for filter banks (K, C, s, s) or (C, K, s, s), Adam for all other parameters.
 
@@ -37,7 +42,8 @@ class Muon(torch.optim.Adam):
     parameters : iterable of Parameter
         Those with four axes are banks.
     lr : float
-        Learning rate of both: a step changes a number by about a fifth of it.
+        Learning rate of the banks: a step changes a number by about a fifth of it. All others are
+        changed by Adam at 0.3 of it.
     momentum : float
         Share of the mean gradient that a step keeps, as Nesterov has it.
 
@@ -57,7 +63,7 @@ class Muon(torch.optim.Adam):
         if banks:
             groups.append({"params": banks, "momentum": momentum})
         if others:
-            groups.append({"params": others, "momentum": None})
+            groups.append({"params": others, "momentum": None, "lr": _SHARE * lr})
         super().__init__(groups, lr=lr)
 
     @torch.no_grad()

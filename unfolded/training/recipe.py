@@ -39,7 +39,8 @@ class Recipe:
         Adam, as in the paper; or Muon for the filters, and Adam for the thresholds, which learns
         more in as many steps: see `unfolded.training.muon`.
     learning_rate : float
-        Learning rate of the optimiser at the start.
+        Learning rate of the optimiser at the start; with Muon that of the filters, of which the
+        thresholds have 0.3.
     schedule : {"paper", "cosine"}
         How the learning rate changes: it is multiplied by 0.9 every 50 epochs; or it rises in the
         first hundredth of all steps and then falls to zero along half a cosine, which is better for

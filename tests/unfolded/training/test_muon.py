@@ -55,7 +55,7 @@ def test_banks_go_as_the_matrices_of_pytorch_and_others_as_by_adam():
     theirs = MatrixMuon(
         matrices, lr=0.01, weight_decay=0.0, adjust_lr_fn="match_rms_adamw", momentum=0.95
     )
-    adam = torch.optim.Adam([alone], lr=0.01)
+    adam = torch.optim.Adam([alone], lr=0.3 * 0.01)
     before = analysis.detach().clone()
     for step in range(4):
         gradients = [
