@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -60,7 +61,7 @@ def shared_filters(
     Raises
     ------
     ValueError
-        Channels of the signals differ.
+        Channels of the signals differ, or terms of the penalty between unique parts.
     """
     if len(set(dictionary.channels)) != 1:
         raise InvalidValueError(
@@ -95,7 +96,27 @@ def shared_filters(
     given: list[Any] = [*(dictionary.common or ()), *(dictionary.unique or ())]
     # Learned in float32, solved in float32.
     dtype = np.result_type(*(to_numpy(b) for b in given if b is not None))
-    return replace(shared.astype(dtype), metadata=dictionary.metadata), np.concatenate(found)
+    metadata = {**dictionary.metadata, **_shared_terms(dictionary, shared)}
+    return replace(shared.astype(dtype), metadata=metadata), np.concatenate(found)
+
+
+def _shared_terms(dictionary: Dictionary, shared: Dictionary) -> dict[str, list[Any]]:
+    """Return terms of the penalty that are one for each group, for the groups of shared filters."""
+    terms: dict[str, list[Any]] = {}
+    for name, given in dictionary.terms.items():
+        if not isinstance(given, Sequence):
+            continue
+        each = dict(zip((g.name for g in dictionary.groups), given, strict=True))
+        unique = [value for group, value in each.items() if group != "common"]
+        if any(value != unique[0] for value in unique):
+            raise InvalidValueError(
+                f"{name} of this dictionary is {list(given)}, and differs between the images: "
+                "filters that all share need one for all unique parts"
+            )
+        terms[name] = [
+            each["common"] if group.name == "common" else unique[0] for group in shared.groups
+        ]
+    return terms
 
 
 def _distinct(
