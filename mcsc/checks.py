@@ -32,6 +32,7 @@ __all__ = [
     "check_word",
     "is_number",
     "is_whole",
+    "made_number",
     "nowhere_known",
     "what_is",
 ]
@@ -133,7 +134,8 @@ def check_called(
     if not callable(given):
         raise InvalidTypeError(f"{name} must be {wanted}; found {what_is(given)}")
     try:
-        signature = inspect.signature(given)
+        # One that wraps another takes what it takes, not what the other does.
+        signature = inspect.signature(given, follow_wrapped=False)
     except (TypeError, ValueError):  # compiled functions may not tell
         return
     try:
@@ -177,6 +179,22 @@ def check_floats(name: str, given: Any) -> None:
     if not (isinstance(given, np.ndarray) and np.issubdtype(given.dtype, np.floating)):
         found = getattr(given, "dtype", type(given).__name__)
         raise InvalidTypeError(f"{name} must be a NumPy array of floats, found {found}")
+
+
+def made_number(whose: str, what: str, given: Any) -> float:
+    """Return what a function of somebody else returned as a float: a number, of any library.
+
+    Raises
+    ------
+    TypeError
+        It is none: the message begins with `whose`.
+    """
+    if not isinstance(given, str | bytes):
+        try:
+            return float(given)
+        except (TypeError, ValueError):
+            pass
+    raise InvalidTypeError(f"{whose} must return {what}; found {what_is(given)}")
 
 
 def check_made(whose: str, what: str, given: Any, shape: Sequence[int | None]) -> None:

@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 
 from ._version import __version__
-from .errors import InvalidValueError
+from .errors import InvalidValueError, warn_user
 
 __all__ = [
     "atomic_write",
@@ -106,13 +106,20 @@ def visible_files(folder: Path, *, within: bool = False) -> list[Path]:
     folder : Path
     within : bool
         List those of the folders within, too, whose names begin with no dot. Links to folders are
-        followed, and no folder is listed twice.
+        followed, and no folder is listed twice. One that cannot be listed is left out, with a
+        warning.
     """
     if not within:
         return sorted(p for p in folder.iterdir() if p.name[0] != "." and not p.is_dir())
     found: list[Path] = []
     seen = {folder.resolve()}
-    for parent, inner, names in os.walk(folder, onerror=_refuse, followlinks=True):
+
+    def cannot_list(error: OSError) -> None:
+        if Path(str(error.filename)) == folder:
+            raise type(error)(f"{folder}: cannot be listed: {error.strerror}") from error
+        warn_user(f"{error.filename} cannot be listed ({error.strerror}), and is left out")
+
+    for parent, inner, names in os.walk(folder, onerror=cannot_list, followlinks=True):
         here = Path(parent)
         found += [here / name for name in names if name[0] != "."]
         entered = []
@@ -123,10 +130,6 @@ def visible_files(folder: Path, *, within: bool = False) -> list[Path]:
                 entered.append(name)
         inner[:] = entered
     return sorted(found)
-
-
-def _refuse(error: OSError) -> None:
-    raise type(error)(f"{error.filename}: cannot be listed: {error.strerror}") from error
 
 
 def make_folder(path: str | Path) -> None:

@@ -56,6 +56,7 @@ class Table(Mapping[str, E], Generic[E]):
         self, what: str, group: str | None = None, *, kind: Any = object, wanted: str = ""
     ) -> None:
         self.what, self.group, self.kind, self.wanted = what, group, kind, wanted
+        self.named = kind is not object
         self._entries: dict[str, E] = {}
         self._plugins: dict[str, EntryPoint] | None = None
         self._told: set[str] = set()
@@ -86,7 +87,7 @@ class Table(Mapping[str, E], Generic[E]):
             )
         own = getattr(entry, "name", name)
         # Results, files and other processes know an entry by the name that it has itself.
-        if self.kind is not object and own != name:
+        if self.named and own != name:
             raise InvalidValueError(f"the {self.what} {name} calls itself {own!r}: want one name")
 
     def remove(self, name: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, namespace, to_numpy
-from ..errors import InvalidTypeError, InvalidValueError
+from ..errors import InvalidTypeError, InvalidValueError, naming
 from ..files import read_npz, write_npz
 from ..lazy import cached_property
 from .banks import check_analysis, check_target, check_weights
@@ -169,11 +169,14 @@ class Dictionary:
         return {name: value for name, value in found.items() if np.any(value)}
 
     def _check_metadata(self) -> None:
-        """Refuse a lam and terms that a file keeps, and that fit no such dictionary."""
+        """Refuse a lam and terms that a file keeps, or would keep, and that do not fit."""
         maps = {g.name: len(g.bank) for g in self.groups}
-        stored_lam(self.metadata, maps)
         mu, nonnegative = (self.metadata.get(name) for name in ("mu", "nonnegative"))
-        check_terms(0.0 if mu is None else mu, False if nonnegative is None else nonnegative, maps)
+        with naming("metadata"):
+            stored_lam(self.metadata, maps)
+            check_terms(
+                0.0 if mu is None else mu, False if nonnegative is None else nonnegative, maps
+            )
 
     def _analysis_banks(self) -> list[Array]:
         return [b for b in (*(self.common or ()), *(self.unique or ())) if b is not None]
@@ -305,7 +308,13 @@ class Dictionary:
         ----------
         path : str or Path
             File name; ``.npz`` is appended if it is missing.
+
+        Raises
+        ------
+        TypeError, ValueError
+            The metadata hold a lam or terms of the penalty that do not fit the groups.
         """
+        self._check_metadata()
         arrays: dict[str, np.ndarray] = {}
         for key, banks in (
             ("common", self.common),

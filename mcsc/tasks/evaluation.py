@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Real
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend import is_array
-from ..checks import check_callback, check_choice, check_tol, check_whole, what_is
+from ..checks import check_callback, check_choice, check_tol, check_whole, made_number, what_is
 from ..errors import InvalidTypeError, InvalidValueError, Refusal
 from ..files import write_json, write_text
 from ..fusion.rules import RULES
@@ -345,11 +344,7 @@ def _measured(measure: Measure, image: Floats, reference: Any, mask: Any) -> flo
         image = np.where(mask, image, reference)
     how = {"mask": mask} if mask is not None and measure.takes_mask else {}
     found = measure.function(image, reference, **how)
-    if not (isinstance(found, Real) or (isinstance(found, np.ndarray) and found.ndim == 0)):
-        raise InvalidTypeError(
-            f"the measure {measure.name} must return a number; found {what_is(found)}"
-        )
-    return float(found)
+    return made_number(f"the measure {measure.name}", "a number", found)
 
 
 def _inputs(

@@ -11,7 +11,7 @@ from ..checks import is_number, what_is
 from ..errors import InvalidTypeError, InvalidValueError
 from ..types import Kind
 
-__all__ = ["check_names", "check_pair", "check_roles", "check_settings", "check_words"]
+__all__ = ["check_names", "check_pair", "check_roles", "check_settings", "words_of"]
 
 
 def check_roles(what: str, roles: object, kind: Kind) -> None:
@@ -36,13 +36,16 @@ def check_roles(what: str, roles: object, kind: Kind) -> None:
         )
 
 
-def check_words(what: str, given: object) -> None:
-    """Refuse what is no tuple of words, and a word that it holds twice."""
-    if not isinstance(given, tuple) or not all(isinstance(n, str) and n for n in given):
+def words_of(what: str, given: object) -> tuple[str, ...]:
+    """Return words as a tuple; refuse what are none, and a word that stands there twice."""
+    listed = isinstance(given, tuple | list)
+    if not listed or not all(isinstance(n, str) and n for n in cast("tuple[object]", given)):
         raise InvalidTypeError(
             f"{what} must be a tuple of names, as ('PSNR',) of one; found {what_is(given)}"
         )
-    _refuse_twice(what, given)
+    found = tuple(cast("tuple[str, ...]", given))
+    _refuse_twice(what, found)
+    return found
 
 
 def _refuse_twice(what: str, names: Sequence[str]) -> None:
@@ -109,9 +112,12 @@ def check_names(task: Any) -> None:
             raise InvalidValueError(f"{field('synthetic')}: {task.synthetic} is for a {of}")
 
 
-def check_pair(what: str, made: Any, shape: tuple[int, int]) -> None:
-    """Refuse what is no synthetic pair of that height and width, made by what `what` names."""
-    for name in ("x", "y", "target"):
+def check_pair(what: str, made: Any, shape: tuple[int, int], kind: Kind) -> None:
+    """Refuse what is no synthetic pair of that height and width, made by what `what` names.
+
+    Of a restoration x is not looked at: scenes make it of the target.
+    """
+    for name in ("y", "target") if kind == "restoration" else ("x", "y", "target"):
         image = getattr(made, name, None)
         if not isinstance(image, np.ndarray) or image.dtype.kind != "f":
             found = f"with {name} = {what_is(image)}" if hasattr(made, name) else what_is(made)

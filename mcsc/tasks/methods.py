@@ -119,6 +119,7 @@ METHODS: Table[MethodMaker] = _MethodTable(
 )  # fmt: skip
 """Methods by name, besides the baselines; see `mcsc.tasks.protocol.Method` on how to add one."""
 
+METHODS.named = False  # the name of a class that makes methods is that of the method
 METHODS.add(OWN, _own)
 
 

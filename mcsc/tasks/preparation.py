@@ -101,21 +101,21 @@ def kept_with(
             return given
         raise InvalidValueError(f"{name} in its metadata must be a word, found {given!r}")
 
-    def two(name: str) -> tuple[float, float] | None:
+    def two(name: str, *, zero: bool = False) -> tuple[float, float] | None:
         given = metadata.get(name)
         if given is None:
             return None
         if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != 2:
             raise InvalidValueError(f"{name} in its metadata must be two numbers, found {given!r}")
-        first, second = (check_number(f"{name} in its metadata", one) for one in given)
+        first, second = (check_number(f"{name} in its metadata", n, zero=zero) for n in given)
         return first, second
 
     found = metadata.get("base")
     found = (base or task.base) if found is None else found
     of_kind = RestorationBase if task.kind == "restoration" else FusionBase
     check_choice("base in its metadata", found, Base if any_base else of_kind)
-    levels = two("noise_levels")
-    if levels is not None and levels[0] > levels[1]:
+    levels = two("noise_levels", zero=True)
+    if levels is not None and (levels[0] > levels[1] or levels[1] == 0):
         raise InvalidValueError(
             f"noise_levels in its metadata must be (least, most), found {list(levels)}"
         )

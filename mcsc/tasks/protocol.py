@@ -14,8 +14,8 @@ from ..checks import (
     check_number,
     check_shares,
     check_whole,
-    is_number,
     is_whole,
+    made_number,
     what_is,
 )
 from ..errors import InvalidTypeError, InvalidValueError
@@ -181,7 +181,7 @@ def check_attributes(whose: str, method: Any, kind: Kind) -> None:
         The message begins with the attribute and `whose`.
     """
     for name in ("filter_size", "roles"):
-        if hasattr(method, name):
+        if getattr(method, name, None) is not None and (name != "roles" or kind == "fusion"):
             check_whole(f"{name} of {whose}", getattr(method, name))
     if getattr(method, "only_factor", None) is not None:
         check_number(f"only_factor of {whose}", method.only_factor)
@@ -231,7 +231,5 @@ def check_result(found: MethodResult, sources: Sequence[Any], name: str, kind: K
         check_shares(whose, found.weights, found.index, (count, height, width))
     for number in ("gap", "nonzero"):
         value = getattr(found, number)
-        if value is not None and not is_number(value):
-            raise InvalidTypeError(
-                f"{whose} must return {number} as a number or None; found {what_is(value)}"
-            )
+        if value is not None:
+            made_number(whose, f"{number} as a number or None", value)

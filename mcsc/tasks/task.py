@@ -19,7 +19,7 @@ from ..checks import (
 from ..errors import InvalidTypeError, InvalidValueError
 from ..tables import Table
 from ..types import Base, Floats, FusionBase, Ghosts, Kind, RestorationBase
-from .fields import check_names, check_pair, check_roles, check_settings, check_words
+from .fields import check_names, check_pair, check_roles, check_settings, words_of
 
 if TYPE_CHECKING:
     from ..quality.measures import Measure
@@ -189,7 +189,8 @@ class Task:
                 together = self.all_channels and name == "base"
                 self.check_base(self._field(name), base, self.colour_guide, together)
         check_settings(self._field("baselines"), self.baselines)
-        check_words(self._field("measured_by"), self.measured_by)
+        measures = words_of(self._field("measured_by"), self.measured_by)
+        object.__setattr__(self, "measured_by", measures)
 
     def _field(self, name: str) -> str:
         return f"{name} of the task {self.name}"
@@ -329,7 +330,9 @@ class Task:
 
         Notes
         -----
-        In a restoration x is made of the target with the factor, or the noise, of the task.
+        In a restoration x is made of the target with the factor, or the noise, of the task; that of
+        the task's own maker is returned as it is, and scenes (`mcsc.tasks.synthetic_scenes`) make
+        theirs of the target in any case.
         """
         if self.synthetic is None:
             raise InvalidValueError(f"no synthetic scenes go with {self.name}")
@@ -337,7 +340,7 @@ class Task:
             raise InvalidValueError(f"synthetic scenes of {self.name} show no photographs")
         if callable(self.synthetic):
             made = self.synthetic(number, shape, seed)
-            check_pair(self._field("synthetic"), made, shape)
+            check_pair(self._field("synthetic"), made, shape, self.kind)
             return made
         from ..synthetic.generate import NOISY, REDUCED, make_pair
 

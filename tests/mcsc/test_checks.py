@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from fractions import Fraction
@@ -10,7 +11,16 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from mcsc.checks import check_choice, check_image, check_number, check_whole, is_number, is_whole
+from mcsc.checks import (
+    check_called,
+    check_choice,
+    check_image,
+    check_number,
+    check_whole,
+    is_number,
+    is_whole,
+    made_number,
+)
 from mcsc.errors import Refusal
 
 
@@ -85,3 +95,27 @@ def test_what_is_no_choice(given):
 def test_choices_are_listed():
     with pytest.raises(ValueError, match=r"^word must be 'a', 'b' or 'c', found 'd'$"):
         check_choice("word", "d", Literal["a", "b", "c"])
+
+
+def test_functions_that_wrap_others_take_their_own_arguments():
+    def denoise(x, y, sigma):
+        return x
+
+    @functools.wraps(denoise)
+    def at_25(x, y):
+        return denoise(x, y, 25)
+
+    check_called("own", at_25, ("x", "y"))
+    with pytest.raises(TypeError, match="missing a required argument: 'sigma'"):
+        check_called("own", denoise, ("x", "y"))
+
+
+@pytest.mark.parametrize("given", [1, 1.0, np.float32(1), np.array(1.0), True])
+def test_numbers_of_any_library_are_taken(given):
+    assert made_number("the measure own", "a number", given) == 1.0
+
+
+@pytest.mark.parametrize("given", ["1", None, np.zeros(2), [1.0]])
+def test_what_is_no_number_is_refused(given):
+    with pytest.raises(TypeError, match=r"^the measure own must return a number; found "):
+        made_number("the measure own", "a number", given)

@@ -291,3 +291,19 @@ def test_no_faulty_entry_takes_other_names_away(faulty, tmp_path):
         done = run(*small, *words)
         assert done.exit_code == 2
         assert re.search(says, done.stderr), done.stderr
+
+
+def test_a_class_that_makes_methods_has_the_name_of_the_method():
+    class Sharper:
+        options = frozenset()
+
+        def __init__(self, task, weights=None):
+            self.name = "Sharper 2"
+
+    class Named(Sharper):
+        name = "Sharper 3"
+
+    for made in (Sharper, Named):
+        METHODS.add("sharper", made)
+        assert METHODS.find("sharper") is made
+        METHODS.remove("sharper")

@@ -214,7 +214,7 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
     held_out = TaskTriples(task, others, apart, levels, spread=True)
     network = f"the network, from {begin.words},"
     seen.check(asked.patch, net.configuration, network)
-    held_out.check(1, net.configuration, network)
+    held_out.check(1, net.configuration, network, spans=True)
     noise = _noise(asked)
     identity = {"data": words, **_seen_of(sources), **_identity(asked, task, begin)}
     if checkpoint.exists():

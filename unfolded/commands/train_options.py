@@ -236,12 +236,11 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     ),
     click.option(
         "--optimiser",
-        "--optimizer",
         type=click.Choice(get_args(Optimiser)),
         default=Recipe.optimiser,
         show_default=True,
-        help="What takes the steps: Adam, as in the paper, or Muon for the filters, which learns "
-        "more in as many steps.",
+        help="What takes the steps: Adam, as in the paper, or Muon, which moves filters along "
+        "orthogonal directions (and thresholds as Adam, at 0.3 of the learning rate).",
     ),
     click.option(
         "--learning-rate",

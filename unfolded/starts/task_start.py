@@ -138,7 +138,7 @@ def _check_task(what: object, noun: str, metadata: dict[str, Any], task: Task) -
     made_for = metadata.get("task")
     if made_for is None or made_for == task.name:
         return
-    other = TASKS.available().get(made_for) if isinstance(made_for, str) else None
+    other = TASKS.find(made_for) if made_for in TASKS else None
     if other is not None and other.kind != task.kind:
         raise InvalidValueError(
             f"{what} is {noun} for {made_for}, a {other.kind}; {task.name} is a {task.kind}: want "

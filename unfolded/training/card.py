@@ -110,8 +110,8 @@ def check_card(path: Path) -> None:
         return
     with path.open("rb") as file:
         begin = file.read(_LOOKED_AT).decode("utf-8", "replace")
-    first, _, rest = begin.partition("\n")
-    if not (first.startswith("# ") and _KIND in rest):
+    # Before its title a published card may have settings of the place where it is.
+    if not (("\n" + begin).count("\n# ") and _KIND in begin):
         raise InvalidValueError(
             f"{path} is no model card, and would be replaced by that of {path.stem}.safetensors: "
             "want another name for the weights"

@@ -49,7 +49,7 @@ class Muon(torch.optim.Adam):
 
     Notes
     -----
-    Cost: 30 products of matrices of K rows for each bank and step, of which banks of one shape are
+    Cost: 15 products of matrices of K rows for each bank and step, of which banks of one shape are
     multiplied together; less than 1 % of a step on patches of 128 x 128.
     """
 

@@ -36,8 +36,8 @@ class Recipe:
     batch_size : int
         Number of patches in a step, on each device.
     optimiser : {"adam", "muon"}
-        Adam, as in the paper; or Muon for the filters, and Adam for the thresholds, which learns
-        more in as many steps: see `unfolded.training.muon`.
+        Adam, as in the paper; or Muon for the filters, and Adam for the thresholds: see
+        `unfolded.training.muon`.
     learning_rate : float
         Learning rate of the optimiser at the start; with Muon that of the filters, of which the
         thresholds have 0.3.

@@ -104,11 +104,18 @@ class TaskTriples(Sequence[Triple]):
         """Return what to call a scene in a message."""
         return self._scenes.name(index)
 
-    def check(self, side: int, configuration: Configuration, network: str = "the network") -> None:
+    def check(
+        self,
+        side: int,
+        configuration: Configuration,
+        network: str = "the network",
+        *,
+        spans: bool = False,
+    ) -> None:
         """Read every scene that is a file: all must be what patches for a network are cut from.
 
         Of synthetic scenes, which are alike, the first is looked at. `network` is what messages
-        call it.
+        call it. With `spans`, `stretched` tells of the scenes.
 
         Raises
         ------
@@ -125,7 +132,8 @@ class TaskTriples(Sequence[Triple]):
                 looked = True
             name = self.name(index)
             images = source()
-            self._spans[name] = self._scenes.span(images, index)
+            if spans:
+                self._spans[name] = self._scenes.span(images, index)
             if isinstance(reader, Taught):  # whatever is made is as large
                 images = (*images[:2], images[0])
             height, width = self._task.cropped(images[0])[0].shape[1:]
@@ -143,7 +151,7 @@ class TaskTriples(Sequence[Triple]):
 
     @property
     def stretched(self) -> str:
-        """Which of the scenes that `check` looked at are stretched, for people; often nothing."""
+        """Which scenes, of those whose spans were looked at, are stretched; often nothing."""
         found = {name: share for name, share in self._spans.items() if share < 1}
         if not found:
             return ""

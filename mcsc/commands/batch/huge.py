@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -226,6 +227,7 @@ def _opened(path: Path, page: int | None, *, kinds: str = "fiu") -> Any:
     """Open an image as a Dask array (C, H, W), of a dtype of these kinds."""
     from ...distributed import open_image
     from ...distributed.arrays import as_blocks, image_pages
+    from ...images.formats.base import ImageFileError
     from ...images.formats.floats import channels_are_last
 
     found: Any
@@ -258,7 +260,12 @@ def _opened(path: Path, page: int | None, *, kinds: str = "fiu") -> Any:
             raise InvalidValueError(f"{path} holds no array of numbers") from error
     # As where files are read whole, an array of NumPy may have its channels last.
     npy = path.suffix.lower() == ".npy" and getattr(found, "ndim", 0) == 3
-    last = npy and channels_are_last(f"{path}: ", found.shape)
+    last = False
+    if npy:
+        with contextlib.suppress(ImageFileError):  # it cannot be told: they are first, as elsewhere
+            last = channels_are_last(f"{path}: ", found.shape)
+    if last:
+        click.echo(f"{path.name}: the last of the axes {found.shape} is that of the channels")
     image = as_blocks(str(path), found, 1024, last=last)
     if image.dtype.kind not in kinds:
         raise InvalidValueError(f"{path} has dtype {image.dtype}: want floats or integers")

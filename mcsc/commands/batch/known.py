@@ -122,6 +122,10 @@ def _by_mask_file(file: Path, path: Path, image: Any, opened: Callable[..., Any]
             f"--mask {file} holds other numbers than 0 and {most:g}: in blocks a mask has two "
             "values, of which 0 is unknown"
         )
+    if mask.dtype.kind == "f" and 0 < most < 1:
+        raise InvalidValueError(
+            f"--mask {file} holds weights up to {most:g}: in blocks want 0 and 1, or white"
+        )
     if not known:
         raise InvalidValueError(f"--mask {file}: no pixel of {path} is known")
     unknown = there.size - known

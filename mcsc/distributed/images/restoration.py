@@ -199,7 +199,8 @@ def restore_blocks(
         fallbacks = [look.fallback(grid) for look in looks]
         if factor is not None and ratio == 1:
             near = replace(grid, halo=10 * factor)
-            if survey_sharpness(Workers(cluster), near, local, given, fallbacks):
+            alone = [given[0], None, given[2], None]
+            if survey_sharpness(Workers(cluster), near, local, alone, fallbacks):
                 warn_of_sharpness(factor, (shape[0] // factor, shape[1] // factor), task, names)
                 local = replace(local, sharp=True)
                 grid = replace(grid, halo=halo + 5 * factor)

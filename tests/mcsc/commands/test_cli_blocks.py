@@ -283,7 +283,7 @@ def test_arrays_have_their_channels_first_or_last(folder, tmp_path):
     np.save(tmp_path / "cube.npy", np.zeros((40, 40, 40), np.float32))
     for second, message in (
         ("short.npy", "is 40 x 60, "),
-        ("cube.npy", "of which the axis of channels cannot be told"),
+        ("cube.npy", "is 40 x 40: "),  # channels first, where it cannot be told
     ):
         done = run(
             "restore", tmp_path / "last.npy", tmp_path / second, *asked(folder)[2:], "--blocks",
@@ -291,6 +291,7 @@ def test_arrays_have_their_channels_first_or_last(folder, tmp_path):
         )  # fmt: skip
         assert done.exit_code == 2
         assert message in done.stderr
+        assert "last.npy: the last of the axes (40, 60, 3) is that of the channels" in done.output
 
 
 def test_files_that_cannot_be_opened_in_part_are_refused(folder, tmp_path):

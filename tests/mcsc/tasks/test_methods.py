@@ -189,7 +189,7 @@ def test_a_base_of_bands_one_by_one_is_refused_before_any_work(channels, fits, m
     ("name", "value", "says"),
     [
         ("filter_size", "8", "filter_size of the method own must be a whole number >= 1"),
-        ("roles", None, "roles of the method own must be a whole number >= 1, found None"),
+        ("filter_size", "3", "filter_size of the method own must be a whole number >= 1"),
         ("only_factor", "4", "only_factor of the method own must be a finite number > 0"),
         ("channels", 3, "channels of the method own must be two whole numbers >= 1, of x and of"),
         ("channels", (1, "3"), "channels of the method own must be two whole numbers"),

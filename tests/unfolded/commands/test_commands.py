@@ -22,6 +22,7 @@ from mcsc.tasks.task import get_task
 from tests.unfolded.nets import torch
 from unfolded import CUNet, load, onnx
 from unfolded.commands import export, train
+from unfolded.training.card import check_card
 
 pytest.importorskip("lightning")
 
@@ -386,6 +387,13 @@ def test_errors_of_scenes_of_little_contrast_are_called_so(folder, tmp_path):
         r" \(scene\d spans (9|10)(\.\d)? % of its range, and counts as if it spanned all of it\)"
     )
     assert re.fullmatch(pattern, held_out[1])
+
+
+def test_a_card_that_was_published_is_replaced(tmp_path):
+    """Before its title it may have settings of the place where it is."""
+    card = tmp_path / "net.md"
+    card.write_text("---\nlicence: cc0-1.0\n---\n\n# depth-sr\n\nDepth: a CU-Net of 1 + 1.\n")
+    check_card(card)
 
 
 def test_a_page_that_is_no_card_is_not_replaced(tmp_path):
