@@ -19,6 +19,7 @@ from ..arrays import cut
 from ..cluster import FieldTask, Workers
 from .local import BlockGrid, box_in, smaller
 from .prepared import LocalRestoration
+from .survey import block_key, of_all_blocks
 
 __all__ = ["survey_mixture", "survey_sharpness"]
 
@@ -95,18 +96,15 @@ def _each(
 
     It returns a function of what `Survey.fallback` gives of the block, and of the images around it.
     """
-    numbers = {block: n for n, block in enumerate(map(_key, grid.blocks))}
+    numbers = {block: n for n, block in enumerate(map(block_key, grid.blocks))}
 
     def task(block: Region) -> FieldTask:
         around = grid.around(block)
         parts = [None if g is None else cut(g[0], smaller(around, g[1])) for g in images]
-        words = tuple(f[numbers[_key(block)]] for f in fallbacks)
+        words = tuple(f[numbers[block_key(block)]] for f in fallbacks)
         return FieldTask(partial(function(block, around), words), (parts,))
 
-    found: list[Any] = [None] * len(numbers)
-    for block, future in workers.each(grid.blocks, task):
-        found[numbers[_key(block)]] = future.result()
-    return found
+    return of_all_blocks(workers, grid, task)
 
 
 def _cells(part: slice, length: int) -> tuple[slice, int]:
@@ -114,10 +112,6 @@ def _cells(part: slice, length: int) -> tuple[slice, int]:
     first, last, count = -(-part.start // CELL), -(-part.stop // CELL), length // CELL
     first, last = min(first, count), min(last, count)
     return slice(first, last), min(last + 1, count)
-
-
-def _key(region: Region) -> tuple[int, int]:
-    return region[0].start, region[1].start
 
 
 def _mixture_sums(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from ..arrays import cut
 from ..cluster import FieldTask, Workers
 from .local import BlockGrid, smaller
 
-__all__ = ["Survey", "survey"]
+__all__ = ["Survey", "block_key", "of_all_blocks", "survey"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,19 +110,27 @@ def survey(
         given = [cut(image, part), None if mask is None else cut(mask, part)]
         return FieldTask(partial(_look, name), (given,))
 
-    blocks = grid.blocks
-    numbers = {_key(block): n for n, block in enumerate(blocks)}
-    found: list[Any] = [None] * len(blocks)
-    for block, future in workers.each(blocks, task):
-        found[numbers[_key(block)]] = future.result()
+    found = of_all_blocks(workers, grid, task)
     known, total, low, high = (np.stack(column) for column in zip(*found, strict=True))
     if (where := nowhere_known(known.sum(0)[:, None, None] > 0)) is not None:
         raise InvalidValueError(f"the mask of {name} is 0 {where}: no pixel is known")
     return Survey(name, image.dtype, known, total, low, high)
 
 
-def _key(region: Region) -> tuple[int, int]:
-    return region[0].start, region[1].start
+def of_all_blocks(
+    workers: Workers, grid: BlockGrid, task: Callable[[Region], FieldTask]
+) -> list[Any]:
+    """Return what workers make of all blocks of a grid, in the order of the blocks."""
+    numbers = {block_key(block): n for n, block in enumerate(grid.blocks)}
+    found: list[Any] = [None] * len(numbers)
+    for block, future in workers.each(grid.blocks, task):
+        found[numbers[block_key(block)]] = future.result()
+    return found
+
+
+def block_key(block: Region) -> tuple[int, int]:
+    """Where a block begins, by which it is known."""
+    return block[0].start, block[1].start
 
 
 def _look(name: str, given: Sequence[Any]) -> tuple[np.ndarray, ...]:
