@@ -45,7 +45,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "charbonnier first": {"loss": "charbonnier"},
     "Adam at 1e-3": {"learning_rate": 1e-3},
     "Muon at 1e-3": {"optimiser": "muon", "learning_rate": 1e-3},
-    "Muon at 3e-3": {"optimiser": "muon", "learning_rate": 3e-3},
+    "Muon at 3e-4": {"optimiser": "muon", "learning_rate": 3e-4},
     "no warm-up": {"warm_up": 0},
     "longer warm-up": {"warm_up": 0.1},
     "unit ball": {"unit_ball": True},
