@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the quintic iteration; as Jordan et al. chose them."""
+"""Coefficients of the quintic iteration, as Jordan et al. chose them."""
 _ITERATIONS = 5
 _LENGTH = 0.2
 """Root mean square of a step, as a share of the learning rate: about that of Adam."""

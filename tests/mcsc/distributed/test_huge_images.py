@@ -186,7 +186,8 @@ def test_bands_of_little_contrast_are_stretched_by_what_the_whole_spans(client):
     same(found, wanted, 1e-5)
 
 
-@pytest.mark.parametrize("base", [pytest.param("input", marks=pytest.mark.slow), "injected"])
+@pytest.mark.slow
+@pytest.mark.parametrize("base", ["input", "injected"])
 def test_the_guide_of_each_band_is_mixed_as_in_the_whole(client, base):
     pair = make_pair("multispectral", 0, (44, 60))
     bands = np.concatenate([0.8 * pair.y[:1] + 0.1, pair.y[2:] - 0.2 * pair.y[1:2]])
