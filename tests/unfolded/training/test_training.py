@@ -61,6 +61,7 @@ def test_the_same_arguments_give_the_same_weights():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on one core
 def test_workers_do_not_change_the_weights(keep_torch_threads):
     torch.set_num_threads(2)
     recipe = Recipe(epochs=2, patches_per_epoch=20, patch=16, batch_size=4)
