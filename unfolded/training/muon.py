@@ -30,8 +30,8 @@ _LENGTH = 0.2
 
 
 _SHARE = 0.3
-"""Learning rate of all that are no banks, as a share of that of banks. Thresholds that move as fast
-let networks diverge."""
+"""Learning rate of all that are no banks, as a share of that of banks. With as much as
+banks have, a network of flash photographs had batches of 100 times the usual loss, in one run."""
 
 
 class Muon(torch.optim.Adam):
@@ -50,7 +50,8 @@ class Muon(torch.optim.Adam):
     Notes
     -----
     Cost: 15 products of matrices of K rows for each bank and step, of which banks of one shape are
-    multiplied together; less than 1 % of a step on patches of 128 x 128.
+    multiplied together: for the network of flash photographs 25 to 36 ms a step on one core of a CPU,
+    where a step on two patches of 128 x 128 takes about a second.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class Muon(torch.optim.Adam):
 def orthogonalised(matrices: Tensor) -> Tensor:
     """Return matrices (N, R, C) with all their singular values near one, by Newton and Schulz.
 
-    Between about 0.7 and 1.2, but for those that are next to nothing beside the largest.
+    Between about 0.6 and 1.3, but for those that are next to nothing beside the largest.
     """
     tall = matrices.shape[1] > matrices.shape[2]
     found = matrices.mT if tall else matrices
