@@ -50,7 +50,7 @@ class Muon(torch.optim.Adam):
     Notes
     -----
     Cost: 15 products of matrices of K rows for each bank and step, of which banks of one shape are
-    multiplied together: for the network of flash photographs 25 to 36 ms a step on one core of a CPU,
+    multiplied together: for the network of flash photographs 25 to 36 ms a step on one core,
     where a step on two patches of 128 x 128 takes about a second.
     """
 
