@@ -77,8 +77,8 @@ def pictures(tmp_path_factory):
     from mcsc.synthetic.photographs import library
 
     folder = tmp_path_factory.mktemp("photographs")
-    light = np.geomspace(4, 0.2, 32, dtype=np.float32)[:, None, None] * np.ones(
-        (32, 64, 3), np.float32
+    light = np.geomspace(4, 0.2, 64, dtype=np.float32)[:, None, None] * np.ones(
+        (64, 128, 3), np.float32
     )
     (folder / "sky.hdr").write_bytes(imagecodecs.rgbe_encode(light))
     return library(folder)
