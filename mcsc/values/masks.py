@@ -17,8 +17,8 @@ from ..images.files import Image, read_image
 from ..types import Floats
 
 __all__ = [
-    "INVERTED", "MASK_WORDS", "check_mask", "check_words", "full_scale", "known_image",
-    "mask_of_words", "read_mask",
+    "MASK_WORDS", "check_mask", "check_upright", "check_words", "full_scale", "has_other_than",
+    "known_image", "mask_of_words", "nodata_of", "read_mask",
 ]  # fmt: skip
 
 MASK_WORDS = {
@@ -32,7 +32,7 @@ anything else is the name of a mask file."""
 
 _LABELS = 0.25
 """Integers whose largest is less than this share of the full scale are labels, not weights."""
-INVERTED = 0.95
+_INVERTED = 0.95
 """Share of blank pixels where a mask says known, and of others where it says unknown, from which on
 it seems to be inverted."""
 _LOSSY = (".jpg", ".jpeg")
@@ -135,7 +135,7 @@ def known_image(
     if image.note and tell is not None:
         tell(f"{Path(path).name}: {image.note}")
     nodata = image.nodata
-    if not words and nodata is not None and not (_unlike(image.samples, nodata) > 0).all():
+    if not words and nodata is not None and not has_other_than(image.samples, nodata).all():
         words = ("nodata",)
         if tell is not None:
             tell(f"{Path(path).name}: {nodata:g} is unknown, as the file says")
@@ -208,14 +208,9 @@ def mask_of_words(words: Sequence[str], image: Image) -> tuple[Floats | None, li
             # Fully opaque channels are not kept: then all is known.
             part = np.ones_like(mask) if image.alpha is None else image.alpha
         elif word == "nodata":
-            if image.nodata is None:
-                raise InvalidValueError(
-                    f"--mask nodata: {path} does not say which value is unknown; want a number, as "
-                    "--mask -9999"
-                )
-            part = _unlike(samples, image.nodata)
+            part = _labels(has_other_than(samples, nodata_of(path, image.nodata)))
         elif (number := _number(word)) is not None:
-            part = _unlike(samples, number)
+            part = _labels(has_other_than(samples, number))
             if (part > 0).all():
                 said.append(f"--mask {word}: no pixel of {path.name} has this value")
         else:
@@ -285,14 +280,81 @@ def read_mask(
         )
     blank = (~np.isfinite(samples) | (samples == 0)).all(axis=0)
     known = (mask > 0).all(axis=0)
-    if known.any() and not known.all():
-        among_known, among_unknown = float(blank[known].mean()), float(blank[~known].mean())
-        if among_known > INVERTED and among_unknown < 1 - INVERTED:
-            raise InvalidValueError(
-                f"--mask {file} seems to be inverted: {path} is blank where the mask says that it "
-                "is known; want 0 where it is unknown"
-            )
+    check_upright(
+        file, path, (known.sum(), known.size - known.sum()),
+        ((blank & known).sum(), (blank & ~known).sum()),
+    )  # fmt: skip
     return mask, how
+
+
+def has_other_than(samples: Any, value: float) -> Any:
+    """Return where any channel has another value than one that stands for unknown.
+
+    Parameters
+    ----------
+    samples : array (C, H, W), of NumPy or Dask
+    value : float
+        May be NaN. Of float32 samples, the nearest of them is meant.
+
+    Returns
+    -------
+    array (1, H, W) of the same library, of booleans
+    """
+    if np.isnan(value):
+        same = np.isnan(samples)
+    else:
+        same = samples == np.float64(value).astype(
+            samples.dtype if samples.dtype.kind == "f" else np.float64
+        )
+    return (~same).any(axis=0, keepdims=True)
+
+
+def nodata_of(path: str | Path, nodata: float | None) -> float:
+    """Return the value that a file calls unknown, which --mask nodata asks for.
+
+    Raises
+    ------
+    ValueError
+        It calls none so.
+    """
+    if nodata is None:
+        raise InvalidValueError(
+            f"--mask nodata: {path} does not say which value is unknown; want a number, as "
+            "--mask -9999"
+        )
+    return nodata
+
+
+def check_upright(
+    file: str | Path, path: str | Path, pixels: tuple[int, int], blank: tuple[int, int]
+) -> None:
+    """Refuse a mask that seems to be inverted.
+
+    Parameters
+    ----------
+    file, path
+        Files of the mask and of the image, for messages.
+    pixels : (int, int)
+        How many pixels the mask says are known, and how many unknown.
+    blank : (int, int)
+        How many of each are blank in the image.
+
+    Raises
+    ------
+    ValueError
+        The image is blank where the mask says that it is known, and only there.
+    """
+    (known, unknown), (blank_known, blank_unknown) = pixels, blank
+    if (
+        known
+        and unknown
+        and blank_known > _INVERTED * known
+        and blank_unknown < (1 - _INVERTED) * unknown
+    ):
+        raise InvalidValueError(
+            f"--mask {file} seems to be inverted: {path} is blank where the mask says that it is "
+            "known; want 0 where it is unknown"
+        )
 
 
 def _weights(found: Image, channels: int) -> tuple[Floats, str | None]:
@@ -328,19 +390,6 @@ def _weights(found: Image, channels: int) -> tuple[Floats, str | None]:
 def _labels(samples: Any) -> Floats:
     found: Floats = np.not_equal(samples, 0).astype(np.float32)
     return found
-
-
-def _unlike(samples: NDArray[Any], value: float) -> Floats:
-    """1 where any channel has another value, which may be NaN."""
-    if np.isnan(value):
-        same = np.isnan(samples)
-    else:
-        # Of float32 samples: the nearest of them is meant.
-        same = samples == np.asarray(value, np.float64).astype(
-            samples.dtype if samples.dtype.kind == "f" else np.float64
-        )
-    known: Floats = (~same.all(axis=0, keepdims=True)).astype(np.float32)
-    return known
 
 
 def _number(word: str) -> float | None:

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...errors import InvalidValueError
+from ...values.masks import check_upright, has_other_than, nodata_of
 
 __all__ = ["IN_PARTS", "known_by_file", "known_by_words"]
 
@@ -22,7 +21,7 @@ def known_by_file(path: Path, page: int | None, image: Any) -> tuple[Any, float 
     (None, None) if it calls none so, or no pixel has it.
     """
     value = _nodata(path, page)
-    known = None if value is None else _unlike(image, value)
+    known = None if value is None else has_other_than(image, value)
     if known is None or known.all().compute():
         return None, None
     return known, value
@@ -62,20 +61,14 @@ def known_by_words(
 
             part = da.isfinite(image).all(axis=0, keepdims=True)
         elif word == "zeros":
-            part = _unlike(image, 0.0)
+            part = has_other_than(image, 0.0)
         elif word == "nodata":
-            value = _nodata(path, page)
-            if value is None:
-                raise InvalidValueError(
-                    f"--mask nodata: {path} does not say which value is unknown; want a number, as "
-                    "--mask -9999"
-                )
-            part = _unlike(image, value)
+            part = has_other_than(image, nodata_of(path, _nodata(path, page)))
         elif Path(word).exists():
             part = _by_mask_file(Path(word), path, image, opened)
         else:
             try:
-                part = _unlike(image, float(word))
+                part = has_other_than(image, float(word))
             except ValueError:
                 raise InvalidValueError(
                     f"--mask {word}: in blocks want nan, zeros, nodata, a number or a mask file"
@@ -100,7 +93,6 @@ def _by_mask_file(file: Path, path: Path, image: Any, opened: Callable[..., Any]
 
     from ...distributed.arrays import as_blocks
     from ...images import read_image
-    from ...values.masks import INVERTED
 
     if file.suffix.lower() in IN_PARTS:
         mask = opened(file, None, kinds="bfiu")
@@ -128,28 +120,6 @@ def _by_mask_file(file: Path, path: Path, image: Any, opened: Callable[..., Any]
         )
     if not known:
         raise InvalidValueError(f"--mask {file}: no pixel of {path} is known")
-    unknown = there.size - known
-    if (
-        unknown
-        and blank_known > INVERTED * known
-        and blanks - blank_known < (1 - INVERTED) * unknown
-    ):
-        raise InvalidValueError(
-            f"--mask {file} seems to be inverted: {path} is blank where the mask says that it is "
-            "known; want 0 where it is unknown"
-        )
+    check_upright(file, path, (known, there.size - known), (blank_known, blanks - blank_known))
     # Chunks are those of the image, which it is read with.
     return there.rechunk((1, *image.chunks[1:]))
-
-
-def _unlike(image: Any, value: float) -> Any:
-    """Return where any channel has another value, which may be NaN."""
-    import dask.array as da
-
-    same = da.isnan(image) if np.isnan(value) else image == _as_sample(value, image.dtype)
-    return (~same).any(axis=0, keepdims=True)
-
-
-def _as_sample(value: float, dtype: np.dtype[Any]) -> Any:
-    """Return a value as samples have it: the nearest float; an integer only if it is one."""
-    return np.asarray(value).astype(dtype if dtype.kind == "f" else np.float64)
