@@ -35,9 +35,11 @@ class Table(Mapping[str, E], Generic[E]):
         is first read, and an entry is loaded when it is first asked for. They come last, by name;
         an entry that was added goes before one of an installed package of the same name.
     kind : type, optional
-        Class of the entries. One that has a `name` is entered under that name. Default: anything.
+        Class of the entries. Default: anything.
     wanted : str
         What messages call such an entry, and how one is made.
+    named : bool, optional
+        Whether an entry that has a `name` must be entered under it. Default: if `kind` is given.
 
     Examples
     --------
@@ -53,10 +55,11 @@ class Table(Mapping[str, E], Generic[E]):
     """
 
     def __init__(
-        self, what: str, group: str | None = None, *, kind: Any = object, wanted: str = ""
-    ) -> None:
+        self, what: str, group: str | None = None, *, kind: Any = object, wanted: str = "",
+        named: bool | None = None,
+    ) -> None:  # fmt: skip
         self.what, self.group, self.kind, self.wanted = what, group, kind, wanted
-        self.named = kind is not object
+        self.named = kind is not object if named is None else named
         self._entries: dict[str, E] = {}
         self._plugins: dict[str, EntryPoint] | None = None
         self._told: set[str] = set()

@@ -115,8 +115,8 @@ def library(photographs: Photographs) -> Library:
     photographs : bool or path
         False: none. True: those of `PHOTOGRAPHS`. A folder: those, and every JPEG, PNG, TIFF, BMP,
         PGM and PPM image in it and in the folders within (colour or grey), and every Radiance
-        ``.hdr`` file as an equirectangular panorama of true radiance. Files and folders whose names
-        begin with a dot are ignored.
+        ``.hdr`` file as an equirectangular panorama of true radiance, twice as wide as high. Files
+        and folders whose names begin with a dot are ignored.
 
     Raises
     ------
@@ -314,10 +314,11 @@ def _read_encoded(path: Path) -> NDArray[np.uint8]:
 
 def _check_shape(path: Path, shape: tuple[int, ...]) -> None:
     channels, height, width = shape
+    wanted = "panorama" if _is_panorama(path) else "photograph, grey or colour,"
     if channels not in (1, 3) or min(height, width) < _SMALLEST:
         raise InvalidValueError(
             f"{path}: has {channels} channel{'s' * (channels > 1)} of {height} x {width}; want a "
-            f"photograph, grey or colour, of at least {_SMALLEST} pixels on each side"
+            f"{wanted} of at least {_SMALLEST} pixels on each side"
         )
 
 
@@ -337,6 +338,11 @@ def _read_radiance(path: Path) -> Floats:
         raise InvalidValueError(f"{path}: is {kind}; want a panorama in a Radiance picture")
     light: Floats = read_image(path).pixels
     _check_shape(path, light.shape)
+    if light.shape[2] != 2 * light.shape[1]:
+        raise InvalidValueError(
+            f"{path}: is {light.shape[1]} x {light.shape[2]}; want an equirectangular panorama, "
+            "twice as wide as it is high"
+        )
     return light
 
 

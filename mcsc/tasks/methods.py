@@ -116,10 +116,10 @@ class _MethodTable(Table[MethodMaker]):
 METHODS: Table[MethodMaker] = _MethodTable(
     "method", group="mcsc.methods", kind=Callable,
     wanted="a function of a mcsc.tasks.Task and a file of weights, or None, that returns a method",
+    named=False,  # the name of a class that makes methods is that of the method
 )  # fmt: skip
 """Methods by name, besides the baselines; see `mcsc.tasks.protocol.Method` on how to add one."""
 
-METHODS.named = False  # the name of a class that makes methods is that of the method
 METHODS.add(OWN, _own)
 
 

@@ -123,7 +123,8 @@ UNUSABLE = {
     "broken.hdr": "truncated or damaged Radiance picture: it has no size",
     "cut.hdr": "truncated or damaged Radiance picture",
     "other.hdr": "is PNG; want a panorama in a Radiance picture",
-    "low.hdr": "has 3 channels of 20 x 256; want a photograph",
+    "low.hdr": "has 3 channels of 20 x 256; want a panorama of at least 64",
+    "picture.hdr": "is 128 x 200; want an equirectangular panorama, twice as wide as it is high",
 }
 
 
@@ -141,6 +142,8 @@ def unusable(tmp_path):
     tifffile.imwrite(tmp_path / "cut.tif", levels, photometric="rgb")
     panorama = imagecodecs.rgbe_encode(_panorama(), header=True)
     (tmp_path / "low.hdr").write_bytes(imagecodecs.rgbe_encode(_panorama()[:20], header=True))
+    part = np.ascontiguousarray(_panorama()[:, :200])
+    (tmp_path / "picture.hdr").write_bytes(imagecodecs.rgbe_encode(part, header=True))
     (tmp_path / "broken.hdr").write_bytes(b"#?RADIANCE\n nothing")
     for name, whole in (
         ("cut.jpg", (tmp_path / "a.jpg").read_bytes()),
