@@ -31,6 +31,7 @@ __all__ = [
     "library",
     "linear",
     "panorama_view",
+    "photograph_files",
     "photograph_sources",
 ]
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+import mcsc
 from mcsc.commands.batch import check_cluster
 from mcsc.commands.destinations import check_destinations
 from mcsc.commands.options import Sectioned
@@ -191,7 +192,7 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
     from ..starts.task_start import describe
     from ..training.checkpoints import check_checkpoint, find_checkpoint, known_by
     from ..training.evaluation import rmse
-    from ..training.prepared import prepare_scenes, stamp_of_scenes
+    from ..training.prepared import prepare_scenes, stamp_of_photographs, stamp_of_scenes
     from ..training.scenes import TaskTriples
     from ..training.target_filters import refit_on_scenes
     from ..training.taught import taught
@@ -216,7 +217,10 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
     seen.check(asked.patch, net.configuration, network)
     held_out.check(1, net.configuration, network, spans=True)
     noise = _noise(asked)
-    identity = {"data": words, **_seen_of(sources), **_identity(asked, task, begin)}
+    shown = stamp_of_photographs(asked.photographs) if sources.photographs else "none"
+    identity = {
+        "data": words, "photographs": shown, **_seen_of(sources), **_identity(asked, task, begin),
+    }  # fmt: skip
     if checkpoint.exists():
         known = known_by(asked.recipe(), net.configuration, identity)
         check_checkpoint(checkpoint, known, patient=asked.patience is not None)
@@ -232,7 +236,8 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
                 "data": words,
                 "files": stamp_of_scenes([*sources.readers, *sources.held_out]),
                 "seed": asked.seed,
-                "photographs": None if asked.photographs is None else str(asked.photographs),
+                "photographs": shown,
+                "version": mcsc.__version__,
                 **asdict(settings),
                 **noise,
             },

@@ -84,7 +84,7 @@ def find_checkpoint(folder: Path, *, resume: bool) -> Path:
     return path
 
 
-_LATER = ("masks", "ranges")
+_LATER = ("masks", "ranges", "photographs")
 """Parts of an identity that checkpoints of before there were such do not tell of."""
 
 

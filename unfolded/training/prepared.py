@@ -16,12 +16,16 @@ import numpy as np
 from mcsc.errors import InvalidValueError
 from mcsc.files import read_npz, write_npz
 from mcsc.images.sizes import BYTES_OF_A_PIXEL
+from mcsc.synthetic.photographs import photograph_files
 from mcsc.tasks.scenes import Reader, SceneFiles
 
 if TYPE_CHECKING:
     from .scenes import TaskTriples
 
-__all__ = ["PreparedTriples", "pack", "prepare_scenes", "stamp_of_scenes", "unpack"]
+__all__ = [
+    "PreparedTriples", "pack", "prepare_scenes", "stamp_of_photographs", "stamp_of_scenes",
+    "unpack",
+]  # fmt: skip
 
 _KIND, _FORMAT = "mcsc.Scene of a training", 1
 _WHITE = 65535
@@ -97,6 +101,20 @@ def stamp_of_scenes(readers: Sequence[Reader]) -> str:
             stat = path.stat()
             digest.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns}".encode())
     return digest.hexdigest()
+
+
+def stamp_of_photographs(folder: Path | None) -> str:
+    """Return what changes with the photographs that scenes are made of: their names and sizes.
+
+    Not with the folder's place, nor with the times of its files, which a copy may not keep. None
+    are those of scikit-image.
+    """
+    if folder is None:
+        return "those of scikit-image"
+    files = photograph_files(folder)
+    listed = [f"{path.relative_to(folder).as_posix()} {path.stat().st_size}" for path in files]
+    digest = hashlib.blake2b("\n".join(sorted(listed)).encode(), digest_size=6)
+    return f"{len(files)} files {digest.hexdigest()}"
 
 
 def prepare_scenes(

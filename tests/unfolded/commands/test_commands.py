@@ -147,6 +147,27 @@ def test_one_network_for_noise_of_any_strength(tmp_path):
     assert load(tmp_path / "c.safetensors").configuration.kernel_size == 5
 
 
+def test_a_training_goes_on_with_the_same_photographs_only(tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    ramp = np.linspace(0, 1, 80 * 90).reshape(1, 80, 90)
+    write_image(pictures / "a.png", ramp, bit_depth=8)
+    given = ["--task", "depth-sr", "--synthetic", 1, *SHORT, "-o", tmp_path / "net.safetensors"]
+    shown = [*given, "--photographs", pictures]
+    result = invoke(train, *shown)
+    assert result.exit_code == 0, said(result)
+    moved = tmp_path / "moved"
+    pictures.rename(moved)
+    same = invoke(train, *given, "--photographs", moved, "--resume")
+    assert same.exit_code == 0, said(same)
+    other = invoke(train, *given, "--resume")
+    assert re.search(r"photographs was '1 files \w+', now it is 'those of scikit-im", said(other))
+    write_image(moved / "b.png", ramp[:, ::-1], bit_depth=8)
+    more = invoke(train, *given, "--photographs", moved, "--resume")
+    assert re.search(r"photographs was '1 files \w+', now it is '2 files \w+'", said(more))
+    assert "Error on" not in said(more)
+
+
 def test_a_fusion_s_folder_without_targets_is_refused(folder, tmp_path):
     for path in (folder / "multi-focus").glob("*_[nf]*.png"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
