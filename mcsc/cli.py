@@ -26,7 +26,7 @@ from .commands.info import info
 from .commands.learn import learn
 from .commands.restore import restore
 from .commands.solve import solve
-from .errors import InvalidTypeError, MissingExtraError, Refusal
+from .errors import InvalidTypeError, MissingExtraError, Refusal, is_ours
 from .lazy import cached_property
 
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 __all__ = ["cli", "main"]
 
 PLUGINS = "mcsc.commands"
+_GROUPS = (
+    PLUGINS, "mcsc.baselines", "mcsc.measures", "mcsc.methods", "mcsc.rules", "mcsc.solvers",
+    "mcsc.tasks",
+)  # fmt: skip
+"""Groups of entry points by which other packages add to this one."""
 
 # Matplotlib tells of the folders that it cannot write to, which is no concern of the user.
 logging.getLogger("matplotlib").addHandler(logging.NullHandler())
@@ -166,11 +171,13 @@ class _Commands(click.Group):
         except _REFUSALS as error:  # of the help, which is no command
             _say(f"error: {_line(error)}")
             status = 2
-        except Exception:
+        except Exception as error:
             traceback.print_exc()
+            other = _package_at_fault(error)
+            place = f"in the package {other}, which is not of mcsc" if other else "in the program"
             _say(
-                "error: this is a mistake in the program. Please report it with the lines above, "
-                "the command that you gave, and what 'mcsc info' says."
+                f"error: this is a mistake {place}. Please report it{' there' if other else ''} "
+                "with the lines above, the command that you gave, and what 'mcsc info' says."
             )
             status = 1
         full = _flush()
@@ -178,6 +185,25 @@ class _Commands(click.Group):
             _say(f"error: standard output: {full}")
             status = 2
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def _package_at_fault(error: Exception) -> str | None:
+    """Return the package that adds to mcsc in whose code an error arose; None: in our own."""
+    from importlib.metadata import entry_points
+
+    packages = {
+        entry.module.partition(".")[0]: entry.dist.name if entry.dist else None
+        for group in _GROUPS
+        for entry in entry_points(group=group)
+    }
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for frame in reversed(frames):
+        root = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if is_ours(frame):
+            return None
+        if root in packages:
+            return packages[root] or root
+    return None
 
 
 @click.group(

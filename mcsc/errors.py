@@ -68,10 +68,11 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     """
     level = 2
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _is_ours(frame):
+    while frame is not None and is_ours(frame):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
 
 
-def _is_ours(frame: FrameType) -> bool:
+def is_ours(frame: FrameType) -> bool:
+    """Whether a frame runs code of these packages."""
     return str(frame.f_globals.get("__name__", "")).partition(".")[0] in _PACKAGES

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InvalidValueError
-from ...values.masks import check_upright, has_other_than, nodata_of
 
 __all__ = ["IN_PARTS", "known_by_file", "known_by_words"]
 
@@ -20,6 +19,8 @@ def known_by_file(path: Path, page: int | None, image: Any) -> tuple[Any, float 
 
     (None, None) if it calls none so, or no pixel has it.
     """
+    from ...values.masks import has_other_than
+
     value = _nodata(path, page)
     known = None if value is None else has_other_than(image, value)
     if known is None or known.all().compute():
@@ -54,6 +55,8 @@ def known_by_words(
         mask file is of another size, holds other numbers than 0 and one more, or seems to be
         inverted; or a word is none of these.
     """
+    from ...values.masks import has_other_than, nodata_of
+
     known: Any = True
     for word in words:
         if word == "nan":
@@ -93,6 +96,7 @@ def _by_mask_file(file: Path, path: Path, image: Any, opened: Callable[..., Any]
 
     from ...distributed.arrays import as_blocks
     from ...images import read_image
+    from ...values.masks import check_upright
 
     if file.suffix.lower() in IN_PARTS:
         mask = opened(file, None, kinds="bfiu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import pytest
 import mcsc
 from mcsc.errors import InvalidValueError, OutOfMemoryError
 from mcsc.images import write_image
+from mcsc.tasks.methods import METHODS
 from tests.helpers import run
 from tests.paths import ROOT
 
@@ -63,6 +65,35 @@ def test_a_mistake_keeps_its_traceback_and_asks_for_a_report(
         "mcsc: error: this is a mistake in the program. Please report it with the lines above, the "
         "command that you gave, and what 'mcsc info' says."
     )
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ("[].pop()", "in the package others_method, which is not of mcsc. Please report it there"),
+        ("int.from_bytes(3)", "in the package others_method, which is not of mcsc"),
+        ("mcsc.errors.warn_user('a', 'b')", "in the program. Please report it with"),
+    ],
+)
+def test_a_mistake_of_another_package_is_called_that(folder, tmp_path, monkeypatch, body, place):
+    (tmp_path / "others_method.py").write_text(
+        "import mcsc\nclass Own:\n    options = ()\n    def __call__(self, *images):\n"
+        f"        return {body}\ndef make(task, weights):\n    return Own()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "others_method", raising=False)
+    entry = importlib.metadata.EntryPoint("own", "others_method:make", "mcsc.methods")
+    found = importlib.metadata.EntryPoints([entry])
+    monkeypatch.setattr(importlib.metadata, "entry_points", found.select)
+    monkeypatch.setattr(METHODS, "_plugins", None)
+    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
+    done = run(
+        "fuse", folder / "x.png", folder / "x.png", "-o", tmp_path / "o.png", "--task",
+        "multi-focus", "--method", "own",
+    )  # fmt: skip
+    assert done.exit_code == 1, done.stderr
+    assert done.stderr.splitlines()[0] == "Traceback (most recent call last):"
+    assert f"mcsc: error: this is a mistake {place}" in done.stderr.splitlines()[-1]
 
 
 def test_a_mistake_while_an_image_is_read_is_not_taken_for_a_damaged_image(
