@@ -90,8 +90,8 @@ TRAIN := OMP_NUM_THREADS=1 $(VENV)/bin/mcsc train --patch 128 --batch-size 2 --p
 # as they are made here, those of exposures and medical images with what exact coding made of their
 # pairs by the rule "detail" before it compared edges. What else ships was trained in stages, as its
 # cards tell, some on earlier scenes: these are networks of the same kinds in one stage each, of fewer
-# steps. That of flash photographs is 0.8 dB behind the one that ships, that of bands 0.9 dB; that of
-# depth was never run to its end.
+# steps. Those of flash photographs and of bands are 0.9 dB behind the ones that ship; that of depth was
+# never run to its end.
 PHOTOGRAPHS ?=
 WORLDS ?=
 W := unfolded/weights_data
