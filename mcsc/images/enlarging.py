@@ -19,6 +19,8 @@ __all__ = [
 ]  # fmt: skip
 
 _STEPS_BACK = 4
+_STEPS_TO_KNOWN = 16
+"""Until all that enlarging can have made is found: of its finest waves the last 2 % are not."""
 _LEAST = 1.1
 """Below, an image is cut rather than reduced."""
 
@@ -128,9 +130,12 @@ def back_project(
 
     Iterative back-projection,
 
-    .. math:: z \leftarrow z + w \, (x - U R z),
+    .. math:: z \leftarrow z + w \, (\hat x - U R z),
 
-    with R reducing to the known size and U enlarging again; both leave unknown pixels out.
+    with R reducing to the known size and U enlarging again; both leave unknown pixels out. Of x
+    only that is asked for which enlarging can have made,
+    :math:`\hat x \leftarrow \hat x + w \, U R (x - \hat x)`, from 0: what else is in it, such as noise, rounding to whole grey levels or the borders of what filled its holes, no z gives
+    back, and every step would add it once more.
 
     Parameters
     ----------
@@ -147,20 +152,32 @@ def back_project(
     -------
     array (C, H, W)
 
+    Notes
+    -----
+    Cost: x is reduced and enlarged 16 times, z four times.
+
     References
     ----------
     M. Irani, S. Peleg, "Improving resolution by image registration", CVGIP: Graphical Models and
     Image Processing 53(3), 1991. doi:10.1016/1049-9652(91)90045-L
     """
     shape = x.shape[-2:]
-    for _ in range(_STEPS_BACK):
+
+    def again(z: Floats) -> Floats:
         if mask is None:
-            image = image + (x - imresize(imresize(image, small), shape))
-            continue
-        reduced, known = resize_known(image, mask, small)
-        again, there = resize_known(reduced, known, shape)
-        weight = np.where(there > 0, mask, 0).astype(image.dtype)
-        image = image + weight * (np.where(mask > 0, x, 0).astype(image.dtype) - again)
+            return imresize(imresize(z, small), shape)
+        return resize_known(*resize_known(z, mask, small), shape)[0]
+
+    known: Any = 1.0
+    if mask is not None:
+        reduced = resize_known(x, mask, small)
+        known = np.where(resize_known(*reduced, shape)[1] > 0, mask, 0).astype(image.dtype)
+        x = np.where(known > 0, x, 0).astype(image.dtype)
+    made = np.zeros_like(x)
+    for _ in range(_STEPS_TO_KNOWN):
+        made = made + known * again(x - made)
+    for _ in range(_STEPS_BACK):
+        image = image + known * (made - again(image))
     return image
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..backend import Array, is_array, namespace
 from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..images.enlarging import check_factor, enlarge, find_factor, is_sharp
+from ..images.resize import imresize
 from ..images.split import fill_holes
 from ..model.dictionary import Dictionary
 from ..solvers.driver import Callback
@@ -276,7 +277,7 @@ def restore(
             image, known = enlarge(image, shape, known)
         elif is_sharp(image if known is None else fill_holes(image, known), factor):
             warn_of_sharpness(factor, known_shape, task, names)
-            # Back-projection would add what no enlarged image has once with each of its steps.
+            # Methods take x for an enlarged image: what it lacks they add.
             reduced, weights = enlarge(image, known_shape, known)
             image, known = enlarge(reduced, shape, weights)
     elif size != shape:
@@ -329,8 +330,14 @@ def _filled_by_the_model(
     model = SparseCoding(task)
     check_method_fits(model, name, guide.shape[1:])
     given = ("mask", "known_shape", "sigma", "tol")
-    found = model(image, guide, **{name: options[name] for name in given})
-    return np.where(known > 0, image, found.image).astype(image.dtype)
+    found = model(image, guide, **{name: options[name] for name in given}).image
+    small = options["known_shape"]
+    if small is None:
+        return np.where(known > 0, image, found).astype(image.dtype)
+    # Enlarged without holes, of which it shows nothing: there is detail in what the model makes,
+    # and beside holes enlarging had few pixels to go by. The known ones are those of x, as the
+    # model's image gives them when it is reduced.
+    return imresize(imresize(found, small), found.shape[-2:]).astype(image.dtype)
 
 
 def _warn_of_filling(method: str, name: str, known: Floats) -> None:
