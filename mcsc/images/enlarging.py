@@ -134,8 +134,11 @@ def back_project(
 
     with R reducing to the known size and U enlarging again; both leave unknown pixels out. Of x
     only that is asked for which enlarging can have made,
-    :math:`\hat x \leftarrow \hat x + w \, U R (x - \hat x)`, from 0: what else is in it, such as noise, rounding to whole grey levels or the borders of what filled its holes, no z gives
-    back, and every step would add it once more.
+
+    .. math:: \hat x \leftarrow \hat x + w \, U R (x - \hat x)
+
+    from 0. Nothing gives back what else is in it, such as noise, rounding to whole grey levels or
+    the borders of what filled its holes, and every step would add it once more.
 
     Parameters
     ----------
