@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import click
+import numpy as np
 from click.core import ParameterSource
 
 from ..errors import InvalidTypeError
@@ -392,6 +393,10 @@ def _ranges(
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise click.BadParameter(
                 f"{low:g} {high:g}: want two finite numbers, the first below the second", ctx, param
+            )
+        if not ValueRange(low, high).fits(np.float32):
+            raise click.BadParameter(
+                f"{low:g} {high:g}: is too wide a range to compute with", ctx, param
             )
     return tuple(ValueRange(*pair) for pair in given)
 

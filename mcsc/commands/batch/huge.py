@@ -20,7 +20,7 @@ from ...images.formats.metadata import Metadata
 from ...progress import is_terminal
 from ...tasks.task import Task
 from ...types import Lam
-from ...values.ranges import ValueRange
+from ...values.ranges import ValueRange, shortest
 from .. import options
 from ..results import COMPARED, registered_to, tell, words_stretched
 from .known import IN_PARTS, check_opaque, known_by_file, known_by_words, stored_image
@@ -130,8 +130,9 @@ class HugeImages:
             check_opaque(self.images[m], self.pages.get(m), source, advice)
             _, value = known_by_file(self.images[m], self.pages.get(m), source)
             if value is not None:
+                unknown = shortest(value, source.dtype)
                 raise InvalidValueError(
-                    f"{self.images[m]} has pixels of {value:g}, which is unknown, as the file "
+                    f"{self.images[m]} has pixels of {unknown}, which is unknown, as the file "
                     "says: fusions in blocks want all pixels known"
                 )
         names = [str(path) for path in self.images]
@@ -175,7 +176,8 @@ class HugeImages:
             return known_by_words(path, page, image, words, _opened)
         known, value = known_by_file(path, page, image)
         if value is not None:
-            click.echo(f"{path.name}: {value:g} is unknown, as the file says")
+            said = shortest(value, image.dtype)
+            click.echo(f"{path.name}: {said} is unknown, as the file says")
         return known
 
     def _write(

@@ -206,3 +206,37 @@ def test_values_far_beyond_those_that_were_measured_are_told(folder):
     )
     smooth = restore("mm.png", "o.png", method="bicubic")
     assert "were measured" not in smooth.stdout
+
+
+@pytest.mark.parametrize(
+    ("dtype", "advice"),
+    [
+        ("f4", "too large to compute with in float32: if these are unknown pixels, mask them"),
+        ("f8", "holds NaN or Inf; if these are unknown pixels, say --mask "),
+    ],
+)
+def test_the_lowest_float_is_refused_before_any_work(folder, dtype, advice):
+    """As maps have it where nothing was measured, without a word of that in the file."""
+    metres = np.where(KNOWN, 0.5 + 4 * SMALL, np.finfo(dtype).min).astype(dtype)
+    tifffile.imwrite("lowest.tif", metres)
+    before = sorted(folder.iterdir())
+    for words in (
+        ("restore", "lowest.tif", "rgb.png", "--task", "depth-sr", "-o", "o.tif"),
+        ("solve", "lowest.tif", "metres.tif", "--out", "solved"),
+        ("fuse", "lowest.tif", "metres.tif", "--task", "multi-focus", "-o", "o.tif"),
+    ):
+        done = run(*words)
+        assert done.exit_code == 2, done.output
+        assert advice in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert sorted(folder.iterdir()) == before
+    mask = re.search(r"--mask (?:1=)?(\S+?)\)?$", done.stderr).group(1)
+    done = restore("lowest.tif", "o.tif", "--mask", mask, method="mcsc")
+    assert done.exit_code == 0, done.output
+    assert -2 < read("o.tif")[0].min() < read("o.tif")[0].max() < 8
+
+
+def test_immense_ranges_are_refused(folder):
+    done = restore("metres.tif", "o.tif", "--range", "-3.4e38", "3.4e38")
+    assert done.exit_code == 2
+    assert "-3.4e+38 3.4e+38: is too wide a range to compute with" in done.stderr
