@@ -110,14 +110,14 @@ def fuse(
     if volumes:
         refused = {
             "--parts": asked.parts, "--report": asked.report, "--align": asked.align,
-            "--registered": asked.registered, "--depth": depth, "--mask": asked.masks,
+            "--registered": asked.registered, "--depth": depth,
             "--variable": asked.variables, "--scheduler": asked.scheduler,
             "--workers": asked.workers,
         }  # fmt: skip
         fuse_volumes(
             sources, asked.out, asked.ranges, overwrite=asked.overwrite,
-            bit_depth=asked.bit_depth, refused=refused, task=asked.task_name, rule=rule,
-            **asked.how,
+            bit_depth=asked.bit_depth, masks=asked.masks, refused=refused, task=asked.task_name,
+            rule=rule, **asked.how,
         )  # fmt: skip
         return
     asked.check_places(sources, depth)
