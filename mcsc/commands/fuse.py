@@ -89,7 +89,7 @@ def fuse(
     from ..tasks import fuse as run
     from ..tasks.methods import check_rule, chooses
     from .devices.volumes import fuse_volumes, has_volumes
-    from .inputs import tell_ranges
+    from .inputs import tell_ranges, words_of_unit
 
     blocks = asked.in_blocks(sources)
     if blocks is not None:
@@ -132,7 +132,8 @@ def fuse(
     images = [g.image for g in given]
     warn_of_profiles(images)
     sink = Sink.of(asked.out, given[0], asked.bit_depth)
-    tell_ranges(given)
+    made_of = words_of_unit(given[0], "the result", sink.dtype, same_unit=sink.same_unit)
+    tell_ranges(given, [made_of])
     names = [str(path) for path in sources]
     if asked.align:
         # The result of two lies on the first; of more, errors are smallest from the middle.

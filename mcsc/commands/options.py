@@ -244,6 +244,12 @@ def range_words(what: str, values: ValueRange) -> str:
     return f"{what}: values {values.low:.6g} to {values.high:.6g} are worked on as 0 to 1"
 
 
+def unit_words(what: str, unit: float) -> str:
+    """Say what the numbers of a result are, of which `unit` stands for 1 in the source."""
+    verb = "are" if what.endswith("s") else "is"
+    return f"{what} {verb} in " + ("that unit" if unit == 1 else f"shares of {unit:g}")
+
+
 def listed_names(
     ctx: click.Context, param: click.Parameter, value: str | tuple[str, ...] | None
 ) -> list[str] | None:

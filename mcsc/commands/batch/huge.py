@@ -197,8 +197,9 @@ class HugeImages:
             white = float(np.iinfo(dtype).max)
             image = (image - values.low) * (white / (values.high - values.low))
             said.append(f"0 is {values.low:.6g} and {white:.0f} is {values.high:.6g}")
-        elif values not in options.PLAIN_RANGES:
-            click.echo(f"{options.range_words(out.name, values)}, and the result is in their unit")
+        elif values not in (*options.PLAIN_RANGES, ValueRange(0, samples.white)):
+            unit = options.unit_words("the result", samples.white)
+            click.echo(f"{options.range_words(self.images[0].name, values)}, and {unit}")
         metadata = carried(sources, image)
         if lost := _lost(out, metadata):
             click.echo(f"{out.name} does not keep {lost} of {self.images[0].name}")
