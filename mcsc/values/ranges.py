@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidValueError, warn_user
 from ..types import Floats
 
-__all__ = ["Contrast", "ValueRange", "find_range", "quantised", "shortest"]
+__all__ = ["Contrast", "ValueRange", "beyond", "find_range", "is_much", "quantised", "shortest"]
 
 _BEYOND, _FAR = 0.25, 1.0
 """Floats in [0, 1] may lie this far outside, few of them so far: enlarged images overshoot."""
@@ -37,6 +37,11 @@ _UNVARIED = 1e-3
 """Width of the range of a constant, as a share of its size."""
 _HEADROOM = 8.0
 """How many times larger than the range what is computed of it may be: results overshoot."""
+_MUCH_CUT = 0.01
+"""Share of values that are cut off to what a dtype holds, from which on a warning is due."""
+_FAR_CUT = 0.1
+"""And share of the range by which any of them is cut: ringing beside edges of photographs stays
+below it, but for single pixels; parts that were summed or exposures that were blended do not."""
 _APART = 0.1
 """Distance of one value from all others, as a share of their range or of their size, that makes it
 a word for "unknown" rather than a measurement."""
@@ -277,6 +282,27 @@ def quantised(values: NDArray[Any], dtype: Any) -> tuple[NDArray[Any], float]:
     if int(highest) > info.max:  # of 64 bits: the next float would be cast to the other end
         highest = np.nextafter(highest, 0)
     return np.clip(rounded, info.min, highest).astype(dtype), cut
+
+
+def beyond(values: NDArray[Any], dtype: Any) -> float:
+    """Return by how much the furthest of the values lies beyond the ends of integers of a dtype."""
+    info = np.iinfo(dtype)
+    return max(0.0, float(info.min - values.min()), float(values.max() - info.max))
+
+
+def is_much(cut: float, furthest: float, values: ValueRange) -> bool:
+    """Whether so much was cut off that people should be warned.
+
+    Parameters
+    ----------
+    cut : float
+        Share of the values that were cut off, see `quantised`: more than 1 % are many.
+    furthest : float
+        By how much the furthest of them was, see `beyond`: more than a tenth of the range is far.
+    values : ValueRange
+        The range of the values.
+    """
+    return cut > _MUCH_CUT or (cut > 0 and furthest > _FAR_CUT * (values.high - values.low))
 
 
 def _known(

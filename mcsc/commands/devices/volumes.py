@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...errors import InvalidValueError
-from ...values.ranges import ValueRange, find_range
+from ...values.ranges import ValueRange, beyond, find_range
 
 if TYPE_CHECKING:
     from ...images.formats.medical import Volume
@@ -125,7 +125,8 @@ def fuse_volumes(
     cut = write_volume(out, Volume(found.image, first.affine, dtype, out))
     said = [] if found.gap is None else [f"worst certified gap {found.gap:.1e}"]
     if cut:
-        said += words_cut(out, dtype, cut, how="--bit-depth 32")
+        furthest = beyond(found.image, dtype)
+        said += words_cut(out, dtype, cut, furthest, chosen[0], how="--bit-depth 32")
     click.echo(f"{out}: {', '.join([_slices(found.image), *said, f'{found.seconds:.1f} s'])}")
     if not found.converged:
         click.get_current_context().exit(1)

@@ -73,7 +73,7 @@ def test_values_that_are_cut_off_are_told(tmp_path):
     words = ("fuse", *names, "--task", "medical", "--method", "laplacian", "-o")
     result = run(*words, tmp_path / "o.nii")
     assert result.exit_code == 0, result.stderr
-    assert "lie beyond 0 to 255 and were cut off there: --bit-depth 32 keeps" in result.stderr
+    assert ", and were cut off there: --bit-depth 32 keeps" in result.stderr
     assert "o.nii: 1 slice, " in result.stdout
     assert "% of the values cut off at 0 or 255" in result.stdout
     result = run(*words, tmp_path / "o.nii", "--bit-depth", 32)
