@@ -335,7 +335,7 @@ class StoredImage:
     """What a TIFF says of one of its images, for readers that do not read it whole."""
 
     number: int
-    """Of its page among all pages, counted from 0."""
+    """Number of its page among all pages, counted from 0."""
     kind: str
     """Photometric interpretation of what the decoder makes of it."""
     transparent: bool

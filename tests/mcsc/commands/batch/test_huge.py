@@ -176,3 +176,20 @@ def test_profile_author_and_resolution_are_kept_in_blocks(tmp_path):
     assert kept.icc == given.icc == profile
     assert kept.dpi == pytest.approx(given.dpi)
     assert b"Ann" in kept.exif
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_pixels_that_are_not_finite_get_advice_for_the_command_line(bad, tmp_path):
+    pair = make_pair("flash", 0, (40, 60))
+    holed = pair.x[:1].copy()
+    holed[0, 5:9, 5:9] = bad
+    write_image(tmp_path / "y.tif", pair.y[:1])
+    tifffile.imwrite(tmp_path / "x.tif", holed[0])
+    words = (tmp_path / "x.tif", tmp_path / "y.tif", *DENOISED, "--blocks", 40, "--tol", 0.1, "-o")
+    found = run("restore", *words, tmp_path / "o.tif")
+    assert found.exit_code == 2
+    assert "x.tif holds NaN or Inf: if these pixels are unknown, " in found.stderr
+    assert found.stderr.endswith("(on the command line by --mask nan)\n")
+    assert found.stderr.count("\n") == 1
+    found = run("restore", *words, tmp_path / "o.tif", "--mask", "nan")
+    assert found.exit_code == 0, found.output
