@@ -241,9 +241,10 @@ def shared_options(
         ),
         click.option(
             "--bit-depth", type=click.Choice(["8", "16", "32"]), default=None,
-            help="Bits of a value in the image that is written; 32 means floating point. If they "
-            "are not those of X, the range of values is scaled to black to white.  [default: as "
-            "X, in its unit]",
+            help="Bits of a value in the image that is written; 32 means floating point. 8 or 16 "
+            "bits that are not those of X have the range of values as black to white; floats are "
+            "in the unit of X or, of pictures of integers, shares of its full scale (255, 65535)."
+            "  [default: as X, in its unit]",
         ),
         overwrite_option,
         click.option(

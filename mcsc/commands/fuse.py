@@ -89,7 +89,7 @@ def fuse(
     from ..tasks import fuse as run
     from ..tasks.methods import check_rule, chooses
     from .devices.volumes import fuse_volumes, has_volumes
-    from .inputs import tell_ranges
+    from .inputs import tell_ranges, words_of_unit
 
     blocks = asked.in_blocks(sources)
     if blocks is not None:
@@ -110,14 +110,14 @@ def fuse(
     if volumes:
         refused = {
             "--parts": asked.parts, "--report": asked.report, "--align": asked.align,
-            "--registered": asked.registered, "--depth": depth, "--mask": asked.masks,
+            "--registered": asked.registered, "--depth": depth,
             "--variable": asked.variables, "--scheduler": asked.scheduler,
             "--workers": asked.workers,
         }  # fmt: skip
         fuse_volumes(
             sources, asked.out, asked.ranges, overwrite=asked.overwrite,
-            bit_depth=asked.bit_depth, refused=refused, task=asked.task_name, rule=rule,
-            **asked.how,
+            bit_depth=asked.bit_depth, masks=asked.masks, refused=refused, task=asked.task_name,
+            rule=rule, **asked.how,
         )  # fmt: skip
         return
     asked.check_places(sources, depth)
@@ -132,7 +132,8 @@ def fuse(
     images = [g.image for g in given]
     warn_of_profiles(images)
     sink = Sink.of(asked.out, given[0], asked.bit_depth)
-    tell_ranges(given)
+    made_of = words_of_unit(given[0], "the result", sink.dtype, same_unit=sink.same_unit)
+    tell_ranges(given, [made_of])
     names = [str(path) for path in sources]
     if asked.align:
         # The result of two lies on the first; of more, errors are smallest from the middle.

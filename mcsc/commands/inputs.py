@@ -166,15 +166,33 @@ def with_ranges(
     return [replace(g, values=found([g]), measured=measured) for g in given]
 
 
-def tell_ranges(given: Sequence[Given]) -> None:
-    """Say what was done to values that are not plain, one line for images of one range."""
-    told: dict[ValueRange, list[str]] = {}
-    for g in given:
+def tell_ranges(given: Sequence[Given], made: Sequence[str] = ()) -> None:
+    """Say what was done to values that are not plain, one line for images of one range.
+
+    Parameters
+    ----------
+    given : sequence of Given
+    made : sequence of str
+        What is made of each image, as `words_of_unit` returns it; nothing of those beyond its end.
+    """
+    told: dict[tuple[ValueRange, float], tuple[list[str], list[str]]] = {}
+    for m, g in enumerate(given):
         if not g.is_plain:
-            told.setdefault(g.values, []).append(g.image.path.name)
-    for values, names in told.items():
-        words = options.range_words(", ".join(names), values)
-        click.echo(f"{words}, and results are in their unit")
+            names, words = told.setdefault((g.values, g.unit), ([], []))
+            names.append(g.image.path.name)
+            words += [f", and {made[m]}"] if m < len(made) and made[m] else []
+    for (values, _), (names, words) in told.items():
+        click.echo(options.range_words(", ".join(names), values) + "".join(words[:1]))
+
+
+def words_of_unit(given: Given, what: str, dtype: Any, *, same_unit: bool) -> str:
+    """Say in which unit `what` is made of an image; nothing where its range becomes black to white.
+
+    Floats of a picture of integers are shares of its full scale, and so are its parts.
+    """
+    if np.dtype(dtype).kind == "f":
+        return options.unit_words(what, given.unit)
+    return options.unit_words(what, 1.0) if same_unit else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +248,7 @@ def read_signals(
         measured=False,
         doubtful=True,
     )
-    tell_ranges(given)
+    tell_ranges(given, [words_of_unit(g, "parts", np.float32, same_unit=False) for g in given])
     for g in given:
         if grey and len(g.image.pixels) not in (1, 3):
             raise InvalidValueError(

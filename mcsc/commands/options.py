@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import click
+import numpy as np
 from click.core import ParameterSource
 
 from ..errors import InvalidTypeError
@@ -243,6 +244,12 @@ def range_words(what: str, values: ValueRange) -> str:
     return f"{what}: values {values.low:.6g} to {values.high:.6g} are worked on as 0 to 1"
 
 
+def unit_words(what: str, unit: float) -> str:
+    """Say what the numbers of a result are, of which `unit` stands for 1 in the source."""
+    verb = "are" if what.endswith("s") else "is"
+    return f"{what} {verb} in " + ("that unit" if unit == 1 else f"shares of {unit:g}")
+
+
 def listed_names(
     ctx: click.Context, param: click.Parameter, value: str | tuple[str, ...] | None
 ) -> list[str] | None:
@@ -392,6 +399,10 @@ def _ranges(
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise click.BadParameter(
                 f"{low:g} {high:g}: want two finite numbers, the first below the second", ctx, param
+            )
+        if not ValueRange(low, high).fits(np.float32):
+            raise click.BadParameter(
+                f"{low:g} {high:g}: is too wide a range to compute with", ctx, param
             )
     return tuple(ValueRange(*pair) for pair in given)
 

@@ -71,7 +71,7 @@ def restore(
     from ..images.enlarging import enlarge, find_factor
     from ..tasks import restore as run
     from .devices.calibrated import brought_into
-    from .inputs import tell_ranges, with_ranges
+    from .inputs import tell_ranges, with_ranges, words_of_unit
 
     blocks = asked.in_blocks((x,) if guide is None else (x, guide))
     if blocks is not None:
@@ -112,7 +112,8 @@ def restore(
             f"{x.name}: {size[0]} x {size[1]}, enlarged {times:g} times to {shape[0]} x {shape[1]}"
         )
         shown = enlarge(shown, shape)[0]
-    tell_ranges([first, second])
+    made_of = words_of_unit(first, "the result", sink.dtype, same_unit=sink.same_unit)
+    tell_ranges([first, second], [made_of])
     other = registered_to(shown, other, names, align=asked.align, registered=registered)
     found = run(
         first.pixels, other, task, mask=first.mask, guide_mask=second.mask, factor=factor,

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import InvalidValueError, warn_user
 from ..images.suffixes import DTYPES, MANY_BANDS, WRITABLE
-from ..values.ranges import quantised
+from ..values.ranges import ValueRange, beyond, is_much, quantised
 from . import options
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ COMPARED = 0.25
 """Share of the pixels that two images must know together for a shift to be told."""
 _FAR_BEYOND = 0.1
 """Share of the range that was measured, by which results may leave it without a word."""
-_MUCH = 0.01
-"""Share of the values that were cut off, from which on a warning is due."""
 
 
 def registered_to(
@@ -224,16 +222,18 @@ class Sink:
             return []
         info = np.iinfo(self.dtype)
         if self.same_unit:
-            values = image * self.given.unit
+            values, span = image * self.given.unit, self.given.values
         else:
-            values = self.given.shown(image) * float(info.max)
+            values, span = self.given.shown(image) * float(info.max), ValueRange(0, info.max)
         samples, cut = quantised(values, self.dtype)
         write_samples(self.path, samples, metadata=metadata)
         said = []
         if not self.same_unit and not self.given.is_plain:
             low, high = self.given.values.low, self.given.values.high
             said.append(f"0 is {low:.6g} and {info.max} is {high:.6g}")
-        return [*said, *words_cut(self.path, self.dtype, cut, how="--bit-depth 32 (.tif)")]
+        furthest = beyond(values, self.dtype)
+        how = "--bit-depth 32 (.tif)"
+        return [*said, *words_cut(self.path, self.dtype, cut, furthest, span, how=how)]
 
 
 def words_stretched(bands: Sequence[int], count: int) -> list[str]:
@@ -244,13 +244,18 @@ def words_stretched(bands: Sequence[int], count: int) -> list[str]:
     return [f"{which} stretched, of little contrast"]
 
 
-def words_cut(path: Path, dtype: np.dtype[Any], cut: float, *, how: str) -> list[str]:
-    """Say which share of the values of a file was cut off; warn if it is much, with `how` not."""
+def words_cut(
+    path: Path, dtype: np.dtype[Any], cut: float, furthest: float, values: ValueRange, *, how: str
+) -> list[str]:
+    """Say which share of the values of a file was cut off; warn if it is much, with `how` not.
+
+    `furthest` is by how much the furthest was, in the unit of the range `values`: see `is_much`.
+    """
     info = np.iinfo(dtype)
-    if cut > _MUCH:
+    if is_much(cut, furthest, values):
         warn_user(
-            f"{100 * cut:.2g} % of the values of {path} lie beyond {info.min} to {info.max} and "
-            f"were cut off there: {how} keeps them"
+            f"{100 * cut:.2g} % of the values of {path} lie beyond {info.min} to {info.max}, by up "
+            f"to {furthest:.3g}, and were cut off there: {how} keeps them"
         )
     return [f"{100 * cut:.2g} % of the values cut off at {info.min} or {info.max}"] if cut else []
 

@@ -73,7 +73,7 @@ from .options import check_counts, mask_option, range_option
     help="The codes outside the image: zero, or a periodic continuation.",
 )
 @mask_option("image N (X if N is left out)")
-@range_option("all images or, repeated, in each of them")
+@range_option("all images or, repeated, in each of them", result=False)
 @options.part_options
 @click.option(
     "--grey", is_flag=True, help="Use only the luma of colour images, which takes much less time."

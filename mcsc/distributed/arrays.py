@@ -14,7 +14,8 @@ import numpy as np
 from ..checks import check_whole
 from ..errors import InvalidTypeError, InvalidValueError
 from ..files import check_readable
-from ..images.formats.tiff import orientation_of, unknown_value
+from ..images.formats.base import decoding
+from ..images.formats.tiff import StoredImage, check_stored, look_at_tiff, unknown_value
 from ..types import Region
 from ..values.forms import check_axes
 
@@ -39,27 +40,57 @@ class _MappedFile:
         return np.array(whole[index])
 
 
-class _TiffPage:
-    """A page of a TIFF file, of which whoever reads it decodes what is asked for."""
+class _Stored:
+    """An array in a file, of which whoever reads it decodes what is asked for."""
 
-    def __init__(self, path: Path, page: int) -> None:
-        self._where = str(path), page
+    kind: str
+    """What the file is, for messages."""
+
+    def __init__(self, path: Path) -> None:
+        # Of workers, which may run in another folder; messages have the name that was given.
+        self._path, self._called = path.resolve(), path
         with self._opened() as array:
             self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
-            self.chunks = array.chunks
+            self.chunks = getattr(array, "shards", None) or array.chunks
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        raise NotImplementedError
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        # Workers come upon damage that is seen in the pixels alone.
+        with decoding(self._called, self.kind), self._opened() as array:
+            return np.asarray(array[index])
+
+
+class _TiffPage(_Stored):
+    """A page of a TIFF file."""
+
+    kind = "TIFF"
+
+    def __init__(self, path: Path, page: int) -> None:
+        self._page = page
+        super().__init__(path)
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
         import tifffile
         import zarr
 
-        path, page = self._where
-        with tifffile.TiffFile(path) as file, file.pages[page].aszarr() as store:
+        with tifffile.TiffFile(self._path) as file, file.pages[self._page].aszarr() as store:
             yield zarr.open(store, mode="r")
 
-    def __getitem__(self, index: Any) -> np.ndarray:
-        with self._opened() as array:
-            return np.asarray(array[index])
+
+class _ZarrFolder(_Stored):
+    """A folder of zarr that holds one array."""
+
+    kind = "zarr array"
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        import zarr
+
+        yield zarr.open_array(str(self._path), mode="r")
 
 
 def open_image(path: str | PathLike[str], *, page: int = 0, chunk: int = 1024) -> DaskArray:
@@ -97,54 +128,50 @@ def open_image(path: str | PathLike[str], *, page: int = 0, chunk: int = 1024) -
         import zarr
 
         try:
-            found = da.from_zarr(str(path.resolve()))
+            source = _ZarrFolder(path)
         except (zarr.errors.BaseZarrError, FileNotFoundError, TypeError, ValueError) as error:
             raise InvalidValueError(f"{path} holds no zarr array") from error
+        found = da.from_array(source, source.chunks, name=False)
     else:
-        found = _tiff(path.resolve(), page, chunk)
+        found = _tiff(path, page, chunk)
     if found.ndim not in (2, 3):
         raise InvalidValueError(f"{path} has shape {found.shape}: want (H, W) or (C, H, W)")
     return found
 
 
-def image_pages(path: Path) -> list[int]:
-    """Return the numbers of a TIFF file's images: those of its pages that are no reduced ones.
+def image_pages(path: Path) -> list[StoredImage]:
+    """Return what a TIFF file says of its images: pages that are no reduced ones and no masks.
 
     Raises
     ------
     FileNotFoundError
         There is no such file.
     ValueError
-        It is no TIFF file; or an image has transparency, a palette, or white as 0, or is stored
-        turned or mirrored, which are not understood in blocks.
+        It is no TIFF file, or is damaged; or an image has transparency, is neither grey, with 0 as
+        black, nor RGB, or is stored turned or mirrored, which is not understood in blocks.
     """
-    import tifffile
-
     check_readable(path, "image file")
-    try:
-        with tifffile.TiffFile(path) as file:
-            every: list[Any] = list(file.pages)
-            pages = [(n, p) for n, p in enumerate(every) if not p.is_reduced]
-            for number, page in pages:
-                kind = page.photometric.name
-                if any(extra.name in ("ASSOCALPHA", "UNASSALPHA") for extra in page.extrasamples):
-                    raise InvalidValueError(
-                        f"{path}, page {number + 1}, has an alpha channel, which is not understood "
-                        "in blocks: want an image without"
-                    )
-                if kind in ("PALETTE", "MINISWHITE", "CFA", "SEPARATED"):
-                    raise InvalidValueError(
-                        f"{path}, page {number + 1}, is of the kind {kind}: in blocks want grey, "
-                        "of which 0 is black, or RGB"
-                    )
-                if (turned := orientation_of(page)) != 1:
-                    raise InvalidValueError(
-                        f"{path}, page {number + 1}, is stored turned or mirrored (orientation "
-                        f"{turned}), which is not understood in blocks: want it upright"
-                    )
-    except (tifffile.TiffFileError, KeyError, OSError) as error:
-        raise InvalidValueError(f"{path} is not a TIFF file, or it is damaged") from error
-    return [number for number, _ in pages]
+    found = look_at_tiff(path)
+    if not found:
+        raise InvalidValueError(f"{path} holds reduced images and masks only, none of full size")
+    for image in found:
+        called = f"{path}, page {image.number + 1},"
+        if image.transparent:
+            raise InvalidValueError(
+                f"{called} has an alpha channel, which is not understood in blocks: want an image "
+                "without"
+            )
+        if image.kind not in ("MINISBLACK", "RGB"):
+            raise InvalidValueError(
+                f"{called} is of the kind {image.kind}: in blocks want grey, of which 0 is black, "
+                "or RGB"
+            )
+        if image.orientation != 1:
+            raise InvalidValueError(
+                f"{called} is stored turned or mirrored (orientation {image.orientation}), which "
+                "is not understood in blocks: want it upright"
+            )
+    return found
 
 
 def unknown_value_of(path: Path, page: int = 0) -> float | None:
@@ -159,17 +186,17 @@ def unknown_value_of(path: Path, page: int = 0) -> float | None:
 def _tiff(path: Path, page: int, chunk: int) -> DaskArray:
     import tifffile
 
-    try:
+    with decoding(path, "TIFF"):
         with tifffile.TiffFile(path) as file:
             pages = len(file.pages)
-            axes = file.pages[page].axes if page < pages else ""
-        if not axes:
-            raise InvalidValueError(
-                f"{path} has {pages} pages, counted from 0: none has the number {page}"
-            )
+            if page >= pages:
+                raise InvalidValueError(
+                    f"{path} has {pages} pages, counted from 0: none has the number {page}"
+                )
+            chosen: Any = file.pages[page]
+            check_stored(path, chosen)
+            axes = chosen.axes
         source = _TiffPage(path, page)
-    except (tifffile.TiffFileError, KeyError, OSError) as error:
-        raise InvalidValueError(f"{path} is not a TIFF file, or it is damaged") from error
     # Whole tiles: a part of one costs as much as all of it.
     sizes = [
         own if n == "S" else min(length, max(own, chunk // own * own))

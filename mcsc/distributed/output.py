@@ -15,6 +15,8 @@ import numpy as np
 
 from ..errors import InvalidTypeError, InvalidValueError
 from ..files import check_writable
+from ..images.formats.encode import words_of_tiff
+from ..images.formats.metadata import Metadata
 from ..values.ranges import quantised
 from .cluster import opened
 
@@ -33,6 +35,7 @@ def write_blocks(
     image: DaskArray,
     *,
     dtype: Any = None,
+    metadata: Metadata | None = None,
     client: Client | None = None,
     scheduler: str | None = None,
     workers: int | None = None,
@@ -49,6 +52,9 @@ def write_blocks(
     dtype : dtype, optional
         Type to write instead of the image's own. For integers, values are rounded, and those beyond
         the range of the type are cut off at its ends.
+    metadata : Metadata, optional
+        Profile, resolution and the first directory of EXIF (author, camera, date), for TIFF. The
+        others of EXIF (exposure, place) are not written, and nothing of it to zarr.
     client, scheduler, workers
         As in `solve_blocks`.
 
@@ -78,7 +84,7 @@ def write_blocks(
             if path.suffix.lower() == ".zarr":
                 cut = _write_zarr(temporary.resolve(), image.rechunk(_even(image)), kind, cluster)
             else:
-                cut = _write_tiff(temporary, image, kind, cluster)
+                cut = _write_tiff(temporary, image, kind, metadata or Metadata(), cluster)
         os.replace(temporary, path)
         return cut / float(np.prod(image.shape, dtype=np.float64))
     finally:
@@ -136,7 +142,13 @@ def _even(image: DaskArray) -> tuple[int, ...]:
     return tuple(max(chunks) for chunks in image.chunks)
 
 
-def _write_tiff(path: Path, image: DaskArray, dtype: np.dtype[Any] | None, client: Client) -> float:
+def _write_tiff(
+    path: Path,
+    image: DaskArray,
+    dtype: np.dtype[Any] | None,
+    metadata: Metadata,
+    client: Client,
+) -> float:
     from tifffile import TiffWriter
 
     cut = 0.0
@@ -168,5 +180,6 @@ def _write_tiff(path: Path, image: DaskArray, dtype: np.dtype[Any] | None, clien
             photometric="rgb" if channels == 3 else "minisblack",
             planarconfig="separate" if channels > 1 else None,
             compression="zlib",
+            **words_of_tiff(metadata.fitting(channels))[0],
         )
     return cut

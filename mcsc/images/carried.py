@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import warn_user
 from .formats.metadata import Metadata, describe_profile, same_colours
 
 if TYPE_CHECKING:
-    from ..types import Floats
-    from .files import Image
+    from pathlib import Path
 
-__all__ = ["carried", "warn_of_profiles"]
+__all__ = ["Source", "carried", "warn_of_profiles"]
 
 
-def carried(images: Sequence[Image], made: Floats) -> Metadata:
+class Source(Protocol):
+    """An image of a file: an `Image`, or one that is read block by block."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def pixels(self) -> Any:
+        """An array (C, H, W), of which the shape alone counts."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """Colour profile, EXIF and resolution."""
+
+
+def carried(images: Sequence[Source], made: Any) -> Metadata:
     """Profile, EXIF and resolution for what was made of images: those of the first.
 
     The profile is that of the first image with as many channels as the result. The resolution is
@@ -29,7 +44,7 @@ def carried(images: Sequence[Image], made: Floats) -> Metadata:
     return Metadata(like.metadata.icc, found.exif, found.dpi).fitting(channels)
 
 
-def warn_of_profiles(images: Sequence[Image]) -> None:
+def warn_of_profiles(images: Sequence[Source]) -> None:
     """Warn where the same numbers are other colours in another of the images.
 
     Warns

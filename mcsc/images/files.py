@@ -170,7 +170,11 @@ def read_image(
             f"{path}: has transparent pixels; want an image without (put it on a background), or, "
             "where masks are taken, the mask 'alpha'"
         )
-    pixels = found.values.astype(np.float32)
+    pixels, note = _in_float32(found.values), found.note
+    if found.values.dtype.kind == "f" and (np.isinf(pixels) & np.isfinite(found.values)).any():
+        note = "; ".join(
+            [*([note] if note else []), "values beyond what float32 holds are read as Inf"]
+        )
     if _is_scaled(found.values.dtype):
         pixels /= np.float32(2**found.bit_depth - 1)
     return Image(
@@ -182,7 +186,7 @@ def read_image(
         significant_bits=found.significant_bits,
         dtype=np.dtype(np.uint8) if found.values.dtype == bool else _native(found.values.dtype),
         metadata=found.metadata.turned(found.orientation),
-        note=found.note,
+        note=note,
     )
 
 
@@ -198,6 +202,12 @@ def sure_shape(path: Path) -> tuple[int, int, int] | None:
         return None if look is None else look(path)
     except Exception:  # whatever is wrong with it, `read_image` says it in words
         return None
+
+
+def _in_float32(values: NDArray[Any]) -> NDArray[np.float32]:
+    # NumPy would warn of values that are too large, which become Inf.
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
 
 
 def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:

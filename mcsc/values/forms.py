@@ -19,12 +19,9 @@ from ..checks import nowhere_known
 from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..types import Device, Floats
 from .masks import check_mask
-from .ranges import Contrast, ValueRange, find_range, quantised
+from .ranges import Contrast, ValueRange, beyond, find_range, is_much, quantised
 
 __all__ = ["ImageForm", "check_axes", "plain_array"]
-
-_CUT = 0.01
-"""Share of values that are cut off to what a dtype holds, from which on a warning is due."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +191,8 @@ class ImageForm:
         Warns
         -----
         UserWarning
-            Many values are beyond the ends of the integers, and were cut off there.
+            More than 1 % of the values are beyond the ends of the integers, or one of them by more
+            than a tenth of the range, and were cut off there.
         """
         restored = self._shaped(self.restored(image))
         dtype = self._numpy_dtype
@@ -202,10 +200,11 @@ class ImageForm:
             return self.as_given(restored)
         samples, cut = quantised(restored, dtype)
         self.cut.append(cut)
-        if cut > _CUT:
+        furthest = beyond(restored, dtype)
+        if is_much(cut, furthest, self.values):
             warn_user(
-                f"{100 * cut:.2g} % of the values are beyond what {self.dtype} holds, and were cut "
-                f"off: pass {self.name} as floats to keep them"
+                f"{100 * cut:.2g} % of the values are beyond what {self.dtype} holds, by up to "
+                f"{furthest:.3g}, and were cut off: pass {self.name} as floats to keep them"
             )
         return self.as_given(samples)
 

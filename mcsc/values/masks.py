@@ -15,6 +15,7 @@ from ..checks import nowhere_known
 from ..errors import InvalidTypeError, InvalidValueError
 from ..images.files import Image, read_image
 from ..types import Floats
+from .ranges import shortest
 
 __all__ = [
     "MASK_WORDS", "check_mask", "check_upright", "check_words", "full_scale", "has_other_than",
@@ -138,7 +139,8 @@ def known_image(
     if not words and nodata is not None and not has_other_than(image.samples, nodata).all():
         words = ("nodata",)
         if tell is not None:
-            tell(f"{Path(path).name}: {nodata:g} is unknown, as the file says")
+            value = shortest(nodata, image.samples.dtype)
+            tell(f"{Path(path).name}: {value} is unknown, as the file says")
     if not words:
         if not np.isfinite(image.pixels).all():
             raise InvalidValueError(
@@ -303,9 +305,11 @@ def has_other_than(samples: Any, value: float) -> Any:
     if np.isnan(value):
         same = np.isnan(samples)
     else:
-        same = samples == np.float64(value).astype(
-            samples.dtype if samples.dtype.kind == "f" else np.float64
-        )
+        # A value beyond float32 has been read as Inf.
+        with np.errstate(over="ignore"):
+            same = samples == np.float64(value).astype(
+                samples.dtype if samples.dtype.kind == "f" else np.float64
+            )
     return (~same).any(axis=0, keepdims=True)
 
 

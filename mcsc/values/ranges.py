@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidValueError, warn_user
 from ..types import Floats
 
-__all__ = ["Contrast", "ValueRange", "find_range", "quantised"]
+__all__ = ["Contrast", "ValueRange", "beyond", "find_range", "is_much", "quantised", "shortest"]
 
 _BEYOND, _FAR = 0.25, 1.0
 """Floats in [0, 1] may lie this far outside, few of them so far: enlarged images overshoot."""
@@ -35,6 +35,13 @@ _NARROW = 0.5
 """Share of its range that a band spans, below which it is stretched to all of it."""
 _UNVARIED = 1e-3
 """Width of the range of a constant, as a share of its size."""
+_HEADROOM = 8.0
+"""How many times larger than the range what is computed of it may be: results overshoot."""
+_MUCH_CUT = 0.01
+"""Share of values that are cut off to what a dtype holds, from which on a warning is due."""
+_FAR_CUT = 0.1
+"""And share of the range by which any of them is cut: ringing beside edges of photographs stays
+below it, but for single pixels; parts that were summed or exposures that were blended do not."""
 _APART = 0.1
 """Distance of one value from all others, as a share of their range or of their size, that makes it
 a word for "unknown" rather than a measurement."""
@@ -78,14 +85,32 @@ class ValueRange:
         """Whether it is [0, 1], so that nothing is to be done."""
         return self.low == 0 and self.high == 1
 
+    def fits(self, dtype: Any) -> bool:
+        """Whether what is computed of it in a dtype of floats stays finite."""
+        largest = float(np.finfo(dtype).max) / _HEADROOM
+        return max(abs(self.low), abs(self.high), self.high / 2 - self.low / 2) <= largest / 2
+
     @property
     def words(self) -> str:
         """The two ends, for people: ``0 is 0.4, 1 is 6``."""
         return f"0 is {self.low:.6g}, 1 is {self.high:.6g}"
 
     def scaled(self, image: Floats) -> Floats:
-        """Bring values of the caller to [0, 1]."""
-        return image if self.is_plain else (image - self.low) / (self.high - self.low)
+        """Bring values of the caller to [0, 1].
+
+        Raises
+        ------
+        ValueError
+            The range is too wide for the dtype of the image.
+        """
+        if self.is_plain:
+            return image
+        if not self.fits(dtype := image.dtype if image.dtype.kind == "f" else np.float64):
+            raise InvalidValueError(
+                f"{self.low:.6g} to {self.high:.6g} is too wide a range to compute with in "
+                f"{np.dtype(dtype)}"
+            )
+        return (image - self.low) / (self.high - self.low)
 
     def restored(self, image: Floats) -> Floats:
         """Bring values in [0, 1] back to the unit of the caller."""
@@ -200,6 +225,12 @@ def find_range(
     ValueRange
         8 bits: 0 to 255. Floats about [0, 1]: just that. Everything else: as above.
 
+    Raises
+    ------
+    ValueError
+        Values are so large that what is computed of them would not be finite, as those are that
+        stand for unknown in some files.
+
     Warns
     -----
     UserWarning
@@ -210,6 +241,8 @@ def find_range(
     known = _known(images, masks)
     if dtype.kind in "iu" and bits is not None and bits < 8 * dtype.itemsize:
         return ValueRange(0, 2.0**bits - 1)
+    if known.size:
+        _refuse_immense(known, name)
     if known.size and (not display if doubtful is None else doubtful):
         _warn_of_strangers(known, name)
     if dtype == np.uint8:
@@ -251,6 +284,27 @@ def quantised(values: NDArray[Any], dtype: Any) -> tuple[NDArray[Any], float]:
     return np.clip(rounded, info.min, highest).astype(dtype), cut
 
 
+def beyond(values: NDArray[Any], dtype: Any) -> float:
+    """Return by how much the furthest of the values lies beyond the ends of integers of a dtype."""
+    info = np.iinfo(dtype)
+    return max(0.0, float(info.min - values.min()), float(values.max() - info.max))
+
+
+def is_much(cut: float, furthest: float, values: ValueRange) -> bool:
+    """Whether so much was cut off that people should be warned.
+
+    Parameters
+    ----------
+    cut : float
+        Share of the values that were cut off, see `quantised`: more than 1 % are many.
+    furthest : float
+        By how much the furthest of them was, see `beyond`: more than a tenth of the range is far.
+    values : ValueRange
+        The range of the values.
+    """
+    return cut > _MUCH_CUT or (cut > 0 and furthest > _FAR_CUT * (values.high - values.low))
+
+
 def _known(
     images: Sequence[NDArray[Any]], masks: Sequence[NDArray[Any] | None] | None
 ) -> NDArray[Any]:
@@ -267,6 +321,27 @@ def _constant(low: Any, high: Any, dtype: Any) -> Any:
     return ~(high - low > finest * np.maximum(np.abs(low), np.abs(high)))
 
 
+def shortest(value: float, dtype: Any) -> str:
+    """Return the shortest words for a value of a dtype that are read as that very value."""
+    dtype = np.dtype(dtype)
+    if dtype.kind in "iu":
+        return str(int(value))
+    exact = np.float64(value) if dtype.kind != "f" else dtype.type(value)
+    short = f"{float(exact):.6g}"
+    return short if dtype.type(float(short)) == exact or exact != exact else str(exact)
+
+
+def _refuse_immense(known: NDArray[Any], name: str) -> None:
+    low, high = float(known.min()), float(known.max())
+    dtype = np.dtype(np.float64 if known.dtype == np.float64 else np.float32)
+    if known.dtype.kind == "f" and not ValueRange(low, high).fits(dtype):
+        value = shortest(high if high > -low else low, known.dtype)
+        raise InvalidValueError(
+            f"{name} has values of {value}, which are too large to compute with in {dtype}: if "
+            f"these are unknown pixels, mask them (on the command line by --mask {value})"
+        )
+
+
 def _warn_of_strangers(known: NDArray[Any], name: str) -> None:
     low, high = float(known.min()), float(known.max())
     for end in (low, high):
@@ -279,9 +354,10 @@ def _warn_of_strangers(known: NDArray[Any], name: str) -> None:
         distance = first - end if end == low else end - last
         size = max(abs(first), abs(last)) if end == 0 else last - first
         if distance > _APART * size and (end == 0 or distance > last - first):
-            word = "zeros" if end == 0 else f"{end:.6g}"
+            value = shortest(end, known.dtype)
+            word = "zeros" if end == 0 else value
             warn_user(
-                f"{100 * share:.2g} % of the values of {name} are {end:.6g}, the others lie "
+                f"{100 * share:.2g} % of the values of {name} are {value}, the others lie "
                 f"between {first:.6g} and {last:.6g}: if these are unknown pixels, mask them (on "
                 f"the command line by --mask {word})"
             )

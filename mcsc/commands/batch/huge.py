@@ -15,13 +15,15 @@ from click.core import ParameterSource
 
 from ...errors import InvalidValueError, warn_user
 from ...files import check_readable
+from ...images.carried import carried, warn_of_profiles
+from ...images.formats.metadata import Metadata
 from ...progress import is_terminal
 from ...tasks.task import Task
 from ...types import Lam
-from ...values.ranges import ValueRange
+from ...values.ranges import ValueRange, shortest
 from .. import options
 from ..results import COMPARED, registered_to, tell, words_stretched
-from .known import IN_PARTS, known_by_file, known_by_words
+from .known import IN_PARTS, check_opaque, known_by_file, known_by_words, stored_image
 from .run import check_cluster
 
 if TYPE_CHECKING:
@@ -94,7 +96,8 @@ class HugeImages:
 
         if len(self.images) < 2:
             raise click.UsageError(f"want a GUIDE beside {self.images[0]}")
-        (x, guide), samples = self._opened(measured=not self.task.display)
+        opened, samples = self._opened(measured=not self.task.display)
+        x, guide = (image.pixels for image in opened)
         options.check_counts(self.masks, (), 2, {"--page": self.pages})
         if len(self.ranges) > 1:
             raise click.UsageError("--range is for X: give it once")
@@ -104,11 +107,11 @@ class HugeImages:
             _check_registered((x, guide), names, self.task, (mask, guide_mask))
         found = restore_blocks(
             x, guide, self.task, mask=mask, guide_mask=guide_mask, factor=factor, sigma=sigma,
-            value_range=self._range, names=names, dictionary=self.dictionary, lam=self.lam,
-            **self._how,
+            value_range=self._range or opened[0].values, names=names, dictionary=self.dictionary,
+            lam=self.lam, **self._how,
         )  # fmt: skip
         said = words_stretched(found.stretched, len(x))
-        self._write(found, found.value_range, samples, said)
+        self._write(found, found.value_range, samples, opened[:1], said)
 
     def fuse(self, *, rule: str | None) -> None:
         """Fuse all images."""
@@ -120,12 +123,16 @@ class HugeImages:
             raise click.UsageError("--mask is not for fusions in blocks: all pixels must be known")
         if len(self.ranges) > 1:
             raise click.UsageError("--range with --blocks is for all sources: give it once")
-        sources, samples = self._opened(measured=False)
+        opened, samples = self._opened(measured=False)
+        sources = [image.pixels for image in opened]
         for m, source in enumerate(sources):
+            advice = ": fusions in blocks want all pixels known"
+            check_opaque(self.images[m], self.pages.get(m), source, advice)
             _, value = known_by_file(self.images[m], self.pages.get(m), source)
             if value is not None:
+                unknown = shortest(value, source.dtype)
                 raise InvalidValueError(
-                    f"{self.images[m]} has pixels of {value:g}, which is unknown, as the file "
+                    f"{self.images[m]} has pixels of {unknown}, which is unknown, as the file "
                     "says: fusions in blocks want all pixels known"
                 )
         names = [str(path) for path in self.images]
@@ -133,10 +140,10 @@ class HugeImages:
             for m in range(1, len(sources)):
                 _check_registered((sources[0], sources[m]), (names[0], names[m]), self.task)
         found = fuse_blocks(
-            sources, self.task, rule=rule, value_range=self._range, names=names,
+            sources, self.task, rule=rule, value_range=self._range or _common(opened), names=names,
             dictionary=self.dictionary, lam=self.lam, **self._how,
         )  # fmt: skip
-        self._write(found, found.value_ranges[0], samples)
+        self._write(found, found.value_ranges[0], samples, opened)
 
     @property
     def _range(self) -> ValueRange | None:
@@ -150,21 +157,27 @@ class HugeImages:
             "progress": is_terminal(sys.stderr),
         }  # fmt: skip
 
-    def _opened(self, *, measured: bool) -> tuple[list[Any], _Samples]:
+    def _opened(self, *, measured: bool) -> tuple[list[_Opened], _Samples]:
         """Check what can be checked at once; return the images, and what is written of them."""
         _check(self.method, self.out, self.images)
         check_cluster(self.scheduler, self.workers)
-        found = [_opened(path, self.pages.get(m)) for m, path in enumerate(self.images)]
+        found = [_Opened.of(path, self.pages.get(m)) for m, path in enumerate(self.images)]
+        warn_of_profiles(found)
         return found, _Samples.of(found[0], self.bit_depth, measured=measured)
 
     def _mask(self, number: int, image: Any) -> Any:
         """Return where an image is known, by --mask, or else by its file, which is told of."""
         path, page, words = self.images[number], self.pages.get(number), self.masks.get(number, ())
+        if "alpha" not in words:
+            option = "--mask alpha" if number == 0 else f"--mask {number + 1}=alpha"
+            advice = f"; if these are unknown, say {option}; otherwise put it on a background"
+            check_opaque(path, page, image, advice)
         if words:
             return known_by_words(path, page, image, words, _opened)
         known, value = known_by_file(path, page, image)
         if value is not None:
-            click.echo(f"{path.name}: {value:g} is unknown, as the file says")
+            said = shortest(value, image.dtype)
+            click.echo(f"{path.name}: {said} is unknown, as the file says")
         return known
 
     def _write(
@@ -172,6 +185,7 @@ class HugeImages:
         found: BlockRestoration | BlockFusion,
         values: ValueRange,
         samples: _Samples,
+        sources: Sequence[_Opened],
         said: Sequence[str] = (),
     ) -> None:
         """Write the image, and tell of it."""
@@ -183,9 +197,16 @@ class HugeImages:
             white = float(np.iinfo(dtype).max)
             image = (image - values.low) * (white / (values.high - values.low))
             said.append(f"0 is {values.low:.6g} and {white:.0f} is {values.high:.6g}")
-        elif values not in options.PLAIN_RANGES:
-            click.echo(f"{options.range_words(out.name, values)}, and the result is in their unit")
-        cut = write_blocks(out, image, dtype=dtype, scheduler=self.scheduler, workers=self.workers)
+        elif values not in (*options.PLAIN_RANGES, ValueRange(0, samples.white)):
+            unit = options.unit_words("the result", samples.white)
+            click.echo(f"{options.range_words(self.images[0].name, values)}, and {unit}")
+        metadata = carried(sources, image)
+        if lost := _lost(out, metadata):
+            click.echo(f"{out.name} does not keep {lost} of {self.images[0].name}")
+        cut = write_blocks(
+            out, image, dtype=dtype, metadata=metadata, scheduler=self.scheduler,
+            workers=self.workers,
+        )  # fmt: skip
         if cut:
             said.append(f"{100 * cut:.2g} % of the values cut off at the ends of {dtype}")
         if cut > 0.01:
@@ -238,12 +259,8 @@ def _opened(path: Path, page: int | None, *, kinds: str = "fiu") -> Any:
     elif path.suffix.lower() != ".npy":
         import dask.array as da
 
-        numbers = image_pages(path)
-        if page is not None:
-            if page > len(numbers):
-                raise InvalidValueError(f"{path} has no page {page}, but {len(numbers)}")
-            numbers = numbers[page - 1 : page]
-        pages = [open_image(path, page=number) for number in numbers]
+        stored = image_pages(path) if page is None else [stored_image(path, page)]
+        pages = [open_image(path, page=image.number) for image in stored if image is not None]
         if len(pages) > 1 and any(p.shape != pages[0].shape or p.ndim != 2 for p in pages):
             raise InvalidValueError(
                 f"{path} has {len(pages)} pages that are not bands of one image: say which, as "
@@ -273,6 +290,55 @@ def _opened(path: Path, page: int | None, *, kinds: str = "fiu") -> Any:
 
 
 @dataclass(frozen=True)
+class _Opened:
+    """An image of a file, which is read block by block, and what the file says of it."""
+
+    path: Path
+    pixels: Any
+    """Dask array (C, H, W)."""
+    metadata: Metadata
+    bit_depth: int | None
+    """Bits of a sample, where a file stores fewer than its type has; None elsewhere."""
+    used_bits: int | None
+    """How many of them are used, where the file says so."""
+
+    @classmethod
+    def of(cls, path: Path, page: int | None) -> _Opened:
+        pixels, stored = _opened(path, page), stored_image(path, page)
+        if stored is None or pixels.dtype.kind != "u" or pixels.dtype.itemsize > 2:
+            return cls(path, pixels, Metadata() if stored is None else stored.metadata, None, None)
+        fewer = stored.bit_depth if stored.bit_depth < 8 * pixels.dtype.itemsize else None
+        return cls(path, pixels, stored.metadata, fewer, stored.used_bits or fewer)
+
+    @property
+    def full_scale(self) -> float:
+        """White, of a picture of integers."""
+        return 2.0 ** (self.bit_depth or 8 * self.pixels.dtype.itemsize) - 1
+
+    @property
+    def values(self) -> ValueRange | None:
+        """The range of as many bits as are used; None where that is to be looked for."""
+        return None if self.used_bits is None else ValueRange(0, 2.0**self.used_bits - 1)
+
+
+def _common(images: Sequence[_Opened]) -> ValueRange | None:
+    """The range of all images, if their files say it of each."""
+    found = [image.values for image in images]
+    known = [values for values in found if values is not None]
+    return max(known, key=lambda values: values.high) if len(known) == len(found) else None
+
+
+def _lost(out: Path, metadata: Metadata) -> str:
+    """Say what of the metadata a file that is written in blocks does not keep."""
+    from ...images.formats.encode import words_of_tiff
+
+    if out.suffix.lower() == ".zarr":
+        kept = {"the colour profile": metadata.icc, "EXIF": metadata.exif, "dpi": metadata.dpi}
+        return ", ".join(name for name, value in kept.items() if value is not None)
+    return "exposure and place (EXIF)" if words_of_tiff(metadata)[1] else ""
+
+
+@dataclass(frozen=True)
 class _Samples:
     """What is written of values in the unit of the image: see `mcsc.commands.results.Sink`."""
 
@@ -283,14 +349,15 @@ class _Samples:
     """What is written as 1, in the unit of the image."""
 
     @classmethod
-    def of(cls, image: Any, bit_depth: str | None, *, measured: bool) -> _Samples:
-        own = image.dtype.newbyteorder("=")
+    def of(cls, image: _Opened, bit_depth: str | None, *, measured: bool) -> _Samples:
+        own = image.pixels.dtype.newbyteorder("=")
         dtype = own if own.kind in "iu" else np.dtype(np.float32)
         if bit_depth is not None:
             dtype = np.dtype({"8": "u1", "16": "u2", "32": "f4"}[bit_depth])
         share = dtype.kind == "f" and own.kind == "u" and own.itemsize <= 2 and not measured
-        white = float(np.iinfo(own).max) if share else 1.0
-        return cls(dtype, dtype.kind in "iu" and dtype != own, white)
+        # A picture of fewer bits than its samples would be dark as it is.
+        other = dtype != own or (image.bit_depth is not None and not measured)
+        return cls(dtype, dtype.kind in "iu" and other, image.full_scale if share else 1.0)
 
 
 def _check_registered(

@@ -4,14 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import InvalidValueError
 
-__all__ = ["IN_PARTS", "known_by_file", "known_by_words"]
+if TYPE_CHECKING:
+    from ...images.formats.tiff import StoredImage
+
+__all__ = ["IN_PARTS", "check_opaque", "known_by_file", "known_by_words", "stored_image"]
 
 IN_PARTS = (".tif", ".tiff", ".npy", ".zarr")
 """Kinds of files that need not be read whole."""
+
+
+def stored_image(path: Path, page: int | None) -> StoredImage | None:
+    """Return what a TIFF file says of an image; None of files of other kinds.
+
+    Raises
+    ------
+    ValueError
+        It has no such page, counted from 1; see `mcsc.distributed.arrays.image_pages`.
+    """
+    from ...distributed.arrays import image_pages
+
+    if path.suffix.lower() in (".zarr", ".npy"):
+        return None
+    found = image_pages(path)
+    if page is not None and page > len(found):
+        raise InvalidValueError(f"{path} has no page {page}, but {len(found)}")
+    return found[(page or 1) - 1]
+
+
+def check_opaque(path: Path, page: int | None, image: Any, advice: str) -> None:
+    """Refuse an image whose file has a mask of pixels in which some are unknown.
+
+    Raises
+    ------
+    ValueError
+        The message ends in `advice`.
+    """
+    known = _opaque(path, page, image)
+    if known is not None and not known.all().compute():
+        raise InvalidValueError(f"{path} has transparent pixels{advice}")
 
 
 def known_by_file(path: Path, page: int | None, image: Any) -> tuple[Any, float | None]:
@@ -43,8 +77,9 @@ def known_by_words(
         File of the image, and its page, counted from 1.
     image : Dask array (C, H, W)
     words : sequence of str
-        "nan", "zeros", "nodata", numbers, or names of mask files, in which 0 is unknown. Of
-        several, a pixel is unknown if any of them says so.
+        "nan", "zeros", "nodata", "alpha" (what a mask in the file of the image says), numbers, or
+        names of mask files, in which 0 is unknown. Of several, a pixel is unknown if any of them
+        says so.
     opened : callable
         Opens a file as such an array.
 
@@ -67,6 +102,9 @@ def known_by_words(
             part = has_other_than(image, 0.0)
         elif word == "nodata":
             part = has_other_than(image, nodata_of(path, _nodata(path, page)))
+        elif word == "alpha":
+            found = _opaque(path, page, image)
+            part = True if found is None else found
         elif Path(word).exists():
             part = _by_mask_file(Path(word), path, image, opened)
         else:
@@ -74,19 +112,31 @@ def known_by_words(
                 part = has_other_than(image, float(word))
             except ValueError:
                 raise InvalidValueError(
-                    f"--mask {word}: in blocks want nan, zeros, nodata, a number or a mask file"
+                    f"--mask {word}: in blocks want nan, zeros, nodata, alpha, a number or a "
+                    "mask file"
                 ) from None
         known = part & known
-    return known
+    return None if known is True else known
 
 
 def _nodata(path: Path, page: int | None) -> float | None:
     """Return the value that a file calls unknown; only those of TIFF files can."""
-    from ...distributed.arrays import image_pages, unknown_value_of
+    from ...distributed.arrays import unknown_value_of
 
-    if path.suffix.lower() in (".zarr", ".npy"):
+    stored = stored_image(path, page)
+    return None if stored is None else unknown_value_of(path, stored.number)
+
+
+def _opaque(path: Path, page: int | None, image: Any) -> Any:
+    """Return where the mask in a TIFF file says that an image is known; None without one."""
+    from ...distributed import open_image
+    from ...distributed.arrays import as_blocks
+
+    stored = stored_image(path, page)
+    if stored is None or stored.mask is None:
         return None
-    return unknown_value_of(path, image_pages(path)[(page or 1) - 1])
+    mask = as_blocks(f"the mask of {path}", open_image(path, page=stored.mask), 1024)
+    return (mask != 0).rechunk((1, *image.chunks[1:]))
 
 
 def _by_mask_file(file: Path, path: Path, image: Any, opened: Callable[..., Any]) -> Any:

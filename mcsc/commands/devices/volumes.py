@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...errors import InvalidValueError
-from ...values.ranges import ValueRange, find_range
+from ...values.ranges import ValueRange, beyond, find_range
 
 if TYPE_CHECKING:
     from ...images.formats.medical import Volume
@@ -46,6 +46,7 @@ def fuse_volumes(
     *,
     overwrite: bool,
     bit_depth: str | None,
+    masks: Mapping[int, Sequence[str]],
     refused: Mapping[str, Any],
     **options: Any,
 ) -> None:
@@ -60,6 +61,8 @@ def fuse_volumes(
         `out` may be one of the sources.
     bit_depth : str or None
         "32": floats; None: as the first volume has them.
+    masks : mapping of int to sequence of str
+        Words of --mask by the number of the volume: "nan", "zeros" and numbers.
     refused : mapping of str to value
         Options that were given and do nothing for volumes.
     **options
@@ -85,6 +88,8 @@ def fuse_volumes(
             f"--bit-depth {bit_depth} is for pictures; a volume has the samples of the first one, "
             "or --bit-depth 32"
         )
+    for words in masks.values():
+        _check_words(words)
     check_destinations({"--out": out}, inputs=sources, overwrite=overwrite)
     volumes = [read_volume(path) for path in sources]
     for other in volumes[1:]:
@@ -94,29 +99,86 @@ def fuse_volumes(
                 f"{why}: want volumes of one grid; resample one to that of the other first, as "
                 "nibabel.processing.resample_from_to does"
             )
+    known = [_known(volume, m, masks.get(m, ())) for m, volume in enumerate(volumes)]
     if ranges:
         chosen = list(ranges) if len(ranges) > 1 else [ranges[0]] * len(volumes)
     else:
-        chosen = [find_range([_typed(v)], name=str(v.path)) for v in volumes]
-    for volume, values in zip(volumes, chosen, strict=True):
+        chosen = [
+            find_range([_typed(v)], [mask], name=str(v.path))
+            for v, mask in zip(volumes, known, strict=True)
+        ]
+    for volume, mask, values in zip(volumes, known, chosen, strict=True):
         note = f"{volume.note}; " if volume.note else ""
+        if mask is not None:
+            note += f"{100 * (1 - float(mask.mean())):.3g} % of the voxels unknown; "
         click.echo(
             f"{volume.path.name}: {_slices(volume.slices)} of {volume.slices.shape[1]} x "
             f"{volume.slices.shape[2]}; {note}{values.low:.6g} to {values.high:.6g} are worked on "
             "as 0 to 1"
         )
     found = run(
-        [v.slices for v in volumes], value_ranges=chosen, names=[str(p) for p in sources], **options
-    )
+        [v.slices for v in volumes], masks=known, value_ranges=chosen,
+        names=[str(p) for p in sources], **options,
+    )  # fmt: skip
     first = volumes[0]
     dtype = first.dtype if bit_depth is None else np.dtype(np.float32)
     cut = write_volume(out, Volume(found.image, first.affine, dtype, out))
     said = [] if found.gap is None else [f"worst certified gap {found.gap:.1e}"]
     if cut:
-        said += words_cut(out, dtype, cut, how="--bit-depth 32")
+        furthest = beyond(found.image, dtype)
+        said += words_cut(out, dtype, cut, furthest, chosen[0], how="--bit-depth 32")
     click.echo(f"{out}: {', '.join([_slices(found.image), *said, f'{found.seconds:.1f} s'])}")
     if not found.converged:
         click.get_current_context().exit(1)
+
+
+def _check_words(words: Sequence[str]) -> None:
+    for word in words:
+        if word not in ("nan", "zeros") and _number(word) is None:
+            raise click.UsageError(f"--mask {word}: of volumes want nan, zeros or a number")
+
+
+def _known(volume: Volume, number: int, words: Sequence[str]) -> Any:
+    """Where a volume is known, (slices, H, W); None where that is everywhere.
+
+    Raises
+    ------
+    ValueError
+        It holds NaN or Inf where nothing says that it is unknown, or no voxel is known.
+    """
+    import numpy as np
+
+    from ...values.masks import has_other_than
+
+    slices = volume.slices
+    known = np.ones(slices.shape, bool)
+    for word in words:
+        value = 0.0 if word == "zeros" else _number(word)
+        if word == "nan":
+            part = np.isfinite(slices)
+        else:
+            assert value is not None
+            part = has_other_than(slices[None], value)[0]
+            if word != "zeros" and part.all():
+                click.echo(f"--mask {word}: no voxel of {volume.path.name} has this value")
+        known &= part
+    if not known.any():
+        raise InvalidValueError(f"--mask: no voxel of {volume.path} is known")
+    wrong = ~np.isfinite(slices) & known
+    if wrong.any():
+        option = "--mask nan" if number == 0 else f"--mask {number + 1}=nan"
+        raise InvalidValueError(
+            f"{volume.path} holds NaN or Inf in {int(wrong.any(axis=(1, 2)).sum())} of "
+            f"{_slices(slices)}; if these are unknown voxels, say {option}"
+        )
+    return None if known.all() else known
+
+
+def _number(word: str) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None
 
 
 def _slices(volume: Any) -> str:

@@ -143,7 +143,8 @@ def _look(name: str, given: Sequence[Any]) -> tuple[np.ndarray, ...]:
     there = np.broadcast_to(True if mask is None else mask > 0, image.shape)
     if image.dtype.kind == "f" and not np.isfinite(image[there]).all():
         raise InvalidValueError(
-            f"{name} holds NaN or Inf: if these pixels are unknown, give a mask that is 0 there"
+            f"{name} holds NaN or Inf: if these pixels are unknown, give a mask that is 0 there "
+            "(on the command line by --mask nan)"
         )
     known = there.sum((1, 2))
     zero = np.zeros((), image.dtype)

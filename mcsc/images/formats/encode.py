@@ -19,7 +19,7 @@ from .base import ImageFileError
 from .exr import write_exr
 from .metadata import Metadata, exif_directories, png_with
 
-__all__ = ["DEPTHS", "encoded", "kind_of_name", "quantised", "require_fitting"]
+__all__ = ["DEPTHS", "encoded", "kind_of_name", "quantised", "require_fitting", "words_of_tiff"]
 
 DEPTHS = {
     "PNG": (8, 16), "JPEG": (8,), "TIFF": (8, 16, 32), "PFM": (32,), "OpenEXR": (32,),
@@ -119,15 +119,9 @@ def _jpeg(picture: NDArray[Any], metadata: Metadata) -> bytes:
 
 
 def _tiff(pages: NDArray[Any], colour: bool, metadata: Metadata) -> bytes:
-    first, *inner = ({}, {}, {}) if metadata.exif is None else exif_directories(metadata.exif)
-    tags = [tag for code, value in first.items() if (tag := _tag(code, value)) is not None]
     large = pages.nbytes >= _LARGE
-    directories = {
-        code: found for code, found in zip((_EXIF, _GPS), inner, strict=True) if found and not large
-    }
-    words: dict[str, Any] = {}
-    if metadata.dpi is not None:
-        words = {"resolution": metadata.dpi, "resolutionunit": "INCH"}
+    words, directories = words_of_tiff(metadata)
+    tags = words.pop("extratags")
     file = io.BytesIO()
     with tifffile.TiffWriter(file, bigtiff=large) as tif:
         for number, page in enumerate(pages):
@@ -137,15 +131,30 @@ def _tiff(pages: NDArray[Any], colour: bool, metadata: Metadata) -> bytes:
                 compression="zlib",
                 predictor=True,
                 metadata=None,
-                iccprofile=metadata.icc,
                 extratags=[] if number else tags,
-                software=False,
                 **words,
             )
     content = bytearray(file.getvalue())
-    if directories:
+    if directories and not large:
         _add_directories(content, directories)
     return bytes(content)
+
+
+def words_of_tiff(metadata: Metadata) -> tuple[dict[str, Any], dict[int, dict[int, Any]]]:
+    """Arguments of `tifffile.TiffWriter.write` that keep metadata, and what it cannot write.
+
+    Returns
+    -------
+    words : dict
+    directories : dict
+        Directories of EXIF by the tag that points to them: exposure and place.
+    """
+    first, *inner = ({}, {}, {}) if metadata.exif is None else exif_directories(metadata.exif)
+    tags = [tag for code, value in first.items() if (tag := _tag(code, value)) is not None]
+    words: dict[str, Any] = {"extratags": tags, "iccprofile": metadata.icc, "software": False}
+    if metadata.dpi is not None:
+        words |= {"resolution": metadata.dpi, "resolutionunit": "INCH"}
+    return words, {code: f for code, f in zip((_EXIF, _GPS), inner, strict=True) if f}
 
 
 def _tag(code: int, value: Any) -> tuple[int, str, int, Any, bool] | None:

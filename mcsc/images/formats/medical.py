@@ -176,7 +176,8 @@ def _read_nifti(path: Path) -> Volume:
     with decoding(path, "NIfTI file"):
         grid = np.asanyarray(image.dataobj).reshape(flat)
         affine = np.asarray(image.affine, np.float64)
-    slices = np.ascontiguousarray(grid.transpose(2, 1, 0), np.float32)
+    with np.errstate(over="ignore"):  # what float32 does not hold becomes Inf
+        slices = np.ascontiguousarray(grid.transpose(2, 1, 0), np.float32)
     note = f"scaled by its slope {slope:g} and intercept {intercept:g}" if scaled else ""
     return Volume(slices, affine, np.dtype(np.float32) if scaled else dtype, path, note)
 

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 from .base import ImageFileError, Request, Samples, check_size, decoding, opacity, pick
 from .metadata import Metadata, exif_block, exif_directory, text_of
 
-__all__ = ["exif_of_tiff", "read_tiff", "sure_shape_of_tiff"]
+__all__ = [
+    "StoredImage", "check_stored", "exif_of_tiff", "look_at_tiff", "read_tiff",
+    "sure_shape_of_tiff",
+]  # fmt: skip
 
 _COLOUR = tifffile.PHOTOMETRIC
 _PACKING = tifffile.COMPRESSION
@@ -323,4 +326,87 @@ def _require_all_pages(path: Path, tif: tifffile.TiffFile) -> None:
         raise ImageFileError(
             f"{path}: truncated or damaged TIFF: no page after the first {len(tif.pages)}, "
             "but the file says that there are more"
+        )
+
+
+# ------------------------------------------------------------------- without reading pixels
+@dataclass(frozen=True)
+class StoredImage:
+    """What a TIFF says of one of its images, for readers that do not read it whole."""
+
+    number: int
+    """Number of its page among all pages, counted from 0."""
+    kind: str
+    """Photometric interpretation of what the decoder makes of it."""
+    transparent: bool
+    """Whether it has a channel of opacity."""
+    orientation: int
+    """As TIFF and EXIF number them; 1 is upright."""
+    bit_depth: int
+    """Bits of a sample."""
+    used_bits: int | None
+    """How many of them are used, where that is known of integers of more than 8 bits."""
+    metadata: Metadata
+    """Profile, EXIF and resolution."""
+    mask: int | None
+    """Number of the page that says which of its pixels are known; None if there is none."""
+
+
+def look_at_tiff(path: Path) -> list[StoredImage]:
+    """Return what a TIFF says of its images, as `read_tiff` counts them: no copies, no masks.
+
+    Raises
+    ------
+    ImageFileError
+        It is no TIFF, or damaged; or it says by other means than directories that it holds more.
+    """
+    with decoding(path, "TIFF"):
+        opened = tifffile.TiffFile(path, is_ome=False, is_mmstack=False)
+    with opened as tif, decoding(path, "TIFF"):
+        _require_all_pages(path, tif)
+        every = [(n, p) for n, p in enumerate(tif.pages) if isinstance(p, tifffile.TiffPage)]
+        if len(every) == 1 and tif.series[0].size > math.prod(every[0][1].shape):
+            raise ImageFileError(
+                f"{path}: holds several images behind one directory, which is not understood in "
+                "parts: want a directory for each"
+            )
+        found = []
+        for number, page in every:
+            if _is_reduced(page) or page.is_mask:
+                continue
+            decoded = page.photometric == _COLOUR.YCBCR and page.compression == _PACKING.JPEG
+            size = page.imagelength, page.imagewidth
+            masks = [n for n, p in every if p.is_mask and (p.imagelength, p.imagewidth) == size]
+            bits = page.bitspersample if isinstance(page.bitspersample, int) else 0
+            counted = page.dtype is not None and page.dtype.kind in "bu" and bits <= 16
+            used = (_significant(page, bits) if counted else None) or (bits if 8 < bits < 16 else 0)
+            found.append(
+                StoredImage(
+                    number,
+                    "RGB" if decoded else str(getattr(page.photometric, "name", page.photometric)),
+                    any(kind in _ALPHA for kind in page.extrasamples),
+                    orientation_of(page),
+                    bits,
+                    used or None,
+                    _metadata(tif, page),
+                    masks[0] if masks else None,
+                )
+            )
+    return found
+
+
+def check_stored(path: Path, page: tifffile.TiffPage) -> None:
+    """Refuse a page whose pixels are not all in the file, or that holds none.
+
+    Raises
+    ------
+    ImageFileError
+        The file ends before they do.
+    """
+    _check_pages(path, page)
+    places = zip(page.dataoffsets, page.databytecounts, strict=True)
+    end, size = max((a + n for a, n in places), default=0), path.stat().st_size
+    if end > size:
+        raise ImageFileError(
+            f"{path}: truncated or damaged TIFF: its pixels go on to byte {end}, and it has {size}"
         )

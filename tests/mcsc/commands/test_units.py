@@ -111,7 +111,7 @@ def test_values_that_are_cut_off_are_told(folder):
     done = restore("board.png", "o.png", method="bicubic")
     assert done.exit_code == 0, done.stderr
     assert "% of the values cut off at 0 or 255" in done.stdout
-    assert "lie beyond 0 to 255 and were cut off there: --bit-depth 32 (.tif) keeps" in done.stderr
+    assert re.search("lie beyond 0 to 255, by up to .*, and were cut off there: --bit", done.stderr)
     done = restore("board.png", "o.tif", "--bit-depth", 32, method="bicubic")
     assert "cut off" not in done.output
     assert read("o.tif")[0].min() < -5
@@ -206,3 +206,78 @@ def test_values_far_beyond_those_that_were_measured_are_told(folder):
     )
     smooth = restore("mm.png", "o.png", method="bicubic")
     assert "were measured" not in smooth.stdout
+
+
+@pytest.mark.parametrize(
+    ("dtype", "advice"),
+    [
+        ("f4", "too large to compute with in float32: if these are unknown pixels, mask them"),
+        ("f8", "holds NaN or Inf; if these are unknown pixels, say --mask "),
+    ],
+)
+def test_the_lowest_float_is_refused_before_any_work(folder, dtype, advice):
+    """As maps have it where nothing was measured, without a word of that in the file."""
+    metres = np.where(KNOWN, 0.5 + 4 * SMALL, np.finfo(dtype).min).astype(dtype)
+    tifffile.imwrite("lowest.tif", metres)
+    before = sorted(folder.iterdir())
+    for words in (
+        ("restore", "lowest.tif", "rgb.png", "--task", "depth-sr", "-o", "o.tif"),
+        ("solve", "lowest.tif", "metres.tif", "--out", "solved"),
+        ("fuse", "lowest.tif", "metres.tif", "--task", "multi-focus", "-o", "o.tif"),
+    ):
+        done = run(*words)
+        assert done.exit_code == 2, done.output
+        assert advice in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert sorted(folder.iterdir()) == before
+    mask = re.search(r"--mask (?:1=)?(\S+?)\)?$", done.stderr).group(1)
+    done = restore("lowest.tif", "o.tif", "--mask", mask, method="mcsc")
+    assert done.exit_code == 0, done.output
+    assert -2 < read("o.tif")[0].min() < read("o.tif")[0].max() < 8
+
+
+def test_immense_ranges_are_refused(folder):
+    done = restore("metres.tif", "o.tif", "--range", "-3.4e38", "3.4e38")
+    assert done.exit_code == 2
+    assert "-3.4e+38 3.4e+38: is too wide a range to compute with" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "unit"),
+    [
+        ((), ", and the result is in that unit", 1),
+        (("--bit-depth", 32), ", and the result is in shares of 65535", 65535),
+        (("--bit-depth", 8), "", 4095 / 255),
+    ],
+)
+@pytest.mark.parametrize("command", ["restore", "fuse"])
+def test_what_is_told_of_a_unit_is_what_the_numbers_are(folder, command, words, said, unit):
+    counts = np.rint(4080 * TARGET).astype(np.uint16)
+    write_samples("counts.tif", counts)
+    task = {"restore": "flash-denoise", "fuse": "multi-focus"}[command]
+    method = {"restore": "guided-filter", "fuse": "mean"}[command]
+    done = run(
+        command, "counts.tif", "counts.tif", "--task", task, "--method", method, "--registered",
+        "-o", "o.tif", *words,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    line = "counts.tif: values 0 to 4095 are worked on as 0 to 1"
+    assert f"{line}{said}\n" in done.stdout
+    assert ("0 is 0 and 255 is 4095" in done.stdout) == (not said)
+    found = read("o.tif")[0]
+    assert found.shape == counts.shape
+    assert np.median(found) * unit == pytest.approx(np.median(counts), rel=0.1)
+
+
+def test_what_is_told_of_parts_is_what_the_numbers_are(folder):
+    counts = np.rint(4080 * SMALL).astype(np.uint16)
+    write_samples("counts.tif", counts[None])
+    done = run("solve", "counts.tif", "metres.tif", "--out", "solved", "--tol", 0.1, "--no-codes")
+    assert "counts.tif: values 0 to 4095 are worked on as 0 to 1, and parts are in shares of " in (
+        done.stdout
+    )
+    assert re.search(
+        "metres.tif: values 0 to .* as 0 to 1, and parts are in that unit", done.stdout
+    )
+    for name, wanted in (("x", counts / 65535), ("y", 0.5 + 4 * SMALL)):
+        assert np.abs(read(f"solved/{name}_sum.tif")[0] - wanted).max() < 0.1 * wanted.max()

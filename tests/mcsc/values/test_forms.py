@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import warnings
+
 import numpy as np
 import pytest
 
@@ -161,3 +164,35 @@ def test_refused_masks():
         check_mask("x", bands, shape)
     with pytest.raises(TypeError, match="the mask of x has dtype <U1; want numbers"):
         check_mask("x", np.full((6, 5), "a"), shape)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16])
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize(
+    ("share", "amount", "warned"),
+    [(0.005, 0.02, False), (0.005, 0.09, False), (1e-3, 0.12, True), (0.02, 0.02, True)],
+)
+def test_values_are_cut_off_with_a_warning_if_many_or_far(dtype, sign, share, amount, warned):
+    info = np.iinfo(dtype)
+    values = ValueRange(info.min, info.max)
+    form = ImageForm.of("x", np.zeros((100, 100), dtype), values)
+    made = np.full((1, 100, 100), 0.5, np.float32)
+    made.reshape(-1)[: round(share * made.size)] = 0.5 + sign * (0.5 + amount)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        found = form.returned(made)
+    assert found.dtype == dtype
+    assert form.cut == [pytest.approx(share)]
+    assert len(told) == warned
+    if warned:
+        far = float(re.search(r"by up to (\S+), and", str(told[0].message)).group(1))
+        assert far == pytest.approx(amount * (info.max - info.min), rel=0.02)
+
+
+def test_far_is_measured_by_the_range_that_is_used():
+    """A picture of 12 bits in 16 is cut off at 0 alone, which is far in 4095, not in 65535."""
+    form = ImageForm.of("x", np.zeros((100, 100), np.uint16), ValueRange(0, 4095))
+    made = np.full((1, 100, 100), 0.5, np.float32)
+    made[0, 0, 0] = -0.2
+    with pytest.warns(UserWarning, match="by up to 819, and were cut off: pass x as floats"):
+        form.returned(made)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
 import pytest
 
-from mcsc.values.ranges import Contrast, ValueRange, find_range, quantised
+from mcsc.values.masks import has_other_than
+from mcsc.values.ranges import Contrast, ValueRange, find_range, quantised, shortest
 
 
 def plane(values, dtype):
@@ -150,3 +152,73 @@ def test_values_beyond_an_end_stay_at_that_end(dtype):
     assert [int(v) for v in samples[:2]] == [info.min, 0]
     assert all(info.max - step <= int(v) <= info.max for v in samples[2:])
     assert cut == 0.5
+
+
+LOWEST = float(np.finfo(np.float32).min)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "words"),
+    [
+        (-9999, "f4", "-9999"),
+        (-9999, "i2", "-9999"),
+        (4294967295, "u4", "4294967295"),
+        (-9223372036854775808, "i8", "-9223372036854775808"),
+        (-32768.123, "f8", "-32768.123"),
+        (0.1, "f4", "0.1"),
+        (1234567.5, "f4", "1.2345675e+06"),
+        (LOWEST, "f4", "-3.4028235e+38"),
+        (LOWEST, ">f4", "-3.4028235e+38"),
+        (np.finfo(np.float64).min, "f8", "-1.7976931348623157e+308"),
+        (np.nan, "f4", "nan"),
+        (-np.inf, "f8", "-inf"),
+    ],
+)
+def test_the_shortest_words_are_read_as_the_value(value, dtype, words):
+    found = shortest(value, dtype)
+    assert found == words
+    np.testing.assert_array_equal(np.dtype(dtype).type(float(found)), np.dtype(dtype).type(value))
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [(-9999, "f4"), (4294967295, "u4"), (-32768.123, "f4"), (-32768.123, "f8"), (65535, "u2")],
+)
+def test_the_value_that_a_warning_names_masks_the_pixels(value, dtype):
+    image = plane(1 + RAMP, dtype)
+    image[0, 3:6] = value
+    with pytest.warns(UserWarning, match="mask them") as told:
+        find_range([image], display=False)
+    words = re.search(r"--mask (\S+)\)", str(told[0].message)).group(1)
+    wanted = np.ones((1, 30, 30), bool)
+    wanted[0, 3:6] = False
+    np.testing.assert_array_equal(has_other_than(image, float(words)), wanted)
+
+
+@pytest.mark.parametrize("display", [False, True])
+@pytest.mark.parametrize(
+    ("value", "dtype", "work"),
+    [
+        (LOWEST, "f4", "float32"),
+        (-LOWEST, "f4", "float32"),
+        (1e38, "f4", "float32"),
+        (np.finfo(np.float64).min, "f8", "float64"),
+    ],
+)
+def test_values_that_cannot_be_computed_with_are_refused(value, dtype, work, display):
+    image = plane(1 + 5 * RAMP, dtype)
+    mask = np.ones((1, 30, 30))
+    image[0, 3:6], mask[0, 3:6] = value, 0
+    with pytest.raises(ValueError, match=f"too large to compute with in {work}: if these") as told:
+        find_range([image], display=display)
+    assert f"--mask {shortest(value, dtype)})" in str(told.value)
+    assert find_range([image], [mask], display=display).high == pytest.approx(6)
+
+
+def test_ranges_that_cannot_be_computed_with_are_refused():
+    wide = ValueRange(LOWEST, -LOWEST)
+    with pytest.raises(ValueError, match="too wide a range to compute with in float32"):
+        wide.scaled(plane(RAMP, "f4"))
+    assert np.isfinite(wide.restored(wide.scaled(plane(RAMP, "f8")))).all()
+    large = ValueRange(-1e37, 1e37)
+    assert np.isfinite(large.restored(1.5 * large.scaled(plane(RAMP, "f4")))).all()

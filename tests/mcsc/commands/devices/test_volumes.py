@@ -49,7 +49,8 @@ def test_a_series_and_nifti_become_nifti(files):
     [
         (("-o", "out.png"), "volumes are written as NIfTI: want .nii or .nii.gz"),
         (("-o", "o.nii", "--align"), "--align is for pictures, not for volumes"),
-        (("-o", "o.nii", "--mask", "zeros"), "--mask is for pictures, not for volumes"),
+        (("-o", "o.nii", "--mask", "alpha"), "--mask alpha: of volumes want nan, zeros or a"),
+        (("-o", "o.nii", "--mask", "-5000000"), "no voxel of ct has this value"),
         (("-o", "o.nii", "--registered"), "--registered is for pictures, not for volumes"),
         (("-o", "mr.nii.gz"), "is one of the files that are read"),
     ],
@@ -58,8 +59,8 @@ def test_what_volumes_do_not_have(files, monkeypatch, words, message):
     folder, ct, mr = files
     monkeypatch.chdir(folder)
     result = run("fuse", ct, mr, "--task", "medical", "--method", "mean", *words)
-    assert result.exit_code == 2
-    assert message in " ".join(result.stderr.split())
+    assert result.exit_code == (0 if "this value" in message else 2)
+    assert message in " ".join(result.output.split())
 
 
 def test_values_that_are_cut_off_are_told(tmp_path):
@@ -72,7 +73,7 @@ def test_values_that_are_cut_off_are_told(tmp_path):
     words = ("fuse", *names, "--task", "medical", "--method", "laplacian", "-o")
     result = run(*words, tmp_path / "o.nii")
     assert result.exit_code == 0, result.stderr
-    assert "lie beyond 0 to 255 and were cut off there: --bit-depth 32 keeps" in result.stderr
+    assert ", and were cut off there: --bit-depth 32 keeps" in result.stderr
     assert "o.nii: 1 slice, " in result.stdout
     assert "% of the values cut off at 0 or 255" in result.stdout
     result = run(*words, tmp_path / "o.nii", "--bit-depth", 32)
@@ -114,3 +115,58 @@ def test_arrays_of_volumes():
         fuse_volumes([ct > 0, ct > 0])
     with pytest.raises(InvalidValueError, match="value_ranges holds 1 ranges for 2 volumes"):
         fuse_volumes([ct, ct], value_ranges=[(0, 1)])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, -9999.0])
+def test_unknown_voxels_are_those_of_the_others(tmp_path, bad):
+    whole, other = (body(SHAPE, 1, 900 + n).astype(np.float32) for n in range(2))
+    whole[whole == 0] = 1
+    holed = whole.copy()
+    holed[2, :9, :9], holed[1] = bad, bad
+    names = [save_nifti(tmp_path / f"{n}.nii", a, AFFINE) for n, a in (("a", holed), ("b", other))]
+    words = ("--task", "medical", "--method", "laplacian", "-o", tmp_path / "o.nii")
+    first, second = ("fuse", *names, *words), ("fuse", *names[::-1], *words)
+    if not np.isfinite(bad):
+        for command, option in ((first, "--mask nan"), (second, "--mask 2=nan")):
+            done = run(*command)
+            assert done.exit_code == 2
+            assert done.stderr == (
+                f"mcsc: error: {names[0]} holds NaN or Inf in 2 of 3 slices; if these are unknown "
+                f"voxels, say {option}\n"
+            )
+            assert not (tmp_path / "o.nii").exists()
+    word = "nan" if not np.isfinite(bad) else "zeros" if bad == 0 else "-9999"
+    for command, mask in ((first, word), (second, f"2={word}")):
+        done = run(*command, "--mask", mask)
+        assert done.exit_code == 0, done.output
+        assert "% of the voxels unknown" in done.stdout
+        made = np.asarray(nibabel.load(tmp_path / "o.nii").dataobj).transpose(2, 1, 0)
+        # Both are nearly alike, so that the one says what the other does not know.
+        np.testing.assert_allclose(made, other, atol=120)
+    done = run("fuse", names[0], names[0], *words, "--mask", word, "--mask", f"2={word}")
+    assert done.exit_code == 0, done.output
+    made = np.asarray(nibabel.load(tmp_path / "o.nii").dataobj).transpose(2, 1, 0)
+    np.testing.assert_array_equal(made[holed == bad], bad)
+    if np.isnan(bad):
+        np.testing.assert_array_equal(np.isnan(made), np.isnan(holed))
+    np.testing.assert_allclose(made[0], whole[0], atol=120)
+
+
+def test_masks_of_volumes():
+    volume = body(SHAPE, 1, 900).astype(np.float32)
+    holed, known = volume.copy(), np.ones(SHAPE, bool)
+    holed[2, :9, :9], known[2, :9, :9] = np.nan, False
+    found = fuse_volumes([holed, volume], method="mean", masks=[known, None])
+    np.testing.assert_allclose(found.image, volume, rtol=0.05, atol=30)
+    advice = r"volumes\[1\] holds NaN or Inf \(81 voxels in 1 of 3 slices\): if these are unknown"
+    with pytest.raises(InvalidValueError, match=advice):
+        fuse_volumes([volume, holed], method="mean")
+    with pytest.raises(InvalidValueError, match=r"holds NaN or Inf where its mask is not 0"):
+        fuse_volumes([holed, volume], method="mean", masks=[np.ones(SHAPE), None])
+    for masks, message in (
+        ([known], "masks holds 1 entries for 2 volumes"),
+        ([known[0], None], r"the mask of volumes\[0\] has shape \(40, 36\)"),
+        ([np.zeros(SHAPE), None], r"the mask of volumes\[0\] is 0 everywhere"),
+    ):
+        with pytest.raises(InvalidValueError, match=message):
+            fuse_volumes([holed, volume], method="mean", masks=masks)
