@@ -211,7 +211,8 @@ class Sink:
                 f"{given.values.low:.6g} to {given.values.high:.6g}) as they are: want a name that "
                 f"ends in .tif{ways}"
             )
-        return cls(out, given, dtype, dtype == own and given.image.bit_depth in (1, 8, 16))
+        fills = own.kind != "u" or given.full_scale == np.iinfo(own).max
+        return cls(out, given, dtype, dtype == own and (given.measured or fills))
 
     def write(self, image: Floats, sources: Sequence[Image]) -> list[str]:
         """Write an image in the unit of the tasks; return what is to be told of its values."""
@@ -230,7 +231,9 @@ class Sink:
         samples, cut = quantised(values, self.dtype)
         write_samples(self.path, samples, metadata=metadata)
         said = []
-        if not self.same_unit and not self.given.is_plain:
+        # Nobody asked for other numbers than those of the source where its type is kept.
+        kept = self.dtype == self.given.image.samples.dtype
+        if not self.same_unit and (kept or not self.given.is_plain):
             low, high = self.given.values.low, self.given.values.high
             said.append(f"0 is {low:.6g} and {info.max} is {high:.6g}")
         return [*said, *words_cut(self.path, self.dtype, cut, how="--bit-depth 32 (.tif)")]

@@ -17,8 +17,8 @@ from ..images.files import Image, read_image
 from ..types import Floats
 
 __all__ = [
-    "MASK_WORDS", "check_mask", "check_upright", "check_words", "full_scale", "has_other_than",
-    "known_image", "mask_of_words", "nodata_of", "read_mask",
+    "MASK_WORDS", "check_mask", "check_upright", "check_words", "has_other_than", "known_image",
+    "mask_of_words", "nodata_of", "read_mask",
 ]  # fmt: skip
 
 MASK_WORDS = {
@@ -78,17 +78,6 @@ def check_mask(name: str, mask: Array, shape: Sequence[int]) -> Floats:
     if (where := nowhere_known(weights > 0)) is not None:
         raise InvalidValueError(f"the mask of {name} is 0 {where}: no pixel is known")
     return weights
-
-
-def full_scale(image: Image) -> float:
-    """White in the file's own unit, for files of integers that have one; else 1.
-
-    `Image.pixels` are the samples over that.
-    """
-    dtype, bits = image.samples.dtype, image.bit_depth
-    if dtype.kind != "u" or dtype.itemsize > 2:
-        return 1.0
-    return 255.0 if bits <= 8 else 2.0**bits - 1
 
 
 def known_image(
@@ -368,7 +357,9 @@ def _weights(found: Image, channels: int) -> tuple[Floats, str | None]:
         elif colours.shape[1] == 2 and not colours[:, 0].any():
             return _labels(np.any(samples, axis=0, keepdims=True)), f"{file}: black is unknown"
     largest = float(samples.max())
-    full = 1.0 if samples.dtype.kind == "f" else float(np.iinfo(samples.dtype).max)
+    full = found.full_scale
+    if full == 1 and samples.dtype.kind != "f":
+        full = float(np.iinfo(samples.dtype).max)
     if file.suffix.lower() in _LOSSY:
         return _labels(np.greater(samples, full / 2)), None
     levels = np.unique(samples)

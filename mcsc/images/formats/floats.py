@@ -40,7 +40,7 @@ def read_pfm(request: Request) -> Samples:
 
 
 def read_pnm(request: Request) -> Samples:
-    """Read a binary PGM or PPM of 8 or 16 bits."""
+    """Read a binary PGM or PPM; white is its largest value, whatever that is."""
     path = request.path
     pick(request, 1, "page")
     with open(path, "rb") as file:
@@ -59,11 +59,7 @@ def read_pnm(request: Request) -> Samples:
             if values.max() > full:
                 raise ValueError(f"it holds {values.max()}, above its largest value {full}")
     bits = full.bit_length()
-    if full + 1 != 1 << bits:  # not a whole number of bits: to those of the file
-        deep = 8 if full < 256 else 16
-        values = np.rint(values * ((2**deep - 1) / full)).astype(dtype)
-        bits = deep
-    return Samples(values.transpose(2, 0, 1), bits)
+    return Samples(values.transpose(2, 0, 1), bits, white=None if full == 2**bits - 1 else full)
 
 
 def read_radiance(request: Request) -> Samples:

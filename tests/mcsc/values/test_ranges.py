@@ -59,7 +59,11 @@ def test_the_range_goes_with_the_kind(image, display, wanted):
 
 def test_what_a_file_says_and_noise_count():
     dark = plane(900 * RAMP, "u2")
-    assert find_range([dark], bits=14) == ValueRange(0, 2**14 - 1)
+    assert find_range([dark], white=10000) == ValueRange(0, 10000)
+    assert find_range([dark], white=10000, display=False) == ValueRange(0, 900)
+    few = plane(70 * RAMP, "u1")
+    for display in (True, False):
+        assert find_range([few], white=100, display=display) == ValueRange(0, 100)
     noisy = plane(RAMP + 0.4 * np.random.default_rng(0).standard_normal((30, 30)), "f4")
     assert find_range([noisy], sigma=100).is_plain
     assert not find_range([noisy], sigma=1).is_plain

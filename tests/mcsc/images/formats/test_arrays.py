@@ -35,7 +35,10 @@ def test_pfm_of_both_byte_orders_and_with_inf(tmp_path):
         np.testing.assert_array_equal(read_image(tmp_path / "a.pfm").pixels[0], values)
 
 
-@pytest.mark.parametrize(("full", "bits"), [(255, 8), (4095, 12), (65535, 16), (1, 1)])
+@pytest.mark.parametrize(
+    ("full", "bits"),
+    [(255, 8), (4095, 12), (65535, 16), (1, 1), (3, 2), (100, 7), (300, 9), (10000, 14)],
+)
 def test_pgm_and_ppm(tmp_path, full, bits):
     rng = np.random.default_rng(1)
     for magic, shape in (("P5", (5, 7, 1)), ("P6", (5, 7, 3))):
@@ -46,6 +49,10 @@ def test_pgm_and_ppm(tmp_path, full, bits):
         found = read_image(tmp_path / "a.pgm")
         assert found.bit_depth == bits
         np.testing.assert_allclose(found.pixels, values.transpose(2, 0, 1) / full, atol=1e-7)
+        counts = values * (255 if full == 1 else 1)
+        np.testing.assert_array_equal(found.samples, counts.transpose(2, 0, 1))
+        assert found.full_scale == max(full, 255 if full == 1 else 0)
+        assert found.told_white == (None if full in (1, 255, 65535) else full)
 
 
 def test_pgm_of_another_largest_value_fills_its_range(tmp_path):
