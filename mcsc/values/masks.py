@@ -17,14 +17,14 @@ from ..images.files import Image, read_image
 from ..types import Floats
 
 __all__ = [
-    "MASK_WORDS", "check_mask", "check_upright", "check_words", "has_other_than", "known_image",
+    "MASK_WORDS", "check_mask", "check_upright", "check_words", "known_by_value", "known_image",
     "mask_of_words", "nodata_of", "read_mask",
 ]  # fmt: skip
 
 MASK_WORDS = {
     "zeros": "pixels that are 0 in every channel",
     "nan": "pixels that are NaN or Inf",
-    "nodata": "pixels of the value that the file calls unknown (GDAL_NODATA)",
+    "nodata": "values that the file calls unknown (GDAL_NODATA): see `known_by_value`",
     "alpha": "transparent pixels",
 }
 """What says which pixels are unknown; besides, a number stands for the pixels of that value, and
@@ -124,7 +124,7 @@ def known_image(
     if image.note and tell is not None:
         tell(f"{Path(path).name}: {image.note}")
     nodata = image.nodata
-    if not words and nodata is not None and not has_other_than(image.samples, nodata).all():
+    if not words and nodata is not None and not known_by_value(image.samples, nodata).all():
         words = ("nodata",)
         if tell is not None:
             tell(f"{Path(path).name}: {nodata:g} is unknown, as the file says")
@@ -197,9 +197,9 @@ def mask_of_words(words: Sequence[str], image: Image) -> tuple[Floats | None, li
             # Fully opaque channels are not kept: then all is known.
             part = np.ones_like(mask) if image.alpha is None else image.alpha
         elif word == "nodata":
-            part = _labels(has_other_than(samples, nodata_of(path, image.nodata)))
+            part = _labels(known_by_value(samples, nodata_of(path, image.nodata)))
         elif (number := _number(word)) is not None:
-            part = _labels(has_other_than(samples, number))
+            part = _labels(known_by_value(samples, number))
             if (part > 0).all():
                 said.append(f"--mask {word}: no pixel of {path.name} has this value")
         else:
@@ -276,8 +276,12 @@ def read_mask(
     return mask, how
 
 
-def has_other_than(samples: Any, value: float) -> Any:
-    """Return where any channel has another value than one that stands for unknown.
+def known_by_value(samples: Any, value: float) -> Any:
+    """Return where samples are known, by the value of those that are not.
+
+    Bands are known each by itself, as GDAL has it. Only colours, which are three channels of
+    unsigned integers of up to 16 bits, are unknown where all three have the value: one that is
+    black in its red alone is a colour.
 
     Parameters
     ----------
@@ -287,15 +291,15 @@ def has_other_than(samples: Any, value: float) -> Any:
 
     Returns
     -------
-    array (1, H, W) of the same library, of booleans
+    array (1 or C, H, W) of the same library, of booleans
     """
+    dtype = samples.dtype
     if np.isnan(value):
-        same = np.isnan(samples)
+        known = ~np.isnan(samples)
     else:
-        same = samples == np.float64(value).astype(
-            samples.dtype if samples.dtype.kind == "f" else np.float64
-        )
-    return (~same).any(axis=0, keepdims=True)
+        known = samples != np.float64(value).astype(dtype if dtype.kind == "f" else np.float64)
+    colours = len(samples) == 3 and dtype.kind == "u" and dtype.itemsize <= 2
+    return known.any(axis=0, keepdims=True) if colours else known
 
 
 def nodata_of(path: str | Path, nodata: float | None) -> float:

@@ -334,7 +334,7 @@ def _shown(image: Any, mask: Any) -> Any:
 
     known = np.isfinite(image).all(axis=0, keepdims=True)
     if mask is not None:
-        known &= mask
+        known &= mask.all(axis=0, keepdims=True)
     if known.mean() < COMPARED:
         return None
     there = image.astype(np.float64)[:, known[0]]

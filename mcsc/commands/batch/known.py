@@ -19,10 +19,10 @@ def known_by_file(path: Path, page: int | None, image: Any) -> tuple[Any, float 
 
     (None, None) if it calls none so, or no pixel has it.
     """
-    from ...values.masks import has_other_than
+    from ...values.masks import known_by_value
 
     value = _nodata(path, page)
-    known = None if value is None else has_other_than(image, value)
+    known = None if value is None else known_by_value(image, value)
     if known is None or known.all().compute():
         return None, None
     return known, value
@@ -55,7 +55,7 @@ def known_by_words(
         mask file is of another size, holds other numbers than 0 and one more, or seems to be
         inverted; or a word is none of these.
     """
-    from ...values.masks import has_other_than, nodata_of
+    from ...values.masks import known_by_value, nodata_of
 
     known: Any = True
     for word in words:
@@ -64,14 +64,14 @@ def known_by_words(
 
             part = da.isfinite(image).all(axis=0, keepdims=True)
         elif word == "zeros":
-            part = has_other_than(image, 0.0)
+            part = (image != 0).any(axis=0, keepdims=True)
         elif word == "nodata":
-            part = has_other_than(image, nodata_of(path, _nodata(path, page)))
+            part = known_by_value(image, nodata_of(path, _nodata(path, page)))
         elif Path(word).exists():
             part = _by_mask_file(Path(word), path, image, opened)
         else:
             try:
-                part = has_other_than(image, float(word))
+                part = known_by_value(image, float(word))
             except ValueError:
                 raise InvalidValueError(
                     f"--mask {word}: in blocks want nan, zeros, nodata, a number or a mask file"

@@ -227,6 +227,42 @@ def test_a_value_that_the_file_calls_unknown_is_unknown(folder):
     assert np.abs(read("o.tif")[0] - (0.5 + 4 * TARGET)).mean() < 0.2
 
 
+@pytest.mark.parametrize(
+    ("words", "blocks"),
+    [
+        ((), ()),
+        (("--mask", "nodata"), ()),
+        (("--mask", -9999), ()),
+        ((), ("--blocks", 64, "--registered", "--workers", 1)),
+    ],
+)
+def test_what_one_band_does_not_know_is_unknown_in_that_band(folder, words, blocks):
+    """GDAL says it of each band; -9999 taken as a value would flatten all of them."""
+    scene = pair("multispectral-sr", 55)
+    truth = 3000 * np.stack([scene.target[0], scene.target[0] ** 2]).astype("f4")
+    low = np.stack([imresize(band, 0.25) for band in truth]).astype("f4")
+    write_image("guide.tif", scene.y)
+    tags = [(42113, "s", 0, "-9999", True)]
+    found = {}
+    for name, value in (("full", 0), ("holes", -9999)):
+        if value:
+            low[1, :3] = value
+        tifffile.imwrite(f"{name}.tif", low, photometric="minisblack", extratags=tags)
+        asked = words if value else ()
+        made = run(
+            "restore", f"{name}.tif", "guide.tif", "--task", "multispectral-sr", "-o",
+            f"o-{name}.tif", "--max-iter" if not blocks else "--tol", 3 if not blocks else 0.1,
+            *asked, *blocks,
+        )  # fmt: skip
+        assert "-9999 is unknown" in made.stdout or words or not value
+        found[name] = tifffile.imread(f"o-{name}.tif")
+    error = np.abs(found["holes"] - truth).mean(axis=(1, 2))
+    usual = np.abs(found["full"] - truth).mean(axis=(1, 2))
+    assert error[0] < 1.5 * usual[0] + 20
+    assert found["holes"].min() > -1000
+    assert error[1] < 500
+
+
 def test_transparent_borders_of_a_stack(folder):
     scene = pair("multi-focus")
     for name, image, side in (("a", scene.x, slice(None, 4)), ("b", scene.y, slice(-4, None))):
