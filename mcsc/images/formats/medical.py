@@ -136,7 +136,7 @@ def write_volume(path: Path, volume: Volume) -> float:
     image.header.set_xyzt_units("mm")
     content = image.to_bytes()
     with atomic_write(path) as file:
-        file.write(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+        file.write(gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content)
     return cut
 
 

@@ -26,7 +26,7 @@ pydicom = pytest.importorskip("pydicom")
 AFFINE = np.array([[-0.7, 0, 0, -10], [0, -0.8, 0, 20], [0, 0, 3, 5], [0, 0, 0, 1]])
 
 
-@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "A.NII", "A.NII.GZ"])
 def test_nifti_comes_and_goes(tmp_path, name):
     path = save_nifti(tmp_path / name, body(), AFFINE)
     found = read_volume(path)
@@ -34,6 +34,8 @@ def test_nifti_comes_and_goes(tmp_path, name):
     np.testing.assert_allclose(found.affine, AFFINE)
     assert found.dtype == np.int16
     write_volume(tmp_path / f"b{name}", found)
+    packed = (tmp_path / f"b{name}").read_bytes()[:2] == b"\x1f\x8b"
+    assert packed == name.lower().endswith(".gz")
     again = nibabel.load(tmp_path / f"b{name}")
     np.testing.assert_array_equal(np.asarray(again.dataobj), body().transpose(2, 1, 0))
     assert again.get_data_dtype() == np.int16
