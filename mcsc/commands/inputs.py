@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import InvalidValueError
 from ..files import check_readable
+from ..images.carried import check_same_place
 from ..images.colour import luma_studio
 from ..images.files import Image
 from ..images.split import fill_holes
@@ -230,6 +231,7 @@ def read_signals(
         measured=False,
         doubtful=True,
     )
+    check_same_place(paths, [g.image.metadata.place for g in given])
     tell_ranges(given)
     for g in given:
         if grey and len(g.image.pixels) not in (1, 3):

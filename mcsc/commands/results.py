@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ..types import Floats, Lam
     from .inputs import Given
 
+PLACED_ANYWHERE = "; --registered takes them as they are, --align registers them"
+"""What can be done with images that lie in different places of a map."""
 _STILL = 0.7
 """Pixels of a shift, and half those of a flow on average, that registered images have, too."""
 COMPARED = 0.25
@@ -214,15 +216,26 @@ class Sink:
         fills = own.kind != "u" or given.full_scale == np.iinfo(own).max
         return cls(out, given, dtype, dtype == own and (given.measured or fills))
 
-    def write(self, image: Floats, sources: Sequence[Image]) -> list[str]:
-        """Write an image in the unit of the tasks; return what is to be told of its values."""
+    def write(self, image: Floats, sources: Sequence[Image], *, in_place: bool = True) -> list[str]:
+        """Write an image in the unit of the tasks; return what is to be told of it.
+
+        `in_place` says that it lies on the grid of the first source.
+        """
         from ..images.carried import carried
         from ..images.files import write_samples
 
         metadata = carried(sources, image)
+        said = []
+        if metadata.place is not None:
+            tiff = WRITABLE[self.path.suffix.lower()] == "TIFF"
+            metadata = metadata if in_place and tiff else replace(metadata, place=None)
+            if not in_place:
+                said.append("without a place on the map, as it is on another grid than X")
+            elif not tiff:
+                said.append("without its place on the map, which TIFF keeps")
         if self.dtype.kind == "f":
             write_samples(self.path, image, metadata=metadata)
-            return []
+            return said
         info = np.iinfo(self.dtype)
         if self.same_unit:
             values = image * self.given.unit
@@ -230,7 +243,6 @@ class Sink:
             values = self.given.shown(image) * float(info.max)
         samples, cut = quantised(values, self.dtype)
         write_samples(self.path, samples, metadata=metadata)
-        said = []
         # Nobody asked for other numbers than those of the source where its type is kept.
         kept = self.dtype == self.given.image.samples.dtype
         if not self.same_unit and (kept or not self.given.is_plain):

@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from ...errors import InvalidValueError, warn_user
 from ...files import check_readable
+from ...images.carried import check_same_place
 from ...progress import is_terminal
 from ...tasks.task import Task
 from ...types import Lam
@@ -26,6 +27,7 @@ from .run import check_cluster
 
 if TYPE_CHECKING:
     from ...distributed import BlockFusion, BlockOptions, BlockRestoration
+    from ...images.formats.geotiff import MapPlace
 
 __all__ = ["HugeImages", "block_options", "is_huge"]
 
@@ -155,6 +157,9 @@ class HugeImages:
         _check(self.method, self.out, self.images)
         check_cluster(self.scheduler, self.workers)
         found = [_opened(path, self.pages.get(m)) for m, path in enumerate(self.images)]
+        if not self.registered:
+            places = [_place(path, self.pages.get(m)) for m, path in enumerate(self.images)]
+            check_same_place(self.images, places, "; --registered takes them as they are")
         return found, _Samples.of(found[0], self.bit_depth, measured=measured)
 
     def _mask(self, number: int, image: Any) -> Any:
@@ -179,6 +184,8 @@ class HugeImages:
 
         out, image, dtype = self.out, found.image / samples.white, samples.dtype
         said = list(said)
+        if _place(self.images[0], self.pages.get(0)) is not None:
+            said.append("without its place on the map, which blocks do not keep")
         if samples.scaled:
             white = float(np.iinfo(dtype).max)
             image = (image - values.low) * (white / (values.high - values.low))
@@ -270,6 +277,16 @@ def _opened(path: Path, page: int | None, *, kinds: str = "fiu") -> Any:
     if image.dtype.kind not in kinds:
         raise InvalidValueError(f"{path} has dtype {image.dtype}: want floats or integers")
     return image
+
+
+def _place(path: Path, page: int | None) -> MapPlace | None:
+    """Return where an image lies on a map, if it is a TIFF that says so."""
+    from ...distributed.arrays import image_pages
+    from ...images.formats.tiff import place_of_tiff
+
+    if path.suffix.lower() in (".zarr", ".npy"):
+        return None
+    return place_of_tiff(path, image_pages(path)[(page or 1) - 1])
 
 
 @dataclass(frozen=True)

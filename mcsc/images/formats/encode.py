@@ -121,6 +121,7 @@ def _jpeg(picture: NDArray[Any], metadata: Metadata) -> bytes:
 def _tiff(pages: NDArray[Any], colour: bool, metadata: Metadata) -> bytes:
     first, *inner = ({}, {}, {}) if metadata.exif is None else exif_directories(metadata.exif)
     tags = [tag for code, value in first.items() if (tag := _tag(code, value)) is not None]
+    place = [] if metadata.place is None else metadata.place.tags()
     large = pages.nbytes >= _LARGE
     directories = {
         code: found for code, found in zip((_EXIF, _GPS), inner, strict=True) if found and not large
@@ -138,7 +139,7 @@ def _tiff(pages: NDArray[Any], colour: bool, metadata: Metadata) -> bytes:
                 predictor=True,
                 metadata=None,
                 iccprofile=metadata.icc,
-                extratags=[] if number else tags,
+                extratags=place if number else [*tags, *place],
                 software=False,
                 **words,
             )
