@@ -58,7 +58,7 @@ class MapPlace:
         )  # a column and a row of the matrix are the sides of a pixel
         if apart <= _BESIDE * finest:
             return ""
-        return f"lies up to {apart / finest:.3g} pixels beside, on the map,"
+        return f"lies on the map up to {apart / finest:.6g} pixels beside"
 
     def tags(self) -> list[tuple[int, str, int, Any, bool]]:
         """Tags of a page at this place, as tifffile takes them."""

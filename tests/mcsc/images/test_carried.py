@@ -153,9 +153,9 @@ def test_the_place_on_a_map_is_carried_to_tiff_and_enlarged_with_the_image(
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ({"x": 9e5}, "b.tif lies up to 4e+04 pixels beside, on the map, "),
-        ({"x": 5e5 + 10}, "b.tif lies up to 1 pixels beside, on the map, "),
-        ({"pixel": 20.0}, "b.tif lies up to 90.5 pixels beside, on the map, "),
+        ({"x": 9e5}, "b.tif lies on the map up to 40000 pixels beside "),
+        ({"x": 5e5 + 10}, "b.tif lies on the map up to 1 pixels beside "),
+        ({"pixel": 20.0}, "b.tif lies on the map up to 90.5097 pixels beside "),
         ({"keys": (*UTM[:-1], 32633)}, "b.tif has other coordinates on the map than "),
         ({"x": 5e5 + 5}, None),
         ({"keys": (1, 1, 0, 0)}, None),
