@@ -28,6 +28,7 @@ __all__ = [
     "exif_directory",
     "exif_of_picture",
     "exif_read",
+    "png_chunk",
     "png_with",
     "same_colours",
     "text_of",
@@ -178,6 +179,11 @@ def exif_directories(block: bytes) -> tuple[dict[int, Any], dict[int, Any], dict
     return first, exif, gps
 
 
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG file."""
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
 def png_with(content: bytes, metadata: Metadata) -> bytes:
     """A PNG file with a profile, EXIF and resolution added."""
     chunks = []
@@ -188,10 +194,7 @@ def png_with(content: bytes, metadata: Metadata) -> bytes:
         chunks.append((b"pHYs", struct.pack(">IIB", across, down, 1)))
     if metadata.exif is not None:
         chunks.append((b"eXIf", metadata.exif))
-    added = b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in chunks
-    )
+    added = b"".join(png_chunk(name, data) for name, data in chunks)
     after = 8 + 4 + 4 + 13 + 4  # signature and IHDR, which comes first
     return content[:after] + added + content[after:]
 
