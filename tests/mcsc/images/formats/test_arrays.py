@@ -265,6 +265,35 @@ def test_exr_with_opacity(tmp_path):
     np.testing.assert_allclose(found.pixels[..., 2:], COLOURS[..., 2:], rtol=1e-6)
 
 
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("order", ["YX", "XY"])
+@pytest.mark.parametrize("up", [False, True])
+@pytest.mark.parametrize("left", [False, True])
+def test_radiance_of_every_layout(tmp_path, packed, order, up, left):
+    """Scan lines go along x or y, in either direction."""
+    rng = np.random.default_rng(1)
+    shown = rng.uniform(0.5, 1, (9, 12, 3)).astype(np.float32)
+    encoded = imagecodecs.rgbe_encode(shown, header=True)
+    shown = imagecodecs.rgbe_decode(encoded)
+    stored = shown[::-1] if up else shown
+    stored = stored[:, ::-1] if left else stored
+    stored = stored if order == "YX" else stored.swapaxes(0, 1)
+    sizes = {"Y": ("-+"[up], 9), "X": ("+-"[left], 12)}
+    line = " ".join(f"{sizes[axis][0]}{axis} {sizes[axis][1]}" for axis in order)
+    stored = np.ascontiguousarray(stored)
+    content = imagecodecs.rgbe_encode(stored, header=True)
+    head, _, rows = content.partition(f"-Y {len(stored)} +X {stored.shape[1]}\n".encode())
+    if not packed:
+        rows = imagecodecs.rgbe_encode(stored, header=False, rle=False)
+    (tmp_path / "a.hdr").write_bytes(head + line.encode() + b"\n" + bytes(rows))
+    found = read_image(tmp_path / "a.hdr")
+    np.testing.assert_allclose(found.pixels, shown.transpose(2, 0, 1), rtol=0.02)
+    for wrong in ("+Y 9 +Y 12", "-Y 9", "Y 9 X 12"):
+        (tmp_path / "a.hdr").write_bytes(head + wrong.encode() + b"\n" + bytes(rows))
+        with pytest.raises(ImageFileError, match="damaged Radiance picture: it has no size"):
+            read_image(tmp_path / "a.hdr")
+
+
 def test_names_are_for_files_that_have_them(tmp_path):
     write_image(tmp_path / "a.png", DEPTH / 6)
     with pytest.raises(ImageFileError, match=r"a\.png: is PNG, which has no variables or channels"):
