@@ -54,7 +54,7 @@ def block_options(command: F) -> F:
             "--blocks", metavar="N", type=click.IntRange(min=1),
             help="Code images that need not fit in memory (TIFF, .npy, .zarr) in blocks of N x N "
             "pixels, yet as one problem. The memory grows with N, not with the images; --out is a "
-            ".tif or .zarr.  [default: 512 if an image is a .zarr, otherwise no blocks]",
+            "new .tif or .zarr.  [default: 512 if an image is a .zarr, otherwise no blocks]",
         ),
     ):  # fmt: skip
         command = option(command)
