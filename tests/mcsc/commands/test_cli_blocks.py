@@ -124,6 +124,16 @@ def test_sources_in_blocks_must_be_known_everywhere(tmp_path):
     assert not (tmp_path / "out.tif").exists()
 
 
+def test_the_place_on_a_map_is_said_to_be_lost(folder, tmp_path):
+    tags = [(33550, "d", 3, (10.0, 10.0, 0.0), True), (33922, "d", 6, (0.0,) * 6, True)]
+    placed = tmp_path / "x.tif"
+    tifffile.imwrite(placed, tifffile.imread(folder / "x.tif"), extratags=tags, photometric="rgb")
+    words = ("restore", placed, *asked(folder)[1:], "--tol", 0.9, "--blocks", 40)
+    found = run(*words, "--registered", "-o", tmp_path / "out.tif")
+    assert found.exit_code == 0, found.output
+    assert "without its place on the map, which blocks do not keep" in found.stdout
+
+
 @pytest.mark.parametrize("command", ["restore", "fuse"])
 @pytest.mark.parametrize("suffix", ["tif", "zarr"])
 def test_blocks_replace_nothing_as_the_help_says(folder, tmp_path, command, suffix):

@@ -212,7 +212,7 @@ def test_a_place_that_is_damaged_or_nowhere_is_none(tmp_path):
     assert read_image(tmp_path / "a.tif").metadata.place is None  # it is turned upright
 
 
-def test_what_is_aligned_or_made_in_blocks_tells_of_the_place_that_is_lost(tmp_path):
+def test_what_is_aligned_tells_of_the_place_that_is_lost(tmp_path):
     names = [placed(tmp_path / f"{n}.tif", GREY, x=5e5 + 1e4 * n) for n in range(3)]
     words = ("--task", "multi-focus", "--method", "mean", "--align", "-o", tmp_path / "o.tif")
     done = run("fuse", *names[:2], *words)
@@ -221,11 +221,6 @@ def test_what_is_aligned_or_made_in_blocks_tells_of_the_place_that_is_lost(tmp_p
     done = run("fuse", *names, *words, "--overwrite")
     assert "without a place on the map, as it is on another grid than X" in said_out(done)
     assert read_image(tmp_path / "o.tif").metadata.place is None
-    done = run(
-        "fuse", names[0], names[0], "--task", "multi-focus", "--blocks", 64, "--registered",
-        "-o", tmp_path / "b.tif", "--workers", 1, "--tol", 0.9,
-    )  # fmt: skip
-    assert "without its place on the map, which blocks do not keep" in said_out(done), done.output
 
 
 def said_out(done):
