@@ -15,7 +15,6 @@ from click.core import ParameterSource
 
 from ...errors import InvalidValueError, warn_user
 from ...files import check_readable
-from ...images.carried import check_same_place
 from ...progress import is_terminal
 from ...tasks.task import Task
 from ...types import Lam
@@ -154,6 +153,8 @@ class HugeImages:
 
     def _opened(self, *, measured: bool) -> tuple[list[Any], _Samples]:
         """Check what can be checked at once; return the images, and what is written of them."""
+        from ...images.carried import check_same_place
+
         _check(self.method, self.out, self.images)
         check_cluster(self.scheduler, self.workers)
         found = [_opened(path, self.pages.get(m)) for m, path in enumerate(self.images)]
