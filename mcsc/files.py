@@ -259,7 +259,7 @@ def npz_path(path: str | Path) -> Path:
         The path names no file.
     """
     path = Path(path)
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return path
     if not path.name:
         raise InvalidValueError(f"{str(path)!r} is not the name of a file")

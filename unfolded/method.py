@@ -51,7 +51,7 @@ def make_method(task: Task, file: str | Path | None) -> CUNetMethod:
         if isinstance(trained_for, str) and trained_for != task.name:
             raise InvalidValueError(f"a network for {trained_for}, not for {task.name}")
         method = CUNetMethod(net.eval(), task)
-    if net.metadata.get("base") is None and Path(str(file)).suffix == ".safetensors":
+    if net.metadata.get("base") is None and Path(str(file)).suffix.lower() == ".safetensors":
         warn_user(
             f"{file} does not say what it was trained for: it is taken as the authors' networks, "
             "which see the images themselves"

@@ -72,7 +72,7 @@ def export_onnx(net: CUNet, path: str | Path) -> None:
             "call net.float() first"
         )
     path = Path(path)
-    if path.suffix != ".onnx":
+    if path.suffix.lower() != ".onnx":
         path = path.with_name(path.name + ".onnx")
     with evaluating(net), _quiet(), torch.no_grad():
         model = _model(net)

@@ -271,7 +271,7 @@ def shared_options(
         click.option("--align", is_flag=True, help=align),
         click.option(
             "--registered", is_flag=True,
-            help="The images are registered: do not check for a shift.",
+            help="The images are registered: do not check for a shift, or for the place on a map.",
         ),
         click.option(
             "--ghosts/--no-ghosts", default=None,

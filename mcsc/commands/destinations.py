@@ -20,7 +20,8 @@ overwrite_option = click.option(
     "--overwrite",
     is_flag=True,
     help="Let the output replace a file that is also an input. (Other files with the name of the "
-    "output are replaced anyway.)",
+    "output are replaced anyway. In blocks none is: they want a new name. Of a folder or a table, "
+    "scenes whose result exists are skipped.)",
 )
 
 

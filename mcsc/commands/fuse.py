@@ -17,7 +17,7 @@ from ..values.ranges import ValueRange
 from .asked import Asked, shared_options
 from .batch import SceneCommand
 from .named import rule_option
-from .results import Sink, check_registered, tell, write_parts
+from .results import PLACED_ANYWHERE, Sink, check_registered, tell, write_parts
 
 if TYPE_CHECKING:
     from ..tasks import Fusion
@@ -84,7 +84,7 @@ def fuse(
     mcsc fuse near.tif far.tif --task multi-focus --blocks 512 -o huge.tif
     """  # noqa: D301  (click wants the backspace itself)
     from ..alignment.stacks import align_stack
-    from ..images.carried import warn_of_profiles
+    from ..images.carried import check_same_place, warn_of_profiles
     from ..images.files import write_samples
     from ..tasks import fuse as run
     from ..tasks.methods import check_rule, chooses
@@ -131,6 +131,8 @@ def fuse(
     given, frames, known = _opened(files, asked.ranges, together=task.one_unit)
     images = [g.image for g in given]
     warn_of_profiles(images)
+    if not (asked.align or asked.registered):
+        check_same_place(sources, [image.metadata.place for image in images], PLACED_ANYWHERE)
     sink = Sink.of(asked.out, given[0], asked.bit_depth)
     made_of = words_of_unit(given[0], "the result", sink.dtype, same_unit=sink.same_unit)
     tell_ranges(given, [made_of])
@@ -152,7 +154,9 @@ def fuse(
             raise InvalidValueError(f"--depth: {asked.method} did not say which source it chose")
         kind = np.uint8 if len(frames) <= 256 else np.uint16
         write_samples(depth, found.index.astype(kind)[None])
-    said = sink.write(found.image, images)
+    # Of more than two, what is aligned lies on the one in the middle.
+    in_place = not asked.align or (len(frames) == 2 and not crop)
+    said = sink.write(found.image, images, in_place=in_place)
     made = {"1_common": found.common, "base": found.base, "weights": found.weights}
     made |= {f"{m + 2}_unique_{m + 1}": part for m, part in enumerate(found.unique)}
     write_parts(asked.parts, made, asked.method)

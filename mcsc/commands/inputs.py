@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import InvalidValueError
 from ..files import check_readable
+from ..images.carried import check_same_place
 from ..images.colour import luma_studio
 from ..images.files import Image
 from ..images.split import fill_holes
@@ -20,7 +21,7 @@ from ..model.dictionary import Dictionary
 from ..model.signals import check_filters_fit
 from ..tasks.decomposition import symbols
 from ..types import Floats
-from ..values.masks import full_scale, known_image
+from ..values.masks import known_image
 from ..values.ranges import ValueRange, find_range
 from . import options
 
@@ -53,7 +54,7 @@ class Given:
     @property
     def full_scale(self) -> float:
         """White in the file's own unit, where its kind has one, else 1."""
-        return full_scale(self.image)
+        return self.image.full_scale
 
     @property
     def pixels(self) -> Floats:
@@ -137,7 +138,7 @@ def with_ranges(
     doubtful : bool, optional
         Warn of values that may stand for unknown. Default: of measurements.
     together : bool
-        The images are of one unit: those of one dtype have one range.
+        The images are of one unit: those of one dtype and depth have one range.
     sigma : float, optional
         Standard deviation of the noise, in grey levels of 255.
     """
@@ -149,7 +150,7 @@ def with_ranges(
         ]
 
     def found(group: Sequence[Given]) -> ValueRange:
-        bits = [g.image.used_bits for g in group]
+        whites = [g.image.told_white for g in group]
         return find_range(
             [g.image.samples for g in group],
             [g.mask for g in group],
@@ -157,10 +158,10 @@ def with_ranges(
             display=not measured,
             doubtful=doubtful,
             sigma=sigma,
-            bits=None if None in bits else max(b for b in bits if b is not None),
+            white=None if None in whites else max(w for w in whites if w is not None),
         )
 
-    if together and len({str(g.image.samples.dtype) for g in given}) == 1:
+    if together and len({(g.image.samples.dtype.str, g.full_scale) for g in given}) == 1:
         common = found(given)
         return [replace(g, values=common, measured=measured) for g in given]
     return [replace(g, values=found([g]), measured=measured) for g in given]
@@ -248,6 +249,7 @@ def read_signals(
         measured=False,
         doubtful=True,
     )
+    check_same_place(paths, [g.image.metadata.place for g in given])
     tell_ranges(given, [words_of_unit(g, "parts", np.float32, same_unit=False) for g in given])
     for g in given:
         if grey and len(g.image.pixels) not in (1, 3):

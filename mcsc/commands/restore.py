@@ -10,7 +10,15 @@ from . import options
 from .asked import Asked, shared_options
 from .batch import SceneCommand
 from .devices.calibrated import calibration_option, read_rig
-from .results import Sink, registered_to, tell, words_beyond, words_stretched, write_parts
+from .results import (
+    PLACED_ANYWHERE,
+    Sink,
+    registered_to,
+    tell,
+    words_beyond,
+    words_stretched,
+    write_parts,
+)
 
 
 @click.command(cls=SceneCommand)
@@ -67,7 +75,7 @@ def restore(
     \b
     mcsc restore a.tif b.tif --task flash-denoise --blocks 512 -o huge.tif
     """  # noqa: D301  (click wants the backspace itself)
-    from ..images.carried import warn_of_profiles
+    from ..images.carried import check_same_place, warn_of_profiles
     from ..images.enlarging import enlarge, find_factor
     from ..tasks import restore as run
     from .devices.calibrated import brought_into
@@ -94,6 +102,9 @@ def restore(
     first = asked.file(0, x, usual=() if calibration is None else ("zeros", "nan")).read()
     second = asked.file(1, guide).read()
     warn_of_profiles([first.image, second.image])
+    if rig is None and not (asked.align or registered):
+        places = [given.image.metadata.place for given in (first, second)]
+        check_same_place((x, guide), places, PLACED_ANYWHERE)
     if rig is not None:
         assert calibration is not None
         first, factor = brought_into(first, second, rig, calibration)
@@ -119,7 +130,7 @@ def restore(
         first.pixels, other, task, mask=first.mask, guide_mask=second.mask, factor=factor,
         sigma=sigma, value_range=first.value_range, names=names, **asked.how,
     )  # fmt: skip
-    said = sink.write(found.image, [first.image])
+    said = sink.write(found.image, [first.image], in_place=rig is None)
     said += words_stretched(found.stretched, len(first.pixels))
     if not task.display:
         said += words_beyond(found.image, first)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ..types import Floats, Lam
     from .inputs import Given
 
+PLACED_ANYWHERE = "; --registered takes them as they are, --align registers them"
+"""What can be done with images that lie in different places of a map."""
 _STILL = 0.7
 """Pixels of a shift, and half those of a flow on average, that registered images have, too."""
 COMPARED = 0.25
@@ -209,17 +211,29 @@ class Sink:
                 f"{given.values.low:.6g} to {given.values.high:.6g}) as they are: want a name that "
                 f"ends in .tif{ways}"
             )
-        return cls(out, given, dtype, dtype == own and given.image.bit_depth in (1, 8, 16))
+        fills = own.kind != "u" or given.full_scale == np.iinfo(own).max
+        return cls(out, given, dtype, dtype == own and (given.measured or fills))
 
-    def write(self, image: Floats, sources: Sequence[Image]) -> list[str]:
-        """Write an image in the unit of the tasks; return what is to be told of its values."""
+    def write(self, image: Floats, sources: Sequence[Image], *, in_place: bool = True) -> list[str]:
+        """Write an image in the unit of the tasks; return what is to be told of it.
+
+        `in_place` says that it lies on the grid of the first source.
+        """
         from ..images.carried import carried
         from ..images.files import write_samples
 
         metadata = carried(sources, image)
+        said = []
+        if metadata.place is not None:
+            tiff = WRITABLE[self.path.suffix.lower()] == "TIFF"
+            metadata = metadata if in_place and tiff else replace(metadata, place=None)
+            if not in_place:
+                said.append("without a place on the map, as it is on another grid than X")
+            elif not tiff:
+                said.append("without its place on the map, which TIFF keeps")
         if self.dtype.kind == "f":
             write_samples(self.path, image, metadata=metadata)
-            return []
+            return said
         info = np.iinfo(self.dtype)
         if self.same_unit:
             values, span = image * self.given.unit, self.given.values
@@ -227,8 +241,9 @@ class Sink:
             values, span = self.given.shown(image) * float(info.max), ValueRange(0, info.max)
         samples, cut = quantised(values, self.dtype)
         write_samples(self.path, samples, metadata=metadata)
-        said = []
-        if not self.same_unit and not self.given.is_plain:
+        # Nobody asked for other numbers than those of the source where its type is kept.
+        kept = self.dtype == self.given.image.samples.dtype
+        if not self.same_unit and (kept or not self.given.is_plain):
             low, high = self.given.values.low, self.given.values.high
             said.append(f"0 is {low:.6g} and {info.max} is {high:.6g}")
         furthest = beyond(values, self.dtype)

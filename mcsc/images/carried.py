@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import warn_user
+from ..errors import InvalidValueError, warn_user
 from .formats.metadata import Metadata, describe_profile, same_colours
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Source", "carried", "warn_of_profiles"]
+    from .formats.geotiff import MapPlace
+
+__all__ = ["Source", "carried", "check_same_place", "warn_of_profiles"]
 
 
 class Source(Protocol):
@@ -31,17 +33,17 @@ class Source(Protocol):
 
 
 def carried(images: Sequence[Source], made: Any) -> Metadata:
-    """Profile, EXIF and resolution for what was made of images: those of the first.
+    """Profile, EXIF, resolution and place for what was made of images: those of the first.
 
     The profile is that of the first image with as many channels as the result. The resolution is
-    such that the result shows as large as the first image.
+    such that the result shows as large as the first image, and lies on the map where that does.
     """
     first = images[0]
     channels, height, width = made.reshape(-1, *made.shape[-2:]).shape
     like = next((image for image in images if len(image.pixels) == channels), first)
     rows, columns = height / first.pixels.shape[1], width / first.pixels.shape[2]
     found = first.metadata.enlarged(rows, columns)
-    return Metadata(like.metadata.icc, found.exif, found.dpi).fitting(channels)
+    return Metadata(like.metadata.icc, found.exif, found.dpi, found.place).fitting(channels)
 
 
 def warn_of_profiles(images: Sequence[Source]) -> None:
@@ -66,3 +68,31 @@ def warn_of_profiles(images: Sequence[Source]) -> None:
             "first"
         )
         return
+
+
+def check_same_place(
+    paths: Sequence[Path], places: Sequence[MapPlace | None], way: str = ""
+) -> None:
+    """Refuse images of which the files say that they lie in different places of a map.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    places : sequence of (MapPlace or None)
+        Those of which the files say nothing may lie anywhere.
+    way : str
+        What else can be done about it, for the message.
+
+    Raises
+    ------
+    ValueError
+        One lies more than half a pixel beside the first that says where it lies.
+    """
+    placed = zip(paths, places, strict=True)
+    known = [(path, place) for path, place in placed if place is not None]
+    for path, place in known[1:]:
+        if beside := place.beside(known[0][1]):
+            raise InvalidValueError(
+                f"{path} {beside} {known[0][0]}: want images of one place; gdalwarp brings the one "
+                f"to the grid of the other{way}"
+            )

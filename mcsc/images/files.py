@@ -81,19 +81,35 @@ class Image:
     """Type of the samples in the file; those of fewer than 8 bits are uint8."""
     metadata: Metadata = field(default_factory=Metadata)
     """Colour profile, EXIF and resolution."""
+    white: int | None = None
+    """The count that is white, where it is another than the largest of `bit_depth` bits (PGM)."""
     note: str = ""
     """What was done to the samples that the user should know of; most often nothing."""
 
     @property
-    def used_bits(self) -> int | None:
-        """How many bits of a sample of integers are used, where that is known."""
-        return self.significant_bits or (self.bit_depth if 8 < self.bit_depth < 16 else None)
+    def full_scale(self) -> float:
+        """White in the unit of the file, for unsigned integers of up to 16 bits; else 1.
+
+        `pixels` are the samples over that.
+        """
+        if not _is_scaled(self.dtype):
+            return 1.0
+        return _white(self.bit_depth, self.white) if self.bit_depth > 1 else 255.0
+
+    @property
+    def told_white(self) -> int | None:
+        """White in integers that do not fill their type, where the file says so."""
+        if self.significant_bits is not None:
+            return (1 << self.significant_bits) - 1
+        full = int(self.full_scale)
+        fills = not _is_scaled(self.dtype) or full == np.iinfo(self.dtype).max
+        return None if fills else full
 
     @property
     def samples(self) -> NDArray[Any]:
         """The samples in the unit of the file, shape (C, H, W): integers, or floats.
 
-        Samples of fewer than 8 bits fill 0 to 255. Integers beyond 2^24 are rounded as floats are.
+        Those of one bit are 0 and 255. Integers beyond 2^24 are rounded as floats are.
         """
         if self.dtype.kind == "f":
             return self.pixels
@@ -103,13 +119,17 @@ class Image:
             rounded = np.rint(self.pixels.astype(np.float64)).clip(info.min, info.max)
             whole: NDArray[Any] = rounded.astype(self.dtype)
             return whole
-        full = 255 if self.bit_depth <= 8 else 2**self.bit_depth - 1
-        levels: NDArray[Any] = np.rint(self.pixels * np.float32(full)).astype(self.dtype)
+        full = np.float32(self.full_scale)
+        levels: NDArray[Any] = np.rint(self.pixels * full).astype(self.dtype)
         return levels
 
 
 def _is_scaled(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in "bu" and dtype.itemsize <= 2
+
+
+def _white(bit_depth: int, white: int | None) -> float:
+    return 2.0**bit_depth - 1 if white is None else float(white)
 
 
 def read_image(
@@ -140,9 +160,9 @@ def read_image(
     -------
     Image
         ``pixels``: float32, shape (C, H, W). Unsigned integers of up to 16 bits are divided by the
-        full range of the file (1, 255, 4095, 65535); floats, signed and larger integers are kept
-        as they are, NaN included. Palettes are expanded to RGB, an opaque alpha channel is
-        dropped, and the orientation that EXIF or TIFF asks for is applied.
+        full range of the file (1, 255, 4095, 65535, or what a PGM says); floats, signed and larger
+        integers are kept as they are, NaN included. Palettes are expanded to RGB, an opaque alpha
+        channel is dropped, and the orientation that EXIF or TIFF asks for is applied.
 
     Raises
     ------
@@ -176,7 +196,7 @@ def read_image(
             [*([note] if note else []), "values beyond what float32 holds are read as Inf"]
         )
     if _is_scaled(found.values.dtype):
-        pixels /= np.float32(2**found.bit_depth - 1)
+        pixels /= np.float32(_white(found.bit_depth, found.white))
     return Image(
         _upright(pixels, found.orientation),
         found.bit_depth,
@@ -184,6 +204,7 @@ def read_image(
         alpha=None if found.alpha is None else _upright(found.alpha, found.orientation),
         nodata=found.nodata,
         significant_bits=found.significant_bits,
+        white=found.white,
         dtype=np.dtype(np.uint8) if found.values.dtype == bool else _native(found.values.dtype),
         metadata=found.metadata.turned(found.orientation),
         note=note,

@@ -303,9 +303,9 @@ def _read_encoded(path: Path) -> NDArray[np.uint8]:
             f"{path}: has unknown pixels (NaN, Inf or the value that the file calls unknown); want "
             "a photograph without"
         )
-    if samples.dtype == np.uint8:
+    if samples.dtype == np.uint8 and image.told_white is None:
         return samples
-    values = find_range([samples], bits=image.used_bits)
+    values = find_range([samples], white=image.told_white)
     # Few values may lie beyond it, which would be clipped.
     low, high = min(values.low, float(samples.min())), max(values.high, float(samples.max()))
     shares = ValueRange(low, high).scaled(samples.astype(np.float32))

@@ -18,14 +18,14 @@ from ..types import Floats
 from .ranges import shortest
 
 __all__ = [
-    "MASK_WORDS", "check_mask", "check_upright", "check_words", "full_scale", "has_other_than",
-    "known_image", "mask_of_words", "nodata_of", "read_mask",
+    "MASK_WORDS", "check_mask", "check_upright", "check_words", "known_by_value", "known_image",
+    "mask_of_words", "nodata_of", "read_mask",
 ]  # fmt: skip
 
 MASK_WORDS = {
     "zeros": "pixels that are 0 in every channel",
     "nan": "pixels that are NaN or Inf",
-    "nodata": "pixels of the value that the file calls unknown (GDAL_NODATA)",
+    "nodata": "values that the file calls unknown (GDAL_NODATA): see `known_by_value`",
     "alpha": "transparent pixels",
 }
 """What says which pixels are unknown; besides, a number stands for the pixels of that value, and
@@ -81,17 +81,6 @@ def check_mask(name: str, mask: Array, shape: Sequence[int]) -> Floats:
     return weights
 
 
-def full_scale(image: Image) -> float:
-    """White in the file's own unit, for files of integers that have one; else 1.
-
-    `Image.pixels` are the samples over that.
-    """
-    dtype, bits = image.samples.dtype, image.bit_depth
-    if dtype.kind != "u" or dtype.itemsize > 2:
-        return 1.0
-    return 255.0 if bits <= 8 else 2.0**bits - 1
-
-
 def known_image(
     path: str | Path,
     words: Sequence[str] = (),
@@ -136,7 +125,7 @@ def known_image(
     if image.note and tell is not None:
         tell(f"{Path(path).name}: {image.note}")
     nodata = image.nodata
-    if not words and nodata is not None and not has_other_than(image.samples, nodata).all():
+    if not words and nodata is not None and not known_by_value(image.samples, nodata).all():
         words = ("nodata",)
         if tell is not None:
             value = shortest(nodata, image.samples.dtype)
@@ -210,9 +199,9 @@ def mask_of_words(words: Sequence[str], image: Image) -> tuple[Floats | None, li
             # Fully opaque channels are not kept: then all is known.
             part = np.ones_like(mask) if image.alpha is None else image.alpha
         elif word == "nodata":
-            part = _labels(has_other_than(samples, nodata_of(path, image.nodata)))
+            part = _labels(known_by_value(samples, nodata_of(path, image.nodata)))
         elif (number := _number(word)) is not None:
-            part = _labels(has_other_than(samples, number))
+            part = _labels(known_by_value(samples, number))
             if (part > 0).all():
                 said.append(f"--mask {word}: no pixel of {path.name} has this value")
         else:
@@ -289,8 +278,12 @@ def read_mask(
     return mask, how
 
 
-def has_other_than(samples: Any, value: float) -> Any:
-    """Return where any channel has another value than one that stands for unknown.
+def known_by_value(samples: Any, value: float) -> Any:
+    """Return where samples are known, by the value of those that are not.
+
+    Bands are known each by itself, as GDAL has it. Only colours, which are three channels of
+    unsigned integers of up to 16 bits, are unknown where all three have the value: one that is
+    black in its red alone is a colour.
 
     Parameters
     ----------
@@ -300,17 +293,17 @@ def has_other_than(samples: Any, value: float) -> Any:
 
     Returns
     -------
-    array (1, H, W) of the same library, of booleans
+    array (1 or C, H, W) of the same library, of booleans
     """
+    dtype = samples.dtype
     if np.isnan(value):
-        same = np.isnan(samples)
+        known = ~np.isnan(samples)
     else:
         # A value beyond float32 has been read as Inf.
         with np.errstate(over="ignore"):
-            same = samples == np.float64(value).astype(
-                samples.dtype if samples.dtype.kind == "f" else np.float64
-            )
-    return (~same).any(axis=0, keepdims=True)
+            known = samples != np.float64(value).astype(dtype if dtype.kind == "f" else np.float64)
+    colours = len(samples) == 3 and dtype.kind == "u" and dtype.itemsize <= 2
+    return known.any(axis=0, keepdims=True) if colours else known
 
 
 def nodata_of(path: str | Path, nodata: float | None) -> float:
@@ -372,7 +365,9 @@ def _weights(found: Image, channels: int) -> tuple[Floats, str | None]:
         elif colours.shape[1] == 2 and not colours[:, 0].any():
             return _labels(np.any(samples, axis=0, keepdims=True)), f"{file}: black is unknown"
     largest = float(samples.max())
-    full = 1.0 if samples.dtype.kind == "f" else float(np.iinfo(samples.dtype).max)
+    full = found.full_scale
+    if full == 1 and samples.dtype.kind != "f":
+        full = float(np.iinfo(samples.dtype).max)
     if file.suffix.lower() in _LOSSY:
         return _labels(np.greater(samples, full / 2)), None
     levels = np.unique(samples)

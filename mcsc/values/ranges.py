@@ -197,7 +197,7 @@ def find_range(
     display: bool = True,
     doubtful: bool | None = None,
     sigma: float | None = None,
-    bits: int | None = None,
+    white: float | None = None,
 ) -> ValueRange:
     """Find the one range of images of one unit.
 
@@ -217,8 +217,9 @@ def find_range(
         Warn of values that may stand for unknown. Default: of measurements.
     sigma : float, optional
         Standard deviation of noise, of 255, by which floats in [0, 1] may lie outside.
-    bits : int, optional
-        Number of bits of an integer sample that are used, where a file says so.
+    white : float, optional
+        Value of white in integers that do not fill their type, where a file says so. Of
+        measurements it counts in 8 bits alone, as white itself does.
 
     Returns
     -------
@@ -239,12 +240,12 @@ def find_range(
     """
     dtype = images[0].dtype
     known = _known(images, masks)
-    if dtype.kind in "iu" and bits is not None and bits < 8 * dtype.itemsize:
-        return ValueRange(0, 2.0**bits - 1)
-    if known.size:
+    if known.size and dtype.kind == "f":
         _refuse_immense(known, name)
     if known.size and (not display if doubtful is None else doubtful):
         _warn_of_strangers(known, name)
+    if dtype.kind in "iu" and white is not None and (display or dtype == np.uint8):
+        return ValueRange(0, float(white))
     if dtype == np.uint8:
         return ValueRange(0, 255)
     if known.size == 0:  # refused elsewhere; nothing to scale

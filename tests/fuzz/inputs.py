@@ -18,8 +18,15 @@ import PIL.Image
 import scipy.io
 import tifffile
 
-from tests.mcsc.images.formats.volumes import PACKINGS, body, pack_dicom, save_dicom, save_nifti
-from tests.mcsc.images.pictures import chunk, colours, deep_png, dng, png
+from tests.mcsc.images.formats.volumes import (
+    PACKINGS,
+    body,
+    pack_dicom,
+    save_dicom,
+    save_enhanced,
+    save_nifti,
+)
+from tests.mcsc.images.pictures import chunk, colours, deep_png, dng, interlaced_png, png
 
 INTERESTING = (0, 1, 2, 7, 8, 127, 128, 255, 256, 32767, 32768, 65535, 2**31 - 1, 2**31, 2**32 - 1)
 
@@ -47,6 +54,7 @@ def _png(folder: Path) -> list[bytes]:
         palette.getvalue(),
         deep_png(colours(np.uint16), 2),
         deep_png(colours(np.uint16)[..., 0], 0, key),
+        interlaced_png(colours(np.uint16), 2),
         png([b"\x1b\x55"] * 3, 2, 0),
     ]
 
@@ -66,6 +74,12 @@ def _jpeg(folder: Path) -> list[bytes]:
 def _tiff(folder: Path) -> list[bytes]:
     found = []
     stack = colours(np.uint16, (20, 24, 3)).transpose(2, 0, 1).copy()
+    placed = [
+        (33550, "d", 3, (10.0, 10.0, 0.0), True),
+        (33922, "d", 6, (0.0, 0.0, 0.0, 5e5, 5e6, 0.0), True),
+        (34735, "H", 12, (1, 1, 0, 2, 1024, 0, 1, 1, 1025, 0, 1, 2), True),
+        (42113, "s", 0, "0", True),
+    ]
     for options in (
         {},
         {"compression": "zlib", "predictor": True},
@@ -73,6 +87,7 @@ def _tiff(folder: Path) -> list[bytes]:
         {"compression": "zstd", "tile": (16, 16)},
         {"bigtiff": True},
         {"imagej": True},
+        {"extratags": placed},
         {"compression": "packbits"},
     ):
         file = io.BytesIO()
@@ -91,11 +106,14 @@ def _tiff(folder: Path) -> list[bytes]:
 
 def _floats(folder: Path) -> list[bytes]:
     values = colours()[..., 0].astype("<f4")
+    radiance = bytes(imagecodecs.rgbe_encode(colours().astype(np.float32)))
     return [
         b"Pf\n13 11\n-1.0\n" + values.tobytes(),
         b"P5\n# by hand\n13 11\n255\n" + colours()[..., 0].tobytes(),
         b"P6 13 11 65535\n" + colours(np.uint16).astype(">u2").tobytes(),
-        bytes(imagecodecs.rgbe_encode(colours().astype(np.float32))),
+        b"P5 13 11 10000\n" + (colours(np.uint16)[..., 0] % 10001).astype(">u2").tobytes(),
+        radiance,
+        radiance.replace(b"-Y ", b"+Y ").replace(b"+X ", b"-X "),
     ]
 
 
@@ -153,6 +171,7 @@ def _dicom(folder: Path) -> list[bytes]:
     for syntax in PACKINGS:
         save_dicom(path, body((1, 8, 6))[0], signed=True)
         found.append(pack_dicom(path, syntax).read_bytes())
+    found.append(save_enhanced(path, body((3, 8, 6))).read_bytes())
     return found
 
 

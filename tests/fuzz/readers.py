@@ -53,7 +53,9 @@ def read(path: Path, kind: str) -> None:
         from mcsc.images import read_image
 
         variable = "depth" if kind.startswith("mat") else None
-        read_image(path, page=1 if kind == "nii" else None, variable=variable, keep_alpha=True)
+        read_image(
+            path, page=1 if kind in ("nii", "dcm") else None, variable=variable, keep_alpha=True
+        )
 
 
 @dataclass

@@ -98,12 +98,12 @@ def test_all_is_left_as_it_was(fails, tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch.onnx, "export", export)
     with pytest.raises(RuntimeError) if fails else contextlib.nullcontext():
-        export_onnx(net, tmp_path / "net")
+        export_onnx(net, tmp_path / "NET.ONNX")
     assert not any(seen[0])
     assert modes(net) == before
     assert log.level == logging.INFO
     assert warnings.filters == filters
-    assert [p.name for p in tmp_path.iterdir()] == ([] if fails else ["net.onnx"])
+    assert [p.name for p in tmp_path.iterdir()] == ([] if fails else ["NET.ONNX"])
 
 
 def test_other_things_are_refused(tmp_path):

@@ -32,7 +32,7 @@ def export(weights: str, out: Path) -> None:
     \b
     mcsc export depth-sr -o depth.onnx
     """  # noqa: D301  (click wants the backspace itself)
-    if out.suffix != ".onnx":
+    if out.suffix.lower() != ".onnx":
         raise InvalidValueError(f"--out {out}: want a name that ends in .onnx")
     check_destinations({"--out": out})
     need("torch", "safetensors", "onnx", "onnxscript", extra="export")

@@ -94,7 +94,7 @@ def _refuse(asked: TrainOptions, task: Task) -> None:
     if asked.patience is not None and asked.validation == 0:
         raise click.UsageError("--patience needs scenes to validate on")
     out = asked.out
-    if out.suffix != ".safetensors":
+    if out.suffix.lower() != ".safetensors":
         raise InvalidValueError(f"--out {out}: want a name that ends in .safetensors")
     check_card(out.with_suffix(".md"))
     begin = Path(asked.start_from)
@@ -114,14 +114,14 @@ def _logs(asked: TrainOptions) -> Path:
 
 def _check_start(start_from: str) -> None:
     """Refuse sizes of a network that has its own, and a file that is none."""
-    weights = start_from.endswith(".safetensors")
+    weights = start_from.lower().endswith(".safetensors")
     for name in ("filters", *(("blocks",) if weights else ())):
         source = click.get_current_context().get_parameter_source(name)
         if start_from != "xavier" and source is ParameterSource.COMMANDLINE:
             raise click.UsageError(
                 f"--{name.replace('_', '-')} is for a new network: --start {start_from} has its own"
             )
-    if weights or start_from.endswith(".npz"):
+    if weights or start_from.lower().endswith(".npz"):
         check_readable(start_from, "weight file" if weights else "dictionary file")
 
 
@@ -249,7 +249,7 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
     rounded = asked.recipe().rounding(device_count(asked.device, asked.n_devices))
     if rounded:
         say(rounded)
-    if asked.start_from != "xavier" and not asked.start_from.endswith(".safetensors"):
+    if asked.start_from != "xavier" and not asked.start_from.lower().endswith(".safetensors"):
         refit_on_scenes(net, scenes, asked.seed, min(asked.patch, 64))
     before = rmse(net, unseen) if len(unseen) else None
     if before is not None:

@@ -55,7 +55,7 @@ def write_weights(path: str | Path, content: WeightFile) -> None:
     path = Path(path)
     if not isinstance(content.metadata, dict):
         raise InvalidTypeError(f"metadata must be a dict, found {type(content.metadata).__name__}")
-    if path.suffix != SUFFIX:
+    if path.suffix.lower() != SUFFIX:
         path = path.with_name(path.name + SUFFIX)
     try:
         more = json.dumps(content.metadata, allow_nan=False)

@@ -24,7 +24,7 @@ def open_weights(name: str | Path) -> CUNet:
     """
     if str(name) in shipped():
         return pretrained(str(name))
-    suffix = Path(name).suffix
+    suffix = Path(name).suffix.lower()
     if suffix == ".pth":
         return load_official(name)
     if not suffix:

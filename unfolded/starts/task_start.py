@@ -90,7 +90,7 @@ def start(
     UserWarning
         It was made for another task.
     """
-    if isinstance(what, (str, Path)) and str(what).endswith(SUFFIX):
+    if isinstance(what, (str, Path)) and str(what).lower().endswith(SUFFIX):
         net = load(what).float()  # training is in float32, whatever the weights were kept in
         metadata = dict(net.metadata)
         _check_task(what, "a network", metadata, task)
@@ -240,7 +240,7 @@ def _dictionary(task: Task, what: str | Path | Dictionary) -> tuple[Dictionary, 
         return what, "a dictionary"
     if str(what) == "dictionary":
         return shipped_dictionary(task.name), f"the dictionary {task.name} of the package"
-    if Path(what).suffix == ".npz":
+    if Path(what).suffix.lower() == ".npz":
         return Dictionary.load(what), f"the dictionary {Path(what).name}"
     raise InvalidValueError(
         f"a training starts from {', '.join(STARTS)}, a file .npz or .safetensors; found {what!r}"

@@ -28,6 +28,7 @@ from .run import check_cluster
 
 if TYPE_CHECKING:
     from ...distributed import BlockFusion, BlockOptions, BlockRestoration
+    from ...images.formats.geotiff import MapPlace
 
 __all__ = ["HugeImages", "block_options", "is_huge"]
 
@@ -54,7 +55,7 @@ def block_options(command: F) -> F:
             "--blocks", metavar="N", type=click.IntRange(min=1),
             help="Code images that need not fit in memory (TIFF, .npy, .zarr) in blocks of N x N "
             "pixels, yet as one problem. The memory grows with N, not with the images; --out is a "
-            ".tif or .zarr.  [default: 512 if an image is a .zarr, otherwise no blocks]",
+            "new .tif or .zarr.  [default: 512 if an image is a .zarr, otherwise no blocks]",
         ),
     ):  # fmt: skip
         command = option(command)
@@ -159,10 +160,15 @@ class HugeImages:
 
     def _opened(self, *, measured: bool) -> tuple[list[_Opened], _Samples]:
         """Check what can be checked at once; return the images, and what is written of them."""
+        from ...images.carried import check_same_place
+
         _check(self.method, self.out, self.images)
         check_cluster(self.scheduler, self.workers)
         found = [_Opened.of(path, self.pages.get(m)) for m, path in enumerate(self.images)]
         warn_of_profiles(found)
+        if not self.registered:
+            places = [_place(path, self.pages.get(m)) for m, path in enumerate(self.images)]
+            check_same_place(self.images, places, "; --registered takes them as they are")
         return found, _Samples.of(found[0], self.bit_depth, measured=measured)
 
     def _mask(self, number: int, image: Any) -> Any:
@@ -193,6 +199,8 @@ class HugeImages:
 
         out, image, dtype = self.out, found.image / samples.white, samples.dtype
         said = list(said)
+        if _place(self.images[0], self.pages.get(0)) is not None:
+            said.append("without its place on the map, which blocks do not keep")
         if samples.scaled:
             white = float(np.iinfo(dtype).max)
             image = (image - values.low) * (white / (values.high - values.low))
@@ -287,6 +295,16 @@ def _opened(path: Path, page: int | None, *, kinds: str = "fiu") -> Any:
     if image.dtype.kind not in kinds:
         raise InvalidValueError(f"{path} has dtype {image.dtype}: want floats or integers")
     return image
+
+
+def _place(path: Path, page: int | None) -> MapPlace | None:
+    """Return where an image lies on a map, if it is a TIFF that says so."""
+    from ...distributed.arrays import image_pages
+    from ...images.formats.tiff import place_of_tiff
+
+    if path.suffix.lower() in (".zarr", ".npy"):
+        return None
+    return place_of_tiff(path, image_pages(path)[(page or 1) - 1].number)
 
 
 @dataclass(frozen=True)
@@ -401,7 +419,7 @@ def _shown(image: Any, mask: Any) -> Any:
 
     known = np.isfinite(image).all(axis=0, keepdims=True)
     if mask is not None:
-        known &= mask
+        known &= mask.all(axis=0, keepdims=True)
     if known.mean() < COMPARED:
         return None
     there = image.astype(np.float64)[:, known[0]]

@@ -53,10 +53,10 @@ def known_by_file(path: Path, page: int | None, image: Any) -> tuple[Any, float 
 
     (None, None) if it calls none so, or no pixel has it.
     """
-    from ...values.masks import has_other_than
+    from ...values.masks import known_by_value
 
     value = _nodata(path, page)
-    known = None if value is None else has_other_than(image, value)
+    known = None if value is None else known_by_value(image, value)
     if known is None or known.all().compute():
         return None, None
     return known, value
@@ -90,7 +90,7 @@ def known_by_words(
         mask file is of another size, holds other numbers than 0 and one more, or seems to be
         inverted; or a word is none of these.
     """
-    from ...values.masks import has_other_than, nodata_of
+    from ...values.masks import known_by_value, nodata_of
 
     known: Any = True
     for word in words:
@@ -99,9 +99,9 @@ def known_by_words(
 
             part = da.isfinite(image).all(axis=0, keepdims=True)
         elif word == "zeros":
-            part = has_other_than(image, 0.0)
+            part = (image != 0).any(axis=0, keepdims=True)
         elif word == "nodata":
-            part = has_other_than(image, nodata_of(path, _nodata(path, page)))
+            part = known_by_value(image, nodata_of(path, _nodata(path, page)))
         elif word == "alpha":
             found = _opaque(path, page, image)
             part = True if found is None else found
@@ -109,7 +109,7 @@ def known_by_words(
             part = _by_mask_file(Path(word), path, image, opened)
         else:
             try:
-                part = has_other_than(image, float(word))
+                part = known_by_value(image, float(word))
             except ValueError:
                 raise InvalidValueError(
                     f"--mask {word}: in blocks want nan, zeros, nodata, alpha, a number or a "

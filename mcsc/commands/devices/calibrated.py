@@ -73,7 +73,6 @@ def brought_into(first: Given, second: Given, rig: Rig, calibration: Path) -> tu
 
     from ...images.cameras.gathering import gather
     from ...images.cameras.reprojection import reproject
-    from ...values.masks import full_scale
 
     for key, given, camera in (("depth", first, rig.depth), ("photo", second, rig.photo)):
         height, width = given.image.pixels.shape[1:]
@@ -94,7 +93,7 @@ def brought_into(first: Given, second: Given, rig: Rig, calibration: Path) -> tu
         f"apart there, {100 * float(np.mean(small.mask)):.3g} % of it is near one"
     )
     image = replace(
-        first.image, pixels=(small.depth / full_scale(first.image)).astype(np.float32), nodata=None
+        first.image, pixels=(small.depth / first.full_scale).astype(np.float32), nodata=None
     )
     mask = None if (small.mask > 0).all() else small.mask.astype(np.float32)
     return replace(first, image=image, mask=mask), small.factor

@@ -148,7 +148,7 @@ def _known(volume: Volume, number: int, words: Sequence[str]) -> Any:
     """
     import numpy as np
 
-    from ...values.masks import has_other_than
+    from ...values.masks import known_by_value
 
     slices = volume.slices
     known = np.ones(slices.shape, bool)
@@ -158,7 +158,7 @@ def _known(volume: Volume, number: int, words: Sequence[str]) -> Any:
             part = np.isfinite(slices)
         else:
             assert value is not None
-            part = has_other_than(slices[None], value)[0]
+            part = known_by_value(slices[None], value)[0]
             if word != "zeros" and part.all():
                 click.echo(f"--mask {word}: no voxel of {volume.path.name} has this value")
         known &= part

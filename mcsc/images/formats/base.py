@@ -50,6 +50,8 @@ class Samples:
     """The value of samples that are unknown."""
     significant_bits: int | None = None
     """How many bits of a sample are used, if fewer."""
+    white: int | None = None
+    """The count that is white, where it is another than the largest of `bit_depth` bits."""
     metadata: Metadata = field(default_factory=Metadata)
     note: str = ""
     """What the user should be told of how the values came to be."""

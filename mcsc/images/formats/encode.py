@@ -119,6 +119,7 @@ def _jpeg(picture: NDArray[Any], metadata: Metadata) -> bytes:
 
 
 def _tiff(pages: NDArray[Any], colour: bool, metadata: Metadata) -> bytes:
+    place = [] if metadata.place is None else metadata.place.tags()
     large = pages.nbytes >= _LARGE
     words, directories = words_of_tiff(metadata)
     tags = words.pop("extratags")
@@ -131,7 +132,7 @@ def _tiff(pages: NDArray[Any], colour: bool, metadata: Metadata) -> bytes:
                 compression="zlib",
                 predictor=True,
                 metadata=None,
-                extratags=[] if number else tags,
+                extratags=place if number else [*tags, *place],
                 **words,
             )
     content = bytearray(file.getvalue())

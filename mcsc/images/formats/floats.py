@@ -15,7 +15,9 @@ from .base import ImageFileError, Request, Samples, check_size, decoding, pick
 __all__ = ["read_npy", "read_pfm", "read_pnm", "read_radiance", "samples_of_array"]
 
 _LONGEST = 65536  # bytes of a header
-_RADIANCE_SIZE = re.compile(rb"[-+][XY]\s+(\d{1,9})\s+[-+][XY]\s+(\d{1,9})\s*\n")
+_RADIANCE_SIZE = re.compile(
+    rb"^([-+])([XY])[ \t]+(\d{1,9})[ \t]+([-+])(?!\2)[XY][ \t]+(\d{1,9})[ \t\r]*\n", re.MULTILINE
+)
 
 
 def read_pfm(request: Request) -> Samples:
@@ -40,7 +42,7 @@ def read_pfm(request: Request) -> Samples:
 
 
 def read_pnm(request: Request) -> Samples:
-    """Read a binary PGM or PPM of 8 or 16 bits."""
+    """Read a binary PGM or PPM; white is its largest value, whatever that is."""
     path = request.path
     pick(request, 1, "page")
     with open(path, "rb") as file:
@@ -59,11 +61,7 @@ def read_pnm(request: Request) -> Samples:
             if values.max() > full:
                 raise ValueError(f"it holds {values.max()}, above its largest value {full}")
     bits = full.bit_length()
-    if full + 1 != 1 << bits:  # not a whole number of bits: to those of the file
-        deep = 8 if full < 256 else 16
-        values = np.rint(values * ((2**deep - 1) / full)).astype(dtype)
-        bits = deep
-    return Samples(values.transpose(2, 0, 1), bits)
+    return Samples(values.transpose(2, 0, 1), bits, white=None if full == 2**bits - 1 else full)
 
 
 def read_radiance(request: Request) -> Samples:
@@ -75,11 +73,18 @@ def read_radiance(request: Request) -> Samples:
         found = _RADIANCE_SIZE.search(content[:_LONGEST])
         if found is None:
             raise ValueError("it has no size")
-        first, second = int(found[1]), int(found[2])
+        first, second = int(found[3]), int(found[5])
     # A run is two bytes for 127 samples of one channel.
     check_size(path, "Radiance picture", (4, first, second), 1, packing=64)
     with decoding(path, "Radiance picture"):
-        values: NDArray[Any] = np.asarray(imagecodecs.rgbe_decode(content))
+        # The decoder knows of one layout alone: rows from the top down, each from the left.
+        usual = b"-Y %d +X %d\n" % (first, second)
+        head, rows = content[: found.start()], content[found.end() :]
+        values: NDArray[Any] = np.asarray(imagecodecs.rgbe_decode(head + usual + rows))
+    rows_first = found[2] == b"Y"
+    down, right = (found[1], found[4]) if rows_first else (found[4], found[1])
+    values = values if rows_first else values.swapaxes(0, 1)
+    values = values[:: 1 if down == b"-" else -1, :: 1 if right == b"+" else -1]
     return Samples(values.transpose(2, 0, 1), 32)
 
 

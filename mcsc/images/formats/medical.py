@@ -18,6 +18,7 @@ from ...backend.limits import available_memory
 from ...errors import MissingExtraError
 from ...files import atomic_write, check_writable
 from .base import ImageFileError, Request, Samples, check_size, decoding, pick
+from .dicom import DicomHeader, DicomSlice, places_of
 from .kinds import kind_of
 
 __all__ = ["Volume", "is_volume", "read_slice", "read_volume", "same_grid", "write_volume"]
@@ -26,7 +27,6 @@ _SUFFIXES = (".nii", ".nii.gz")
 _PACKING = 1032  # of deflate
 _LOOKED_AT = 200  # files of a folder that may hold a series
 _ALIKE = 1e-3  # millimetres by which places of voxels may differ
-_SLICES_APART = 0.02  # share of their distance by which gaps between slices may differ
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ def write_volume(path: Path, volume: Volume) -> float:
     image.header.set_xyzt_units("mm")
     content = image.to_bytes()
     with atomic_write(path) as file:
-        file.write(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+        file.write(gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content)
     return cut
 
 
@@ -212,74 +212,6 @@ _DECODERS: dict[str, Callable[[bytes], Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class _Header:
-    """What a DICOM file says of its samples."""
-
-    rows: int
-    columns: int
-    frames: int
-    bits: int
-    compressed: bool
-    photometric: str
-    slope: float
-    intercept: float
-    modality: str
-    series: str
-    title: str
-    spacing: tuple[float, ...]
-    thickness: float
-    turn: tuple[float, ...] | None
-    """Directions of a row and of a column."""
-    spot: tuple[float, ...] | None
-    """Place of the first pixel, millimetres."""
-    window: tuple[float, float] | None
-    """Values that a viewer shows as black and white."""
-
-    @classmethod
-    def of(cls, found: Any) -> _Header:
-        """Take it out of a data set; raises anything at all where that is damaged."""
-
-        def numbers(name: str, count: int) -> tuple[float, ...] | None:
-            value = found.get(name)
-            if value is None:
-                return None
-            taken = tuple(float(v) for v in value)
-            if len(taken) != count or not np.isfinite(taken).all():
-                raise ValueError(f"{name} is {value}")
-            return taken
-
-        def number(name: str, usual: float) -> float:
-            value = found.get(name)
-            taken = float(usual if value in (None, "") else value)
-            if not np.isfinite(taken):
-                raise ValueError(f"{name} is {value}")
-            return taken
-
-        apart = number("SpacingBetweenSlices", 0) or number("SliceThickness", 0)
-        centre, width = (found.get(f"Window{name}") for name in ("Center", "Width"))
-        window = None
-        if centre not in (None, "") and width not in (None, ""):
-            # A file may offer several; the first is what viewers begin with.
-            middle, wide = (float(np.ravel([value])[0]) for value in (centre, width))
-            window = (middle - wide / 2, middle + wide / 2)
-        slope = number("RescaleSlope", 1)
-        if slope == 0:
-            raise ValueError("RescaleSlope is 0")
-        return cls(
-            rows=int(found.Rows), columns=int(found.Columns),
-            frames=int(number("NumberOfFrames", 1)), bits=int(found.BitsAllocated),
-            compressed=bool(found.file_meta.TransferSyntaxUID.is_compressed),
-            photometric=str(found.get("PhotometricInterpretation", "MONOCHROME2")),
-            slope=slope, intercept=number("RescaleIntercept", 0),
-            modality=str(found.get("Modality", "")), series=str(found.get("SeriesInstanceUID", "")),
-            title=str(found.get("SeriesDescription", "")) or "without a name",
-            spacing=numbers("PixelSpacing", 2) or (1.0, 1.0), thickness=abs(apart) or 1.0,
-            turn=numbers("ImageOrientationPatient", 6), spot=numbers("ImagePositionPatient", 3),
-            window=window,
-        )  # fmt: skip
-
-
 def _read_dicom(files: Sequence[Path], place: Path) -> Volume:
     try:
         import pydicom
@@ -291,7 +223,7 @@ def _read_dicom(files: Sequence[Path], place: Path) -> Volume:
             found = pydicom.dcmread(file)
             # A folder of a patient holds an index and reports, too.
             if "Rows" in found and "PixelData" in found:
-                sets.append((file, found, _Header.of(found)))
+                sets.append((file, found, DicomHeader.of(found)))
     if not sets:
         raise ImageFileError(f"{place}: holds no DICOM image")
     headers = [header for _, _, header in sets]
@@ -306,25 +238,39 @@ def _read_dicom(files: Sequence[Path], place: Path) -> Volume:
         raise ImageFileError(f"{place}: holds slices of {len(sizes)} sizes; want one")
     if len(sets) > 1 and any(header.frames > 1 for header in headers):
         raise ImageFileError(f"{place}: holds files of several frames each; want one such file")
-    order, affine = _places(place, headers)
+    slices = [found for header in headers for found in header.slices]
+    order, affine = places_of(place, slices)
     pictures, dtypes, notes = [], set(), set()
-    for number in order:
-        values, dtype, note = _pixels(*sets[number])
-        pictures.append(values)
+    for path, found, header in sets:
+        values, dtype, note = _pixels(path, found, header)
+        pictures += np.array_split(values, len(header.slices))
         dtypes.add(dtype)
         notes.add(note)
     dtype = dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float32)
-    window = headers[order[0]].window
+    notes.add(_scaling(slices, headers[0].modality))
+    window = slices[order[0]].window
     if window is not None:
         notes.add(f"the window of its own is {window[0]:g} to {window[1]:g}")
     note = "; ".join(sorted(notes - {""}))
-    return Volume(np.concatenate(pictures), affine, dtype, place, note)
+    return Volume(np.concatenate([pictures[i] for i in order]), affine, dtype, place, note)
+
+
+def _scaling(slices: Sequence[DicomSlice], modality: str) -> str:
+    """What slopes and intercepts did to the samples, in words."""
+    if {(found.slope, found.intercept) for found in slices} == {(1.0, 0.0)}:
+        return ""
+    slopes, intercepts = (
+        f"s {min(each):g} to {max(each):g}" if len(each) > 1 else f" {min(each):g}"
+        for each in ({found.slope for found in slices}, {found.intercept for found in slices})
+    )
+    unit = " to Hounsfield units" if modality == "CT" else ""
+    return f"scaled by its slope{slopes} and intercept{intercepts}{unit}"
 
 
 def _pixels(
-    path: Path, found: Any, header: _Header
+    path: Path, found: Any, header: DicomHeader
 ) -> tuple[NDArray[np.float32], np.dtype[Any], str]:
-    """Frames (F, H, W) by slope and intercept, their dtype, and what was done."""
+    """Frames (F, H, W) by slope and intercept, their dtype, and what else was done."""
     if header.photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise ImageFileError(
             f"{path}: photometric interpretation {header.photometric} is not supported; want grey "
@@ -333,8 +279,8 @@ def _pixels(
     shape = (header.frames, header.rows, header.columns)
     packing = _PACKING if header.compressed else 1
     check_size(path, "DICOM file", shape, header.bits / 8, packing=packing)
-    slope, intercept = header.slope, header.intercept
-    words = []
+    slope, intercept = np.array([(s.slope, s.intercept) for s in header.slices]).T
+    words = ""
     with decoding(path, "DICOM file"):
         stored = _stored(found, header).reshape(shape)
         if stored.size == 0:
@@ -343,22 +289,21 @@ def _pixels(
         if header.photometric == "MONOCHROME1":
             signed = stored.dtype.kind == "i"
             values = np.float32(-1 if signed else 2 ** int(found.BitsStored) - 1) - values
-            words.append("inverted, as its low values are white (MONOCHROME1)")
-    values = values * np.float32(slope) + np.float32(intercept)
-    below = intercept < 0 or stored.dtype.kind == "i"
-    plain = (slope, intercept) == (1, 0) and stored.dtype == np.uint8
+            words = "inverted, as its low values are white (MONOCHROME1)"
+    values *= slope.astype(np.float32)[:, None, None]
+    values += intercept.astype(np.float32)[:, None, None]
+    below = intercept.min() < 0 or stored.dtype.kind == "i"
+    as_stored = (slope == 1).all() and (intercept == 0).all()
+    plain = as_stored and stored.dtype == np.uint8
     dtype: np.dtype[Any] = np.dtype(np.uint8 if plain else np.int16 if below else np.uint16)
     limits = np.iinfo(dtype)
-    whole = slope.is_integer() and intercept.is_integer() and stored.dtype.kind in "iu"
+    whole = (np.array([slope, intercept]) % 1 == 0).all() and stored.dtype.kind in "iu"
     if not (whole and limits.min <= values.min() and values.max() <= limits.max):
         dtype = np.dtype(np.float32)
-    if (slope, intercept) != (1, 0):
-        unit = " to Hounsfield units" if header.modality == "CT" else ""
-        words.append(f"scaled by its slope {slope:g} and intercept {intercept:g}{unit}")
-    return values, dtype, ", ".join(words)
+    return values, dtype, words
 
 
-def _stored(found: Any, header: _Header) -> NDArray[Any]:
+def _stored(found: Any, header: DicomHeader) -> NDArray[Any]:
     """Samples of all frames as they are stored, unpacked."""
     decode = _DECODERS.get(str(found.file_meta.TransferSyntaxUID))
     if decode is None:
@@ -373,43 +318,3 @@ def _stored(found: Any, header: _Header) -> NDArray[Any]:
         signed = (stored << unused).view(np.dtype(f"i{stored.dtype.itemsize}"))
         stored = signed >> unused
     return stored
-
-
-def _places(place: Path, headers: Sequence[_Header]) -> tuple[list[int], NDArray[np.float64]]:
-    """Order of the slices along their normal, and the affine of the volume."""
-    affine = np.eye(4)
-    first = headers[0]
-    turns = [header.turn for header in headers if header.turn is not None]
-    spots = [header.spot for header in headers if header.spot is not None]
-    if min(len(turns), len(spots)) < len(headers):
-        if len(headers) > 1:
-            raise ImageFileError(
-                f"{place}: its files do not say where their slices lie (ImagePositionPatient, "
-                "ImageOrientationPatient)"
-            )
-        affine[:3, :3] = np.diag([-first.spacing[1], -first.spacing[0], first.thickness])
-        return [0], affine
-    along = np.array(turns)
-    if np.abs(along - along[0]).max() > 1e-3:
-        raise ImageFileError(f"{place}: its slices are not parallel")
-    across, down = along[0, :3], along[0, 3:]
-    normal = np.cross(across, down)
-    points = np.array(spots)
-    order = [int(i) for i in np.argsort(points @ normal, kind="stable")]
-    step = normal * first.thickness
-    if len(headers) > 1:
-        steps = np.diff(points[order] @ normal)
-        if (steps < 1e-3).any():
-            raise ImageFileError(f"{place}: several of its slices lie in one place")
-        if np.ptp(steps) > _SLICES_APART * np.median(steps):
-            raise ImageFileError(
-                f"{place}: its slices are {steps.min():.3g} to {steps.max():.3g} mm apart; some "
-                "are missing, or they must be resampled first"
-            )
-        step = (points[order[-1]] - points[order[0]]) / (len(headers) - 1)
-    # DICOM's x and y run to the left and to the back, NIfTI's to the right and to the front.
-    flip = np.diag([-1.0, -1.0, 1.0])
-    columns = [across * first.spacing[1], down * first.spacing[0], step]
-    affine[:3, :3] = flip @ np.stack(columns, axis=1)
-    affine[:3, 3] = flip @ points[order[0]]
-    return order, affine

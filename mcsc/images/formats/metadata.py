@@ -1,4 +1,4 @@
-"""What a file says of an image besides its pixels: colour profile, EXIF, resolution."""
+"""What a file says of an image besides its pixels: profile, EXIF, resolution, place."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import PIL.ExifTags
 import PIL.Image
 import PIL.ImageCms
+
+if TYPE_CHECKING:
+    from .geotiff import MapPlace
 
 __all__ = [
     "Metadata",
@@ -25,6 +28,7 @@ __all__ = [
     "exif_directory",
     "exif_of_picture",
     "exif_read",
+    "png_chunk",
     "png_with",
     "same_colours",
     "text_of",
@@ -60,7 +64,7 @@ class Text(str):
 
 @dataclass(frozen=True)
 class Metadata:
-    """Metadata that are copied from an image file to the results: profile, EXIF, resolution."""
+    """Metadata that are copied from an image file to the results."""
 
     icc: bytes | None = None
     """ICC profile, which says what the numbers mean as colours."""
@@ -69,18 +73,21 @@ class Metadata:
     and maker's notes."""
     dpi: tuple[float, float] | None = None
     """Pixels per inch, across and down."""
+    place: MapPlace | None = None
+    """Where it lies on a map."""
 
     def turned(self, orientation: int) -> Metadata:
         """Return the metadata of the image once it is turned upright."""
+        turned = self if orientation == 1 else replace(self, place=None)
         if self.dpi is None or orientation not in (5, 6, 7, 8):
-            return self
-        return replace(self, dpi=self.dpi[::-1])
+            return turned
+        return replace(turned, dpi=self.dpi[::-1])
 
     def enlarged(self, rows: float, columns: float) -> Metadata:
         """Return the metadata of the image with more pixels, which shows as much as before."""
-        if self.dpi is None:
-            return self
-        return replace(self, dpi=(self.dpi[0] * columns, self.dpi[1] * rows))
+        dpi = None if self.dpi is None else (self.dpi[0] * columns, self.dpi[1] * rows)
+        place = None if self.place is None else self.place.enlarged(rows, columns)
+        return replace(self, dpi=dpi, place=place)
 
     def fitting(self, channels: int) -> Metadata:
         """Return the metadata without a profile that is for another number of channels."""
@@ -172,6 +179,11 @@ def exif_directories(block: bytes) -> tuple[dict[int, Any], dict[int, Any], dict
     return first, exif, gps
 
 
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG file."""
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
 def png_with(content: bytes, metadata: Metadata) -> bytes:
     """A PNG file with a profile, EXIF and resolution added."""
     chunks = []
@@ -182,10 +194,7 @@ def png_with(content: bytes, metadata: Metadata) -> bytes:
         chunks.append((b"pHYs", struct.pack(">IIB", across, down, 1)))
     if metadata.exif is not None:
         chunks.append((b"eXIf", metadata.exif))
-    added = b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in chunks
-    )
+    added = b"".join(png_chunk(name, data) for name, data in chunks)
     after = 8 + 4 + 4 + 13 + 4  # signature and IHDR, which comes first
     return content[:after] + added + content[after:]
 

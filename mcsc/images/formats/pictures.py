@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import PIL.PngImagePlugin
 from numpy.typing import NDArray
 
 from .base import ImageFileError, Request, Samples, check_size, decoding, opacity, pick
-from .metadata import Metadata, exif_of_picture, exif_read
+from .metadata import Metadata, exif_of_picture, exif_read, png_chunk
 
 __all__ = ["read_picture", "sure_shape_of_picture"]
 
@@ -34,6 +35,11 @@ _PACKING = {"PNG": 1032, "JPEG": 1024, "BMP": 128}
 _CHANNELS = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 # What Pillow calls samples without opacity, of 8 bits and fewer or of 16: how many channels.
 _OPAQUE = {"1": 1, "L": 1, "I;16": 1, "P": 3, "RGB": 3}
+# First row, first column, and steps of both, of the passes of an interlaced PNG.
+_PASSES = (
+    (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
+    (1, 0, 2, 1),
+)  # fmt: skip
 # The last chunk of a PNG; the last marker of a JPEG, after which programs may add their own data.
 _LAST_CHUNK, _LAST_MARKER, _ADDED = b"\0\0\0\0IEND\xaeB`\x82", b"\xff\xd9", 65536
 
@@ -61,7 +67,7 @@ def read_picture(request: Request, kind: str) -> Samples:
             metadata = Metadata(icc, exif, _dpi(picture))
         if deep:
             with decoding(path, kind):
-                values = imagecodecs.png_decode(path.read_bytes())
+                values = _deep_png(path.read_bytes())
             mode = _CHANNELS[1 if values.ndim == 2 else values.shape[2]]
         else:
             mode = picture.mode
@@ -155,6 +161,58 @@ def _dpi(picture: PIL.Image.Image) -> tuple[float, float] | None:
     except (TypeError, ValueError, ZeroDivisionError):
         return None
     return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None
+
+
+def _deep_png(content: bytes) -> NDArray[Any]:
+    """Samples of a PNG of 16 bits, (H, W) or (H, W, C).
+
+    libpng prints a warning about those that are interlaced, which the decoder cannot keep it from.
+    So each of their seven passes, which is filtered by itself, is decoded as a PNG of its own.
+    """
+    width, height, _, colour, _, _, interlaced = struct.unpack(">IIBBBBB", content[16:29])
+    if not interlaced:
+        return np.asarray(imagecodecs.png_decode(content))
+    data, kept = b"", b""
+    for name, chunk in _png_chunks(content):
+        data += chunk if name == b"IDAT" else b""
+        kept += png_chunk(name, chunk) if name == b"tRNS" else b""
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour]
+    sizes = [
+        (len(range(top, height, down)), len(range(left, width, right)))
+        for top, left, down, right in _PASSES
+    ]
+    lengths = [h * (1 + 2 * channels * w) if w else 0 for h, w in sizes]
+    unpacker = zlib.decompressobj()
+    lines = unpacker.decompress(data, sum(lengths) + 1)
+    if len(lines) != sum(lengths) or not unpacker.eof:
+        raise ValueError("its data end early, or late")
+    values: NDArray[Any] | None = None
+    for (top, left, down, right), (h, w), length in zip(_PASSES, sizes, lengths, strict=True):
+        if not length:
+            continue
+        header = struct.pack(">IIBBBBB", w, h, 16, colour, 0, 0, 0)
+        part = png_chunk(b"IHDR", header) + kept
+        part += png_chunk(b"IDAT", zlib.compress(lines[:length], 1)) + png_chunk(b"IEND", b"")
+        found = np.asarray(imagecodecs.png_decode(content[:8] + part))
+        if values is None:
+            values = np.empty((height, width, *found.shape[2:]), found.dtype)
+        values[top::down, left::right] = found
+        lines = lines[length:]
+    if values is None:
+        raise ValueError("it holds no pixels")
+    return values
+
+
+def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Names and data of the chunks of a PNG."""
+    place = 8
+    while place + 12 <= len(content):
+        (length,) = struct.unpack_from(">I", content, place)
+        name, data = content[place + 4 : place + 8], content[place + 8 : place + 8 + length]
+        if content[place + 8 + length :][:4] != struct.pack(">I", zlib.crc32(name + data)):
+            raise ValueError(f"the check sum of its chunk {name!r} is wrong")
+        yield name, data
+        place += 12 + length
 
 
 def _png_depth(path: Path) -> tuple[bool, int | None]:

@@ -15,10 +15,11 @@ import tifffile
 from numpy.typing import NDArray
 
 from .base import ImageFileError, Request, Samples, check_size, decoding, opacity, pick
+from .geotiff import MapPlace, place_of_page
 from .metadata import Metadata, exif_block, exif_directory, text_of
 
 __all__ = [
-    "StoredImage", "check_stored", "exif_of_tiff", "look_at_tiff", "read_tiff",
+    "StoredImage", "check_stored", "exif_of_tiff", "look_at_tiff", "place_of_tiff", "read_tiff",
     "sure_shape_of_tiff",
 ]  # fmt: skip
 
@@ -111,6 +112,13 @@ def exif_of_tiff(path: Path) -> Metadata:
             return Metadata(exif=_metadata(tif, tif.pages.first).exif)
     except Exception:  # of what is no TIFF, or damaged; the picture itself was read
         return Metadata()
+
+
+def place_of_tiff(path: Path, page: int) -> MapPlace | None:
+    """Return where a page, counted from 0, of a TIFF that was opened before lies on a map."""
+    with tifffile.TiffFile(path, is_ome=False, is_mmstack=False) as tif:
+        found = tif.pages[page]
+        return place_of_page(found) if isinstance(found, tifffile.TiffPage) else None
 
 
 def _is_reduced(page: tifffile.TiffPage) -> bool:
@@ -279,7 +287,8 @@ def _metadata(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> Metadata:
         )
         if scale is not None and 1 < across < 1e6 and 1 < down < 1e6:
             dpi = (across * scale, down * scale)
-    return Metadata(icc if isinstance(icc, bytes) and icc else None, exif_block(names, *inner), dpi)
+    profile = icc if isinstance(icc, bytes) and icc else None
+    return Metadata(profile, exif_block(names, *inner), dpi, place_of_page(page))
 
 
 def _directory(tif: tifffile.TiffFile, page: tifffile.TiffPage, code: int) -> dict[int, Any]:

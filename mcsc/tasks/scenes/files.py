@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import InvalidValueError
 from ...images.files import read_image
 from ...types import Floats
-from ...values.masks import full_scale, known_image
+from ...values.masks import known_image
 from ...values.ranges import ValueRange
 
 __all__ = ["SceneFiles"]
@@ -52,7 +52,7 @@ class SceneFiles:
         values = self.ranges[0]
         if values is None:
             return self._image(self.target_path, (), None)[0]
-        full = full_scale(read_image(self.x_path))
+        full = read_image(self.x_path).full_scale
         plain = (values.low, values.high) == (0.0, full)
         target, own = self._image(self.target_path, (), None if plain else values)
         if not plain and own != full:
@@ -89,7 +89,7 @@ class SceneFiles:
         """Values in [0, 1], and white in the file's own unit."""
         image, mask = known_image(path, words)
         pixels: Floats = image.pixels
-        full = full_scale(image)
+        full = image.full_scale
         if values is not None:
             pixels = ValueRange(values.low / full, values.high / full).scaled(pixels)
         known = pixels if mask is None else np.where(mask > 0, pixels, np.nan)

@@ -97,7 +97,7 @@ class _Sample(NamedTuple):
     """Some of the known values of an image, its extremes among them."""
 
     values: NDArray[Any]
-    bits: int | None
+    white: int | None
     name: str
 
     @property
@@ -111,15 +111,15 @@ class _Sample(NamedTuple):
         known = samples[np.broadcast_to(True if mask is None else mask > 0, samples.shape)]
         some = known[:: max(1, known.size // _SOME)]
         ends = np.array([known.min(), known.max()], known.dtype)
-        return cls(np.concatenate([some, ends]), image.used_bits, path.name)
+        return cls(np.concatenate([some, ends]), image.told_white, path.name)
 
 
 def _common_range(group: Sequence[_Sample], *, measured: bool) -> ValueRange:
-    bits = [sample.bits for sample in group]
+    whites = [sample.white for sample in group]
     name = group[0].name if len(group) == 1 else f"{group[0].name} and {len(group) - 1} more"
     return find_range(
         [sample.values[None, None] for sample in group],
         name=name,
         display=not measured,
-        bits=None if None in bits else max(b for b in bits if b is not None),
+        white=None if None in whites else max(w for w in whites if w is not None),
     )

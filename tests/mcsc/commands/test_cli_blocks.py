@@ -124,6 +124,35 @@ def test_sources_in_blocks_must_be_known_everywhere(tmp_path):
     assert not (tmp_path / "out.tif").exists()
 
 
+def test_the_place_on_a_map_is_said_to_be_lost(folder, tmp_path):
+    tags = [(33550, "d", 3, (10.0, 10.0, 0.0), True), (33922, "d", 6, (0.0,) * 6, True)]
+    placed = tmp_path / "x.tif"
+    tifffile.imwrite(placed, tifffile.imread(folder / "x.tif"), extratags=tags, photometric="rgb")
+    words = ("restore", placed, *asked(folder)[1:], "--tol", 0.9, "--blocks", 40)
+    found = run(*words, "--registered", "-o", tmp_path / "out.tif")
+    assert found.exit_code == 0, found.output
+    assert "without its place on the map, which blocks do not keep" in found.stdout
+
+
+@pytest.mark.parametrize("command", ["restore", "fuse"])
+@pytest.mark.parametrize("suffix", ["tif", "zarr"])
+def test_blocks_replace_nothing_as_the_help_says(folder, tmp_path, command, suffix):
+    out = tmp_path / f"out.{suffix}"
+    out.write_bytes(b"of earlier")
+    task = "flash-denoise" if command == "restore" else "multi-focus"
+    words = (command, folder / "x.tif", folder / "y.tif", "--task", task, "--blocks", 40, "-o", out)
+    found = run(*words)
+    assert found.exit_code == 2
+    assert f"--out {out} is there already; want a new name" in found.stderr
+    found = run(*words, "--overwrite")
+    assert found.exit_code == 2
+    assert "--overwrite is not for images that are worked on in blocks" in found.stderr
+    assert out.read_bytes() == b"of earlier"
+    help_text = " ".join(run(command, "--help").output.split())
+    assert "replaced anyway. In blocks none is: they want a new name." in help_text
+    assert "--out is a new .tif or .zarr" in help_text
+
+
 def test_zarr_goes_in_blocks_and_codes_are_kept(folder, tmp_path):
     out, codes = tmp_path / "out.zarr", tmp_path / "codes"
     found = run("restore", *asked(folder, "zarr"), "--codes", codes, "-o", out)

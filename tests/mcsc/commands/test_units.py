@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -65,6 +66,83 @@ def test_results_are_in_the_unit_and_the_kind_of_the_file(folder, x, out, kind, 
     told = f"{x}: values " in done.stdout
     assert told == (x not in ("eight.png",))
     assert "worked on as 0 to 1" in (folder / "r.html").read_text()
+
+
+def counted(path, counts, white):
+    """Write counts of few bits, in the kind that the name asks for."""
+    bits = white.bit_length()
+    if path.suffix == ".pgm":
+        rows, columns = counts.shape
+        kind = ">u2" if white > 255 else "u1"
+        head = f"P5 {columns} {rows} {white}\n".encode()
+        path.write_bytes(head + counts.astype(kind).tobytes())
+    elif path.suffix == ".tif":
+        kind = "u2" if bits > 8 else "u1"
+        tifffile.imwrite(path, counts.astype(kind), bitspersample=bits, photometric="minisblack")
+    else:
+        content = imagecodecs.jpeg8_encode(counts.astype("u2"), lossless=True, bitspersample=bits)
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "white"),
+    [
+        *(("d.pgm", white) for white in (100, 127, 255, 300, 511, 1023, 4095, 10000, 65535)),
+        *(("d.tif", 2**bits - 1) for bits in (4, 8, 10, 12, 14, 16)),
+        ("d.jpg", 4095),
+    ],
+)
+@pytest.mark.parametrize("out", ["o.png", "o.tif"])
+def test_depth_of_any_bits_comes_back_in_the_counts_of_the_file(folder, name, white, out):
+    low, high = white // 3, 2 * white // 3
+    counts = np.rint(low + (high - low) * SMALL)
+    counted(folder / name, counts, white)
+    done = restore(name, out)
+    assert done.exit_code == 0, done.output
+    found, image = read(out)
+    assert image.dtype == ("uint8" if white < 256 else "uint16")
+    truth = low + (high - low) * TARGET
+    assert np.abs(found - truth).mean() < 0.05 * (high - low) + 0.5
+    assert " is unknown" not in done.output
+    told = f"values {counts.min():.6g} to {counts.max():.6g} are worked on as 0 to 1"
+    assert (told in done.stdout) == (white > 255)
+
+
+def test_ranges_and_masks_of_few_bits_are_counts(folder):
+    counts = np.where(KNOWN, np.rint(1600 + 200 * SMALL), 0)
+    for name in ("d.pgm", "d.tif"):
+        counted(folder / name, counts, 4095)
+        done = restore(name, "o.png")
+        assert "are 0, the others lie between 16" in done.stderr
+        done = restore(name, "o.png", "--mask", 0, "--range", 1600, 1800)
+        assert done.exit_code == 0, done.stderr
+        assert "values 1600 to 1800 are worked on as 0 to 1" in done.stdout
+        assert "no pixel" not in done.output
+        found, _ = read("o.png")
+        assert np.abs(found - (1600 + 200 * TARGET)).mean() < 20
+
+
+@pytest.mark.parametrize("white", [100, 1023, 4095, 10000])
+@pytest.mark.parametrize("suffix", ["pgm", "tif"])
+def test_pictures_of_few_bits_keep_their_brightness_and_new_counts_are_told(folder, suffix, white):
+    if suffix == "tif":
+        white = 2 ** white.bit_length() - 1
+    scene = pair("multi-focus")
+    names = [f"{name}.{suffix}" for name in "ab"]
+    for name, image in zip(names, (scene.x, scene.y), strict=True):
+        counted(folder / name, np.rint(white * image.mean(axis=0)), white)
+    words = ("--task", "multi-focus", "--method", "mean", "-o", "o.png")
+    done = run("fuse", *names, *words)
+    assert done.exit_code == 0, done.stderr
+    found = read_image("o.png")
+    wanted = (scene.x + scene.y).mean(axis=0) / 2
+    assert np.abs(found.pixels[0] - wanted).max() < 1.5 / white
+    full = 255 if white < 256 else 65535
+    assert f"0 is 0 and {full} is {white}" in done.stdout
+    write_image("c.png", scene.x.mean(axis=0), 16 if white > 255 else 8)
+    done = run("fuse", "c.png", names[1], *words)
+    assert f"is {white}" not in done.stdout
+    assert np.abs(read_image("o.png").pixels[0] - wanted).max() < 1.5 / white
 
 
 def test_other_kinds_are_scaled_if_asked_for_and_that_is_told(folder):
@@ -147,6 +225,41 @@ def test_a_value_that_the_file_calls_unknown_is_unknown(folder):
     assert done.exit_code == 0, done.stderr
     assert "dem.tif: -9999 is unknown, as the file says" in done.stdout
     assert np.abs(read("o.tif")[0] - (0.5 + 4 * TARGET)).mean() < 0.2
+
+
+@pytest.mark.parametrize(
+    ("words", "blocks"),
+    [
+        ((), ()),
+        (("--mask", "nodata"), ()),
+        (("--mask", -9999), ()),
+        ((), ("--blocks", 64, "--registered", "--workers", 1)),
+    ],
+)
+def test_what_one_band_does_not_know_is_unknown_in_that_band(folder, words, blocks):
+    """GDAL says it of each band; -9999 taken as a value would flatten all of them."""
+    scene = pair("multispectral-sr", 55)
+    truth = 3000 * np.stack([scene.target[0], scene.target[0] ** 2]).astype("f4")
+    low = np.stack([imresize(band, 0.25) for band in truth]).astype("f4")
+    write_image("guide.tif", scene.y)
+    tags = [(42113, "s", 0, "-9999", True)]
+    found = {}
+    for name, value in (("full", 0), ("holes", -9999)):
+        if value:
+            low[1, :3] = value
+        tifffile.imwrite(f"{name}.tif", low, photometric="minisblack", extratags=tags)
+        asked = (*words, *blocks) if value else ()
+        made = run(
+            "restore", f"{name}.tif", "guide.tif", "--task", "multispectral-sr", "-o",
+            f"o-{name}.tif", "--tol", 0.5, *asked,
+        )  # fmt: skip
+        assert "-9999 is unknown" in made.stdout or words or not value
+        found[name] = tifffile.imread(f"o-{name}.tif")
+    error = np.abs(found["holes"] - truth).mean(axis=(1, 2))
+    usual = np.abs(found["full"] - truth).mean(axis=(1, 2))
+    assert error[0] < 1.5 * usual[0] + 20
+    assert found["holes"].min() > -1000
+    assert error[1] < 500
 
 
 def test_transparent_borders_of_a_stack(folder):

@@ -54,6 +54,20 @@ def deep_png(values, colour_type, extra=b""):
     return png([row.astype(">u2").tobytes() for row in values], 16, colour_type, extra)
 
 
+def interlaced_png(values, colour_type, extra=b""):
+    """The same in the seven passes of Adam7."""
+    rows = b""
+    for top, left, down, right in (
+        (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
+        (1, 0, 2, 1),
+    ):  # fmt: skip
+        part = values[top::down, left::right]
+        rows += b"".join(b"\0" + row.astype(">u2").tobytes() for row in part if row.size)
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, colour_type, 0, 0, 1)
+    body = chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows))
+    return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
+
+
 def dng(path, values):
     """A raw photograph without compression: a Bayer mosaic, after a thumbnail."""
     tags = [

@@ -192,6 +192,9 @@ def test_save_appends_the_suffix_and_takes_strings(tmp_path):
     d.save(str(tmp_path / "depth.v2"))
     assert [p.name for p in tmp_path.iterdir()] == ["depth.v2.npz"]
     assert_same(mcsc.Dictionary.load(str(tmp_path / "depth.v2.npz")), d)
+    d.save(tmp_path / "LARGE.NPZ")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["LARGE.NPZ", "depth.v2.npz"]
+    assert_same(mcsc.Dictionary.load(tmp_path / "LARGE.NPZ"), d)
 
 
 def test_contents_that_make_no_dictionary_are_refused(tmp_path):

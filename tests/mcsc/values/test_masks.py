@@ -10,7 +10,7 @@ import tifffile
 
 from mcsc.images import read_image
 from mcsc.values.holes import fill_from_others
-from mcsc.values.masks import mask_of_words, read_mask
+from mcsc.values.masks import known_image, mask_of_words, read_mask
 
 RNG = np.random.default_rng(0)
 KNOWN = RNG.random((24, 30)) > 0.2
@@ -117,6 +117,44 @@ def test_words_alone_and_together(tmp_path):
     assert mask_of_words(["nan"], given(tmp_path, np.ones((4, 4), "f4")))[0] is None
     assert mask_of_words(["nan", "-9999"], image)[1] == []
     assert mask_of_words(["nan", "17"], image)[1] == ["--mask 17: no pixel of x.tif has this value"]
+
+
+@pytest.mark.parametrize("word", [None, "nodata", "value"])
+@pytest.mark.parametrize(
+    ("dtype", "bands", "value", "each"),
+    [
+        ("f4", 4, -9999, True),
+        ("f4", 3, -9999, True),
+        ("f4", 2, np.nan, True),
+        ("i2", 3, -32768, True),
+        ("u2", 4, 0, True),
+        ("u4", 3, 0, True),
+        ("u1", 3, 0, False),
+        ("u2", 3, 65535, False),
+    ],
+)
+def test_bands_are_unknown_each_by_itself_and_colours_together(
+    tmp_path, dtype, bands, value, each, word
+):
+    samples = RNG.uniform(1, 200, (bands, 24, 30)).astype(dtype)
+    samples[1, :6] = value
+    samples[:, 20:] = value
+    image = given(
+        tmp_path, samples, photometric="minisblack", extratags=[(42113, "s", 0, str(value), True)]
+    )
+    if word is None:
+        told = []
+        _, mask = known_image(tmp_path / "x.tif", tell=told.append)
+        assert told == [f"x.tif: {value:g} is unknown, as the file says"]
+    else:
+        mask, _ = mask_of_words([str(value) if word == "value" else word], image)
+    if word == "value" and np.isnan(value):  # "nan" is a word: of one band it is of all
+        each = False
+        known = np.isfinite(samples).all(axis=0, keepdims=True)
+    else:
+        known = samples != value if each else (samples != value).any(axis=0, keepdims=True)
+        known &= ~np.isnan(samples) if each else True
+    np.testing.assert_array_equal(mask, known)
 
 
 def test_words_that_do_not_fit_are_refused(tmp_path):

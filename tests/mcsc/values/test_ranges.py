@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
-from mcsc.values.masks import has_other_than
+from mcsc.values.masks import known_by_value
 from mcsc.values.ranges import Contrast, ValueRange, find_range, quantised, shortest
 
 
@@ -61,7 +61,11 @@ def test_the_range_goes_with_the_kind(image, display, wanted):
 
 def test_what_a_file_says_and_noise_count():
     dark = plane(900 * RAMP, "u2")
-    assert find_range([dark], bits=14) == ValueRange(0, 2**14 - 1)
+    assert find_range([dark], white=10000) == ValueRange(0, 10000)
+    assert find_range([dark], white=10000, display=False) == ValueRange(0, 900)
+    few = plane(70 * RAMP, "u1")
+    for display in (True, False):
+        assert find_range([few], white=100, display=display) == ValueRange(0, 100)
     noisy = plane(RAMP + 0.4 * np.random.default_rng(0).standard_normal((30, 30)), "f4")
     assert find_range([noisy], sigma=100).is_plain
     assert not find_range([noisy], sigma=1).is_plain
@@ -192,7 +196,7 @@ def test_the_value_that_a_warning_names_masks_the_pixels(value, dtype):
     words = re.search(r"--mask (\S+)\)", str(told[0].message)).group(1)
     wanted = np.ones((1, 30, 30), bool)
     wanted[0, 3:6] = False
-    np.testing.assert_array_equal(has_other_than(image, float(words)), wanted)
+    np.testing.assert_array_equal(known_by_value(image, float(words)), wanted)
 
 
 @pytest.mark.parametrize("display", [False, True])

@@ -7,10 +7,13 @@ import json
 import numpy as np
 import pytest
 
+from mcsc.tasks import get_task
 from tests.unfolded.nets import make_images, make_net, torch, unfolded
 from unfolded.network.layers import Synthesis
 from unfolded.network.weight_file import KIND
 from unfolded.starts import weights
+from unfolded.starts.opening import open_weights
+from unfolded.starts.task_start import start
 
 
 def write(path, state, metadata):
@@ -280,6 +283,17 @@ def test_metadata_that_are_no_dict_are_not_saved(given, tmp_path):
     net.metadata = given
     with pytest.raises(TypeError, match="metadata must be a dict, found"):
         net.save(tmp_path / "net")
+
+
+@pytest.mark.parametrize("name", ["net.safetensors", "NET.SAFETENSORS", "net.Safetensors"])
+def test_the_ending_of_a_name_may_be_in_capitals(tmp_path, name):
+    net = make_net()
+    net.save(tmp_path / name)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    found = open_weights(tmp_path / name)
+    assert found.configuration == net.configuration
+    begin = start(get_task("depth-sr"), tmp_path / name)
+    assert begin.net.configuration == net.configuration
 
 
 def inference(found):

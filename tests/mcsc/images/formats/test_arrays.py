@@ -35,7 +35,10 @@ def test_pfm_of_both_byte_orders_and_with_inf(tmp_path):
         np.testing.assert_array_equal(read_image(tmp_path / "a.pfm").pixels[0], values)
 
 
-@pytest.mark.parametrize(("full", "bits"), [(255, 8), (4095, 12), (65535, 16), (1, 1)])
+@pytest.mark.parametrize(
+    ("full", "bits"),
+    [(255, 8), (4095, 12), (65535, 16), (1, 1), (3, 2), (100, 7), (300, 9), (10000, 14)],
+)
 def test_pgm_and_ppm(tmp_path, full, bits):
     rng = np.random.default_rng(1)
     for magic, shape in (("P5", (5, 7, 1)), ("P6", (5, 7, 3))):
@@ -46,6 +49,10 @@ def test_pgm_and_ppm(tmp_path, full, bits):
         found = read_image(tmp_path / "a.pgm")
         assert found.bit_depth == bits
         np.testing.assert_allclose(found.pixels, values.transpose(2, 0, 1) / full, atol=1e-7)
+        counts = values * (255 if full == 1 else 1)
+        np.testing.assert_array_equal(found.samples, counts.transpose(2, 0, 1))
+        assert found.full_scale == max(full, 255 if full == 1 else 0)
+        assert found.told_white == (None if full in (1, 255, 65535) else full)
 
 
 def test_pgm_of_another_largest_value_fills_its_range(tmp_path):
@@ -256,6 +263,35 @@ def test_exr_with_opacity(tmp_path):
     found = read_image(tmp_path / "a.exr", keep_alpha=True)
     np.testing.assert_array_equal(found.alpha[0], alpha)
     np.testing.assert_allclose(found.pixels[..., 2:], COLOURS[..., 2:], rtol=1e-6)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("order", ["YX", "XY"])
+@pytest.mark.parametrize("up", [False, True])
+@pytest.mark.parametrize("left", [False, True])
+def test_radiance_of_every_layout(tmp_path, packed, order, up, left):
+    """Scan lines go along x or y, in either direction."""
+    rng = np.random.default_rng(1)
+    shown = rng.uniform(0.5, 1, (9, 12, 3)).astype(np.float32)
+    encoded = imagecodecs.rgbe_encode(shown, header=True)
+    shown = imagecodecs.rgbe_decode(encoded)
+    stored = shown[::-1] if up else shown
+    stored = stored[:, ::-1] if left else stored
+    stored = stored if order == "YX" else stored.swapaxes(0, 1)
+    sizes = {"Y": ("-+"[up], 9), "X": ("+-"[left], 12)}
+    line = " ".join(f"{sizes[axis][0]}{axis} {sizes[axis][1]}" for axis in order)
+    stored = np.ascontiguousarray(stored)
+    content = imagecodecs.rgbe_encode(stored, header=True)
+    head, _, rows = content.partition(f"-Y {len(stored)} +X {stored.shape[1]}\n".encode())
+    if not packed:
+        rows = imagecodecs.rgbe_encode(stored, header=False, rle=False)
+    (tmp_path / "a.hdr").write_bytes(head + line.encode() + b"\n" + bytes(rows))
+    found = read_image(tmp_path / "a.hdr")
+    np.testing.assert_allclose(found.pixels, shown.transpose(2, 0, 1), rtol=0.02)
+    for wrong in ("+Y 9 +Y 12", "-Y 9", "Y 9 X 12"):
+        (tmp_path / "a.hdr").write_bytes(head + wrong.encode() + b"\n" + bytes(rows))
+        with pytest.raises(ImageFileError, match="damaged Radiance picture: it has no size"):
+            read_image(tmp_path / "a.hdr")
 
 
 def test_names_are_for_files_that_have_them(tmp_path):

@@ -15,7 +15,7 @@ import tifffile
 
 from mcsc.errors import MissingExtraError, OutOfMemoryError
 from mcsc.images import ImageFileError, read_image
-from tests.mcsc.images.pictures import chunk, colours, dng, opened, planes
+from tests.mcsc.images.pictures import chunk, colours, dng, interlaced_png, opened, planes
 
 PICTURE = np.kron(colours(shape=(6, 9, 3)), np.ones((8, 8, 1), np.uint8))
 
@@ -114,6 +114,42 @@ def test_samples_of_12_bits(tmp_path):
     (tmp_path / "c.jpg").write_bytes(lossless[: len(lossless) // 2])
     with pytest.raises(ImageFileError, match="truncated or damaged JPEG of 12 bits"):
         read_image(tmp_path / "c.jpg")
+
+
+@pytest.mark.parametrize(("channels", "kind"), [(1, 0), (2, 4), (3, 2), (4, 6)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 4), (13, 22)])
+def test_interlaced_png_of_16_bits_is_read_without_a_word(tmp_path, capfd, channels, kind, size):
+    rng = np.random.default_rng(3)
+    values = rng.integers(0, 65536, (*size, channels), np.uint16)
+    if channels in (2, 4):
+        values[..., -1] = 65535
+    stored = interlaced_png(values[..., 0] if channels == 1 else values, kind)
+    (tmp_path / "a.png").write_bytes(stored)
+    colours_of = values[..., : channels - (channels in (2, 4))]
+    found = read_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(found.pixels, planes(colours_of))
+    assert found.bit_depth == 16
+    assert capfd.readouterr() == ("", "")
+
+
+def test_interlaced_png_with_a_transparent_colour_or_damage(tmp_path, capfd):
+    values = np.arange(9 * 11 * 3, dtype=np.uint16).reshape(9, 11, 3)
+    key = chunk(b"tRNS", values[4, 5].astype(">u2").tobytes())
+    path = tmp_path / "a.png"
+    path.write_bytes(interlaced_png(values, 2, key))
+    found = read_image(path, keep_alpha=True)
+    np.testing.assert_array_equal(found.pixels, planes(values))
+    np.testing.assert_array_equal(np.argwhere(found.alpha[0] == 0), [[4, 5]])
+    whole = interlaced_png(values, 2)
+    short = interlaced_png(values[:-1], 2)
+    header = whole[:33]
+    flipped = bytearray(whole)
+    flipped[-40] ^= 4
+    for content in (whole[:-40], header + short[33:], bytes(flipped)):
+        path.write_bytes(content)
+        with pytest.raises(ImageFileError, match="truncated or damaged PNG"):
+            read_image(path)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_palettes_of_tiff(tmp_path):

@@ -15,17 +15,18 @@ from tests.mcsc.images.formats.volumes import (
     body,
     pack_dicom,
     save_dicom,
+    save_enhanced,
     save_nifti,
     save_series,
 )
 
 nibabel = pytest.importorskip("nibabel")
-pytest.importorskip("pydicom")
+pydicom = pytest.importorskip("pydicom")
 
 AFFINE = np.array([[-0.7, 0, 0, -10], [0, -0.8, 0, 20], [0, 0, 3, 5], [0, 0, 0, 1]])
 
 
-@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "A.NII", "A.NII.GZ"])
 def test_nifti_comes_and_goes(tmp_path, name):
     path = save_nifti(tmp_path / name, body(), AFFINE)
     found = read_volume(path)
@@ -33,6 +34,8 @@ def test_nifti_comes_and_goes(tmp_path, name):
     np.testing.assert_allclose(found.affine, AFFINE)
     assert found.dtype == np.int16
     write_volume(tmp_path / f"b{name}", found)
+    packed = (tmp_path / f"b{name}").read_bytes()[:2] == b"\x1f\x8b"
+    assert packed == name.lower().endswith(".gz")
     again = nibabel.load(tmp_path / f"b{name}")
     np.testing.assert_array_equal(np.asarray(again.dataobj), body().transpose(2, 1, 0))
     assert again.get_data_dtype() == np.int16
@@ -118,7 +121,9 @@ def test_series_that_are_no_volume(tmp_path):
     save_dicom(ct / "x.dcm", body()[0] + 1024, place=(10, -20, 8))
     refused(ct, "several of its slices lie in one place")
     save_dicom(ct / "x.dcm", body()[0] + 1024, ImagePositionPatient=None)
-    refused(ct, r"do not say where their slices lie \(ImagePositionPatient")
+    refused(ct, r"does not say where all its slices lie \(ImagePositionPatient")
+    save_dicom(ct / "x.dcm", body()[0] + 1024, place=(10, -20, 20), PixelSpacing=[0.8, 0.8])
+    refused(ct, r"its slices have pixels of several sizes \(PixelSpacing\)")
     save_dicom(ct / "x.dcm", body()[0, :9] + 1024)
     refused(ct, "holds slices of 2 sizes")
     save_dicom(
@@ -128,6 +133,89 @@ def test_series_that_are_no_volume(tmp_path):
     refused(ct, "its slices are not parallel")
     save_dicom(ct / "x.dcm", body()[0] + 1024, PhotometricInterpretation="RGB")
     refused(ct / "x.dcm", "photometric interpretation RGB is not supported")
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (2, 0, 4, 1, 3)])
+@pytest.mark.parametrize("packed", [False, True])
+def test_frames_of_one_file_are_what_their_series_is(tmp_path, order, packed):
+    """Scale, size of pixels and places are told in groups; frames are sorted by place."""
+    series = read_volume(save_series(tmp_path / "ct", body()))
+    spots = [(10, -20, 5 + 3.0 * k) for k in order]
+    path = save_enhanced(tmp_path / "a.dcm", body()[list(order)], spots=spots)
+    if packed:
+        found = pydicom.dcmread(path)
+        found.compress(pydicom.uid.RLELossless)
+        found.save_as(path)
+    found = read_volume(path)
+    np.testing.assert_array_equal(found.slices, series.slices)
+    np.testing.assert_allclose(found.affine, series.affine)
+    assert (found.dtype, found.note) == (series.dtype, series.note)
+    assert read_image(path, page=2).dtype == np.int16
+    np.testing.assert_array_equal(read_image(path, page=2).pixels[0], body()[1])
+
+
+def test_frames_may_have_slopes_windows_and_all_of_their_groups_each(tmp_path):
+    slopes, intercepts = np.array([1, 2, 0.5, 1, 1.5]), np.array([0, -1024, -2000, -1024, -1000])
+    stored = np.arange(5 * 24 * 20).reshape(5, 24, 20) % 3000
+    values = stored * slopes[:, None, None] + intercepts[:, None, None]
+    path = save_enhanced(
+        tmp_path / "a.dcm", values, slopes=slopes, intercepts=intercepts,
+        FrameVOILUTSequence=[{"WindowCenter": 40 + k, "WindowWidth": 400} for k in range(5)],
+        PixelMeasuresSequence=[{"PixelSpacing": [0.5, 0.25], "SliceThickness": 1}] * 5,
+    )  # fmt: skip
+    found = read_volume(path)
+    np.testing.assert_allclose(found.slices, values)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(np.abs(np.diag(found.affine)), [0.25, 0.5, 3, 1])
+    assert "slopes 0.5 to 2 and intercepts -2000 to 0 to Hounsfield units" in found.note
+    assert "the window of its own is -160 to 240" in found.note
+    one = save_enhanced(tmp_path / "b.dcm", body()[:1])
+    np.testing.assert_array_equal(read_image(one).pixels[0], body()[0])
+    assert read_volume(one).affine[2, 2] == 4
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ({"spots": [(10, -20, 5.0)] * 5}, "several of its slices lie in one place, as of several"),
+        ({"spots": [(10, -20, float(k * k)) for k in range(5)]}, "slices are 1 to 7 mm apart"),
+        ({"PlanePositionSequence": [{}] * 5}, "does not say where all its slices lie"),
+        (
+            {
+                "PlaneOrientationSequence": [
+                    {"ImageOrientationPatient": [1, 0, 0, 0, *turn]}
+                    for turn in ([[1, 0]] * 3 + [[0, 1]] * 2)
+                ]
+            },
+            "its slices are not parallel",
+        ),
+        (
+            {"FrameContentSequence": [{"StackID": name} for name in "AABBB"]},
+            "holds 2 stacks of slices; want one",
+        ),
+        (
+            {
+                "PixelMeasuresSequence": [
+                    {"PixelSpacing": [wide, 1], "SliceThickness": 4} for wide in (1, 1, 1, 2, 2)
+                ]
+            },
+            "its slices have pixels of several sizes",
+        ),
+    ],
+)
+def test_frames_that_are_no_volume(tmp_path, groups, message):
+    path = save_enhanced(tmp_path / "a.dcm", body(), **groups)
+    with pytest.raises(ImageFileError, match=message):
+        read_volume(path)
+
+
+def test_frames_of_which_some_are_not_told_of_are_damaged(tmp_path):
+    path = save_enhanced(tmp_path / "a.dcm", body())
+    found = pydicom.dcmread(path)
+    del found.PerFrameFunctionalGroupsSequence[3:]
+    found.save_as(path)
+    with pytest.raises(ImageFileError, match=r"damaged DICOM .* 5 frames and says where 3 lie"):
+        read_volume(path)
 
 
 def test_damaged_volumes(tmp_path):
