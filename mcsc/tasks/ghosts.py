@@ -19,7 +19,7 @@ from ..values.holes import fill_from_others
 from .prepared import PreparedSources
 from .task import TASKS, Task
 
-__all__ = ["ghosts_wanted", "guide_without_ghosts", "sources_without_ghosts"]
+__all__ = ["ghosts_wanted", "guide_without_ghosts", "have_lumas", "sources_without_ghosts"]
 
 Map = NDArray[np.bool_]
 
@@ -51,6 +51,24 @@ def ghosts_wanted(asked: bool | None, task: Task, count: int = 2) -> Ghosts | No
         )
     wanted = count <= JOINTLY and (asked is None or bool(asked))
     return task.ghosts if wanted else None
+
+
+def have_lumas(images: Sequence[Floats], names: Sequence[str], *, asked: bool | None) -> bool:
+    """Return True if ghosts can be looked for in these images (C, H, W), by their lumas.
+
+    Raises
+    ------
+    ValueError
+        They are `asked` for, and an image has neither one channel nor three.
+    """
+    for image, name in zip(images, names, strict=True):
+        if len(image) not in (1, 3):
+            if asked:
+                raise InvalidValueError(
+                    f"ghosts are told by lumas, and {name} has {len(image)} channels; want 1 or 3"
+                )
+            return False
+    return True
 
 
 def _warn(found: Map, names: Sequence[str], *, kept: str) -> None:
