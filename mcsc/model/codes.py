@@ -13,6 +13,7 @@ from ..backend import Array, is_array, namespace, to_numpy
 from ..errors import InvalidTypeError, InvalidValueError
 from ..files import read_npz, write_npz
 from ..lazy import cached_property
+from ..words import percent
 from .banks import read_only
 from .dictionary import Dictionary
 from .sparse_maps import Coordinates, SparseMaps
@@ -202,8 +203,8 @@ class Codes:
     def __repr__(self) -> str:
         n, h, w = self.grid
         maps = sum(g.shape[1] for g in self.present)
-        share = 100.0 * self.nnz / self.size
-        return f"Codes({n}x{maps} maps of {h}x{w}, {self.nnz} nonzero, {share:.3g} %)"
+        share = percent(self.nnz / self.size, 3)
+        return f"Codes({n}x{maps} maps of {h}x{w}, {self.nnz} nonzero, {share})"
 
     # ------------------------------------------------------------------ files
     def save(self, path: str | Path) -> None:

@@ -16,6 +16,7 @@ from ..images.planes import luma_plane
 from ..images.split import fill_holes
 from ..types import Floats, Ghosts
 from ..values.holes import fill_from_others
+from ..words import percent
 from .prepared import PreparedSources
 from .task import TASKS, Task
 
@@ -75,7 +76,7 @@ def _warn(found: Map, names: Sequence[str], *, kept: str) -> None:
     """Say how much of an image contradicts another one."""
     these = " and ".join(names) if len(names) == 2 else f"the {len(names)} sources"
     warn_user(
-        f"{these} contradict each other in {100 * float(found.mean()):.2g} % of the pixels, as "
+        f"{these} contradict each other in {percent(float(found.mean()))} of the pixels, as "
         f"things that moved and shadows of a flash do; there, {kept} is kept (ghosts=False or "
         "--no-ghosts does not look for such places)"
     )

@@ -21,6 +21,7 @@ from ..solvers.result import Stop
 from ..types import Device, Floats, Lam
 from ..values.forms import ImageForm, plain_array
 from ..values.ranges import ValueRange
+from ..words import percent
 from .ghosts import ghosts_wanted, guide_without_ghosts, have_lumas
 from .methods import (
     check_method_channels,
@@ -336,9 +337,9 @@ def _filled_by_the_model(
 
 
 def _warn_of_filling(method: str, name: str, known: Floats) -> None:
-    share = 100 * float((known == 0).mean())
+    share = percent(float((known == 0).mean()))
     warn_user(
-        f"{method} takes no mask: the unknown pixels of {name} ({share:.2g} %) were filled by the "
+        f"{method} takes no mask: the unknown pixels of {name} ({share}) were filled by the "
         "model first"
     )
 

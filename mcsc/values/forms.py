@@ -18,6 +18,7 @@ from ..backend import Array, backend_for, is_array, to_numpy
 from ..checks import nowhere_known
 from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..types import Device, Floats
+from ..words import percent
 from .masks import check_mask
 from .ranges import Contrast, ValueRange, find_range, quantised
 
@@ -204,7 +205,7 @@ class ImageForm:
         self.cut.append(cut)
         if cut > _CUT:
             warn_user(
-                f"{100 * cut:.2g} % of the values are beyond what {self.dtype} holds, and were cut "
+                f"{percent(cut)} of the values are beyond what {self.dtype} holds, and were cut "
                 f"off: pass {self.name} as floats to keep them"
             )
         return self.as_given(samples)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidValueError, warn_user
 from ..types import Floats
+from ..words import percent
 
 __all__ = ["Contrast", "ValueRange", "find_range", "quantised"]
 
@@ -281,7 +282,7 @@ def _warn_of_strangers(known: NDArray[Any], name: str) -> None:
         if distance > _APART * size and (end == 0 or distance > last - first):
             word = "zeros" if end == 0 else f"{end:.6g}"
             warn_user(
-                f"{100 * share:.2g} % of the values of {name} are {end:.6g}, the others lie "
+                f"{percent(share)} of the values of {name} are {end:.6g}, the others lie "
                 f"between {first:.6g} and {last:.6g}: if these are unknown pixels, mask them (on "
                 f"the command line by --mask {word})"
             )

@@ -19,6 +19,7 @@ from ...progress import is_terminal
 from ...tasks.task import Task
 from ...types import Lam
 from ...values.ranges import ValueRange
+from ...words import percent
 from .. import options
 from ..results import COMPARED, registered_to, tell, words_stretched
 from .known import IN_PARTS, known_by_file, known_by_words
@@ -187,10 +188,10 @@ class HugeImages:
             click.echo(f"{options.range_words(out.name, values)}, and the result is in their unit")
         cut = write_blocks(out, image, dtype=dtype, scheduler=self.scheduler, workers=self.workers)
         if cut:
-            said.append(f"{100 * cut:.2g} % of the values cut off at the ends of {dtype}")
+            said.append(f"{percent(cut)} of the values cut off at the ends of {dtype}")
         if cut > 0.01:
             warn_user(
-                f"{100 * cut:.2g} % of the values of {out} lie beyond what {dtype} holds, and were "
+                f"{percent(cut)} of the values of {out} lie beyond what {dtype} holds, and were "
                 "cut off there: --bit-depth 32 keeps them"
             )
         tell(out, found, said)
