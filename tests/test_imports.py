@@ -16,7 +16,7 @@ from tests.paths import ROOT
 ROOMS = {
     "mcsc": (
         ("_version", "errors", "types"),
-        ("checks", "files", "lazy", "progress", "tables"),
+        ("checks", "files", "lazy", "progress", "tables", "words"),
         "backend",
         "model",
         "sparse",

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mcsc.errors import InvalidTypeError, MissingExtraError
-from mcsc.files import atomic_write
+from mcsc.files import atomic_write, check_writable
 
 from .network.cunet import CUNet
 from .network.modes import evaluating
@@ -48,6 +48,8 @@ def export_onnx(net: CUNet, path: str | Path) -> None:
         `net` is something else, or in bfloat16.
     ModuleNotFoundError
         The packages onnx and onnxscript are not installed.
+    OSError, ValueError
+        As `mcsc.files.check_writable`, before any work.
 
     Notes
     -----
@@ -74,6 +76,7 @@ def export_onnx(net: CUNet, path: str | Path) -> None:
     path = Path(path)
     if path.suffix.lower() != ".onnx":
         path = path.with_name(path.name + ".onnx")
+    check_writable(path)
     with evaluating(net), _quiet(), torch.no_grad():
         model = _model(net)
     entry = model.metadata_props.add()

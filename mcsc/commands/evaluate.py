@@ -17,6 +17,7 @@ from ..errors import InvalidValueError
 from ..tasks.task import TASKS
 from ..types import Device
 from ..values.ranges import ValueRange, quantised
+from ..words import percent
 from . import options
 from .batch import check_cluster, cluster_options
 from .named import ListedOption, rule_option
@@ -290,7 +291,7 @@ def evaluate(
         most = max(cut_off, key=cut_off.__getitem__)
         _warn_of(
             f"in {len(cut_off)} of the files in {images} values beyond black or white were cut "
-            f"off, in {most} {100 * cut_off[most]:.2g} % of them"
+            f"off, in {most} {percent(cut_off[most])} of them"
         )
     if stopped == "interrupted":
         click.echo(f"mcsc: interrupted; {len(table.rows)} rows were done and are kept", err=True)

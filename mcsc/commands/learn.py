@@ -13,6 +13,7 @@ from ..errors import InvalidValueError
 from ..files import npz_path
 from ..learning.options import Init
 from ..progress import is_terminal
+from ..words import percent
 from . import options
 from .batch import check_cluster, cluster_options
 from .destinations import check_destinations
@@ -355,7 +356,7 @@ def _tell(out: Path, learned: Learned) -> None:
     history, fit = learned.history, learned.target_fit
     click.echo(
         f"{out}: {learned.dictionary.n_maps} maps, objective {history.objective[0]:.5g} -> "
-        f"{learned.objective:.5g}, {100 * history.nonzero[-1]:.2g} % nonzero, "
+        f"{learned.objective:.5g}, {percent(history.nonzero[-1])} nonzero, "
         f"{history.seconds[-1]:.0f} s"
     )
     if fit is None:

@@ -18,6 +18,7 @@ from ..images.files import write_image
 from ..model.dictionary import Dictionary
 from ..tasks.decomposition import Decomposition
 from ..types import Floats, Lam
+from ..words import percent
 from .info import versions
 from .inputs import Signal
 
@@ -122,7 +123,7 @@ def show_signals(signals: list[Signal]) -> None:
         text = f"{high} x {wide}" + (f", {channels} channels" if channels > 1 else "")
         if signal.mask is not None:
             share = 1 - float((signal.mask > 0).all(axis=0).mean())
-            text += f", {100 * share:.3g} % of the pixels unknown"
+            text += f", {percent(share, 3)} of the pixels unknown"
         click.echo(f"{signal.symbol}  {signal.name:<{width}}  {text}")
 
 

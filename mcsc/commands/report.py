@@ -15,6 +15,7 @@ from ..tasks.fusion import Fusion
 from ..tasks.restoration import Restoration
 from ..tasks.task import Task
 from ..types import Floats
+from ..words import percent
 from .info import versions
 from .inputs import Given
 from .options import lam_words
@@ -33,10 +34,10 @@ def settings_of(
         settings["values"] = f"{low:.6g} to {high:.6g}, worked on as 0 to 1"
     if given is not None and given.mask is not None:
         share = 1 - float((given.mask > 0).all(axis=0).mean())
-        settings["unknown pixels"] = f"{100 * share:.3g} %"
+        settings["unknown pixels"] = percent(share, 3)
     if found.ghosts is not None:
-        share = 100 * float(found.ghosts.mean())
-        settings["contradictions"] = f"{share:.2g} % of the pixels, where one image was kept"
+        share = float(found.ghosts.mean())
+        settings["contradictions"] = f"{percent(share)} of the pixels, where one image was kept"
     if isinstance(found, Fusion) and found.rule is not None:
         settings["rule"] = found.rule
     if found.lam is not None:
@@ -44,7 +45,7 @@ def settings_of(
     if found.gap is not None:
         settings["certified gap"] = f"{found.gap:.1e}"
     if found.nonzero is not None:
-        settings["nonzero coefficients"] = f"{100 * found.nonzero:.3g} %"
+        settings["nonzero coefficients"] = percent(found.nonzero, 3)
     return settings | {"seconds": f"{found.seconds:.1f}", **versions()}
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import InvalidValueError, warn_user
 from ..images.suffixes import DTYPES, MANY_BANDS, WRITABLE
 from ..values.ranges import ValueRange, beyond, is_much, quantised
+from ..words import percent
 from . import options
 
 if TYPE_CHECKING:
@@ -269,10 +270,10 @@ def words_cut(
     info = np.iinfo(dtype)
     if is_much(cut, furthest, values):
         warn_user(
-            f"{100 * cut:.2g} % of the values of {path} lie beyond {info.min} to {info.max}, by up "
+            f"{percent(cut)} of the values of {path} lie beyond {info.min} to {info.max}, by up "
             f"to {furthest:.3g}, and were cut off there: {how} keeps them"
         )
-    return [f"{100 * cut:.2g} % of the values cut off at {info.min} or {info.max}"] if cut else []
+    return [f"{percent(cut)} of the values cut off at {info.min} or {info.max}"] if cut else []
 
 
 def words_beyond(image: Floats, given: Given) -> list[str]:
@@ -352,7 +353,7 @@ def tell(out: Path, found: Told, said: Sequence[str] = ()) -> None:
     if found.lam is not None:
         words.append(f"lam {options.lam_words(found.lam)}")
     if found.nonzero is not None:
-        words.append(f"{100 * found.nonzero:.2g} % of the coefficients nonzero")
+        words.append(f"{percent(found.nonzero)} of the coefficients nonzero")
     if found.gap is not None:
         words.append(f"certified gap {found.gap:.1e}")
     click.echo(f"{out}: {', '.join([*words, *said, f'{found.seconds:.1f} s'])}")

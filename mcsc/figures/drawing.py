@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..files import atomic_write, printable
 from ..types import Floats
+from ..words import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -151,7 +152,7 @@ class Sheet:
         `at` is the part of the text that lies at `left`: "left" or "center".
         """
         if not known.all():
-            words = f"■ unknown: {100 * (1 - known.mean()):.2g} %"
+            words = f"■ unknown: {percent(1 - known.mean())}"
             self.text(words, left, top, color=UNKNOWN, fontsize=TICK_SIZE, va="top", ha=at)
 
     def colour_bar(self, drawn: Any, left: float, top: float, width: float) -> None:

@@ -18,6 +18,7 @@ from ..files import write_text
 from ..images.planes import Planes, planes
 from ..quality.measures import Measure
 from ..types import Floats
+from ..words import percent
 from .drawing import MAGNITUDE, SIGNED, UNKNOWN, largest_magnitude
 from .report_pictures import colour_scale, mapped_picture, picture
 from .report_tables import Numbers, mean_table, table
@@ -194,7 +195,7 @@ def _errors(where: str, scene: SceneReport, truth: Floats) -> dict[str, Any]:
     return {
         "errors": drawn,
         "error_scale": colour_scale(MAGNITUDE, 0.0, limit, "error"),
-        "unknown": "" if known.all() else f"{100 * (1 - known.mean()):.2g} %",
+        "unknown": "" if known.all() else percent(1 - known.mean()),
     }
 
 

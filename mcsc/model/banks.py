@@ -7,18 +7,18 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..backend import Array, is_array, namespace, native, to_numpy
+from ..backend import Array, is_array, namespace, native, on_device_of, to_numpy
 from ..checks import check_number, check_unmasked
 from ..errors import InvalidTypeError, InvalidValueError
 
-__all__ = ["check_analysis", "check_target", "check_weights"]
+__all__ = ["check_analysis", "check_target", "check_weights", "read_only"]
 
 Banks: TypeAlias = tuple[Array | None, ...]
 """One bank (K, C, s, s) for every signal, or None where it has none."""
 
 
 def check_analysis(common: Any, unique: Any) -> tuple[tuple[Array, ...] | None, Banks | None]:
-    """Return the common and unique banks as tuples; refuse them, naming the argument.
+    """Return copies of the common and unique banks as tuples; refuse them, naming the argument.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def check_analysis(common: Any, unique: Any) -> tuple[tuple[Array, ...] | None, 
 def check_target(
     target_common: Any, target_unique: Any, common: Banks | None, unique: Banks | None
 ) -> tuple[Array | None, Banks | None]:
-    """Return the target's banks, which share the codes of the others; refuse them likewise."""
+    """Return copies of the target's banks, which share the others' codes; refuse them likewise."""
     gc, gu = target_common, None
     if gc is not None:
         if common is None or common[0] is None:
@@ -147,7 +147,15 @@ def _check_bank(name: str, bank: Any) -> Array:
         raise InvalidValueError(f"{name} is empty: shape {shape}")
     if not bool(xp.all(xp.isfinite(bank))):
         raise InvalidValueError(f"{name} holds NaN or Inf")
-    return bank
+    with on_device_of(bank):
+        return read_only(xp.asarray(bank, copy=True))
+
+
+def read_only(array: Array) -> Array:
+    """Return the array, which NumPy no longer lets anybody write to; other libraries cannot."""
+    if isinstance(array, np.ndarray):
+        array.flags.writeable = False
+    return array
 
 
 def _refuse_zero_filters(name: str, *banks: Array) -> None:

@@ -46,11 +46,14 @@ class Bounds:
 
 
 def relative_gap(objective: float, dual: float) -> float:
-    """``(objective - dual) / objective``; 0 where both are 0, infinite where numbers overflowed."""
+    """``(objective - dual) / objective``; 0 where both are 0, infinite where one is not finite."""
     if not (math.isfinite(objective) and math.isfinite(dual)):
         return math.inf
     return max(objective - dual, 0.0) / objective if objective > 0 else 0.0
 
+
+_LEAST_OBJECTIVE = 1e-299
+"""Below it the squares in an objective have underflowed, wholly or to a few digits."""
 
 _REACH = 0.5  # of an envelope, in filters: at this distance it has fallen to 1/e
 
@@ -268,9 +271,18 @@ class Certificate:
         return self._weighted(self._weighted(self._signal - image))
 
     def objective(self, image: Array, penalty: float) -> float:
-        """Value of Eq. 5 from ``D a`` and the penalty of a, in float64."""
-        r = self._weighted(self._signal - image)
-        return 0.5 * float(self._xp.sum(r * r)) + penalty
+        """Value of Eq. 5 from ``D a`` and the penalty of a, in float64; NaN if it underflows."""
+        return self._told(self._weighted(self._signal - image), penalty)
+
+    def _told(self, residual: Array, penalty: float) -> float:
+        objective = 0.5 * float(self._xp.sum(residual * residual)) + penalty
+        return math.nan if objective < _LEAST_OBJECTIVE and self._faint else objective
+
+    @cached_property
+    def _faint(self) -> bool:
+        """Whether codes are not zero at the optimum: of an objective near 0 it cannot be told."""
+        signal = self._weighted(self._signal)
+        return bool(self._xp.any(signal != 0)) and self.largest_correlation() > 1.0
 
     def evaluate(self, maps: Array) -> Bounds:
         """Return objective and dual value at codes `maps` (N, K, H, W)."""
@@ -280,6 +292,8 @@ class Certificate:
         self, image: Array, penalty: float, cells: np.ndarray | None = None
     ) -> Bounds:
         """Return objective and dual value from ``D a`` and the penalty of a, in float64.
+
+        An objective that underflows is NaN, unless zero codes are the optimum.
 
         Parameters
         ----------
@@ -293,7 +307,7 @@ class Certificate:
         """
         xp = self._xp
         r = self._weighted(self._signal - image)
-        objective = 0.5 * float(xp.sum(r * r)) + penalty
+        objective = self._told(r, penalty)
         dual = np.full(self._samples, -np.inf)
         if cells is None:
             look = self._peaks.look(self._weighted(r))

@@ -13,6 +13,8 @@ from ..backend import Array, is_array, namespace, to_numpy
 from ..errors import InvalidTypeError, InvalidValueError
 from ..files import read_npz, write_npz
 from ..lazy import cached_property
+from ..words import percent
+from .banks import read_only
 from .dictionary import Dictionary
 from .sparse_maps import Coordinates, SparseMaps
 
@@ -31,14 +33,15 @@ def check_is_codes(given: Any) -> None:
 class Codes:
     """Sparse feature maps of all code groups.
 
-    Made by `mcsc.solve` or, from dense arrays, by `Codes.from_dense`.
+    Made by `mcsc.solve` or, from dense arrays, by `Codes.from_dense`: also from changed copies of
+    the dense maps, which are themselves read-only (in NumPy), as nothing else follows them.
 
     Attributes
     ----------
     common : array (N, K, H, W) or None
-        ``c``, dense, made at the first access.
+        ``c``, dense, made at the first access; read-only.
     unique : tuple of M (array (N, K_m, H, W) or None)
-        ``(u, v, ...)``, dense, made at the first access.
+        ``(u, v, ...)``, dense, made at the first access; read-only.
     """
 
     sparse_common: SparseMaps | None
@@ -146,13 +149,17 @@ class Codes:
 
     @cached_property
     def common(self) -> Array | None:
-        """Common maps ``c``, dense (N, K, H, W), or None."""
-        return None if self.sparse_common is None else self.sparse_common.dense()
+        """Common maps ``c``, dense (N, K, H, W), or None; read-only, see `from_dense`."""
+        return None if self.sparse_common is None else read_only(self.sparse_common.dense())
 
     @cached_property
     def unique(self) -> tuple[Array | None, ...]:
-        """Unique maps ``(u, v, ...)``, dense (N, K_m, H, W) each, or None."""
-        return tuple(None if g is None else g.dense() for g in self.sparse_unique)
+        """Unique maps ``(u, v, ...)``, dense (N, K_m, H, W) each, or None; read-only likewise."""
+        return tuple(None if g is None else read_only(g.dense()) for g in self.sparse_unique)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Dense maps are large, and a pickle would let them be written to.
+        return {"sparse_common": self.sparse_common, "sparse_unique": self.sparse_unique}
 
     @property
     def nnz(self) -> int:
@@ -196,8 +203,8 @@ class Codes:
     def __repr__(self) -> str:
         n, h, w = self.grid
         maps = sum(g.shape[1] for g in self.present)
-        share = 100.0 * self.nnz / self.size
-        return f"Codes({n}x{maps} maps of {h}x{w}, {self.nnz} nonzero, {share:.3g} %)"
+        share = percent(self.nnz / self.size, 3)
+        return f"Codes({n}x{maps} maps of {h}x{w}, {self.nnz} nonzero, {share})"
 
     # ------------------------------------------------------------------ files
     def save(self, path: str | Path) -> None:

@@ -14,7 +14,7 @@ from ..backend import Array, namespace, to_numpy
 from ..errors import InvalidTypeError, InvalidValueError, naming
 from ..files import read_npz, write_npz
 from ..lazy import cached_property
-from .banks import check_analysis, check_target, check_weights
+from .banks import check_analysis, check_target, check_weights, read_only
 from .lam import stored_lam
 from .penalty import check_terms
 from .spectra import supremum
@@ -82,6 +82,10 @@ class Dictionary:
     axis. Filters are used as given: nothing is normalised. Banks may differ in s. Every symbol is
     explained on :doc:`the page of the model </explanations/model>`.
 
+    A dictionary holds copies of its banks, because what is derived from them is kept: arrays that
+    it was made of may be changed afterwards. NumPy's are read-only; for other filters make another
+    dictionary, such as ``dataclasses.replace(d, common=...)``.
+
     References
     ----------
     X. Deng and P. L. Dragotti, "Deep Convolutional Neural Network for Multi-modal Image
@@ -111,6 +115,13 @@ class Dictionary:
         except (TypeError, ValueError) as error:
             raise InvalidTypeError(f"metadata must hold what JSON can: {error}") from error
         namespace(*self._analysis_banks(), *self._target_banks())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        # Neither a pickle nor a deep copy says which arrays were read-only.
+        kept = [g.bank for g in self.__dict__.get("groups", ())]
+        for bank in (*self._analysis_banks(), *self._target_banks(), *kept):
+            read_only(bank)
 
     # ------------------------------------------------------------------ shape
     @property
@@ -199,7 +210,7 @@ class Dictionary:
 
         def add(name: str, bank: np.ndarray, channels: slice) -> None:
             nonlocal k
-            groups.append(Group(name, slice(k, k + len(bank)), channels, bank))
+            groups.append(Group(name, slice(k, k + len(bank)), channels, read_only(bank)))
             k += len(bank)
 
         if self.common is not None:

@@ -227,7 +227,8 @@ def stack_signals(
     Raises
     ------
     ValueError
-        A signal holds NaN or Inf where its weight is not zero.
+        A signal holds NaN or Inf where its weight is not zero, or values so large that the sum of
+        their squares overflows.
     """
     xp = namespace(*signals)
     n, _, h, w = signals[0].shape
@@ -250,5 +251,15 @@ def stack_signals(
                 f"signals[{m}] holds NaN or Inf: replace them, or give masks with 0 there"
             )
         x = xp.astype(x, dtype)
-        stacked[part] = x if factors is None else x * xp.asarray(factors[m], dtype=dtype)
+        with np.errstate(over="ignore"):  # what overflows is refused
+            if factors is not None:
+                x = x * xp.asarray(factors[m], dtype=dtype)
+            known = x if mask is None else x * xp.astype(mask, dtype)
+        largest = float(xp.max(xp.abs(known)))
+        if largest > math.sqrt(float(xp.finfo(dtype).max) / math.prod(shape)):
+            raise InvalidValueError(
+                f"signals[{m}] holds values up to {largest:.2g}, times their weights: {dtype} "
+                "cannot hold the sum of their squares; scale the signals"
+            )
+        stacked[part] = x
     return stacked, weights

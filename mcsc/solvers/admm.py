@@ -35,7 +35,7 @@ from ..model.convolution import make_operator, padded_grid
 from ..model.problem import Problem
 from ..model.spectra import gram_spectrum
 from .base import DenseSolver
-from .gpu_cost import seconds_of_an_iteration
+from .gpu_cost import MERIT, seconds_of_an_iteration
 
 
 class RhoPolicy:
@@ -85,7 +85,6 @@ class Admm(DenseSolver):
     name = "admm"
     max_iter = 5_000
     joint = True
-    merit = "on a GPU the least bytes and launches, by count, times the iterations expected"
     code_arrays = 2.8
     alpha = 1.8
     inner_steps = 8
@@ -140,6 +139,11 @@ class Admm(DenseSolver):
         self._set_rho(self._first_rho())
         self._v = self._embed(self.first_maps(start))
         self._warm_start()
+
+    @classmethod
+    def reason(cls, problem: Problem) -> str:
+        """On a GPU: that it is the least in `expense`."""
+        return MERIT if problem.backend.name == "CuPy" else super().reason(problem)
 
     @classmethod
     def expense(cls, problem: Problem) -> float:

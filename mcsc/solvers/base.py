@@ -71,6 +71,11 @@ class Solver(ABC):
         return cls.libraries is None or problem.backend.name in cls.libraries
 
     @classmethod
+    def reason(cls, problem: Problem) -> str:
+        """Why "auto" takes it for a problem, for messages."""
+        return cls.merit + (" and joint groups" if problem.penalty.joined else "")
+
+    @classmethod
     def expense(cls, problem: Problem) -> float:
         """Estimated cost of a solution, in a unit that the solvers share; "auto" takes the least.
 

@@ -160,7 +160,7 @@ def run(
         "interrupted": "interrupted",
         "callback": "stopped by the callback",
         "max_iter": f"reached max_iter = {max_iter}",
-        "overflow": "numbers overflow: scale the signals",
+        "overflow": "numbers overflow or underflow: scale the signals",
     }
     if converged:
         stopped = "converged"

@@ -67,7 +67,8 @@ class Options:
         self._refuse_options_of_others(found)
         if self.method != "auto":
             return found, ""
-        return found, f"; method 'auto' took {found.name!r}: {found.merit}{_beside(found, problem)}"
+        why = found.reason(problem) + _beside(found, problem)
+        return found, f"; method 'auto' took {found.name!r}: {why}"
 
     def make(self, solver: type[Solver], problem: Problem, start: Codes | None) -> Solver:
         """Return the solver at its start."""

@@ -200,8 +200,8 @@ def solve_discrepancy(
     Notes
     -----
     A solution of relative gap g leaves a residual that is right to about :math:`\sqrt g`. Where
-    that is not accurate enough for `rtol`, the search continues with a tenth and a hundredth of
-    `tol`.
+    that is not accurate enough for `rtol`, or to tell that no lam down to 1e-4 of `lambda_max`
+    leaves so little, the search continues with a tenth and a hundredth of `tol`.
 
     References
     ----------
@@ -245,17 +245,24 @@ def solve_discrepancy(
             stopped = interrupt.asked or result.stopped in ("callback", "interrupted")
             if reached or stopped:
                 break
-            if not search.narrow(left):
-                # Solutions of this gap leave residuals that are too vague for rtol.
-                if options.tol <= finest or not result.converged:
-                    break
-                options = replace(options, tol=options.tol / _TIGHTEN)
-                search.reopen()
-            elif search.lam < _SMALLEST * search.top:
+            if search.narrow(left) and search.lam >= _SMALLEST * search.top:
+                continue
+            # Solutions of this gap leave residuals that are too vague for rtol, or nothing is
+            # known below this lam, where the least residual may be smaller than what is left.
+            last = options.tol <= finest
+            certain = math.sqrt(max(left, 0.0)) - _doubt(result) > math.sqrt(target)
+            smallest = left > target and search.lam < _SMALLEST * search.top
+            if smallest and (certain or (last and result.converged)):
+                hint = "" if certain else " (a smaller tol may leave less)"
                 raise InvalidValueError(
-                    f"the residual stays at {math.sqrt(left / known):.3g} however small lam is; "
-                    f"the noise asks for {math.sqrt(target / known):.3g}"
+                    f"the residual stays at {math.sqrt(left / known):.3g} down to "
+                    f"{lam / search.top:.2g} of lambda_max{hint}, and no lam below {_SMALLEST:g} "
+                    f"of it is tried; the noise asks for {math.sqrt(target / known):.3g}"
                 )
+            if last or not result.converged:
+                break
+            options = replace(options, tol=options.tol / _TIGHTEN)
+            search.reopen(lam)
     assert result is not None
     residual, wanted = math.sqrt(max(left, 0.0) / known), math.sqrt(target / known)
     if reached:
@@ -270,19 +277,27 @@ def solve_discrepancy(
     return Discrepancy(lam, bring_home(result) if moved else result, residual, wanted, reached)
 
 
+def _doubt(result: Result) -> float:
+    """Return how far the root of a solution's residual energy is from that of the optimum, at most.
+
+    The data term is strongly convex in the residual, with a modulus of 1.
+    """
+    return math.sqrt(2.0 * max(result.gap, 0.0) * result.objective)
+
+
 class _Search:
     """A bracket of lam: the energy of the residual is close to a power of it."""
 
     def __init__(self, top: float, energy: float, target: float, rtol: float) -> None:
         self.top = top
-        self.lam = top / 2
         self._energy, self._target = energy, target
         # The residual changes by less than lam does, both relatively.
         self._narrowest = 0.1 * rtol
-        self.reopen()
+        self.reopen(top / 2)
 
-    def reopen(self) -> None:
-        """Forget what was found; `lam` stays."""
+    def reopen(self, lam: float) -> None:
+        """Forget what was found; go on from a lam."""
+        self.lam = lam
         self._above, self._below = (self.top, self._energy), (0.0, 0.0)  # (lam, its energy)
 
     def narrow(self, left: float) -> bool:

@@ -26,6 +26,7 @@ from ..types import Boundary, Device, Floats, Lam
 from ..values.forms import ImageForm, plain_array
 from ..values.masks import check_mask
 from ..values.ranges import ValueRange
+from .shipped import opened_dictionary
 from .sparse_coding import checked_lam
 from .task import LAM_RELATIVE, STRENGTH
 
@@ -141,7 +142,7 @@ def decompose(
     images : sequence of arrays of floats or integers, shape (H, W) or (C, H, W)
         One or more NumPy arrays of one size; a single image has only a unique part. A masked array
         is unknown where it is masked.
-    dictionary : Dictionary, optional
+    dictionary : Dictionary or path, optional
         Default: cosines of 8 x 8 for the channels of the images (`mcsc.dct_dictionary`).
     lam : float or sequence of floats, optional
         Weight of the l1 norm, or one per group of codes; on the scale of values brought to [0, 1].
@@ -181,7 +182,9 @@ def decompose(
     Raises
     ------
     TypeError
-        An image is not a NumPy array of floats or integers.
+        An image is not a NumPy array of floats or integers, or `dictionary` is something else.
+    FileNotFoundError
+        There is no such file of a dictionary.
     ValueError
         Images differ in size, are not finite where they are known, or hold no detail that the
         dictionary could code, or are smaller than its filters; a mask does not fit; or as
@@ -196,6 +199,8 @@ def decompose(
     >>> found.result.converged, [p.reconstruction.shape for p in found.parts]
     (True, [(1, 48, 48), (1, 48, 48)])
     """
+    if dictionary is not None:
+        dictionary = opened_dictionary(dictionary)
     names = symbols(len(images)) if labels is None else list(labels)
     nothing = [None] * len(images)
     forms: list[ImageForm] = []

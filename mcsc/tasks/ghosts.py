@@ -16,10 +16,11 @@ from ..images.planes import luma_plane
 from ..images.split import fill_holes
 from ..types import Floats, Ghosts
 from ..values.holes import fill_from_others
+from ..words import percent
 from .prepared import PreparedSources
 from .task import TASKS, Task
 
-__all__ = ["ghosts_wanted", "guide_without_ghosts", "sources_without_ghosts"]
+__all__ = ["ghosts_wanted", "guide_without_ghosts", "have_lumas", "sources_without_ghosts"]
 
 Map = NDArray[np.bool_]
 
@@ -53,11 +54,29 @@ def ghosts_wanted(asked: bool | None, task: Task, count: int = 2) -> Ghosts | No
     return task.ghosts if wanted else None
 
 
+def have_lumas(images: Sequence[Floats], names: Sequence[str], *, asked: bool | None) -> bool:
+    """Return True if ghosts can be looked for in these images (C, H, W), by their lumas.
+
+    Raises
+    ------
+    ValueError
+        They are `asked` for, and an image has neither one channel nor three.
+    """
+    for image, name in zip(images, names, strict=True):
+        if len(image) not in (1, 3):
+            if asked:
+                raise InvalidValueError(
+                    f"ghosts are told by lumas, and {name} has {len(image)} channels; want 1 or 3"
+                )
+            return False
+    return True
+
+
 def _warn(found: Map, names: Sequence[str], *, kept: str) -> None:
     """Say how much of an image contradicts another one."""
     these = " and ".join(names) if len(names) == 2 else f"the {len(names)} sources"
     warn_user(
-        f"{these} contradict each other in {100 * float(found.mean()):.2g} % of the pixels, as "
+        f"{these} contradict each other in {percent(float(found.mean()))} of the pixels, as "
         f"things that moved and shadows of a flash do; there, {kept} is kept (ghosts=False or "
         "--no-ghosts does not look for such places)"
     )

@@ -34,6 +34,7 @@ from .protocol import (
     check_attributes,
     check_result,
 )
+from .shipped import opened_dictionary
 from .sparse_coding import SparseCoding, checked_lam
 from .task import Task, get_task
 
@@ -84,14 +85,10 @@ _WHY: dict[Stop | None, str] = {
 
 def _own(task: Task, dictionary: Dictionary | File | None) -> SparseCoding:
     if dictionary is not None and not isinstance(dictionary, Dictionary):
-        if not isinstance(dictionary, str | PathLike):
-            raise InvalidTypeError(
-                f"dictionary must be a Dictionary or a path, found {type(dictionary).__name__}"
-            )
+        loaded = opened_dictionary(dictionary)
         path = fspath(dictionary)
-        dictionary = Dictionary.load(path)
         with naming(path):
-            model = SparseCoding(task, dictionary)
+            model = SparseCoding(task, loaded)
         made_for = model.kept.task
         if made_for is not None and made_for != task.name:
             warn_user(f"{path} was learned for {made_for} and is used for {task.name}")

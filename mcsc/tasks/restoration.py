@@ -22,7 +22,8 @@ from ..solvers.result import Stop
 from ..types import Device, Floats, Lam
 from ..values.forms import ImageForm, plain_array
 from ..values.ranges import ValueRange
-from .ghosts import ghosts_wanted, guide_without_ghosts
+from ..words import percent
+from .ghosts import ghosts_wanted, guide_without_ghosts, have_lumas
 from .methods import (
     check_method_channels,
     check_method_enlarges,
@@ -172,7 +173,7 @@ def restore(
         Look for places where x and y contradict each other, as things that moved and shadows of the
         flash do, and let x, freed of its noise, be its own guide there:
         `mcsc.alignment.ghosts.find_ghosts`. Default: if the task says how its images differ, as
-        "flash-denoise" does.
+        "flash-denoise" does, and both have one channel or three.
     callback : callable, optional
         Called with a `mcsc.Progress` at every evaluation of the certificate; a true value or
         StopIteration stops, and what was computed so far is returned.
@@ -262,6 +263,8 @@ def restore(
     guide_form = guide_form.measured(y, guide_known)
     image = form.taken(x, known)
     guide = guide_form.taken(y, guide_known).astype(image.dtype)
+    if wanted is not None and not have_lumas((image, guide), names, asked=ghosts):
+        wanted = None
     size, shape = image.shape[1:], guide.shape[1:]
     check_method_fits(chosen, names[1], shape)
     check_method_channels(chosen, f"the method {called}", names, (len(image), len(guide)))
@@ -341,9 +344,9 @@ def _filled_by_the_model(
 
 
 def _warn_of_filling(method: str, name: str, known: Floats) -> None:
-    share = 100 * float((known == 0).mean())
+    share = percent(float((known == 0).mean()))
     warn_user(
-        f"{method} takes no mask: the unknown pixels of {name} ({share:.2g} %) were filled by the "
+        f"{method} takes no mask: the unknown pixels of {name} ({share}) were filled by the "
         "model first"
     )
 

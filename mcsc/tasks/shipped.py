@@ -1,13 +1,15 @@
-"""Dictionaries that come with the package."""
+"""Dictionaries of files, and those that come with the package."""
 
 from __future__ import annotations
 
 from importlib.resources import as_file, files
+from os import PathLike, fspath
+from typing import Any
 
-from ..errors import InvalidValueError
+from ..errors import InvalidTypeError, InvalidValueError
 from ..model.dictionary import Dictionary
 
-__all__ = ["shipped_dictionaries", "shipped_dictionary"]
+__all__ = ["opened_dictionary", "shipped_dictionaries", "shipped_dictionary"]
 
 _FOLDER = "dictionaries"
 
@@ -43,3 +45,22 @@ def shipped_dictionary(name: str) -> Dictionary:
         )
     with as_file(files("mcsc").joinpath(_FOLDER, f"{name}.npz")) as path:
         return Dictionary.load(path)
+
+
+def opened_dictionary(given: Any) -> Dictionary:
+    """Return a dictionary, or that of a file.
+
+    Raises
+    ------
+    TypeError
+        It is neither a Dictionary nor a path.
+    FileNotFoundError, ValueError
+        As `Dictionary.load`.
+    """
+    if isinstance(given, Dictionary):
+        return given
+    if not isinstance(given, str | PathLike):
+        raise InvalidTypeError(
+            f"dictionary must be a Dictionary or a path, found {type(given).__name__}"
+        )
+    return Dictionary.load(fspath(given))

@@ -18,6 +18,7 @@ from ..backend import Array, backend_for, is_array, to_numpy
 from ..checks import nowhere_known
 from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..types import Device, Floats
+from ..words import percent
 from .masks import check_mask
 from .ranges import Contrast, ValueRange, beyond, find_range, is_much, quantised
 
@@ -203,7 +204,7 @@ class ImageForm:
         furthest = beyond(restored, dtype)
         if is_much(cut, furthest, self.values):
             warn_user(
-                f"{100 * cut:.2g} % of the values are beyond what {self.dtype} holds, by up to "
+                f"{percent(cut)} of the values are beyond what {self.dtype} holds, by up to "
                 f"{furthest:.3g}, and were cut off: pass {self.name} as floats to keep them"
             )
         return self.as_given(samples)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidValueError, warn_user
 from ..types import Floats
+from ..words import percent
 
 __all__ = ["Contrast", "ValueRange", "beyond", "find_range", "is_much", "quantised", "shortest"]
 
@@ -358,7 +359,7 @@ def _warn_of_strangers(known: NDArray[Any], name: str) -> None:
             value = shortest(end, known.dtype)
             word = "zeros" if end == 0 else value
             warn_user(
-                f"{100 * share:.2g} % of the values of {name} are {value}, the others lie "
+                f"{percent(share)} of the values of {name} are {value}, the others lie "
                 f"between {first:.6g} and {last:.6g}: if these are unknown pixels, mask them (on "
                 f"the command line by --mask {word})"
             )

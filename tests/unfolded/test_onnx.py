@@ -114,3 +114,19 @@ def test_other_things_are_refused(tmp_path):
 def test_bfloat16_is_refused(tmp_path):
     with pytest.raises(TypeError, match=r"bfloat16.*call net\.float\(\) first"):
         export_onnx(make_net(dtype=torch.bfloat16), tmp_path / "net")
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_before_any_work(tmp_path, monkeypatch):
+    pytest.importorskip("onnxscript")
+    monkeypatch.setattr(torch.onnx, "export", None)
+    (tmp_path / "folder.onnx").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    net = make_net(dtype=torch.float32)
+    for name, error in (
+        ("missing/net.onnx", FileNotFoundError),
+        ("missing/net", FileNotFoundError),
+        ("folder.onnx", IsADirectoryError),
+        ("file/net.onnx", OSError),
+    ):
+        with pytest.raises(error):
+            export_onnx(net, tmp_path / name)

@@ -36,6 +36,7 @@ decided in one place, `unfolded.network.engine_choice`.
 `cpu_inference`  A whole network by the same on strips of rows, its maps in place; no gradients.
 `training`       An LCSC module, or one D, and its gradient by convolutions along columns; float32,
                  or bfloat16 under autocast, on a GPU or where the processor multiplies in it.
+                 Derivatives of that gradient are those of `reference`.
 `gpu`            A whole network by Triton kernels; float32, TF32 or bfloat16; no gradients. By
                  `unfolded.accelerate` only.
 ===============  =============================================================================

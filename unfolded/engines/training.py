@@ -14,22 +14,26 @@ maps are stored and multiplied in bfloat16; sums, thresholds, images and the gra
 weights stay in float32.
 
 On a CPU samples are summed in their order, so gradients do not depend on the number of threads.
+
+A gradient that is to be differentiated itself (``create_graph=True``), or that is taken for many
+vectors at once, is computed by `unfolded.engines.reference` instead, in float32, from the images
+and weights: it takes the time and the memory of PyTorch's own layers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from . import pointwise, rows
+from . import pointwise, reference, rows
 from .steps import Steps, numbers
 from .threads import Map, torch_threads
+from .transforms import transformed
 
 SAMPLES = 4
 """At a time on a CPU: a call of the library takes as long as half a sample."""
@@ -48,7 +52,7 @@ def serves(image: Tensor, *, training: bool) -> bool:
 
 
 def maps(steps: Steps, image: Tensor, start: Tensor | None = None) -> Tensor:
-    """Return the maps (N, K, H, W) of an LCSC module, differentiable once.
+    """Return the maps (N, K, H, W) of an LCSC module, differentiable.
 
     Parameters
     ----------
@@ -70,7 +74,7 @@ def maps(steps: Steps, image: Tensor, start: Tensor | None = None) -> Tensor:
 
 
 def synthesise(maps: Tensor, weight: Tensor) -> Tensor:
-    """Return the image (N, C, H, W), float32, of maps (N, K, H, W), differentiable once."""
+    """Return the image (N, C, H, W), float32, of maps (N, K, H, W), differentiable."""
     out: Tensor = _Synthesis.apply(maps, weight)  # type: ignore[no-untyped-call]
     return out
 
@@ -92,6 +96,40 @@ def _threads(tensor: Tensor) -> Iterator[Map]:
             yield run
     else:
         yield lambda function, items: [function(item) for item in items]
+
+
+def _by_reference(grad: Tensor) -> bool:
+    """Return True in a backward pass that needs more than numbers: see the module's docstring."""
+    # `torch.autograd.grad(is_grads_batched=True)` is no transform of `torch.func`.
+    several = torch._C._functorch.is_legacy_batchedtensor(grad)
+    return torch.is_grad_enabled() or transformed() or several
+
+
+def _reference_gradients(
+    function: Callable[..., Tensor], inputs: list[Tensor | None], needed: list[bool], grad: Tensor
+) -> tuple[Tensor | None, ...]:
+    """Gradients of a function at those inputs that need one, themselves differentiable."""
+    further = torch.is_grad_enabled()
+    with torch.enable_grad(), torch.autocast(grad.device.type, enabled=False):
+        # Each its own view: tied blocks share tensors, and each use has a gradient of its own.
+        seen = [None if t is None else t.view_as(t) for t in inputs]
+        out = function(*(None if t is None else t.float() for t in seen))
+        at = [t for t, n in zip(seen, needed, strict=True) if n and t is not None]
+        found = iter(torch.autograd.grad(out, at, grad.float(), create_graph=further))
+    return tuple(next(found) if n else None for n in needed)
+
+
+def _unrolled(
+    image: Tensor, thresholds: Tensor, start: Tensor | None, first: Tensor, *flat: Tensor,
+    residual: bool,
+) -> Tensor:  # fmt: skip
+    """`reference.unroll` of what `_Lcsc` is given."""
+    blocks = [
+        (partial(reference.synthesise, weight=down), partial(reference.analyse, weight=up))
+        for down, up in zip(flat[::2], flat[1::2], strict=True)
+    ]
+    head = partial(reference.analyse, weight=first)
+    return reference.unroll(image, head, blocks, thresholds, residual=residual, start=start)
 
 
 class _Lcsc(torch.autograd.Function):
@@ -137,10 +175,18 @@ class _Lcsc(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        _, thresholds, start, first, *flat, out = ctx.saved_tensors
+        image, thresholds, start, first, *flat, out = ctx.saved_tensors
         before, between, size, residual, own = ctx.kept
+        if _by_reference(grad):
+            needed = ctx.needs_input_grad
+            found = _reference_gradients(
+                partial(_unrolled, residual=residual),
+                [image, thresholds, start, first, *flat],
+                [*needed[:3], *needed[4:]],
+                grad,
+            )
+            return *found[:3], None, *found[3:]
         dtype, blank = out.dtype, partial(rows.floats, device=out.device)
         maps = [*before, rows.last(out.detach())]
         n, height, width, filters = maps[-1].shape
@@ -165,15 +211,15 @@ class _Lcsc(torch.autograd.Function):
             more: Tensor | None = None
 
             def gate(j: int) -> None:
-                found = pointwise.gate(maps[j][part], g, more if residual else None, drive)
-                for_lam[part, j - 1 + own] = -found
+                signed = pointwise.gate(maps[j][part], g, more if residual else None, drive)
+                for_lam[part, j - 1 + own] = -signed
 
             for j in range(last, 0, -1):
                 gate(j)
                 columns = rows.unfold(between[j, part], size, dtype)
                 for_up[j, number] = sign * rows.gradient(columns, g, shape)
-                image = sign * rows.synthesise(g, up[j], size)
-                columns = rows.unfold(image, size, dtype)
+                left = sign * rows.synthesise(g, up[j], size)
+                columns = rows.unfold(left, size, dtype)
                 for_down[j - 1, number] = rows.gradient(columns, maps[j - 1][part], shape)
                 more = rows.analyse(columns, down[j - 1])
                 if not residual:
@@ -256,9 +302,12 @@ class _Synthesis(torch.autograd.Function):
         return product_synthesis(maps, weight)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         maps, weight = ctx.saved_tensors
+        if _by_reference(grad):
+            return _reference_gradients(
+                reference.synthesise, [maps, weight], list(ctx.needs_input_grad), grad
+            )
         for_maps, for_weight = _synthesis_gradients(
             maps.to(ctx.dtype), grad, weight.shape[-1], weight
         )

@@ -11,7 +11,7 @@ from torch import Tensor
 from mcsc.checks import check_number
 from mcsc.errors import InvalidTypeError, InvalidValueError
 
-from ..engines.transforms import transformed
+from ..engines.transforms import transformed, without_values
 from .configuration import Configuration
 
 PRECISIONS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
@@ -32,8 +32,9 @@ def check_images(
     weight : tensor
         One of the network's, of its dtype and on its device.
     values : bool
-        Look for NaN and Inf, too; never done under a compiler, where there are no values yet, nor
-        under `torch.func`'s transforms, where there may be many.
+        Look for NaN and Inf, too; never done where there are no values (under a compiler, on the
+        device "meta", of fake tensors), nor under `torch.func`'s transforms, where there may be
+        many.
 
     Raises
     ------
@@ -65,7 +66,8 @@ def check_images(
     if not values or torch.compiler.is_compiling() or transformed():
         return
     for name, image in (("x", x), ("y", y)):
-        if not bool(image.isfinite().all()):
+        finite = image.isfinite().all()
+        if not without_values(finite) and not bool(finite):
             raise InvalidValueError(f"{name} holds NaN or Inf")
 
 
@@ -111,7 +113,8 @@ def check_sigma(sigma: Any, x: Tensor, *, noise_aware: bool) -> Tensor | None:
     # On a GPU, looking at values would wait for the device.
     unseen = torch.compiler.is_compiling() or found.is_cuda or transformed()
     seen = isinstance(sigma, Tensor) and not unseen
-    if seen and not bool((found.isfinite() & (found >= 0)).all()):
+    good = (found.isfinite() & (found >= 0)).all() if seen else None
+    if good is not None and not without_values(good) and not bool(good):
         raise InvalidValueError("sigma holds a negative number, NaN or Inf")
     return found
 

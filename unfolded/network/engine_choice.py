@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..engines import cpu_inference, reference, training
-from ..engines.transforms import transformed
+from ..engines.transforms import dispatched, transformed
 
 Engine = Literal["reference", "cpu_inference", "training"]
 """Modules of `unfolded.engines`; that for GPUs is chosen by `unfolded.accelerate`."""
@@ -82,6 +82,7 @@ def engine_for(module: Servable, image: Tensor) -> Engine:
         and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         and not transformed()
+        and not dispatched()
     )
     if written is None or not usual:
         return "reference"

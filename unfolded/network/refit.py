@@ -29,12 +29,14 @@ class Coding(Protocol):
 
 
 def target_channels(pairs: Any) -> int:
-    """Return the channels of the targets of a sequence of (x, y, z).
+    """Return the channels of the targets of a sequence of (x, y, z), all of which are checked.
 
     Raises
     ------
+    TypeError
+        It holds other things.
     ValueError
-        It holds other things, or nothing.
+        It holds nothing, or a tensor has NaN or Inf; the message says which.
     """
     try:
         first = pairs[0]
@@ -42,17 +44,20 @@ def target_channels(pairs: Any) -> int:
         raise InvalidValueError(
             "pairs must hold (x, y, z) of tensors (N, C, H, W), at least one of them"
         ) from error
-    check_pair(first)
+    for number, pair in enumerate(pairs):
+        check_pair(number, pair)
     return int(first[2].shape[1])
 
 
-def check_pair(pair: Any) -> None:
+def check_pair(number: int, pair: Any) -> None:
     """Refuse what is not (x, y, z) of tensors (N, C, H, W), or with the noise's level behind.
 
     Raises
     ------
     TypeError
         The message says what was found.
+    ValueError
+        A tensor has NaN or Inf.
     """
     whole = isinstance(pair, tuple | list) and len(pair) in (3, 4)
     if not whole or not all(isinstance(a, Tensor) and a.ndim == 4 for a in pair[:3]):
@@ -63,6 +68,9 @@ def check_pair(pair: Any) -> None:
             "pairs must hold (x, y, z) of tensors (N, C, H, W), as torch.from_numpy makes them; "
             f"found {shown}"
         )
+    for name, tensor in zip(("x", "y", "z", "sigma"), pair, strict=False):
+        if not bool(torch.as_tensor(tensor).isfinite().all()):
+            raise InvalidValueError(f"{name} of pairs[{number}] holds NaN or Inf")
 
 
 def refit(
@@ -106,7 +114,8 @@ def refit(
     Raises
     ------
     ValueError
-        `ridge` is not positive, there are no pairs, or a target's shape does not fit.
+        `ridge` is not positive, there are no pairs, one holds NaN or Inf, a target's shape does not
+        fit, or sums of squares overflow.
 
     Notes
     -----
@@ -121,13 +130,15 @@ def refit(
     codes: list[Tensor] = []
     targets: list[Tensor] = []
     with torch.no_grad():
-        for pair in pairs:
-            check_pair(pair)
+        for number, pair in enumerate(pairs):
+            check_pair(number, pair)
             x, y, z, *sigma = (a.to(weight) for a in pair)
             c, uv = net.codes(x, y, *sigma)
             wanted = (x.shape[0], weight.shape[0], *x.shape[2:])
             if tuple(z.shape) != wanted:
-                raise InvalidValueError(f"a target has shape {tuple(z.shape)}, wanted {wanted}")
+                raise InvalidValueError(
+                    f"z of pairs[{number}] has shape {tuple(z.shape)}, wanted {wanted}"
+                )
             codes.append(torch.cat((c, *uv[: len(layers) - 1]), dim=1))
             targets.append(z)
         if not codes:
@@ -174,6 +185,11 @@ def _solve(
     p = s = r / diagonal
     rs = torch.sum(r * s)
     first = torch.linalg.vector_norm(r)
+    # A comparison with NaN is false, which would end the fit as if it had been reached.
+    if not bool(torch.isfinite(rs) & torch.isfinite(first)):
+        raise InvalidValueError(
+            f"pairs hold values so large that sums of squares overflow {start.dtype}: scale them"
+        )
     iterations = 0
     while iterations < max_iter and torch.linalg.vector_norm(r) > tol * first:
         ap = correlate([forward(maps, p) for maps in codes]) + penalty * p

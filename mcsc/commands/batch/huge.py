@@ -21,6 +21,7 @@ from ...progress import is_terminal
 from ...tasks.task import Task
 from ...types import Lam
 from ...values.ranges import ValueRange, shortest
+from ...words import percent
 from .. import options
 from ..results import COMPARED, registered_to, tell, words_stretched
 from .known import IN_PARTS, check_opaque, known_by_file, known_by_words, stored_image
@@ -216,10 +217,10 @@ class HugeImages:
             workers=self.workers,
         )  # fmt: skip
         if cut:
-            said.append(f"{100 * cut:.2g} % of the values cut off at the ends of {dtype}")
+            said.append(f"{percent(cut)} of the values cut off at the ends of {dtype}")
         if cut > 0.01:
             warn_user(
-                f"{100 * cut:.2g} % of the values of {out} lie beyond what {dtype} holds, and were "
+                f"{percent(cut)} of the values of {out} lie beyond what {dtype} holds, and were "
                 "cut off there: --bit-depth 32 keeps them"
             )
         tell(out, found, said)

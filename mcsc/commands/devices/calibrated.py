@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...errors import InvalidValueError
+from ...words import percent
 from ..named import ListedOption
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def brought_into(first: Given, second: Given, rig: Rig, calibration: Path) -> tu
     click.echo(
         f"{first.image.path.name}: {found.measured} points of depth, {found.outside} outside of "
         f"the photograph, {found.hidden} hidden in it; the others are {found.spacing:.3g} pixels "
-        f"apart there, {100 * float(np.mean(small.mask)):.3g} % of it is near one"
+        f"apart there, {percent(float(np.mean(small.mask)), 3)} of it is near one"
     )
     image = replace(
         first.image, pixels=(small.depth / first.full_scale).astype(np.float32), nodata=None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -92,6 +95,26 @@ def test_codes_own_their_memory(dense):
     codes.coordinates()[0].value[...] = 5.0
     np.testing.assert_array_equal(codes.common, dense[0])
     assert codes.unique == ()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [lambda c: c, copy.copy, copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))],
+    ids=["new", "copy", "deepcopy", "pickle"],
+)
+def test_dense_maps_refuse_to_be_written_to(codes, dense, made):
+    assert codes.common.any()  # made, and kept
+    found = made(codes)
+    for maps in (found.common, *found.unique):
+        if maps is not None:
+            with pytest.raises(ValueError, match="read-only"):
+                maps[...] = 0
+    assert_same(found, *dense)
+    changed = found.common.copy()
+    changed[0, 0, 0, 0] = 5.0
+    other = mcsc.Codes.from_dense(changed, found.unique)
+    assert other.common[0, 0, 0, 0] == 5.0
+    assert len(pickle.dumps(codes)) < len(pickle.dumps((codes, codes.common, codes.unique)))
 
 
 def test_stacked_in_the_dictionary_s_order():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -320,6 +321,28 @@ def test_weights_that_the_signals_cannot_hold():
     for value in (1e20, 1e300):
         message = r"masks\[1\] holds weights above 1.8e\+19, whose squares float32 cannot hold"
         refuses(ValueError, message, x, make_dictionary(channels=(1, 3)), masks=(None, mask(value)))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize(
+    ("dtype", "scale"),
+    [("float32", 1e19), ("float32", 1e37), ("float64", 1e154), ("float64", 1e300)],
+)
+def test_signals_whose_squares_overflow(dtype, scale, number):
+    x = list(make_signals(dtype="float32"))
+    x = [s.astype(dtype) for s in x]
+    x[number] = x[number] * np.asarray(scale, dtype)
+    message = rf"signals\[{number}\] holds values up to .*: {dtype} cannot hold the sum of their sq"
+    refuses(ValueError, message, x, make_dictionary())
+
+
+def test_signals_whose_squares_overflow_by_their_weights():
+    x = make_signals(dtype="float32")
+    message = r"signals\[1\] holds values up to .*, times their weights: float32 cannot hold"
+    heavy = np.full(x[1].shape[-2:], 1e19, "float32")
+    refuses(ValueError, message, x, make_dictionary(), masks=(None, heavy))
+    d = replace(make_dictionary(), signal_weights=(1.0, 1e30))
+    refuses(ValueError, message, x, d)
 
 
 @pytest.mark.parametrize("name", ["mu", "nonnegative", "joint"])

@@ -90,6 +90,22 @@ def test_auto_says_what_it_took_and_why(boundary, masks, library):
     assert "auto" not in solve(problem, method=result.method, tol=1e-2).message
 
 
+@pytest.mark.parametrize("library", ["numpy", "array_api_strict"])
+@pytest.mark.parametrize("joint", [False, True])
+def test_auto_says_what_is_true_of_the_device(library, joint):
+    """The choice without a GPU owes nothing to what is counted for one."""
+    problem = make_problem(unique=(2, 2))
+    xp = np if library == "numpy" else pytest.importorskip(library)
+    groups = (False, True, True) if joint else False
+    signals = tuple(xp.asarray(x) for x in problem.signals)
+    result = mcsc.solve(signals, problem.dictionary, 1.0, joint=groups, tol=1e-2)
+    _, _, why = result.message.partition("; method 'auto' took ")
+    wanted = "'working-set': the fastest on a CPU at every lam that was measured"
+    if library != "numpy" or joint:
+        wanted = "'admm': the first that takes these arrays" + " and joint groups" * joint
+    assert why == wanted
+
+
 class OnGpu:
     """As much of CuPy's backend as the choice of a method looks at."""
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import mcsc
+from mcsc.solvers import path
 from tests.helpers import make_problem
 
 
@@ -404,6 +405,50 @@ def test_noise_above_the_signals_is_refused():
     signals, dictionary = noisy_problem(0.1)
     with pytest.raises(ValueError, match="below the noise's 50"):
         mcsc.solve_discrepancy(signals, dictionary, 50.0)
+
+
+def impulse_problem():
+    """Signals that filters with an impulse among them explain as closely as is wanted."""
+    rng = np.random.default_rng(0)
+    signals = tuple(rng.standard_normal((2, 20, 20)))
+    impulse = np.zeros((1, 1, 4, 4))
+    impulse[0, 0, 1, 1] = 1
+    common = tuple(rng.standard_normal((3, 1, 4, 4)) for _ in range(2))
+    unique = tuple(
+        np.concatenate([impulse, rng.standard_normal((3, 1, 4, 4))[:2]]) for _ in range(2)
+    )
+    return signals, mcsc.Dictionary(common, unique).normalise()
+
+
+@pytest.mark.parametrize(("noise", "tol"), [(6e-4, 1e-3), (3e-3, 1e-2)])
+def test_a_little_noise_is_found_where_the_gap_of_tol_leaves_more(noise, tol):
+    """At the least lam, what is left is known to the gap only: it is tightened first."""
+    signals, d = impulse_problem()
+    found = mcsc.solve_discrepancy(signals, d, noise, tol=tol)
+    assert found.reached
+    parts = mcsc.signal_parts(found.result.codes, d)
+    left = [x - part.image for x, part in zip(signals, parts, strict=True)]
+    assert np.sqrt(np.mean(np.square(left))) == pytest.approx(noise, rel=0.011)
+
+
+def test_noise_that_no_lam_leaves_is_refused_with_the_least_lam_that_is_tried():
+    signals, d = impulse_problem()
+    with pytest.raises(ValueError, match=r"down to 0\.00012 of lambda_max, .* below 0\.0001 of it"):
+        mcsc.solve_discrepancy(signals, d, 1e-5)
+
+
+def test_noise_that_is_certainly_out_of_reach_is_refused_without_a_smaller_gap(monkeypatch):
+    """Filters that explain nothing but smooth signals leave the rest at every lam."""
+    rng = np.random.default_rng(0)
+    d = mcsc.Dictionary(unique=(np.ones((1, 1, 4, 4)),)).normalise()
+    tried = []
+    solve = path.solve_problem
+    monkeypatch.setattr(
+        path, "solve_problem", lambda p, o, *a, **k: tried.append(o.tol) or solve(p, o, *a, **k)
+    )
+    with pytest.raises(ValueError, match="the residual stays at"):
+        mcsc.solve_discrepancy((rng.standard_normal((12, 12)),), d, 0.01)
+    assert len(set(tried)) == 1
 
 
 def test_masks_without_a_known_pixel():

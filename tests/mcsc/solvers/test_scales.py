@@ -16,7 +16,15 @@ TOL = 1e-3
 rng = np.random.default_rng(0)
 WEIGHTS = rng.random((8, 7)) * (rng.random((8, 7)) > 0.2)
 # Signals, filters, weights.
-SCALES = [(1e-17, 1, 1), (1e15, 1, 1), (1, 1e-10, 1), (1, 1e8, 1), (1, 1, 1e-7), (1, 1, 1e5)]
+SCALES = [
+    (1e-149, 1, 1),
+    (1e-17, 1, 1),
+    (1e15, 1, 1),
+    (1, 1e-10, 1),
+    (1, 1e8, 1),
+    (1, 1, 1e-7),
+    (1, 1, 1e5),
+]
 
 
 @functools.cache
@@ -40,7 +48,9 @@ def test_scales(method, scales):
 
 
 @pytest.mark.parametrize("method", ["working-set", "admm", "fista"])
-@pytest.mark.parametrize("scales", [(1e-12, 1, 1), (1, 1e-10, 1), (1, 1, 1e-7)], ids=str)
+@pytest.mark.parametrize(
+    "scales", [(1e-12, 1, 1), (1e16, 1, 1), (1, 1e-10, 1), (1, 1, 1e-7)], ids=str
+)
 def test_scales_in_float32(method, scales):
     found = solve(method, *scales, dtype="float32")
     assert found == pytest.approx(solve(method), rel=2 * TOL)

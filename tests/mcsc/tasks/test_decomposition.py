@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,28 @@ def test_an_image_smaller_than_the_filters_is_named():
     message = "^filters are larger than photo: filters 8x8, image 7x24$"
     with pytest.raises(ValueError, match=message):
         decompose((x, y), labels=("photo", "depth"))
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_dictionary_of_a_file(tmp_path, kind):
+    d = mcsc.dct_dictionary((1, 1), 8, 3)
+    d.save(tmp_path / "d.npz")
+    found = decompose(images(), kind(tmp_path / "d.npz"), lam_relative=0.5)
+    assert found.result.objective == decompose(images(), d, lam_relative=0.5).result.objective
+
+
+@pytest.mark.parametrize("given", [3, b"d.npz", ["d.npz"], np.ones((2, 1, 3, 3))])
+def test_what_is_no_dictionary_is_refused(given):
+    with pytest.raises(TypeError, match="dictionary must be a Dictionary or a path, found"):
+        decompose(images(), given)
+
+
+def test_a_file_that_holds_no_dictionary_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"d\.npz"):
+        decompose(images(), "d.npz")
+    (tmp_path / "d.npz").write_bytes(b"none")
+    with pytest.raises(ValueError, match=r"d\.npz"):
+        decompose(images(), tmp_path / "d.npz")
 
 
 def test_refusals():

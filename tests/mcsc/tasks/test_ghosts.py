@@ -164,3 +164,21 @@ def test_the_command_says_so_and_shows_where(exposures, tmp_path):
     done = run(*words, "--task", "medical", "--ghosts")
     assert done.exit_code == 2
     assert "ghosts can be told in flash-denoise and multi-exposure" in done.stderr
+
+
+@pytest.mark.parametrize("bands", [(5, 3), (3, 5), (2, 1), (1, 4), (5, 5)])
+def test_images_without_lumas_are_restored_without_a_look_for_ghosts(flash, bands):
+    _, ambient, lit, _ = flash
+    x, y = (
+        np.concatenate([i, i])[:c, :48, :52] for i, c in zip((ambient, lit), bands, strict=True)
+    )
+    options = {"sigma": 25, "tol": 0.5, "names": ("ambient", "lit")}
+    found = restore(x, y, "flash-denoise", **options)
+    assert found.ghosts is None
+    np.testing.assert_array_equal(
+        found.image, restore(x, y, "flash-denoise", ghosts=False, **options).image
+    )
+    name, count = ("lit", bands[1]) if bands[0] in (1, 3) else ("ambient", bands[0])
+    message = f"told by lumas, and {name} has {count} channels; want 1 or 3"
+    with pytest.raises(ValueError, match=message):
+        restore(x, y, "flash-denoise", ghosts=True, **options)

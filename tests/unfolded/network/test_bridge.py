@@ -9,7 +9,7 @@ import pytest
 
 import mcsc
 from tests.helpers import make_dictionary, make_signals
-from tests.unfolded.nets import torch, unfolded
+from tests.unfolded.nets import make_net, torch, unfolded
 from unfolded.engines.reference import synthesise
 from unfolded.network.refit import refit
 
@@ -338,6 +338,38 @@ def test_refused_targets_and_pairs(pairs):
         make(plain, 0.1, pairs=pairs, ridge=0)
     x, y, z = pairs[0]
     with pytest.raises(
-        ValueError, match=r"a target has shape \(2, 1, 8, 8\), wanted \(2, 1, 9, 8\)"
+        ValueError, match=r"z of pairs\[0\] has shape \(2, 1, 8, 8\), wanted \(2, 1, 9, 8\)"
     ):
         make(plain, 0.1, pairs=[(x, y, z[:, :, 1:])])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("number", range(2))
+def test_pairs_that_are_not_finite_are_refused(pairs, number, place, value, monkeypatch):
+    pairs[number][place][0, 0, 3, 4] = value
+    message = rf"{'xyz'[place]} of pairs\[{number}\] holds NaN or Inf"
+    dictionary = make_dictionary(5, size=3)
+    net = unfolded.CUNet.from_dictionary(dictionary, 0.1)
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    with pytest.raises(ValueError, match=message):
+        refit(net, iter(pairs))
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    monkeypatch.setattr(unfolded.CUNet, "from_state", None)  # no work
+    with pytest.raises(ValueError, match=message):
+        unfolded.CUNet.from_dictionary(dictionary, 0.1, pairs=iter(pairs))
+
+
+def test_noise_of_pairs_that_is_not_finite_is_refused(pairs):
+    net = make_net(noise_aware=True)
+    x, y, z = pairs[0]
+    with pytest.raises(ValueError, match=r"sigma of pairs\[0\] holds NaN or Inf"):
+        refit(net, [(x, y, z, torch.tensor([0.1, torch.nan]))])
+
+
+def test_pairs_whose_squares_overflow_are_refused(pairs):
+    net = unfolded.CUNet.from_dictionary(make_dictionary(5, size=3), 0.1)
+    before = net.target_common.weight.clone()
+    with pytest.raises(ValueError, match=r"overflow torch\.float64: scale them"):
+        refit(net, [(x, y, 1e200 * z) for x, y, z in pairs])
+    assert torch.equal(net.target_common.weight, before)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 
 import numpy as np
 import pytest
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad
 from torch.nn.utils import parametrizations, prune
+from torch.utils.flop_counter import FlopCounterMode
 
 import mcsc
 from tests.unfolded.nets import make_images, make_net, noise_of, torch, unfolded
@@ -337,3 +340,34 @@ def test_derivatives_by_other_ways_than_backward(training, monkeypatch):
         torch.testing.assert_close(found, wanted.sum(), rtol=1e-4, atol=1e-2)
         both = torch.func.vmap(lambda a, b: net(a[None], b[None])[0])(x, y)
         torch.testing.assert_close(both, net(x, y), rtol=1e-4, atol=1e-5)
+
+
+# ------------------------------------------------------------------- no values
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("options", [{}, {"sweeps": 2, "noise_aware": True}], ids=["plain", "more"])
+def test_shapes_are_computed_where_there_are_no_values(options, dtype, training):
+    net = make_net(dtype=dtype, **options).train(training)
+    given = [i for i in (*make_images(net), noise_of(net, make_images(net)[0])) if i is not None]
+    wanted = net(*given).shape
+    for grad in (False, True):
+        with torch.set_grad_enabled(grad):
+            with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+                assert net(*(mode.from_tensor(i) for i in given)).shape == wanted
+                assert net(*given).shape == wanted
+            away = copy.deepcopy(net).to("meta")
+            made = away(*(i.to("meta") for i in given))
+            assert (made.shape, made.device.type) == (wanted, "meta")
+    made.sum().backward()
+    assert all(p.grad.is_meta for p in away.parameters())
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_mode_that_counts_operations_sees_them_all(training):
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        net = make_net(dtype=dtype).train(training)
+        with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(training):
+            net(*make_images(net))
+        found.append(counter.get_total_flops())
+    assert found[0] == found[1] > 0
