@@ -15,8 +15,6 @@ from click.core import ParameterSource
 
 from ...errors import InvalidValueError, warn_user
 from ...files import check_readable
-from ...images.carried import carried, warn_of_profiles
-from ...images.formats.metadata import Metadata
 from ...progress import is_terminal
 from ...tasks.task import Task
 from ...types import Lam
@@ -30,6 +28,7 @@ from .run import check_cluster
 if TYPE_CHECKING:
     from ...distributed import BlockFusion, BlockOptions, BlockRestoration
     from ...images.formats.geotiff import MapPlace
+    from ...images.formats.metadata import Metadata
 
 __all__ = ["HugeImages", "block_options", "is_huge"]
 
@@ -161,7 +160,7 @@ class HugeImages:
 
     def _opened(self, *, measured: bool) -> tuple[list[_Opened], _Samples]:
         """Check what can be checked at once; return the images, and what is written of them."""
-        from ...images.carried import check_same_place
+        from ...images.carried import check_same_place, warn_of_profiles
 
         _check(self.method, self.out, self.images)
         check_cluster(self.scheduler, self.workers)
@@ -197,6 +196,7 @@ class HugeImages:
     ) -> None:
         """Write the image, and tell of it."""
         from ...distributed import write_blocks
+        from ...images.carried import carried
 
         out, image, dtype = self.out, found.image / samples.white, samples.dtype
         said = list(said)
@@ -323,6 +323,8 @@ class _Opened:
 
     @classmethod
     def of(cls, path: Path, page: int | None) -> _Opened:
+        from ...images.formats.metadata import Metadata
+
         pixels, stored = _opened(path, page), stored_image(path, page)
         if stored is None or pixels.dtype.kind != "u" or pixels.dtype.itemsize > 2:
             return cls(path, pixels, Metadata() if stored is None else stored.metadata, None, None)

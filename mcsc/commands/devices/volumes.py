@@ -10,6 +10,7 @@ import click
 
 from ...errors import InvalidValueError
 from ...values.ranges import ValueRange, beyond, find_range
+from ...words import percent
 
 if TYPE_CHECKING:
     from ...images.formats.medical import Volume
@@ -110,7 +111,7 @@ def fuse_volumes(
     for volume, mask, values in zip(volumes, known, chosen, strict=True):
         note = f"{volume.note}; " if volume.note else ""
         if mask is not None:
-            note += f"{100 * (1 - float(mask.mean())):.3g} % of the voxels unknown; "
+            note += f"{percent(1 - float(mask.mean()), 3)} of the voxels unknown; "
         click.echo(
             f"{volume.path.name}: {_slices(volume.slices)} of {volume.slices.shape[1]} x "
             f"{volume.slices.shape[2]}; {note}{values.low:.6g} to {values.high:.6g} are worked on "

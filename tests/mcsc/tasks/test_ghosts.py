@@ -151,7 +151,8 @@ def test_the_command_says_so_and_shows_where(exposures, tmp_path):
     words += ("--method", "laplacian", "--registered", "-o", tmp_path / "o.png")
     done = run(*words, "--report", tmp_path / "r.html")
     assert done.exit_code == 0, done.stderr
-    (line,) = done.stderr.splitlines()
+    line, cut = done.stderr.splitlines()
+    assert "were cut off there" in cut  # what the pyramid adds up
     assert f"a.png and {tmp_path / 'b.png'} contradict each other in" in line
     assert "--no-ghosts" in line
     page = (tmp_path / "r.html").read_text()
@@ -159,7 +160,8 @@ def test_the_command_says_so_and_shows_where(exposures, tmp_path):
     assert "% of the pixels, where one image was kept" in page
     kept = read_image(tmp_path / "o.png").pixels
     done = run(*words, "--no-ghosts")
-    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.exit_code == 0
+    assert "contradict" not in done.stderr
     assert np.abs(read_image(tmp_path / "o.png").pixels - kept).max() > 0.05
     done = run(*words, "--task", "medical", "--ghosts")
     assert done.exit_code == 2
