@@ -53,8 +53,8 @@ def write_blocks(
         Type to write instead of the image's own. For integers, values are rounded, and those beyond
         the range of the type are cut off at its ends.
     metadata : Metadata, optional
-        Profile, resolution and the first directory of EXIF (author, camera, date), for TIFF. The
-        others of EXIF (exposure, place) are not written, and nothing of it to zarr.
+        Profile, resolution, place on a map and the first directory of EXIF (author, camera, date),
+        for TIFF. The others of EXIF (exposure, GPS) are not written, and nothing of it to zarr.
     client, scheduler, workers
         As in `solve_blocks`.
 

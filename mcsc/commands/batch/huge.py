@@ -27,7 +27,6 @@ from .run import check_cluster
 
 if TYPE_CHECKING:
     from ...distributed import BlockFusion, BlockOptions, BlockRestoration
-    from ...images.formats.geotiff import MapPlace
     from ...images.formats.metadata import Metadata
 
 __all__ = ["HugeImages", "block_options", "is_huge"]
@@ -167,7 +166,7 @@ class HugeImages:
         found = [_Opened.of(path, self.pages.get(m)) for m, path in enumerate(self.images)]
         warn_of_profiles(found)
         if not self.registered:
-            places = [_place(path, self.pages.get(m)) for m, path in enumerate(self.images)]
+            places = [source.metadata.place for source in found]
             check_same_place(self.images, places, "; --registered takes them as they are")
         return found, _Samples.of(found[0], self.bit_depth, measured=measured)
 
@@ -200,8 +199,6 @@ class HugeImages:
 
         out, image, dtype = self.out, found.image / samples.white, samples.dtype
         said = list(said)
-        if _place(self.images[0], self.pages.get(0)) is not None:
-            said.append("without its place on the map, which blocks do not keep")
         if samples.scaled:
             white = float(np.iinfo(dtype).max)
             image = (image - values.low) * (white / (values.high - values.low))
@@ -298,16 +295,6 @@ def _opened(path: Path, page: int | None, *, kinds: str = "fiu") -> Any:
     return image
 
 
-def _place(path: Path, page: int | None) -> MapPlace | None:
-    """Return where an image lies on a map, if it is a TIFF that says so."""
-    from ...distributed.arrays import image_pages
-    from ...images.formats.tiff import place_of_tiff
-
-    if path.suffix.lower() in (".zarr", ".npy"):
-        return None
-    return place_of_tiff(path, image_pages(path)[(page or 1) - 1].number)
-
-
 @dataclass(frozen=True)
 class _Opened:
     """An image of a file, which is read block by block, and what the file says of it."""
@@ -354,9 +341,12 @@ def _lost(out: Path, metadata: Metadata) -> str:
     from ...images.formats.encode import words_of_tiff
 
     if out.suffix.lower() == ".zarr":
-        kept = {"the colour profile": metadata.icc, "EXIF": metadata.exif, "dpi": metadata.dpi}
+        kept = {
+            "the colour profile": metadata.icc, "EXIF": metadata.exif, "dpi": metadata.dpi,
+            "the place on the map": metadata.place,
+        }  # fmt: skip
         return ", ".join(name for name, value in kept.items() if value is not None)
-    return "exposure and place (EXIF)" if words_of_tiff(metadata)[1] else ""
+    return "exposure and GPS (EXIF)" if words_of_tiff(metadata)[1] else ""
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,6 @@ def _jpeg(picture: NDArray[Any], metadata: Metadata) -> bytes:
 
 
 def _tiff(pages: NDArray[Any], colour: bool, metadata: Metadata) -> bytes:
-    place = [] if metadata.place is None else metadata.place.tags()
     large = pages.nbytes >= _LARGE
     words, directories = words_of_tiff(metadata)
     tags = words.pop("extratags")
@@ -132,7 +131,7 @@ def _tiff(pages: NDArray[Any], colour: bool, metadata: Metadata) -> bytes:
                 compression="zlib",
                 predictor=True,
                 metadata=None,
-                extratags=place if number else [*tags, *place],
+                extratags=_place(metadata) if number else tags,
                 **words,
             )
     content = bytearray(file.getvalue())
@@ -148,14 +147,19 @@ def words_of_tiff(metadata: Metadata) -> tuple[dict[str, Any], dict[int, dict[in
     -------
     words : dict
     directories : dict
-        Directories of EXIF by the tag that points to them: exposure and place.
+        Directories of EXIF by the tag that points to them: exposure and GPS.
     """
     first, *inner = ({}, {}, {}) if metadata.exif is None else exif_directories(metadata.exif)
     tags = [tag for code, value in first.items() if (tag := _tag(code, value)) is not None]
+    tags += _place(metadata)
     words: dict[str, Any] = {"extratags": tags, "iccprofile": metadata.icc, "software": False}
     if metadata.dpi is not None:
         words |= {"resolution": metadata.dpi, "resolutionunit": "INCH"}
     return words, {code: f for code, f in zip((_EXIF, _GPS), inner, strict=True) if f}
+
+
+def _place(metadata: Metadata) -> list[tuple[int, str, int, Any, bool]]:
+    return [] if metadata.place is None else metadata.place.tags()
 
 
 def _tag(code: int, value: Any) -> tuple[int, str, int, Any, bool] | None:

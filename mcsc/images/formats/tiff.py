@@ -15,11 +15,11 @@ import tifffile
 from numpy.typing import NDArray
 
 from .base import ImageFileError, Request, Samples, check_size, decoding, opacity, pick
-from .geotiff import MapPlace, place_of_page
+from .geotiff import place_of_page
 from .metadata import Metadata, exif_block, exif_directory, text_of
 
 __all__ = [
-    "StoredImage", "check_stored", "exif_of_tiff", "look_at_tiff", "place_of_tiff", "read_tiff",
+    "StoredImage", "check_stored", "exif_of_tiff", "look_at_tiff", "read_tiff",
     "sure_shape_of_tiff",
 ]  # fmt: skip
 
@@ -112,13 +112,6 @@ def exif_of_tiff(path: Path) -> Metadata:
             return Metadata(exif=_metadata(tif, tif.pages.first).exif)
     except Exception:  # of what is no TIFF, or damaged; the picture itself was read
         return Metadata()
-
-
-def place_of_tiff(path: Path, page: int) -> MapPlace | None:
-    """Return where a page, counted from 0, of a TIFF that was opened before lies on a map."""
-    with tifffile.TiffFile(path, is_ome=False, is_mmstack=False) as tif:
-        found = tif.pages[page]
-        return place_of_page(found) if isinstance(found, tifffile.TiffPage) else None
 
 
 def _is_reduced(page: tifffile.TiffPage) -> bool:
@@ -356,7 +349,7 @@ class StoredImage:
     used_bits: int | None
     """How many of them are used, where that is known of integers of more than 8 bits."""
     metadata: Metadata
-    """Profile, EXIF and resolution."""
+    """Profile, EXIF, resolution and place."""
     mask: int | None
     """Number of the page that says which of its pixels are known; None if there is none."""
 

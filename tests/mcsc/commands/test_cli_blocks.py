@@ -124,14 +124,21 @@ def test_sources_in_blocks_must_be_known_everywhere(tmp_path):
     assert not (tmp_path / "out.tif").exists()
 
 
-def test_the_place_on_a_map_is_said_to_be_lost(folder, tmp_path):
+@pytest.mark.parametrize("suffix", ["tif", "zarr"])
+def test_the_place_on_a_map_is_carried_or_said_to_be_lost(folder, tmp_path, suffix):
     tags = [(33550, "d", 3, (10.0, 10.0, 0.0), True), (33922, "d", 6, (0.0,) * 6, True)]
     placed = tmp_path / "x.tif"
     tifffile.imwrite(placed, tifffile.imread(folder / "x.tif"), extratags=tags, photometric="rgb")
     words = ("restore", placed, *asked(folder)[1:], "--tol", 0.9, "--blocks", 40)
-    found = run(*words, "--registered", "-o", tmp_path / "out.tif")
+    found = run(*words, "--registered", "-o", tmp_path / f"out.{suffix}")
     assert found.exit_code == 0, found.output
-    assert "without its place on the map, which blocks do not keep" in found.stdout
+    if suffix == "zarr":
+        assert "the place on the map of x.tif" in found.stdout
+        return
+    assert "not keep" not in found.stdout
+    with tifffile.TiffFile(tmp_path / "out.tif") as tif:
+        assert tif.pages[0].tags.valueof(33550) == (10.0, 10.0, 0.0)
+        assert tif.pages[0].tags.valueof(33922) == (0.0,) * 6
 
 
 @pytest.mark.parametrize("command", ["restore", "fuse"])

@@ -166,7 +166,7 @@ def test_profile_author_and_resolution_are_kept_in_blocks(tmp_path):
     write_samples(tmp_path / "x.tif", samples_of(pair.x), metadata=said)
     words = (tmp_path / "x.tif", tmp_path / "y.tif", *DENOISED, "--tol", 0.1, "--blocks", 40)
     for name, lost in (
-        ("a.tif", "exposure and place (EXIF)"), ("a.zarr", "the colour profile, EXIF, dpi")
+        ("a.tif", "exposure and GPS (EXIF)"), ("a.zarr", "the colour profile, EXIF, dpi")
     ):  # fmt: skip
         found = run("restore", *words, "-o", tmp_path / name)
         assert found.exit_code == 0, found.output
