@@ -180,6 +180,7 @@ def _write_tiff(
             photometric="rgb" if channels == 3 else "minisblack",
             planarconfig="separate" if channels > 1 else None,
             compression="zlib",
+            metadata=None,  # tifffile's own description, in place of that of the image
             **words_of_tiff(metadata.fitting(channels))[0],
         )
     return cut

@@ -84,7 +84,8 @@ class Dictionary:
 
     A dictionary holds copies of its banks, because what is derived from them is kept: arrays that
     it was made of may be changed afterwards. NumPy's are read-only; for other filters make another
-    dictionary, such as ``dataclasses.replace(d, common=...)``.
+    dictionary, such as ``dataclasses.replace(d, common=...)``, and for a tensor of them
+    ``torch.tensor(d.common[0])``, which copies.
 
     References
     ----------

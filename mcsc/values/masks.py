@@ -124,9 +124,9 @@ def known_image(
         )
     if image.note and tell is not None:
         tell(f"{Path(path).name}: {image.note}")
-    nodata = image.nodata
+    nodata, by_file = image.nodata, False
     if not words and nodata is not None and not known_by_value(image.samples, nodata).all():
-        words = ("nodata",)
+        words, by_file = ("nodata",), True
         if tell is not None:
             value = shortest(nodata, image.samples.dtype)
             tell(f"{Path(path).name}: {value} is unknown, as the file says")
@@ -136,6 +136,14 @@ def known_image(
                 f"{path} holds NaN or Inf; if these are unknown pixels, say {option}"
             )
         return image, None
+    if by_file and nodata is not None:
+        where = nowhere_known(known_by_value(image.samples, nodata))
+        if where is not None:
+            value = shortest(nodata, image.samples.dtype)
+            raise InvalidValueError(
+                f"{path} is {value} {where}, which is unknown, as the file says: leave out what "
+                f"is empty, or say {option} to take {value} as a measurement"
+            )
     mask, said = mask_of_words(words, image)
     if tell is not None:
         for line in said:

@@ -105,9 +105,12 @@ class HugeImages:
         names = str(self.images[0]), str(self.images[1])
         if not self.registered:
             _check_registered((x, guide), names, self.task, (mask, guide_mask))
+        # Of measurements what counts are the values that there are, not how many bits they have.
+        counted = self.task.display or x.dtype == np.uint8
+        stated = opened[0].values if counted else None
         found = restore_blocks(
             x, guide, self.task, mask=mask, guide_mask=guide_mask, factor=factor, sigma=sigma,
-            value_range=self._range or opened[0].values, names=names, dictionary=self.dictionary,
+            value_range=self._range or stated, names=names, dictionary=self.dictionary,
             lam=self.lam, **self._how,
         )  # fmt: skip
         said = words_stretched(found.stretched, len(x))

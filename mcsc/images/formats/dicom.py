@@ -175,13 +175,14 @@ def places_of(place: Path, slices: Sequence[DicomSlice]) -> tuple[list[int], NDA
     if (np.ptp(spacings, axis=0) > _ALIKE * np.abs(spacings[0])).any():
         raise ImageFileError(f"{place}: its slices have pixels of several sizes (PixelSpacing)")
     if min(len(turns), len(spots)) < len(slices):
-        if len(slices) > 1:
+        # A file of many frames that says nothing of their places is taken in its own order.
+        if len(slices) > 1 and (spots or turns or place.is_dir()):
             raise ImageFileError(
                 f"{place}: does not say where all its slices lie (ImagePositionPatient, "
                 "ImageOrientationPatient)"
             )
         affine[:3, :3] = np.diag([-first.spacing[1], -first.spacing[0], first.thickness])
-        return [0], affine
+        return list(range(len(slices))), affine
     along = np.array(turns)
     if np.abs(along - along[0]).max() > _ALIKE:
         raise ImageFileError(f"{place}: its slices are not parallel")

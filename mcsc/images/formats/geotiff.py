@@ -15,8 +15,9 @@ __all__ = ["MapPlace", "place_of_page"]
 
 _SCALE, _TIEPOINTS, _MATRIX, _KEYS, _NUMBERS, _TEXT = 33550, 33922, 34264, 34735, 34736, 34737
 _RASTER_TYPE, _POINTS = 1025, 2  # its tie points are centres of pixels, not corners
-_SYSTEM = (1024, 2048, 3072)  # kind of the coordinates, geographic system, projected system
-_BESIDE = 0.51  # of a pixel of the finer image; half of one is usual beside a panchromatic band
+_KIND, _GEOGRAPHIC, _PROJECTED = 1024, 2048, 3072  # of the coordinates
+# Of a pixel of the finer image: half of one along both axes is usual beside a panchromatic band.
+_BESIDE = 0.72
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,7 @@ class MapPlace:
 
         Images of other pixels lie on each other if their corners do.
         """
-        systems = [[place._key(key) for key in _SYSTEM] for place in (self, other)]
-        if all(any(system) for system in systems) and systems[0] != systems[1]:
+        if self._differs(other):
             return "has other coordinates on the map than"
         corners, others = self._corners(), other._corners()
         apart = np.hypot(*(corners - others).T).max()
@@ -79,6 +79,16 @@ class MapPlace:
         if self.text:
             found += [(_TEXT, "s", 0, self.text.encode(errors="replace"), True)]
         return found
+
+    def _differs(self, other: MapPlace) -> bool:
+        """Whether both say what their coordinates are, and say different things."""
+
+        def both(key: int) -> tuple[int, int]:
+            return self._key(key), other._key(key)
+
+        # A projected system has a geographic one of its own, which some programs write, too.
+        keys = (_KIND, _PROJECTED if all(both(_PROJECTED)) else _GEOGRAPHIC)
+        return any(all(found) and found[0] != found[1] for found in map(both, keys))
 
     def _key(self, key: int) -> int:
         return _short_key(self.keys, key)

@@ -63,7 +63,7 @@ def is_volume(path: Path) -> bool:
 def read_slice(request: Request, kind: str) -> Samples:
     """Read one slice as an image."""
     path = request.path
-    volume = read_volume(path) if kind == "NIfTI" else _read_dicom([path], path)
+    volume = read_volume(path) if kind == "NIfTI" else _read_dicom([path], path, picked=True)
     index = pick(request, len(volume.slices), "slice")
     if index is None and len(volume.slices) > 1:
         raise ImageFileError(
@@ -212,7 +212,12 @@ _DECODERS: dict[str, Callable[[bytes], Any]] = {
 }
 
 
-def _read_dicom(files: Sequence[Path], place: Path) -> Volume:
+def _read_dicom(files: Sequence[Path], place: Path, *, picked: bool = False) -> Volume:
+    """Read the files of one series as a volume.
+
+    `picked` says that one slice is taken, of what need be no volume, such as a series of times;
+    slices are in the order of the file then.
+    """
     try:
         import pydicom
     except ModuleNotFoundError as error:
@@ -239,7 +244,12 @@ def _read_dicom(files: Sequence[Path], place: Path) -> Volume:
     if len(sets) > 1 and any(header.frames > 1 for header in headers):
         raise ImageFileError(f"{place}: holds files of several frames each; want one such file")
     slices = [found for header in headers for found in header.slices]
-    order, affine = places_of(place, slices)
+    try:
+        order, affine = places_of(place, slices)
+    except ImageFileError:
+        if not picked:
+            raise
+        order, affine = list(range(len(slices))), np.eye(4)
     pictures, dtypes, notes = [], set(), set()
     for path, found, header in sets:
         values, dtype, note = _pixels(path, found, header)

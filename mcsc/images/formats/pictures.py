@@ -212,6 +212,8 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         if content[place + 8 + length :][:4] != struct.pack(">I", zlib.crc32(name + data)):
             raise ValueError(f"the check sum of its chunk {name!r} is wrong")
         yield name, data
+        if name == b"IEND":  # what programs add after it is none of the picture
+            return
         place += 12 + length
 
 

@@ -158,7 +158,12 @@ def test_the_place_on_a_map_is_carried_to_tiff_and_enlarged_with_the_image(
         ({"pixel": 20.0}, "b.tif lies on the map up to 90.5097 pixels beside "),
         ({"keys": (*UTM[:-1], 32633)}, "b.tif has other coordinates on the map than "),
         ({"x": 5e5 + 5}, None),
+        ({"x": 5e5 + 5, "y": 5e6 - 5}, None),  # as of Landsat's panchromatic band
+        ({"x": 5e5 + 8, "y": 5e6 - 8}, "b.tif lies on the map up to 1.13137 pixels beside "),
         ({"keys": (1, 1, 0, 0)}, None),
+        # The geographic system of UTM 32, which some programs write, too.
+        ({"keys": (*UTM[:3], 4, *UTM[4:12], 2048, 0, 1, 4326, *UTM[12:])}, None),
+        ({"keys": (*UTM[:12], 2048, 0, 1, 4326)}, None),
     ],
 )
 def test_images_of_other_places_are_refused_unless_they_are_called_registered(

@@ -157,6 +157,19 @@ def test_bands_are_unknown_each_by_itself_and_colours_together(
     np.testing.assert_array_equal(mask, known)
 
 
+def test_a_band_that_is_nothing_but_nodata_is_told_of_with_what_to_do(tmp_path):
+    samples = np.arange(4 * 64, dtype=np.uint16).reshape(4, 8, 8) + 1
+    samples[3] = 0
+    tags = [(42113, "s", 0, "0", True)]
+    tifffile.imwrite(tmp_path / "x.tif", samples, extratags=tags, photometric="minisblack")
+    message = r"x.tif is 0 everywhere in band 4 of 4, .* as the file says: .* say --mask nan to"
+    with pytest.raises(ValueError, match=message):
+        known_image(tmp_path / "x.tif")
+    image, mask = known_image(tmp_path / "x.tif", ["nan"])
+    assert mask is None
+    assert len(image.pixels) == 4
+
+
 def test_words_that_do_not_fit_are_refused(tmp_path):
     image = given(tmp_path, np.zeros((6, 7), "u2"))
     with pytest.raises(ValueError, match=r"--mask nodata: .*x.tif does not say which value is unk"):

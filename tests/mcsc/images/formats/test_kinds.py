@@ -141,6 +141,8 @@ def test_interlaced_png_with_a_transparent_colour_or_damage(tmp_path, capfd):
     np.testing.assert_array_equal(found.pixels, planes(values))
     np.testing.assert_array_equal(np.argwhere(found.alpha[0] == 0), [[4, 5]])
     whole = interlaced_png(values, 2)
+    path.write_bytes(whole + b"a trailer, as some programs add one")
+    np.testing.assert_array_equal(read_image(path).pixels, planes(values))
     short = interlaced_png(values[:-1], 2)
     header = whole[:33]
     flipped = bytearray(whole)

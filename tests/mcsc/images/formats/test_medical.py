@@ -204,9 +204,21 @@ def test_frames_may_have_slopes_windows_and_all_of_their_groups_each(tmp_path):
     ],
 )
 def test_frames_that_are_no_volume(tmp_path, groups, message):
-    path = save_enhanced(tmp_path / "a.dcm", body(), **groups)
+    slices = body()
+    path = save_enhanced(tmp_path / "a.dcm", slices, **groups)
     with pytest.raises(ImageFileError, match=message):
         read_volume(path)
+    one = read_image(path, page=4)  # which need lie nowhere
+    np.testing.assert_array_equal(one.pixels[0], slices[3])
+
+
+def test_frames_that_say_nothing_of_their_places_are_in_the_order_of_the_file(tmp_path):
+    slices = body()
+    path = save_enhanced(
+        tmp_path / "a.dcm", slices, shared={"PlaneOrientationSequence": {}},
+        PlanePositionSequence=[{}] * 5,
+    )  # fmt: skip
+    np.testing.assert_array_equal(read_volume(path).slices, slices)
 
 
 def test_frames_of_which_some_are_not_told_of_are_damaged(tmp_path):
