@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
+
+import mcsc
 
 HEAD = """
 import sys
@@ -53,6 +57,15 @@ def succeeds(tmp_path, body):
             process.communicate()
     assert process.returncode == 0, output
     assert output.splitlines()[-1:] == ["done"], output
+
+
+def test_properties_are_kept_without_a_lock_that_a_child_would_wait_for():
+    """See `mcsc.lazy.cached_property`: it hangs too seldom for the tests below to tell."""
+    root = Path(mcsc.__file__).parents[1]
+    files = [f for package in ("mcsc", "unfolded") for f in (root / package).rglob("*.py")]
+    assert len(files) > 200
+    locked = re.compile(r"functools import .*cached_property|@functools\.cached_property")
+    assert [f.name for f in files if locked.search(f.read_text(encoding="utf-8"))] == []
 
 
 needs_fork = pytest.mark.skipif(
