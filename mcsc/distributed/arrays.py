@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ class _MappedFile:
         return np.array(whole[index])
 
 
-class _Stored:
+class _Stored(ABC):
     """An array in a file, of which whoever reads it decodes what is asked for."""
 
     kind: str
@@ -53,9 +54,9 @@ class _Stored:
             self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
             self.chunks = getattr(array, "shards", None) or array.chunks
 
-    @contextmanager
-    def _opened(self) -> Iterator[Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _opened(self) -> AbstractContextManager[Any]:
+        """Open the array for reading."""
 
     def __getitem__(self, index: Any) -> np.ndarray:
         # Workers come upon damage that is seen in the pixels alone.
