@@ -47,7 +47,8 @@ _NOTHING = 1e-3
 # Share of the Laplacian in the activity: detail so faint that lam keeps it out of the codes.
 _FINEST = 0.5
 # Over which a network's image is compared with the sources, and over which neighbours have a say.
-# Over 1.5 pixels without neighbours, Q^AB/F is lower by 0.0003 to 0.0007, and the error as large.
+# Over 1.5 pixels without neighbours, Q^AB/F is lower by 0.0002 to 0.0009 (four sets of synthetic
+# pairs), and the error differs by less than 1 %, either way.
 _NEAR = 1.0
 _AROUND = 2.0
 

@@ -272,14 +272,14 @@ class Certificate:
 
     def objective(self, image: Array, penalty: float) -> float:
         """Value of Eq. 5 from ``D a`` and the penalty of a, in float64; NaN if it underflows."""
-        return self._told(self._weighted(self._signal - image), penalty)
+        return self._objective_of(self._weighted(self._signal - image), penalty)
 
-    def _told(self, residual: Array, penalty: float) -> float:
+    def _objective_of(self, residual: Array, penalty: float) -> float:
         objective = 0.5 * float(self._xp.sum(residual * residual)) + penalty
-        return math.nan if objective < _LEAST_OBJECTIVE and self._faint else objective
+        return math.nan if objective < _LEAST_OBJECTIVE and self._has_codes else objective
 
     @cached_property
-    def _faint(self) -> bool:
+    def _has_codes(self) -> bool:
         """Whether codes are not zero at the optimum: of an objective near 0 it cannot be told."""
         signal = self._weighted(self._signal)
         return bool(self._xp.any(signal != 0)) and self.largest_correlation() > 1.0
@@ -307,7 +307,7 @@ class Certificate:
         """
         xp = self._xp
         r = self._weighted(self._signal - image)
-        objective = self._told(r, penalty)
+        objective = self._objective_of(r, penalty)
         dual = np.full(self._samples, -np.inf)
         if cells is None:
             look = self._peaks.look(self._weighted(r))

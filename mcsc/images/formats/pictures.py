@@ -172,10 +172,9 @@ def _deep_png(content: bytes) -> NDArray[Any]:
     width, height, _, colour, _, _, interlaced = struct.unpack(">IIBBBBB", content[16:29])
     if not interlaced:
         return np.asarray(imagecodecs.png_decode(content))
-    data, kept = b"", b""
-    for name, chunk in _png_chunks(content):
-        data += chunk if name == b"IDAT" else b""
-        kept += png_chunk(name, chunk) if name == b"tRNS" else b""
+    chunks = list(_png_chunks(content))
+    data = b"".join(chunk for name, chunk in chunks if name == b"IDAT")
+    kept = b"".join(png_chunk(name, chunk) for name, chunk in chunks if name == b"tRNS")
     channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour]
     sizes = [
         (len(range(top, height, down)), len(range(left, width, right)))
@@ -208,13 +207,14 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     place = 8
     while place + 12 <= len(content):
         (length,) = struct.unpack_from(">I", content, place)
-        name, data = content[place + 4 : place + 8], content[place + 8 : place + 8 + length]
-        if content[place + 8 + length :][:4] != struct.pack(">I", zlib.crc32(name + data)):
+        end = place + 8 + length
+        name, data = content[place + 4 : place + 8], content[place + 8 : end]
+        if content[end : end + 4] != struct.pack(">I", zlib.crc32(name + data)):
             raise ValueError(f"the check sum of its chunk {name!r} is wrong")
         yield name, data
         if name == b"IEND":  # what programs add after it is none of the picture
             return
-        place += 12 + length
+        place = end + 4
 
 
 def _png_depth(path: Path) -> tuple[bool, int | None]:
