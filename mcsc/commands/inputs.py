@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
 import numpy as np
@@ -117,6 +117,34 @@ def read_given(
     return Given(image, mask)
 
 
+class Counted(Protocol):
+    """What files say of their samples, whether they were read or are read in blocks."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the samples."""
+
+    @property
+    def full_scale(self) -> float:
+        """See `mcsc.images.Image`."""
+
+    @property
+    def told_white(self) -> int | None:
+        """See `mcsc.images.Image`."""
+
+
+def of_one_scale(images: Sequence[Counted]) -> bool:
+    """Return True if images of one unit have one range: those of one dtype and depth."""
+    return len({(image.dtype.str, image.full_scale) for image in images}) == 1
+
+
+def white_of(images: Sequence[Counted]) -> int | None:
+    """Return white of images of one range, where all their files say it."""
+    whites = [image.told_white for image in images]
+    told = [white for white in whites if white is not None]
+    return max(told) if told and len(told) == len(whites) else None
+
+
 def with_ranges(
     given: Sequence[Given],
     ranges: Sequence[ValueRange],
@@ -150,7 +178,6 @@ def with_ranges(
         ]
 
     def found(group: Sequence[Given]) -> ValueRange:
-        whites = [g.image.told_white for g in group]
         return find_range(
             [g.image.samples for g in group],
             [g.mask for g in group],
@@ -158,10 +185,10 @@ def with_ranges(
             display=not measured,
             doubtful=doubtful,
             sigma=sigma,
-            white=None if None in whites else max(w for w in whites if w is not None),
+            white=white_of([g.image for g in group]),
         )
 
-    if together and len({(g.image.samples.dtype.str, g.full_scale) for g in given}) == 1:
+    if together and of_one_scale([g.image for g in given]):
         common = found(given)
         return [replace(g, values=common, measured=measured) for g in given]
     return [replace(g, values=found([g]), measured=measured) for g in given]

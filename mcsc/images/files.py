@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..checks import check_unmasked
 from ..files import atomic_write, check_writable
 from .formats import encode
-from .formats.base import ImageFileError, Request, Samples
+from .formats.base import ImageFileError, Request, Samples, full_scale, is_scaled, told_white
 from .formats.exr import read_exr
 from .formats.floats import read_npy, read_pfm, read_pnm, read_radiance
 from .formats.kinds import kind_of
@@ -92,18 +92,12 @@ class Image:
 
         `pixels` are the samples over that.
         """
-        if not _is_scaled(self.dtype):
-            return 1.0
-        return _white(self.bit_depth, self.white) if self.bit_depth > 1 else 255.0
+        return full_scale(self.dtype, self.bit_depth, self.white)
 
     @property
     def told_white(self) -> int | None:
         """White in integers that do not fill their type, where the file says so."""
-        if self.significant_bits is not None:
-            return (1 << self.significant_bits) - 1
-        full = int(self.full_scale)
-        fills = not _is_scaled(self.dtype) or full == np.iinfo(self.dtype).max
-        return None if fills else full
+        return told_white(self.dtype, self.bit_depth, self.significant_bits, self.white)
 
     @property
     def samples(self) -> NDArray[Any]:
@@ -113,7 +107,7 @@ class Image:
         """
         if self.dtype.kind == "f":
             return self.pixels
-        if not _is_scaled(self.dtype):
+        if not is_scaled(self.dtype):
             # The largest float32 below the end of int32 is not within it.
             info = np.iinfo(self.dtype)
             rounded = np.rint(self.pixels.astype(np.float64)).clip(info.min, info.max)
@@ -122,14 +116,6 @@ class Image:
         full = np.float32(self.full_scale)
         levels: NDArray[Any] = np.rint(self.pixels * full).astype(self.dtype)
         return levels
-
-
-def _is_scaled(dtype: np.dtype[Any]) -> bool:
-    return dtype.kind in "bu" and dtype.itemsize <= 2
-
-
-def _white(bit_depth: int, white: int | None) -> float:
-    return 2.0**bit_depth - 1 if white is None else float(white)
 
 
 def read_image(
@@ -195,8 +181,9 @@ def read_image(
         note = "; ".join(
             [*([note] if note else []), "values beyond what float32 holds are read as Inf"]
         )
-    if _is_scaled(found.values.dtype):
-        pixels /= np.float32(_white(found.bit_depth, found.white))
+    # Those of one bit are 0 and 1 here.
+    if is_scaled(found.values.dtype) and found.bit_depth > 1:
+        pixels /= np.float32(full_scale(found.values.dtype, found.bit_depth, found.white))
     return Image(
         _upright(pixels, found.orientation),
         found.bit_depth,

@@ -138,7 +138,8 @@ def fuse(
     value_range : (low, high), or a sequence of them, optional
         Values of all sources, or of each, that stand for 0 and 1. The result is in the unit of the
         first. Default: found by `mcsc.values.ranges.find_range`, for all sources together where
-        they are of one dtype and the task says that they are of one unit.
+        they are of one dtype and the task says that they are of one unit; in a sequence, None
+        stands for the range that is found of this source alone.
     ghosts : bool, optional
         Look for places where sources contradict each other, as things that moved do, and keep one
         source there: of two the first, of more the one of middle brightness, or another where that

@@ -106,8 +106,8 @@ def in_range(looks: Sequence[Look], given: Any, *, one_unit: bool) -> list[Look]
     ----------
     looks : sequence of Look
     given : (low, high), a sequence of them, or None
-        Range of values of all sources, or of each. None: what `mcsc.values.ranges.find_range`
-        finds.
+        Range of values of all sources, or of each. None, for all or one: what
+        `mcsc.values.ranges.find_range` finds.
     one_unit : bool
         Sources of one dtype have one range.
 
@@ -116,20 +116,12 @@ def in_range(looks: Sequence[Look], given: Any, *, one_unit: bool) -> list[Look]
     ValueError
         A range is none, or there are not as many as sources.
     """
-    if given is not None:
-        each = not isinstance(given, ValueRange | str) and any(
-            isinstance(one, ValueRange | Sequence) for one in given
-        )
-        if each and len(given) != len(looks):
-            raise InvalidValueError(
-                f"value_range holds {len(given)} ranges for {len(looks)} sources; want one, or "
-                "one each"
-            )
-        ranges = [ValueRange.of(one) for one in (given if each else [given] * len(looks))]
-    elif one_unit and len({str(look.form.dtype) for look in looks}) == 1:
-        ranges = [find_range([look.ends for look in looks], name="the sources")] * len(looks)
-    else:
-        ranges = [find_range([look.ends], name=look.form.name) for look in looks]
+    if given is None and one_unit and len({str(look.form.dtype) for look in looks}) == 1:
+        given = find_range([look.ends for look in looks], name="the sources")
+    ranges = [
+        find_range([look.ends], name=look.form.name) if one is None else one
+        for look, one in zip(looks, ValueRange.of_each(given, len(looks)), strict=True)
+    ]
     return [
         replace(
             look,

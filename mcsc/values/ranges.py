@@ -81,6 +81,28 @@ class ValueRange:
             )
         return cls(low, high)
 
+    @classmethod
+    def of_each(cls, given: Any, count: int) -> list[ValueRange | None]:
+        """Return the ranges of images: one for all, or one each, None where it is to be found.
+
+        Raises
+        ------
+        ValueError
+            A range is none, or there are not as many as images.
+        """
+        if given is None:
+            return [None] * count
+        each = not isinstance(given, ValueRange | str) and any(
+            one is None or isinstance(one, ValueRange | Sequence) for one in given
+        )
+        if each and len(given) != count:
+            raise InvalidValueError(
+                f"value_range holds {len(given)} ranges for {count} sources; want one, or one each"
+            )
+        return [
+            None if one is None else cls.of(one) for one in (given if each else [given] * count)
+        ]
+
     @property
     def is_plain(self) -> bool:
         """Whether it is [0, 1], so that nothing is to be done."""

@@ -21,6 +21,7 @@ from ...types import Lam
 from ...values.ranges import ValueRange, shortest
 from ...words import percent
 from .. import options
+from ..inputs import of_one_scale, white_of
 from ..results import COMPARED, registered_to, tell, words_stretched
 from .known import IN_PARTS, check_opaque, known_by_file, known_by_words, stored_image
 from .run import check_cluster
@@ -98,6 +99,9 @@ class HugeImages:
             raise click.UsageError(f"want a GUIDE beside {self.images[0]}")
         opened, samples = self._opened(measured=not self.task.display)
         x, guide = (image.pixels for image in opened)
+        # Its range is found, or is that of floats.
+        told = opened[1].told_white
+        shown = guide if told is None else guide.astype(np.float32) / np.float32(told)
         options.check_counts(self.masks, (), 2, {"--page": self.pages})
         if len(self.ranges) > 1:
             raise click.UsageError("--range is for X: give it once")
@@ -107,9 +111,9 @@ class HugeImages:
             _check_registered((x, guide), names, self.task, (mask, guide_mask))
         # Of measurements what counts are the values that there are, not how many bits they have.
         counted = self.task.display or x.dtype == np.uint8
-        stated = opened[0].values if counted else None
+        stated = _range_of(opened[0].told_white if counted else None)
         found = restore_blocks(
-            x, guide, self.task, mask=mask, guide_mask=guide_mask, factor=factor, sigma=sigma,
+            x, shown, self.task, mask=mask, guide_mask=guide_mask, factor=factor, sigma=sigma,
             value_range=self._range or stated, names=names, dictionary=self.dictionary,
             lam=self.lam, **self._how,
         )  # fmt: skip
@@ -142,8 +146,9 @@ class HugeImages:
         if not self.registered:
             for m in range(1, len(sources)):
                 _check_registered((sources[0], sources[m]), (names[0], names[m]), self.task)
+        told = _told(opened, together=self.task.one_unit)
         found = fuse_blocks(
-            sources, self.task, rule=rule, value_range=self._range or _common(opened), names=names,
+            sources, self.task, rule=rule, value_range=self._range or told, names=names,
             dictionary=self.dictionary, lam=self.lam, **self._how,
         )  # fmt: skip
         self._write(found, found.value_ranges[0], samples, opened)
@@ -306,37 +311,52 @@ class _Opened:
     pixels: Any
     """Dask array (C, H, W)."""
     metadata: Metadata
-    bit_depth: int | None
-    """Bits of a sample, where a file stores fewer than its type has; None elsewhere."""
-    used_bits: int | None
-    """How many of them are used, where the file says so."""
+    bit_depth: int
+    """Bits of a sample in the file."""
+    told_white: int | None = None
+    """See `mcsc.images.Image`."""
 
     @classmethod
     def of(cls, path: Path, page: int | None) -> _Opened:
+        from ...images.formats.base import told_white
         from ...images.formats.metadata import Metadata
 
         pixels, stored = _opened(path, page), stored_image(path, page)
-        if stored is None or pixels.dtype.kind != "u" or pixels.dtype.itemsize > 2:
-            return cls(path, pixels, Metadata() if stored is None else stored.metadata, None, None)
-        fewer = stored.bit_depth if stored.bit_depth < 8 * pixels.dtype.itemsize else None
-        return cls(path, pixels, stored.metadata, fewer, stored.used_bits or fewer)
+        dtype = pixels.dtype
+        if stored is None:
+            return cls(path, pixels, Metadata(), 8 * dtype.itemsize)
+        depth = stored.bit_depth or 8 * dtype.itemsize
+        white = told_white(dtype, depth, stored.significant_bits)
+        return cls(path, pixels, stored.metadata, depth, white)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the samples."""
+        own: np.dtype[Any] = self.pixels.dtype
+        return own
 
     @property
     def full_scale(self) -> float:
-        """White, of a picture of integers."""
-        return 2.0 ** (self.bit_depth or 8 * self.pixels.dtype.itemsize) - 1
+        """See `mcsc.images.Image`."""
+        from ...images.formats.base import full_scale
+
+        return full_scale(self.dtype, self.bit_depth)
 
     @property
-    def values(self) -> ValueRange | None:
-        """The range of as many bits as are used; None where that is to be looked for."""
-        return None if self.used_bits is None else ValueRange(0, 2.0**self.used_bits - 1)
+    def is_filled(self) -> bool:
+        """Whether a sample has all bits of its type."""
+        return self.bit_depth >= 8 * self.dtype.itemsize
 
 
-def _common(images: Sequence[_Opened]) -> ValueRange | None:
-    """The range of all images, if their files say it of each."""
-    found = [image.values for image in images]
-    known = [values for values in found if values is not None]
-    return max(known, key=lambda values: values.high) if len(known) == len(found) else None
+def _told(images: Sequence[_Opened], *, together: bool) -> Any:
+    """The ranges of sources as their files say them: one for all, or one each, None if unsaid."""
+    if together and of_one_scale(images):
+        return _range_of(white_of(images))
+    return [_range_of(image.told_white) for image in images]
+
+
+def _range_of(white: int | None) -> ValueRange | None:
+    return None if white is None else ValueRange(0, float(white))
 
 
 def _lost(out: Path, metadata: Metadata) -> str:
@@ -370,7 +390,7 @@ class _Samples:
             dtype = np.dtype({"8": "u1", "16": "u2", "32": "f4"}[bit_depth])
         share = dtype.kind == "f" and own.kind == "u" and own.itemsize <= 2 and not measured
         # A picture of fewer bits than its samples would be dark as it is.
-        other = dtype != own or (image.bit_depth is not None and not measured)
+        other = dtype != own or (own.kind == "u" and not image.is_filled and not measured)
         return cls(dtype, dtype.kind in "iu" and other, image.full_scale if share else 1.0)
 
 

@@ -83,7 +83,7 @@ def fuse_blocks(
     dictionary: Dictionary | str | PathLike[str] | None = None,
     rule: str | None = None,
     lam: Any = None,
-    value_range: ValueRange | tuple[float, float] | None = None,
+    value_range: Any = None,
     names: Sequence[str] | None = None,
     **how: Unpack[BlockOptions],
 ) -> BlockFusion:
@@ -100,9 +100,8 @@ def fuse_blocks(
     task, dictionary, rule, lam
         As in `mcsc.tasks.fuse`. The base of an exposure fusion depends on the whole image; tasks
         that have it, as "multi-exposure", want a rule that takes pixels, as "choose".
-    value_range : (low, high), optional
-        Values of all sources that stand for 0 and 1. Default: as `mcsc.values.ranges.find_range`
-        finds it by the smallest and the largest value.
+    value_range : (low, high), or a sequence of them, optional
+        As in `mcsc.tasks.fuse`; what is found is found by the smallest and the largest value.
     names : sequence of str, optional
         What messages call the sources.
     **how
@@ -250,12 +249,12 @@ def _forms(
     looks: Sequence[Survey], images: Sequence[Any], given: Any, task: Task
 ) -> list[ImageForm]:
     """Return how the sources are given, and their ranges."""
-    if given is not None:
-        ranges = [ValueRange.of(given)] * len(looks)
-    elif task.one_unit and len({str(look.dtype) for look in looks}) == 1:
-        ranges = [range_of(looks, display=True)] * len(looks)
-    else:
-        ranges = [range_of([look], display=True) for look in looks]
+    if given is None and task.one_unit and len({str(look.dtype) for look in looks}) == 1:
+        given = range_of(looks, display=True)
+    ranges = [
+        range_of([look], display=True) if one is None else one
+        for look, one in zip(looks, ValueRange.of_each(given, len(looks)), strict=True)
+    ]
     return [
         ImageForm.of(look.name, np.zeros((len(image), 1, 1), image.dtype), values)
         for look, image, values in zip(looks, images, ranges, strict=True)

@@ -16,7 +16,18 @@ from ...backend.limits import available_memory
 from ...errors import InvalidValueError, OutOfMemoryError, Refusal
 from .metadata import Metadata
 
-__all__ = ["ImageFileError", "Request", "Samples", "check_size", "decoding", "opacity", "pick"]
+__all__ = [
+    "ImageFileError",
+    "Request",
+    "Samples",
+    "check_size",
+    "decoding",
+    "full_scale",
+    "is_scaled",
+    "opacity",
+    "pick",
+    "told_white",
+]
 
 
 class ImageFileError(InvalidValueError):
@@ -55,6 +66,39 @@ class Samples:
     metadata: Metadata = field(default_factory=Metadata)
     note: str = ""
     """What the user should be told of how the values came to be."""
+
+
+# ------------------------------------------------------------------------ what counts mean
+def is_scaled(dtype: np.dtype[Any]) -> bool:
+    """Return True if the samples of a picture of this type are shares of its white."""
+    return dtype.kind in "bu" and dtype.itemsize <= 2
+
+
+def full_scale(dtype: np.dtype[Any], bit_depth: int, white: int | None = None) -> float:
+    """Return white in the unit of the file, for unsigned integers of up to 16 bits; else 1.
+
+    `white` is the count that is white, where it is another than the largest of `bit_depth` bits.
+    Pictures of one bit are those of 8 that are black and white.
+    """
+    if not is_scaled(dtype):
+        return 1.0
+    if bit_depth == 1:
+        return 255.0
+    return 2.0**bit_depth - 1 if white is None else float(white)
+
+
+def told_white(
+    dtype: np.dtype[Any], bit_depth: int, significant_bits: int | None, white: int | None = None
+) -> int | None:
+    """Return white in integers that do not fill their type, where their file says so.
+
+    See `Samples` for what it may say.
+    """
+    if significant_bits is not None:
+        return (1 << significant_bits) - 1
+    full = int(full_scale(dtype, bit_depth, white))
+    fills = not is_scaled(dtype) or full == np.iinfo(dtype).max
+    return None if fills else full
 
 
 @contextmanager

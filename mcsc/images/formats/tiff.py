@@ -346,8 +346,8 @@ class StoredImage:
     """As TIFF and EXIF number them; 1 is upright."""
     bit_depth: int
     """Bits of a sample."""
-    used_bits: int | None
-    """How many of them are used, where that is known of integers of more than 8 bits."""
+    significant_bits: int | None
+    """How many of them are used, if fewer, where the file says so."""
     metadata: Metadata
     """Profile, EXIF, resolution and place."""
     mask: int | None
@@ -381,7 +381,6 @@ def look_at_tiff(path: Path) -> list[StoredImage]:
             masks = [n for n, p in every if p.is_mask and (p.imagelength, p.imagewidth) == size]
             bits = page.bitspersample if isinstance(page.bitspersample, int) else 0
             counted = page.dtype is not None and page.dtype.kind in "bu" and bits <= 16
-            used = (_significant(page, bits) if counted else None) or (bits if 8 < bits < 16 else 0)
             found.append(
                 StoredImage(
                     number,
@@ -389,7 +388,7 @@ def look_at_tiff(path: Path) -> list[StoredImage]:
                     any(kind in _ALPHA for kind in page.extrasamples),
                     orientation_of(page),
                     bits,
-                    used or None,
+                    _significant(page, bits) if counted else None,
                     _metadata(tif, page),
                     masks[0] if masks else None,
                 )

@@ -336,6 +336,20 @@ def test_any_unit_there_and_back(focus):
         fuse([sources[0], 4095 + sources[1]], "medical", method="mean", value_range=(0, 1))
     with pytest.raises(ValueError, match="value_range holds 3 ranges for 2 sources"):
         fuse(sources, "medical", method="mean", value_range=[(0, 1)] * 3)
+    with pytest.raises(ValueError, match="value_range must be two finite numbers"):
+        fuse(sources, "medical", method="mean", value_range=[None, (1, 0)])
+
+
+@pytest.mark.parametrize("known", [0, 1])
+def test_a_range_may_be_left_to_be_found(known):
+    scene = pair("medical")
+    counts = [np.rint(4095 * s).astype(np.uint16) for s in (scene.x, scene.y)]
+    given = [None, None]
+    given[known] = (0, 2000)
+    found = fuse(counts, "medical", method="mean", value_range=given)
+    wanted = [(0.0, 4095.0), (0.0, 4095.0)]
+    wanted[known] = (0.0, 2000.0)
+    assert [(r.low, r.high) for r in found.value_ranges] == wanted
 
 
 def test_twelve_bits_in_sixteen_are_as_good_as_eight():

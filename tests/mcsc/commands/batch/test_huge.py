@@ -158,6 +158,45 @@ def test_photographs_of_few_bits_come_out_bright_in_blocks(bits, depth, tmp_path
     np.testing.assert_allclose(b.pixels, a.pixels, atol=1 / 255)
 
 
+def write_bits(path, image, bits):
+    kind = np.uint8 if bits <= 8 else np.uint16
+    counts = np.rint((2**bits - 1) * np.clip(image, 0, 1)).astype(kind)
+    tifffile.imwrite(path, counts, bitspersample=bits, photometric="minisblack")
+
+
+def assert_same_in_blocks(folder, *words):
+    whole, blocks = folder / "whole.tif", folder / "blocks.tif"
+    for out, more in ((whole, ()), (blocks, ("--blocks", 40))):
+        found = run(*words, "--registered", "--tol", 1e-3, *more, "-o", out)
+        assert found.exit_code == 0, found.output
+    a, b = read_image(whole), read_image(blocks)
+    assert a.dtype == b.dtype
+    np.testing.assert_allclose(b.pixels, a.pixels, atol=1 / 255)
+    return a.pixels
+
+
+def test_guides_of_few_bits_are_as_bright_in_blocks(tmp_path):
+    pair = make_pair("flash", 0, (40, 60))
+    write_bits(tmp_path / "x.tif", pair.x[1], 8)
+    write_bits(tmp_path / "y.tif", pair.y[1] / 20, 12)  # 8 bits would do
+    images = tmp_path / "x.tif", tmp_path / "y.tif"
+    assert_same_in_blocks(
+        tmp_path, "restore", *images, "--task", "flash-denoise", "--no-ghosts", "--bit-depth", 32
+    )
+
+
+@pytest.mark.parametrize("bits", [(10, 12), (12, 12), (8, 12), (12, 16)])
+def test_sources_of_several_depths_are_as_bright_in_blocks(bits, tmp_path):
+    pair = make_pair("focus", 0, (40, 60))
+    for name, image, depth in zip("xy", (pair.x, pair.y), bits, strict=True):
+        write_bits(tmp_path / f"{name}.tif", 0.4 * image[1], depth)
+    images = tmp_path / "x.tif", tmp_path / "y.tif"
+    made = assert_same_in_blocks(
+        tmp_path, "fuse", *images, "--task", "multi-focus", "--no-ghosts", "--bit-depth", 32
+    )
+    assert made.mean() == pytest.approx(0.4 * pair.x[1].clip(0, 1).mean(), rel=0.1)
+
+
 def test_profile_author_and_resolution_are_kept_in_blocks(tmp_path):
     profile = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
     pair = make_pair("flash", 0, (40, 60))
