@@ -196,10 +196,10 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--base",
         type=click.Choice(get_args(Base)),
-        help="What the output of the network is added to: none, nothing (the network then sees "
-        "the images themselves, not their detail); input, the first image x; low, its low-pass "
-        "part; guided, x smoothed by the guided filter; injected, x with the detail of the guide "
-        "that it lacks; mean, the mean of both images.  [default: the task's]",
+        help="What the output of the network is added to. none: nothing (the network then sees "
+        "the images themselves, not their detail); input: the first image, x; low: its low-pass "
+        "part; guided: x smoothed by the guided filter; injected: x with the detail of the guide "
+        "that it lacks; mean: the mean of both images.  [default: the task's]",
     ),
     options.sigma,
     click.option(
@@ -270,9 +270,9 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.Choice(get_args(Loss)),
         default=Recipe.loss,
         show_default=True,
-        help="Loss that is minimised at first: mse, the mean squared error; l1, the mean absolute "
-        "error; charbonnier, a smooth form of l1; or, for fusion, contrast: l1 and squared errors "
-        "of gradients, relative to the gradients of the sources.",
+        help="Loss that is minimised at first. mse: mean squared error; l1: mean absolute error; "
+        "charbonnier: a smooth form of l1; contrast, for fusion: l1 and squared errors of "
+        "gradients, relative to the gradients of the sources.",
     ),
     click.option(
         "--squared-from",
