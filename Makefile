@@ -24,7 +24,7 @@ MAKEFLAGS += --no-print-directory
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
-demo: $(CORE) ## decompose a sample pair of images; pictures go to demo_output/
+demo: $(CORE) ## decompose a sample pair of images and restore one; pictures go to demo_output/
 	@$(VENV)/bin/mcsc demo --out demo_output
 
 # One process a core, up to eight; whoever is idle takes tests from the others.

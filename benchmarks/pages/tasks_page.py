@@ -24,8 +24,15 @@ HEAD = """\
 
 Means over the scenes named, by `mcsc evaluate`. Settings were chosen on other scenes. `mcsc` has
 the dictionary (to gap 1e-2) and `cunet` the weights that come with the package, if nothing else is
-said. RMSE is in grey levels of 255 over the whole image; values beyond 0 and 1 are cut off first,
-but not those of depth. Times are seconds a scene, with other work on the machine.
+said. Each list of scenes ends with the machine; times are seconds a scene, with other work on it.
+
+Restorations are compared with the true image: RMSE, the root mean square error, is in grey levels
+of 255 over the whole image; PSNR is in dB; SSIM is 1 where images are equal. Values beyond 0 and 1
+are cut off first, but not those of depth. Fusions have no true image: QABF (Q^AB/F) is the share of
+the sources' edges that is kept, MI the mutual information with the sources in bits, MEF-SSIM the
+likeness to the best patches of the sources, SF the strength of differences between neighbours, EN
+the entropy of the grey levels in bits. RMSE is to be small, all others large; but SF and EN also
+grow with noise.
 """
 
 SEEN = ROOT / "benchmarks" / "fused_pictures.md"
@@ -53,8 +60,9 @@ def _section(
     rows: dict[str, list[str]] = {}
     notes = []
     title = task.title
-    if len(files) == 1 and name not in files:
-        title += f": {_variant(name, next(iter(files)))}"
+    if name not in files:  # the main section of the task has its title alone
+        kinds = ", ".join(_variant(name, stem) for stem in files)
+        title += f": {kinds if sigma in (None, task.sigma) else f'noise of {sigma:g}'}"
     for stem, data in files.items():
         variant = "" if len(files) == 1 else _variant(name, stem)
         labels = []
@@ -69,8 +77,10 @@ def _section(
             values = [f"{mean[m.name]:.{m.digits}f}" for m in task.measures]
             rows[label] = [label, *values, f"{sum(seconds) / len(seconds):.1f}"]
         if data.get("note"):
-            # A note is on what is new in the table: the last method.
-            notes.append(f"- {(labels or [stem])[-1]}: {data['note']}")
+            # A note is on what is new in the table, the last method, or on all of it.
+            whole = len(files) == 1 and len(labels) > 1
+            new = "" if whole else f"{(labels or [stem])[-1]}: "
+            notes.append(f"- {new}{data['note']}")
     headers = ["method", *(m.name for m in task.measures), "seconds"]
     noise = f", sigma {sigma:g}" if sigma else ""
     count = f"{len(scenes)} scene{'s' * (len(scenes) > 1)}"

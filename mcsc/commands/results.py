@@ -256,8 +256,10 @@ def words_stretched(bands: Sequence[int], count: int) -> list[str]:
     """Say how many of the bands span little of their range, and were stretched."""
     if not bands:
         return []
-    which = "an image" if count == 1 else f"{len(bands)} of {count} bands"
-    return [f"{which} stretched, of little contrast"]
+    if count == 1:
+        return ["the image stretched to the whole range (it spans less than half of it)"]
+    which = f"{len(bands)} of {count} bands"
+    return [f"{which} stretched to the whole range (they span less than half of it)"]
 
 
 def words_cut(

@@ -20,7 +20,7 @@ from .options import check_counts, mask_option, range_option
 
 @click.command(cls=SceneCommand)
 @click.argument(
-    "images", metavar="X Y [Z ...]", nargs=-1, required=True, type=click.Path(path_type=Path)
+    "images", metavar="X [Y ...]", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
 @options.out("mcsc_output")
 @click.option(

@@ -149,7 +149,7 @@ def map_scenes(
         worker has precedence.
     folder : path, optional
         Folder of the outputs, made if it is missing; its file ``settings.json`` notes `settings`.
-        One with outputs of other settings, or of nobody knows which, is refused.
+        One whose outputs are of other settings, or of unknown ones, is refused.
     settings : mapping, optional
         With `folder`, all that the outputs depend on besides their inputs, in JSON's types.
     progress : bool
@@ -362,7 +362,7 @@ def _plain(settings: Mapping[str, Any]) -> Any:
 
 
 def _check_settings(folder: Path, settings: Mapping[str, Any], outputs: Sequence[Path]) -> None:
-    """Refuse a folder whose outputs are of other settings, or of nobody knows which."""
+    """Refuse a folder whose outputs are of other settings, or of unknown ones."""
     path, wanted = _settings_of(folder), _plain(settings)
     if path.is_file():
         try:

@@ -92,16 +92,20 @@ def dct_dictionary(
 ) -> Dictionary:
     r"""Return a dictionary of cosines to start from, before one is learned.
 
-    Every signal gets the atoms d of `dct_bank` as unique filters. Common filters pair the same
-    atom in all signals, :math:`(d, d)/\sqrt2` and :math:`(d, -d)/\sqrt2` for two grey images,
+    Every signal gets zero-mean cosines d of unit norm as unique filters. Common filters pair the
+    same atom in all signals, :math:`(d, d)/\sqrt2` and :math:`(d, -d)/\sqrt2` for two grey images,
     because an edge that is bright to dark in one may be dark to bright in the other.
 
     Parameters
     ----------
     channels : sequence of M int
         Channels of each signal.
-    filter_size, atoms_per_axis : int
-        As in `dct_bank`.
+    filter_size : int
+        Side s of the filters, at least 2.
+    atoms_per_axis : int, optional
+        Number n of frequencies along an axis, from 2 to ``2 s``: the atoms are the products of a
+        vertical and a horizontal cosine, all but the constant one, ``n n - 1`` of them. Default:
+        ``s + 1`` (2 for s = 2).
     both_signs : bool, optional
         Pair atoms with each relative sign, ``2^(M-1)`` of them, or with the same sign only. By
         default each for up to three signals; more are as a rule a focus stack or an exposure

@@ -188,9 +188,9 @@ def solve(
     boundary : {"zero", "periodic"}
         Codes are zero outside the image ("same" convolution), or circular.
     tol : float
-        Stop when the certified relative duality gap is at most this, > 0. It is evaluated in
-        float64. In float32 the FFT methods reach about 1e-5; the working set goes on in float64
-        where it must, and reaches 1e-6.
+        Stop when the certified relative duality gap is at most this, between 0 and 1. It is
+        evaluated in float64. In float32 the FFT methods reach about 1e-5; the working set goes on
+        in float64 where it must, and reaches 1e-6.
     masks : tuple of M (array or None), optional
         Weights w >= 0 in ``1/2 ||w (x - ...)||^2``; 0 marks unknown pixels.
     mu : float, or one per code group

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,7 @@ class Decomposition:
 
 def decompose(
     images: Sequence[Floats],
-    dictionary: Dictionary | None = None,
+    dictionary: Dictionary | str | PathLike[str] | None = None,
     *,
     lam: float | Sequence[float] | None = None,
     lam_relative: float = LAM_RELATIVE,

@@ -50,9 +50,13 @@ class Row:
     """Measures of one method on one scene."""
 
     scene: str
+    """Name of the scene."""
     method: str
+    """Name of the method."""
     measures: dict[str, float]
+    """Values of the measures by their names."""
     seconds: float
+    """Time that the method took."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..starts.task_start import Start
 
 
-@click.command(cls=Sectioned, sections=SECTIONS)
+@click.command(cls=Sectioned, sections=SECTIONS, short_help="Train CU-Net for a task.")
 @source_options
 @train_options
 def train(**given: Any) -> None:
@@ -254,7 +254,8 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
     before = rmse(net, unseen) if len(unseen) else None
     if before is not None:
         remark = f" ({held_out.stretched})" if held_out.stretched else ""
-        say(f"Error on {len(unseen)} scenes held out, of 255: {before:.3f}{remark}")
+        count = f"{len(unseen)} scene{'s' * (len(unseen) > 1)}"
+        say(f"Error on {count} held out, of 255: {before:.3f}{remark}")
     trained = train(
         net,
         scenes,

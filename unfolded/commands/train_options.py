@@ -136,7 +136,7 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         required=True,
         type=click.Path(path_type=Path),
         help="File of weights to write, FILE.safetensors; a model card, FILE.md, is written "
-        "beside it, in place of nothing but another card.",
+        "beside it, and replaces no file but another card.",
     ),
     click.option(
         "--start",
@@ -153,7 +153,7 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.IntRange(min=1),
         default=64,
         show_default=True,
-        help="Number of filters of each module, where they start from random ones.",
+        help="Number of filters of each module, with --start xavier; otherwise as in the start.",
     ),
     click.option(
         "--kernel-size",
@@ -196,10 +196,10 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--base",
         type=click.Choice(get_args(Base)),
-        help="What the output of the network is added to: nothing (the network then sees the "
-        "images themselves, not their detail), x, its low-pass part, x smoothed by the guided "
-        "filter, x with the detail of the guide that it lacks, or the mean of both images.  "
-        "[default: the task's]",
+        help="What the output of the network is added to. none: nothing (the network then sees "
+        "the images themselves, not their detail); input: the first image, x; low: its low-pass "
+        "part; guided: x smoothed by the guided filter; injected: x with the detail of the guide "
+        "that it lacks; mean: the mean of both images.  [default: the task's]",
     ),
     options.sigma,
     click.option(
@@ -270,9 +270,9 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.Choice(get_args(Loss)),
         default=Recipe.loss,
         show_default=True,
-        help="Loss that is minimised at first: mean squared error, mean absolute error, the "
-        "Charbonnier loss, a smooth form of the latter, or, for fusion, the mean absolute error "
-        "and squared errors of gradients relative to those of the sources.",
+        help="Loss that is minimised at first. mse: mean squared error; l1: mean absolute error; "
+        "charbonnier: a smooth form of l1; contrast, for fusion: l1 and squared errors of "
+        "gradients, relative to the gradients of the sources.",
     ),
     click.option(
         "--squared-from",

@@ -166,7 +166,7 @@ class CUNet(nn.Module):
         Parameters
         ----------
         x, y : tensor (N, C_x, H, W), (N, C_y, H, W)
-            Registered images, on a scale from 0 to 1.
+            Registered images on a scale from 0 to 1, or their detail, as the network was trained.
         sigma : float or tensor (N,), optional
             Standard deviation of the noise in x, on the same scale, for a network that is
             `noise_aware`, which needs it, and for no other.

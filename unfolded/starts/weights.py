@@ -91,6 +91,12 @@ def pretrained(name: str) -> CUNet:
     ------
     ValueError
         There are no weights of that name; the message lists the names there are.
+
+    Notes
+    -----
+    The network takes the detail of images, not the images themselves, and gives what is to be added
+    to a base; its `metadata` say which (``"strength"`` of `mcsc.images.lowpass_split`, ``"base"``).
+    `mcsc.tasks.restore` and `mcsc.tasks.fuse` do all of this with ``method="cunet"``.
     """
     there = shipped()
     if name not in there:

@@ -148,10 +148,10 @@ def train(
 
     Notes
     -----
-    Adam on the recipe's loss, usually the mean squared error. Ctrl-C ends the training after the
-    step: what was learned is returned, with `completed` False, and a checkpoint written, from
-    which a later run goes on; a second one ends it at once. However it ends, the network is left
-    on the CPU, in evaluation mode.
+    Steps are those of the recipe's optimiser on its loss. Patches are cut from the scenes at random
+    places, and turned or mirrored. Ctrl-C ends the training after the step: what was learned is
+    returned, with `completed` False, and a checkpoint written, from which a later run goes on; a
+    second one ends it at once. However it ends, the network is left on the CPU, in evaluation mode.
 
     `unfolded.engines.training` serves in float32 and in bf16-mixed, which on a CPU needs one that
     multiplies in bfloat16 (AMX, AVX-512 BF16), where a step takes less than half as long. On one

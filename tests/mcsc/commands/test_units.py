@@ -45,6 +45,12 @@ def read(path):
     return image.samples.astype(float), image
 
 
+def test_an_image_of_little_contrast_is_said_to_be_stretched(folder):
+    words = "the image stretched to the whole range (it spans less than half of it)"
+    assert words in " ".join(restore("metres.tif", "o.tif", "--range", "0", "20").output.split())
+    assert words not in restore("metres.tif", "o.tif").output
+
+
 @pytest.mark.parametrize(
     ("x", "out", "kind", "low", "high"),
     [

@@ -59,6 +59,7 @@ def test_training_on_a_folder(task, folder, tmp_path):
     result = invoke(train, folder / task, "--task", task, "-o", out, *SHORT)
     assert result.exit_code == 0, said(result)
     assert "4 steps" in result.output
+    assert "Error on 1 scene held out, of 255: " in result.output
     net = load(out)
     assert net.metadata["task"] == task
     assert net.metadata["base"] == ("input" if task == "depth-sr" else "mean")
