@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+from typing import ClassVar
 
 import pytest
 
@@ -17,7 +18,7 @@ from mcsc.distributed.cluster import opened
 class Fake(contextlib.AbstractContextManager):
     """A cluster or its client, in whose start Ctrl-C is pressed."""
 
-    closed: list[str] = []
+    closed: ClassVar[list[str]] = []
 
     def __init__(self, *given, **options):
         self.name = "client" if given else "cluster"
