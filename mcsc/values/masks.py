@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend import Array, is_array, to_numpy
-from ..checks import nowhere_known
+from ..checks import check_unmasked, nowhere_known
 from ..errors import InvalidTypeError, InvalidValueError
 from ..images.files import Image, read_image
 from ..types import Floats
@@ -54,12 +54,13 @@ def check_mask(name: str, mask: Array, shape: Sequence[int]) -> Floats:
     Raises
     ------
     TypeError
-        It is no array of numbers.
+        It is no array of numbers, or a masked array.
     ValueError
         Its shape is another one, it is not within [0, 1], or a channel has no known pixel.
     """
     if not is_array(mask):
         raise InvalidTypeError(f"the mask of {name} must be an array, found {type(mask).__name__}")
+    check_unmasked(f"the mask of {name}", mask)
     weights = to_numpy(mask)
     if weights.dtype.kind not in "bfiu":
         raise InvalidTypeError(f"the mask of {name} has dtype {weights.dtype}; want numbers")
