@@ -286,6 +286,14 @@ def test_refuses_levels_that_are_no_positive_integer(fuse, levels):
         fuse([x, x], levels=levels)
 
 
+@pytest.mark.parametrize("levels", [20, 500])
+def test_refuses_wavelets_that_would_not_fit_in_memory(levels):
+    x = noise(0, (24, 31))
+    words = rf"wavelet_fusion in {levels} levels, of 24 x 31 pixels, needs more than the .* GiB"
+    with pytest.raises(MemoryError, match=words):
+        wavelet_fusion([x, x], levels=levels)
+
+
 @pytest.mark.parametrize("sigma", [0, -1.0, math.nan, math.inf, "1", True])
 @pytest.mark.parametrize("fuse", [decision_map_fusion, exposure_fusion])
 def test_refuses_a_sigma_that_is_not_positive(fuse, sigma):
