@@ -93,14 +93,12 @@ def _filtered(stack: Planes, taps: NDArray[np.float64]) -> Planes:
     return stack
 
 
-def _smoother(image: Floats, step: int) -> Floats:
+def _smoother(stack: Planes, step: int) -> Planes:
     """The binomial filter with its taps `step` pixels apart, which may be more than there are."""
     for axis in (-2, -1):
-        side = image.shape[axis]
+        side = stack.shape[axis]
         # Continued by reflection, an image comes again after twice its side.
         places = [(np.arange(side) + n * step % (2 * side)) % (2 * side) for n in range(-2, 3)]
-        image = sum(
-            weight * image.take(np.minimum(place, 2 * side - 1 - place), axis)
-            for weight, place in zip(_BINOMIAL.astype(image.dtype), places, strict=True)
-        )
-    return image
+        taken = [stack.take(np.minimum(p, 2 * side - 1 - p), axis) for p in places]
+        stack = np.tensordot(_BINOMIAL, np.stack(taken), 1)
+    return stack
