@@ -295,7 +295,10 @@ def _any_text() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """Take SIGTERM, as of a batch system, as Ctrl-C: what is done is kept."""
+    """Take SIGTERM, as of a batch system, as Ctrl-C: what is done is kept.
+
+    Not by way of SIGINT, which is ignored in what a script starts in the background.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -303,7 +306,7 @@ def _terminable() -> Iterator[None]:
     if previous is not signal.SIG_DFL:  # somebody else's affair
         yield
         return
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:

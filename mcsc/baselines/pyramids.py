@@ -64,9 +64,7 @@ def laplacian_fusion(sources: Sequence[Floats], levels: int = 5) -> Floats:
     for number, (image, grey) in enumerate(images):
         smooth, luma = image, grey
         for level, importance in enumerate(largest):
-            taps = np.zeros(4 * 2**level + 1)
-            taps[:: 2**level] = _BINOMIAL
-            coarse, coarse_luma = _filtered(smooth, taps), _filtered(luma, taps)
+            coarse, coarse_luma = _smoother(smooth, 2**level), _smoother(luma, 2**level)
             better = importance.offer(number, np.abs(luma - coarse_luma))
             details[level] = np.where(better, smooth - coarse, details[level])
             smooth, luma = coarse, coarse_luma
@@ -92,4 +90,15 @@ def expanded(stack: Planes, shape: tuple[int, ...]) -> Planes:
 def _filtered(stack: Planes, taps: NDArray[np.float64]) -> Planes:
     for axis in (-2, -1):
         stack = scipy.ndimage.convolve1d(stack, taps, axis=axis, mode="reflect")
+    return stack
+
+
+def _smoother(stack: Planes, step: int) -> Planes:
+    """The binomial filter with its taps `step` pixels apart, which may be more than there are."""
+    for axis in (-2, -1):
+        side = stack.shape[axis]
+        # Continued by reflection, an image comes again after twice its side.
+        places = [(np.arange(side) + n * step % (2 * side)) % (2 * side) for n in range(-2, 3)]
+        taken = [stack.take(np.minimum(p, 2 * side - 1 - p), axis) for p in places]
+        stack = np.tensordot(_BINOMIAL, np.stack(taken), 1)
     return stack

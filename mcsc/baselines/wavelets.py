@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..backend.limits import available_memory
 from ..checks import check_whole
-from ..errors import InvalidValueError
+from ..errors import InvalidValueError, OutOfMemoryError
 from ..images.planes import Planes
 from ..types import Floats
 from .stacks import Largest, Sources
@@ -42,11 +43,14 @@ def wavelet_fusion(sources: Sequence[Floats], wavelet: str = "bior2.2", levels: 
     ValueError
         There are fewer than two, their shapes differ, one is not finite or has neither 1 nor 3
         channels; `wavelet` is no discrete wavelet; or `levels` is not a positive integer.
+    MemoryError
+        An estimate of the memory exceeds what is free.
 
     Notes
     -----
     The transform is periodic; reflected margins keep its wrap-around away from the image. Memory:
-    ``3 levels + 1`` planes for each channel, however many sources there are.
+    ``3 levels + 1`` planes for each channel, however many sources there are, with margins that
+    double with every level.
 
     References
     ----------
@@ -64,6 +68,17 @@ def wavelet_fusion(sources: Sequence[Floats], wavelet: str = "bior2.2", levels: 
     # Half the reach of the cascade, there and back.
     margin = pywt.Wavelet(wavelet).dec_len * (2**count - 1)
 
+    def check_memory(shape: tuple[int, int], channels: int) -> None:
+        pixels = (shape[0] + 2 * margin + 2**count) * (shape[1] + 2 * margin + 2**count)
+        # A transform at a time, what is chosen in each channel, and how large it is in the luma.
+        needed = 8 * pixels * (3 * count + 1) * (channels + 3)
+        free = available_memory()
+        if free is not None and needed > free:
+            raise OutOfMemoryError(
+                f"wavelet_fusion in {count} levels, of {shape[0]} x {shape[1]} pixels, needs more "
+                f"than the {free / 2**30:.1f} GiB of memory that are free: want fewer levels"
+            )
+
     def transform(plane: Planes) -> tuple[Planes, list[Planes]]:
         extra = [(margin, margin + -(n + 2 * margin) % 2**count) for n in plane.shape]
         wide = np.pad(plane, extra, mode="symmetric")
@@ -71,7 +86,9 @@ def wavelet_fusion(sources: Sequence[Floats], wavelet: str = "bior2.2", levels: 
         return base, [detail for three in threes for detail in three]
 
     best = [Largest() for _ in range(3 * count)]
-    for number, (_, luma) in enumerate(images):
+    for number, (image, luma) in enumerate(images):
+        if number == 0:
+            check_memory(luma.shape, len(image))
         for largest, detail in zip(best, transform(luma)[1], strict=True):
             largest.offer(number, np.abs(detail))
     bases: list[Any] = []

@@ -326,6 +326,10 @@ def learn(
             description=sources.words,
             client=client,
         )
+    done = learned.dictionary.metadata["learned"]["passes"]
+    if done == 0:  # filters that nothing was learned for must not replace any
+        click.echo(f"mcsc: interrupted before the first step; {out} is not written", err=True)
+        click.get_current_context().exit(130)
     # Half the size of float64; codes are found in the precision of the images anyway.
     learned.dictionary.astype("float32").save(out)
     if learned.completed:
@@ -336,7 +340,6 @@ def learn(
 
         save_figure(dictionary_figure(learned.dictionary, learned.use), figure)
     if not learned.completed:
-        done = learned.dictionary.metadata["learned"]["passes"]
         lacking = ", but no target filters" if task.kind == "restoration" else ""
         again = (
             "--checkpoint FILE.npz would have kept the state, to go on from"

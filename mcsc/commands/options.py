@@ -307,10 +307,15 @@ def check_counts(
             check_words(words)
 
 
+def numbered(text: str) -> tuple[int, str]:
+    """``[N=]WHAT`` as the number of an image, counted from 1, and the rest."""
+    parts = re.fullmatch(r"(\d{1,9})=(.+)", text, re.DOTALL)
+    return (int(parts[1]), parts[2]) if parts else (1, text)
+
+
 def _numbered(text: str, ctx: click.Context, param: click.Parameter) -> tuple[int, str]:
     """``[N=]WHAT`` as the index of an image, from 0, and the rest."""
-    parts = re.fullmatch(r"(\d{1,9})=(.+)", text, re.DOTALL)
-    number, word = (int(parts[1]), parts[2]) if parts else (1, text)
+    number, word = numbered(text)
     if number < 1:
         raise click.BadParameter(f"{text!r}: images are counted from 1", ctx, param)
     return number - 1, word

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from ..backend.limits import usable_cores
 from ..checks import check_whole
 from ..errors import InvalidTypeError, MissingExtraError, OutOfMemoryError, UnavailableError
+from ..solvers.driver import deferred_interrupt
 
 try:
     import dask
@@ -77,18 +78,22 @@ def opened(
         else:
             count = usable_cores() if workers is None else check_whole("workers", workers)
             one = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
-            cluster = stack.enter_context(
-                distributed.LocalCluster(
-                    n_workers=count,
-                    threads_per_worker=1,
-                    processes=True,
-                    dashboard_address=":0",
-                    silence_logs=logging.CRITICAL,
-                    env=one,
+            # A cluster that is left half-started cannot be closed: Ctrl-C waits until it is there.
+            with deferred_interrupt() as interrupt:
+                cluster = stack.enter_context(
+                    distributed.LocalCluster(
+                        n_workers=count,
+                        threads_per_worker=1,
+                        processes=True,
+                        dashboard_address=":0",
+                        silence_logs=logging.CRITICAL,
+                        env=one,
+                    )
                 )
-            )
-            own = stack.enter_context(distributed.Client(cluster))
-            own.register_plugin(_LeaveCtrlC(), name="mcsc-ctrl-c")
+                own = stack.enter_context(distributed.Client(cluster))
+                own.register_plugin(_LeaveCtrlC(), name="mcsc-ctrl-c")
+                if interrupt.asked:
+                    raise KeyboardInterrupt
             yield own
 
 

@@ -124,6 +124,10 @@ def degrade(image: NDArray[_F], factor: int) -> NDArray[_F]:
     _check(image)
     factor = check_whole("factor", factor)
     height, width = image.shape[-2:]
+    if factor > min(height, width):
+        raise InvalidValueError(
+            f"factor {factor} would leave nothing of an image of {height} x {width} pixels"
+        )
     if height % factor or width % factor:
         raise InvalidValueError(
             f"factor {factor} does not divide the image of {height} x {width} pixels; "

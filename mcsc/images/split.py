@@ -10,7 +10,7 @@ import scipy.ndimage
 import scipy.sparse.linalg
 from numpy.typing import NDArray
 
-from ..checks import check_floats, check_number, nowhere_known
+from ..checks import check_floats, check_number, check_unmasked, nowhere_known
 from ..errors import InvalidTypeError, InvalidValueError, warn_user
 from ..types import Floats
 
@@ -238,6 +238,7 @@ def _check(image: Any, strength: float) -> float:
 
 
 def _weight(mask: NDArray[Any], image: Floats) -> Floats:
+    check_unmasked("mask", mask)
     weight = np.asarray(mask)
     if weight.dtype.kind not in "bfiu":
         raise InvalidTypeError(f"mask must hold numbers or booleans; found {weight.dtype}")

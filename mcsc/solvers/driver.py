@@ -41,26 +41,29 @@ def deferred_interrupt() -> Iterator[Interrupt]:
 
     A second Ctrl-C interrupts at once. Loops within loops share the flag of the outermost, so that
     one Ctrl-C ends them all, also where the inner one was just done. Only the main thread can do
-    this; elsewhere, or where the program has a handler of its own, that stays in force.
+    this; elsewhere, or where the program has a handler of its own, that stays in force. SIGTERM is
+    taken alike where it does what Ctrl-C does by Python's default: it must end a job in the
+    background, too, in which a shell has Ctrl-C ignored.
     """
-    previous = signals.getsignal(signals.SIGINT)
     main = threading.current_thread() is threading.main_thread()
-    if main and isinstance(previous, Interrupt):
-        previous.depth += 1
+    before = {number: signals.getsignal(number) for number in (signals.SIGINT, signals.SIGTERM)}
+    outer = next((known for known in before.values() if isinstance(known, Interrupt)), None)
+    if main and outer is not None:
+        outer.depth += 1
         try:
-            yield previous
+            yield outer
         finally:
-            previous.depth -= 1
+            outer.depth -= 1
         return
     flag = Interrupt()
-    mine = main and previous is signals.default_int_handler
-    if mine:
-        signals.signal(signals.SIGINT, flag)
+    mine = [n for n, known in before.items() if main and known is signals.default_int_handler]
+    for number in mine:
+        signals.signal(number, flag)
     try:
         yield flag
     finally:
-        if mine:
-            signals.signal(signals.SIGINT, previous)
+        for number in mine:
+            signals.signal(number, signals.default_int_handler)
 
 
 def asks_to_stop(callback: Callable[[Any], Any], state: Any) -> bool:

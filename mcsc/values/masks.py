@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend import Array, is_array, to_numpy
-from ..checks import nowhere_known
+from ..checks import check_unmasked, nowhere_known
 from ..errors import InvalidTypeError, InvalidValueError
 from ..images.files import Image, read_image
 from ..types import Floats
 from .ranges import shortest
 
 __all__ = [
-    "MASK_WORDS", "check_mask", "check_upright", "check_words", "known_by_value", "known_image",
-    "mask_of_words", "nodata_of", "read_mask",
+    "MASK_WORDS", "absolute_word", "check_mask", "check_upright", "check_words", "known_by_value",
+    "known_image", "mask_of_words", "nodata_of", "read_mask",
 ]  # fmt: skip
 
 MASK_WORDS = {
@@ -54,12 +54,13 @@ def check_mask(name: str, mask: Array, shape: Sequence[int]) -> Floats:
     Raises
     ------
     TypeError
-        It is no array of numbers.
+        It is no array of numbers, or a masked array.
     ValueError
         Its shape is another one, it is not within [0, 1], or a channel has no known pixel.
     """
     if not is_array(mask):
         raise InvalidTypeError(f"the mask of {name} must be an array, found {type(mask).__name__}")
+    check_unmasked(f"the mask of {name}", mask)
     weights = to_numpy(mask)
     if weights.dtype.kind not in "bfiu":
         raise InvalidTypeError(f"the mask of {name} has dtype {weights.dtype}; want numbers")
@@ -160,13 +161,18 @@ def check_words(words: Sequence[str]) -> None:
         One is no word of `MASK_WORDS`, no number, and no file.
     """
     for word in words:
-        if word not in MASK_WORDS and _number(word) is None and not Path(word).exists():
+        if _is_file(word) and not Path(word).exists():
             close = difflib.get_close_matches(word, MASK_WORDS, n=1)
             meant = f"; did you mean {close[0]}?" if close else ""
             raise InvalidValueError(
                 f"--mask {word}: no such file; want {', '.join(MASK_WORDS)}, a number or a mask "
                 f"file{meant}"
             )
+
+
+def absolute_word(word: str) -> str:
+    """Return a word that says which pixels are unknown as it is understood in any folder."""
+    return str(Path(word).resolve()) if _is_file(word) else word
 
 
 def mask_of_words(words: Sequence[str], image: Image) -> tuple[Floats | None, list[str]]:
@@ -397,6 +403,10 @@ def _weights(found: Image, channels: int) -> tuple[Floats, str | None]:
 def _labels(samples: Any) -> Floats:
     found: Floats = np.not_equal(samples, 0).astype(np.float32)
     return found
+
+
+def _is_file(word: str) -> bool:
+    return word not in MASK_WORDS and _number(word) is None
 
 
 def _number(word: str) -> float | None:

@@ -274,6 +274,9 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
     )
     if getattr(rank_zero_only, "rank", 0):
         return True
+    if not trained.steps:  # weights that nothing was learned for must not replace any
+        say(f"mcsc: interrupted before the end of the first step; {out} is not written", err=True)
+        return False
     describe(net, task, settings, data=words, start=begin.words, **noise)
     net.save(out)
     write_card(
@@ -284,8 +287,6 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
     error = "" if trained.error is None else f", error {trained.error:.3f}"
     if trained.best_step is not None:
         error += f" with the weights of step {trained.best_step}"
-    words = "" if trained.completed else " (interrupted"
-    if not trained.completed:
-        words += f"; --resume goes on from {logs})" if trained.steps else ")"
+    words = "" if trained.completed else f" (interrupted; --resume goes on from {logs})"
     click.echo(f"{out}: {trained.steps} steps, {trained.seconds:.0f} s{error}{words}")
     return trained.completed

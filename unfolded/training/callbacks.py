@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import io
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
 import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mcsc.errors import InvalidValueError
+from mcsc.files import atomic_write
 from mcsc.solvers.driver import Interrupt
 
 from ..network.cunet import CUNet
@@ -244,14 +249,43 @@ class Checkpoints(lightning.Callback):
         trainer.save_checkpoint(self._path)
 
 
+class WholeFiles(TorchCheckpointIO):
+    """Writes a checkpoint beside the one before, which it replaces when it is whole.
+
+    Lightning's own writes it where the system keeps temporary files. From another disk it is copied
+    from there, and a copy that ends early, as on a full disk, takes the place of the last good one.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
+        """Write it."""
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        with atomic_write(path) as file:
+            file.write(content.getbuffer())
+
+
 class Interrupted(lightning.Callback):
-    """After Ctrl-C, saves the state at the end of the step and ends the training."""
+    """After Ctrl-C or SIGTERM, saves the state at the end of the step and ends the training."""
 
     def __init__(self, interrupt: Interrupt, path: Path | None) -> None:
         self._interrupt, self._path = interrupt, path
+        self._takes_sigterm = (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL, interrupt)
+        )
+
+    def on_train_start(self, trainer: Any, module: Any) -> None:
+        """Take SIGTERM from Lightning, which would end a validation without a checkpoint.
+
+        It puts back what was there before. Of several processes it tells each other.
+        """
+        if self._takes_sigterm and trainer.world_size == 1:
+            signal.signal(signal.SIGTERM, self._interrupt)
 
     def on_train_batch_end(self, trainer: Any, module: Any, *_: Any) -> None:
-        """Look whether it was pressed; the last of the callbacks."""
+        """Look whether it came; the last of the callbacks."""
         if not self._interrupt.asked:
             return
         # In the last step of a round the others wait for its end: that is soon.

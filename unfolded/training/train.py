@@ -149,9 +149,10 @@ def train(
     Notes
     -----
     Steps are those of the recipe's optimiser on its loss. Patches are cut from the scenes at random
-    places, and turned or mirrored. Ctrl-C ends the training after the step: what was learned is
-    returned, with `completed` False, and a checkpoint written, from which a later run goes on; a
-    second one ends it at once. However it ends, the network is left on the CPU, in evaluation mode.
+    places, and turned or mirrored. Ctrl-C or SIGTERM ends the training after the step: what was
+    learned is returned, with `completed` False, and a checkpoint written, from which a later run
+    goes on; a second one ends it at once. However it ends, the network is left on the CPU, in
+    evaluation mode.
 
     `unfolded.engines.training` serves in float32 and in bf16-mixed, which on a CPU needs one that
     multiplies in bfloat16 (AMX, AVX-512 BF16), where a step takes less than half as long. On one
@@ -218,6 +219,7 @@ def train(
         Interrupted,
         Recorder,
         UnitBall,
+        WholeFiles,
     )
     from .lightning_module import Module, quiet
 
@@ -244,6 +246,7 @@ def train(
             # All batches are of one size: it pays to try which convolution is the fastest for it.
             benchmark=device != "cpu" and torch.cuda.is_available(),
             callbacks=[one for one in listeners if one is not None],
+            plugins=[WholeFiles()],
             logger=False if folder is None else _loggers(folder),
             enable_checkpointing=False,
             enable_progress_bar=progress,

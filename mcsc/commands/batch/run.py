@@ -21,6 +21,7 @@ from ...images.sizes import BYTES_OF_A_PIXEL, pixels_of
 from ...images.suffixes import READABLE, WRITABLE
 from ...progress import is_terminal
 from ...tasks.task import Task
+from ..options import masks, numbered
 
 __all__ = [
     "SceneCommand",
@@ -213,10 +214,20 @@ def _option_words(ctx: click.Context, but: set[str]) -> list[str]:
             words += [max(names, key=len)] if names else []
             continue
         for one in value if param.multiple else [value]:
-            # Workers may be anywhere.
-            text = str(Path(one).resolve()) if isinstance(param.type, click.Path) else str(one)
-            words += [max(param.opts, key=len), text]
+            words += [max(param.opts, key=len), _anywhere(param, one)]
     return words
+
+
+def _anywhere(param: click.Option, value: Any) -> str:
+    """Return a value of an option as a word, with names of files as workers anywhere find them."""
+    if isinstance(param.type, click.Path):
+        return str(Path(value).resolve())
+    if param.callback is masks:
+        from ...values.masks import absolute_word
+
+        number, word = numbered(value)
+        return f"{number}={absolute_word(word)}"
+    return str(value)
 
 
 Row = tuple[str, tuple[Path, ...], Path]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import InvalidValueError
 from ...files import read_npz, write_npz
+from ...values.masks import absolute_word
 from .run import memory_of
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _absolute(scene: SceneFiles) -> SceneFiles:
     """Name files as workers in other folders find them."""
 
     def named(words: Sequence[str]) -> tuple[str, ...]:
-        return tuple(str(Path(word).resolve()) if Path(word).is_file() else word for word in words)
+        return tuple(map(absolute_word, words))
 
     target = None if scene.target_path is None else scene.target_path.resolve()
     return replace(

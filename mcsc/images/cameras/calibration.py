@@ -68,7 +68,7 @@ def read_calibration(path: str | PathLike[str]) -> Rig:
         check_readable(path, "calibration file")
         if path.stat().st_size > _LARGEST:
             raise InvalidValueError(f"{path}: is too large to be a calibration")
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors may begin with a mark
     except FileNotFoundError:
         raise InvalidValueError(f"{path}: no such file") from None
     except OSError as error:

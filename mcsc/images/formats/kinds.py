@@ -148,6 +148,11 @@ def kind_of(path: Path) -> str:
         named = next((n for word, n in _TEXT.items() if head.lower().lstrip().startswith(word)), "")
         if named:
             raise ImageFileError(f"{path}: is {named}, not an image of pixels; {READABLE}")
+        if path.suffix.lower() == ".mat":  # of MATLAB's format 4, or Octave's own
+            raise ImageFileError(
+                f"{path}: is no MATLAB file of the formats 5 to 7.3; save it with -v7, as "
+                "MATLAB and Octave can"
+            )
         raise ImageFileError(f"{path}: not an image of a known kind; {READABLE}")
     if kind.advice is not None:
         raise ImageFileError(f"{path}: is {kind.name}, which is not read: {kind.advice}")

@@ -139,6 +139,32 @@ def test_laplacian_fusion_of_one_level_is_the_written_formula():
     np.testing.assert_allclose(laplacian_fusion(images, 1), expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (9, 8)])
+@pytest.mark.parametrize("levels", [1, 4, 6])
+def test_pyramids_of_any_depth_continue_images_by_reflection(shape, levels):
+    images = [noise(seed, shape) for seed in range(2)]
+    details, smooth = [], images
+    for level in range(levels):
+        taps = np.zeros(4 * 2**level + 1)
+        taps[:: 2**level] = np.array([1, 4, 6, 4, 1]) / 16
+        coarse = smooth
+        for axis in (0, 1):
+            coarse = [scipy.ndimage.correlate1d(x, taps, axis, mode="reflect") for x in coarse]
+        first, second = (x - c for x, c in zip(smooth, coarse, strict=True))
+        details.append(np.where(abs(first) >= abs(second), first, second))
+        smooth = coarse
+    expected = sum(details) + np.mean(smooth, axis=0)
+    found = laplacian_fusion(images, levels)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+
+
+def test_pyramids_of_more_levels_than_an_image_has_pixels_take_no_more_memory():
+    images = [noise(seed, (9, 8)) for seed in range(2)]
+    found = laplacian_fusion(images, 80)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(laplacian_fusion([images[0]] * 2, 80), images[0], rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("fuse", [laplacian_fusion, wavelet_fusion])
 def test_undecimated_fusion_moves_with_its_sources(fuse):
     images = [noise(seed, (96, 90)) for seed in range(2)]
@@ -258,6 +284,14 @@ def test_refuses_levels_that_are_no_positive_integer(fuse, levels):
     x = noise(0, (24, 31))
     with pytest.raises(ValueError, match="levels must be a whole number >= 1, found"):
         fuse([x, x], levels=levels)
+
+
+@pytest.mark.parametrize("levels", [20, 500])
+def test_refuses_wavelets_that_would_not_fit_in_memory(levels):
+    x = noise(0, (24, 31))
+    words = rf"wavelet_fusion in {levels} levels, of 24 x 31 pixels, needs more than the .* GiB"
+    with pytest.raises(MemoryError, match=words):
+        wavelet_fusion([x, x], levels=levels)
 
 
 @pytest.mark.parametrize("sigma", [0, -1.0, math.nan, math.inf, "1", True])

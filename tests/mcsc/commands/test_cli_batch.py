@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import mcsc
-from mcsc.images.files import read_image, write_image
+import mcsc.distributed
+from mcsc.images.files import read_image, write_image, write_samples
 from mcsc.synthetic import make_pair
 from tests.helpers import make_dictionary, run
 
@@ -55,6 +56,25 @@ def test_a_folder_is_restored_and_what_fails_is_listed(scenes, tmp_path):
     assert other.exit_code == 2
     assert "other settings" in other.stderr
     assert other.stderr.count("\n") == 1
+
+
+def test_files_are_named_so_that_workers_in_other_folders_find_them(scenes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    known = np.ones(read_image(scenes / "a_depth.png").pixels.shape[1:], np.uint8)
+    known[0, 0] = 0
+    write_samples("known.png", 255 * known)
+    Path("nan").touch()
+    words = []
+
+    def noted(function, due, **_):
+        words.extend(due[0].inputs[1])
+        return mcsc.distributed.SceneTable()
+
+    monkeypatch.setattr(mcsc.distributed, "map_scenes", noted)
+    masks = ("--mask", "known.png", "--mask", "2=known.png", "--mask", "2=0", "--mask", "nan")
+    run("restore", scenes, *QUICK, *masks, "-o", "out")
+    file = str(tmp_path / "known.png")
+    assert [w for w in words if "=" in w] == [f"1={file}", f"2={file}", "2=0", "1=nan"]
 
 
 def test_a_scene_that_lacks_a_file_fails_alone(tmp_path):

@@ -59,6 +59,16 @@ def learn(folder, *words):
     return run("learn", "--task", "depth-sr", folder, "-o", "d", *SMALL, *words)
 
 
+def test_ctrl_c_before_the_first_step_leaves_the_filters_of_before(folder, here, monkeypatch):
+    (here / "d.npz").write_bytes(b"learned in many hours")
+    ctrl_c_at(monkeypatch, 1)
+    result = learn(folder, "--figure", "d.png")
+    assert result.exit_code == 130
+    assert result.stderr == "mcsc: interrupted before the first step; d.npz is not written\n"
+    assert names(here) == ["d.npz"]
+    assert (here / "d.npz").read_bytes() == b"learned in many hours"
+
+
 @pytest.mark.parametrize(
     ("number", "passes"),
     [
@@ -93,10 +103,10 @@ def test_ctrl_c_writes_what_there_is_and_says_so(folder, here, monkeypatch, numb
 
 
 def test_without_a_checkpoint_it_says_how_to_keep_the_state(folder, here, monkeypatch):
-    ctrl_c_at(monkeypatch, 1)
+    ctrl_c_at(monkeypatch, 2)
     result = learn(folder)
     assert result.exit_code == 130
-    assert "interrupted after 0 of 2 passes" in result.stderr
+    assert "interrupted after 1 of 2 passes" in result.stderr
     assert "--checkpoint FILE.npz would have kept the state, to go on from" in result.stderr
     assert names(here) == ["d.npz"]
 

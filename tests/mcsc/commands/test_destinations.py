@@ -165,9 +165,12 @@ def test_a_place_that_refuses_is_noticed_whatever_its_rights_say(folder, monkeyp
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_request_to_end_is_taken_as_ctrl_c():
+@pytest.mark.parametrize("of_ctrl_c", ["default_int_handler", "SIG_IGN"])
+def test_a_request_to_end_is_taken_as_ctrl_c(of_ctrl_c):
+    """A shell has Ctrl-C ignored in what its script starts in the background."""
     code = (
         "import os, signal, sys, click\n"
+        f"signal.signal(signal.SIGINT, signal.{of_ctrl_c})\n"
         "from mcsc.cli import cli\n"
         "@cli.command()\n"
         "def wait():\n"

@@ -117,6 +117,11 @@ def test_refused_factor(factor):
         degrade(photograph(), factor)
 
 
+def test_factor_must_leave_something():
+    with pytest.raises(ValueError, match="factor 61 would leave nothing of an image of 60 x 84 pi"):
+        degrade(photograph(), 61)
+
+
 def test_factor_must_divide():
     with pytest.raises(
         ValueError, match="factor 8 does not divide the image of 60 x 84 pixels; crop it to 56 x 80"

@@ -207,3 +207,11 @@ def test_holes_are_filled_with_the_nearest_known_pixel():
         fill_nearest(image, np.zeros(5))
     with pytest.raises(ValueError, match="mask is 0 everywhere in band 2 of 2: nothing is known"):
         fill_nearest(image, np.array([np.isfinite(image[0]), np.zeros((1, 5))]))
+
+
+@pytest.mark.parametrize("use", [lowpass_split, fill_holes, fill_nearest])
+def test_masks_that_are_masked_are_refused(use):
+    image = np.arange(36.0).reshape(6, 6)
+    mask = np.ma.masked_less(np.ones((6, 6)), 2)
+    with pytest.raises(TypeError, match="mask is a masked array, whose mask would be lost here"):
+        use(image, mask=mask)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 
 import pytest
@@ -92,3 +93,30 @@ def test_other_threads_and_handlers_of_the_program_are_left_alone():
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("of_ctrl_c", [signal.default_int_handler, signal.SIG_IGN])
+def test_a_request_to_end_is_deferred_where_it_is_taken_as_ctrl_c(of_ctrl_c):
+    ctrl_c = signal.signal(signal.SIGINT, of_ctrl_c)
+    end = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with deferred_interrupt() as interrupt, deferred_interrupt() as inner:
+            assert inner is interrupt
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert interrupt.asked
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGINT) is of_ctrl_c
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+        with pytest.warns(mcsc.ConvergenceWarning, match="interrupted"):
+            solve(tol=1e-9, callback=lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    finally:
+        signal.signal(signal.SIGINT, ctrl_c)
+        signal.signal(signal.SIGTERM, end)
+
+
+def test_a_request_to_end_stays_as_it_is_elsewhere():
+    before = signal.getsignal(signal.SIGTERM)
+    with deferred_interrupt():
+        assert signal.getsignal(signal.SIGTERM) is before

@@ -145,6 +145,8 @@ def test_refused_masks():
     shape = (3, 6, 5)
     with pytest.raises(TypeError, match="the mask of x must be an array, found str"):
         check_mask("x", "zeros", shape)
+    with pytest.raises(TypeError, match="the mask of x is a masked array, whose mask would be lo"):
+        check_mask("x", np.ma.masked_less(np.ones((6, 5)), 2), shape)
     for wrong in ((5, 6), (2, 6, 5), (6,), (1, 1, 6, 5)):
         with pytest.raises(
             ValueError, match=r"the mask of x has shape .*, x \(3, 6, 5\): want the"

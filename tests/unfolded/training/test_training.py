@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -163,6 +165,54 @@ def test_ctrl_c_ends_the_step_and_keeps_all_of_it(tmp_path, monkeypatch):
     assert torch.equal(weights(net), weights(whole))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_request_to_end_in_a_validation_keeps_its_round(tmp_path, monkeypatch, epoch):
+    from unfolded.training.lightning_module import Module  # which imports Lightning
+
+    validate = Module.validation_step
+
+    def asked(self, batch, number):
+        validate(self, batch, number)
+        if (self.trainer.current_epoch + 1, number) == (epoch, 0):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Module, "validation_step", asked)
+        stopped = train(
+            small(), make_scenes(), validation=make_scenes(1, seed=9) * 2, recipe=SHORT,
+            folder=tmp_path, checkpoint_every=1000,
+        )  # fmt: skip
+    assert stopped.completed == (epoch == SHORT.epochs)
+    assert len(stopped.history.validation) == epoch
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert saved["global_step"] == stopped.steps
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_checkpoint_goes_by_no_other_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "full"))
+    train(small(), make_scenes(), recipe=SHORT, folder=tmp_path / "run")
+    assert (tmp_path / "run" / "last.ckpt").exists()
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+    from unfolded.training.callbacks import WholeFiles
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "last.ckpt"
+    WholeFiles().save_checkpoint({"step": 1}, path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left") as caught:
+            WholeFiles().save_checkpoint({"step": 2}, path)
+    assert caught.value.filename == str(path)
+    assert torch.load(path, weights_only=True) == {"step": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_an_error_in_a_callback_is_raised_and_the_network_can_be_used():
     def fails(_):
         raise KeyError("mine")
@@ -183,6 +233,7 @@ def test_logs_are_written(tmp_path):
 
 SCRIPT = """
 import sys
+import tempfile
 from tests.unfolded.training.test_training import resumable
 resumable(sys.argv[1], int(sys.argv[2]))
 """

@@ -30,6 +30,12 @@ def test_the_example_is_one(tmp_path):
     np.testing.assert_array_equal(found.translation, [0.025, 0, 0])
 
 
+def test_a_mark_of_utf_8_at_its_beginning_is_none_of_it(tmp_path):
+    path = tmp_path / "cameras.json"
+    path.write_text(EXAMPLE, encoding="utf-8-sig")
+    assert read_calibration(path).photo.cy == 479.5
+
+
 def changed(path, value):
     """The example with one value replaced, or removed by `...`."""
     content = json.loads(EXAMPLE)

@@ -231,6 +231,19 @@ def test_mat_7_3(tmp_path):
         read_image(path)
 
 
+def test_other_formats_of_matlab_and_octave_are_called_so(tmp_path):
+    path = tmp_path / "a.mat"
+    scipy.io.savemat(path, {"depth": np.eye(5)}, format="4")
+    with pytest.raises(ImageFileError, match=r"a\.mat: is no MATLAB file .* save it with -v7"):
+        read_image(path)
+    path.write_text("# Created by Octave 8.4.0\n# name: depth\n# type: matrix\n")
+    with pytest.raises(ImageFileError, match=r"a\.mat: is no MATLAB file .* save it with -v7"):
+        read_image(path)
+    other = path.rename(tmp_path / "a.png")
+    with pytest.raises(ImageFileError, match="not an image of a known kind"):
+        read_image(other)
+
+
 # ----------------------------------------------------------------------------------- OpenEXR
 def exr(path, channels, **header):
     module = pytest.importorskip("OpenEXR")
