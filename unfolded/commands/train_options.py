@@ -28,8 +28,9 @@ SECTIONS = {
         "base",
     ],
     "Training": [
-        "epochs", "patches", "patch", "batch_size", "optimiser", "learning_rate", "schedule",
-        "warm_up", "clip_norm", "loss", "squared_from", "average", "unit_ball", "patience", "seed",
+        "epochs", "patches", "patch", "candidates", "batch_size", "optimiser", "learning_rate",
+        "schedule", "warm_up", "clip_norm", "loss", "squared_from", "average", "unit_ball",
+        "patience", "seed",
     ],
     "Machine": ["device", "devices", "precision", "workers", "prepare", "scheduler"],
     "Files": ["out", "log_folder", "resume", "checkpoint_every"],
@@ -64,6 +65,7 @@ class TrainOptions:
     epochs: int
     patches: int
     patch: int
+    candidates: int
     batch_size: int
     optimiser: Optimiser
     learning_rate: float
@@ -98,6 +100,7 @@ class TrainOptions:
             epochs=self.epochs,
             patches_per_epoch=self.patches,
             patch=self.patch,
+            candidates=self.candidates,
             batch_size=self.batch_size,
             optimiser=self.optimiser,
             learning_rate=self.learning_rate,
@@ -227,6 +230,15 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Side of a patch in pixels.",
     ),
     click.option(
+        "--candidates",
+        metavar="N",
+        type=click.IntRange(min=1),
+        default=Recipe.candidates,
+        show_default=True,
+        help="Number of places that are drawn for each patch, of which the one is taken where "
+        "what is to be made has most detail: smooth places teach little.",
+    ),
+    click.option(
         "--batch-size",
         metavar="N",
         type=click.IntRange(min=1),
@@ -239,8 +251,10 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=click.Choice(get_args(Optimiser)),
         default=Recipe.optimiser,
         show_default=True,
-        help="What takes the steps: Adam, as in the paper, or Muon, which moves filters along "
-        "orthogonal directions (and thresholds as Adam, at 0.3 of the learning rate).",
+        help="What takes the steps: Adam, as in the paper; Muon, which moves filters along "
+        "orthogonal directions (and thresholds as Adam, at 0.3 of the learning rate); or scaled "
+        "Muon, whose steps are shares of what they change: the best of them, at a learning rate "
+        "of 0.005.",
     ),
     click.option(
         "--learning-rate",

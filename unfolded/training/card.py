@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 _KIND = ": a CU-Net of "
 """Words of the first sentence of every card."""
 _LOOKED_AT = 4096
-_OPTIMISERS = {"adam": "Adam", "muon": "Muon (thresholds: Adam)"}
+_OPTIMISERS = {
+    "adam": "Adam",
+    "muon": "Muon (thresholds: Adam)",
+    "scaled-muon": "Muon of scaled steps (thresholds: Adam)",
+}
 
 
 def write_card(
@@ -63,6 +67,8 @@ def write_card(
     levels = metadata.get("noise_levels")
     average = "" if recipe.average is None else f", weights averaged with {recipe.average:g}"
     loss = "" if recipe.loss == "mse" else f", {recipe.loss} up to {recipe.squared_from:.0%}"
+    each = recipe.candidates
+    chosen = f" (each of {each} places the one with most detail)" if each > 1 else ""
     lines = [
         f"# {task.name}",
         "",
@@ -77,9 +83,9 @@ def write_card(
         + (f", noise of {levels[0]:g} to {levels[1]:g} of 255." if levels else "."),
         f"- Start: {start}.",
         f"- Training: {trained.steps:,} steps of {_patches(trained)} patches of {recipe.patch} x "
-        f"{recipe.patch}, {_OPTIMISERS[recipe.optimiser]} at {recipe.learning_rate:g}, schedule "
-        f"{recipe.schedule}, seed {recipe.seed}{loss}{average}; {trained.seconds:.0f} s on "
-        + _device(trained)
+        f"{recipe.patch}{chosen}, {_OPTIMISERS[recipe.optimiser]} at {recipe.learning_rate:g}, "
+        f"schedule {recipe.schedule}, seed {recipe.seed}{loss}{average}; {trained.seconds:.0f} s "
+        + f"on {_device(trained)}"
         + ("" if trained.completed else ", interrupted")
         + ("." if trained.best_step is None else f"; {_kept(trained.best_step)}."),
         f"- Command: `{command}`",

@@ -20,7 +20,7 @@ from ..engines.cuda_graphs import GraphedPass
 from ..network.cunet import CUNet
 from ..network.engine_choice import is_as_written
 from .checkpoints import known_by
-from .muon import Muon
+from .muon import Muon, ScaledMuon
 from .recipe import Recipe
 
 _FAINT = 1 / 255
@@ -71,7 +71,11 @@ _LOSSES: dict[str, Callable[..., Tensor]] = {
 }
 
 
-_OPTIMISERS: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "muon": Muon}
+_OPTIMISERS: dict[str, type[torch.optim.Adam]] = {
+    "adam": torch.optim.Adam,
+    "muon": Muon,
+    "scaled-muon": ScaledMuon,
+}
 
 
 class Module(lightning.LightningModule):

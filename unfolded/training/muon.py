@@ -6,12 +6,17 @@ nearly one, so that the filters also learn what few pixels ask for.
 
 .. math:: G = U S V^T \;\longmapsto\; U S' V^T, \quad S' \approx 1
 
+Of one network the banks differ in size by a factor of a hundred, and training changes that: what
+makes an image of the common maps began 200 times smaller than it was in the end. `ScaledMuon` takes
+steps that are shares of what they change, so that each bank and all thresholds learn at one pace.
+
 References
 ----------
 K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024,
 https://kellerjordan.github.io/posts/muon/. J. Liu et al., "Muon is scalable for LLM training",
 2025, arXiv:2502.16982, Eq. 4: the length of a step. `torch.optim.Muon` is for matrices alone, and
-takes one at a time.
+takes one at a time. Y. You, I. Gitman, B. Ginsburg, "Large batch training of convolutional
+networks", 2017, arXiv:1708.03888: steps in proportion to the norm of what they change.
 """
 
 from __future__ import annotations
@@ -27,6 +32,14 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 _LENGTH = 0.2
 """Root mean square of a step, as a share of the learning rate: about that of Adam."""
+
+
+_SMALLEST = 1e-3
+"""Root mean square up to which numbers are small: `ScaledMuon` moves them as if they were of it, so
+that what is zero can become something."""
+_FASTER = 2.0
+"""Rate of thresholds as a share of that of banks, both relative to their size: of bands, 800 steps
+with 0.3 %, 1 % and 3 % for thresholds were best with 1 %, at 0.4 % for banks."""
 
 
 _SHARE = 0.3
@@ -81,10 +94,13 @@ class Muon(torch.optim.Adam):
                 taken += [(p, p.grad) for p in group["params"]]
         for bank, _ in taken:
             bank.grad = None  # Adam leaves what has none
-        super().step()
+        self._step_others()
         for bank, gradient in taken:
             bank.grad = gradient
         return loss
+
+    def _step_others(self) -> None:
+        super().step()
 
     def _step_banks(self, group: dict[str, Any]) -> None:
         alike: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = {}
@@ -100,10 +116,53 @@ class Muon(torch.optim.Adam):
             towards = _as_matrix(bank.grad.lerp(state["mean"], group["momentum"]))
             alike.setdefault(tuple(towards.shape), []).append((bank, towards))
         for shape, found in alike.items():
-            length = group["lr"] * _LENGTH * max(shape) ** 0.5
             made = orthogonalised(torch.stack([towards for _, towards in found]))
             for (bank, _), step in zip(found, made, strict=True):
+                length = group["lr"] * self._length(bank, shape)
                 _as_bank(bank).sub_(step.reshape(_as_bank(bank).shape), alpha=length)
+
+    def _length(self, bank: Tensor, shape: tuple[int, ...]) -> float:
+        """Singular values of a step at a rate of 1, of a bank that is a matrix of a shape."""
+        return float(_LENGTH * max(shape) ** 0.5)
+
+
+class ScaledMuon(Muon):
+    """`Muon` whose steps are shares of what they change, those of Adam, too.
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter
+        As for `Muon`.
+    lr : float
+        Norm of a step of a bank, as a share of the bank's norm: 0.005, say. All others are changed
+        by twice that share of their root mean square.
+    momentum : float
+        As for `Muon`.
+    """
+
+    def __init__(
+        self, parameters: Iterable[torch.nn.Parameter], lr: float, *, momentum: float = 0.95
+    ) -> None:
+        super().__init__(parameters, lr, momentum=momentum)
+        for group in self.param_groups:
+            if group["momentum"] is None:
+                group["lr"] = _FASTER * lr
+
+    def _length(self, bank: Tensor, shape: tuple[int, ...]) -> float:
+        # All min(shape) singular values of the step are about one.
+        return _size(bank) * (bank.numel() / min(shape)) ** 0.5
+
+    def _step_others(self) -> None:
+        others = [p for g in self.param_groups if g["momentum"] is None for p in g["params"]]
+        before = [p.clone() for p in others]
+        super()._step_others()
+        for p, old in zip(others, before, strict=True):
+            p.copy_(torch.lerp(old, p, _size(old)))
+
+
+def _size(values: Tensor) -> float:
+    """Root mean square, not below what counts as small."""
+    return max(float(values.norm()) / values.numel() ** 0.5, _SMALLEST)
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:

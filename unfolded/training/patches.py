@@ -45,7 +45,7 @@ class Patches(Dataset[tuple[Tensor, ...]]):
         Scenes must have the channels of such a network.
     cache_bytes : int
         Bytes of scenes that are kept.
-    soften, noise : float
+    soften, noise, candidates
         As in `unfolded.Recipe`.
 
     Raises
@@ -64,11 +64,13 @@ class Patches(Dataset[tuple[Tensor, ...]]):
         cache_bytes: int = CACHE_BYTES,
         soften: float = 0.0,
         noise: float = 0.0,
+        candidates: int = 1,
     ) -> None:
         if len(scenes) == 0:
             raise InvalidValueError("scenes is empty: give at least one (x, y, z)")
         self._scenes, self._side, self._seed = scenes, side, seed
         self._configuration, self._soften, self._noise = configuration, soften, noise
+        self._candidates = candidates
         self._recent: Recent[Scene] = Recent(cache_bytes)
         # Which scenes serve must not depend on what was read before: the same for every worker.
         some = range(0, len(scenes), -(-len(scenes) // _PROBED))
@@ -85,8 +87,12 @@ class Patches(Dataset[tuple[Tensor, ...]]):
         samples, _, height, width = scene.images[0].shape
         side = self._side
         n = int(rng.integers(samples))
-        top = int(rng.integers(height - side + 1))
-        left = int(rng.integers(width - side + 1))
+        drawn = [
+            (int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1)))
+            for _ in range(self._candidates)
+        ]
+        wanted = scene.images[2][n]
+        top, left = max(drawn, key=lambda at: _detail(wanted, at, side)) if drawn[1:] else drawn[0]
         turned, mirrored = int(rng.integers(4)), bool(rng.integers(2))
         blur = _gaussian(rng.uniform(0, self._soften)) if self._soften else None
         share = rng.uniform() if scene.louder is not None else 0.0
@@ -119,6 +125,12 @@ class Patches(Dataset[tuple[Tensor, ...]]):
         height, width = found.images[0].shape[2:]
         check_size(name, height, width, self._side)
         return found
+
+
+def _detail(image: Tensor, at: tuple[int, int], side: int) -> float:
+    """Sum of the mean squares of differences between neighbours, across and down, of a patch."""
+    patch = image[:, at[0] : at[0] + side, at[1] : at[1] + side]
+    return sum(float(patch.diff(dim=axis).square().sum()) for axis in (1, 2))
 
 
 def _gaussian(sigma: float) -> Tensor:

@@ -11,7 +11,7 @@ from mcsc.errors import InvalidTypeError, InvalidValueError
 
 Schedule = Literal["paper", "cosine"]
 """What becomes of the learning rate; see `Recipe`."""
-Optimiser = Literal["adam", "muon"]
+Optimiser = Literal["adam", "muon", "scaled-muon"]
 """What takes the steps; see `Recipe`."""
 Loss = Literal["mse", "l1", "charbonnier", "contrast"]
 """What training minimises: means of squares, of absolute values, of roots of squares + 1e-6, or of
@@ -35,12 +35,14 @@ class Recipe:
         Side of the patches, in pixels.
     batch_size : int
         Number of patches in a step, on each device.
-    optimiser : {"adam", "muon"}
-        Adam, as in the paper; or Muon for the filters, and Adam for the thresholds: see
+    optimiser : {"adam", "muon", "scaled-muon"}
+        Adam, as in the paper; or Muon for the filters, and Adam for the thresholds; or the same
+        with steps that are shares of what they change, the best of the three: see
         `unfolded.training.muon`.
     learning_rate : float
         Learning rate of the optimiser at the start; with Muon that of the filters, of which the
-        thresholds have 0.3.
+        thresholds have 0.3; with "scaled-muon" the share of its norm by which a step changes a
+        bank of filters (0.005 is a good start); thresholds are changed by twice that share.
     schedule : {"paper", "cosine"}
         How the learning rate changes: it is multiplied by 0.9 every 50 epochs; or it rises in the
         first hundredth of all steps and then falls to zero along half a cosine, which is better for
@@ -50,6 +52,10 @@ class Recipe:
     clip_norm : float, optional
         Largest norm of the gradient, to which larger ones are scaled down; for large learning
         rates.
+    candidates : int
+        Number of places that are drawn for each patch, of which that one is taken where what is to
+        be made has most detail: the largest mean square of differences between neighbours. Smooth
+        places teach little.
     soften : float
         Blur the images and the target of a patch by a Gaussian whose standard deviation, in pixels,
         is drawn from 0 to this number. For fusion: a network that has only seen sharp targets
@@ -94,10 +100,12 @@ class Recipe:
     warm_up: int | None = None
     unit_ball: bool = False
     optimiser: Optimiser = "adam"
+    candidates: int = 1
 
     def __post_init__(self) -> None:
         for name, least in (
             ("epochs", 1), ("patches_per_epoch", 1), ("patch", 1), ("batch_size", 1), ("seed", 0),
+            ("candidates", 1),
         ):  # fmt: skip
             object.__setattr__(self, name, check_whole(name, getattr(self, name), least=least))
         for name, zero in (

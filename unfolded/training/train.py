@@ -199,7 +199,7 @@ def train(
     lightning = _lightning()
     patches = Patches(
         scenes, recipe.patch, recipe.seed, net.configuration, soften=recipe.soften,
-        noise=recipe.noise,
+        noise=recipe.noise, candidates=recipe.candidates,
     )  # fmt: skip
     held_out = [
         as_scene(one, f"validation {scene_name(validation, i)}", net.configuration).alone()

@@ -7,7 +7,7 @@ import pytest
 from torch.optim import Muon as MatrixMuon
 
 from tests.unfolded.nets import torch
-from unfolded.training.muon import Muon, orthogonalised
+from unfolded.training.muon import Muon, ScaledMuon, orthogonalised
 
 
 @pytest.mark.parametrize("shape", [(32, 192), (192, 32), (24, 24), (1, 64)])
@@ -78,13 +78,14 @@ def test_banks_go_as_the_matrices_of_pytorch_and_others_as_by_adam():
     assert (thresholds == alone).all()
 
 
-def test_a_state_that_was_saved_goes_on_alike():
+@pytest.mark.parametrize("kind", [Muon, ScaledMuon])
+def test_a_state_that_was_saved_goes_on_alike(kind):
     shapes = (6, 2, 3, 3), (2, 6, 3, 3), (2, 6)
     whole, parts = parameters(*shapes), parameters(*shapes)
-    descend(Muon(whole, lr=0.01), whole, 3)
-    first = Muon(parts, lr=0.01)
+    descend(kind(whole, lr=0.01), whole, 3)
+    first = kind(parts, lr=0.01)
     descend(first, parts, 2)
-    second = Muon(parts, lr=0.5)
+    second = kind(parts, lr=0.5)
     second.load_state_dict(first.state_dict())
     for number, p in enumerate(parts):
         p.grad = torch.from_numpy(
@@ -95,9 +96,48 @@ def test_a_state_that_was_saved_goes_on_alike():
         assert (one == other).all()
 
 
-def test_gradients_stay_and_banks_without_them_too():
-    bank, other, thresholds = parameters((4, 1, 3, 3), (4, 1, 3, 3), (3,))
-    optimiser = Muon([bank, other, thresholds], lr=0.1)
+SHAPES = (6, 2, 3, 3), (2, 6, 3, 3), (4, 1, 9, 9), (70, 2, 3, 3), (2, 6)
+
+
+def after_steps(params, count=1):
+    before = [p.detach().clone() for p in params]
+    descend(ScaledMuon(params, lr=0.01), params, count)
+    return before, [p.detach() - old for p, old in zip(params, before, strict=True)]
+
+
+def test_scaled_steps_are_shares_of_what_they_change():
+    before, changes = after_steps(parameters(*SHAPES))
+    for old, change in zip(before[:-1], changes[:-1], strict=True):
+        # The singular values of a step lie between 0.6 and 1.3 of what they should be.
+        assert 0.006 < float(change.norm() / old.norm()) < 0.013
+    size = before[-1].square().mean().sqrt()
+    torch.testing.assert_close(changes[-1].abs(), (0.02 * size).expand(2, 6))
+
+
+@pytest.mark.parametrize("scale", [1e-2, 30.0])
+def test_scaled_steps_grow_with_what_they_change(scale):
+    params, larger = parameters(*SHAPES), parameters(*SHAPES)
+    for p in larger:
+        p.data.mul_(scale)
+    _, changes = after_steps(params, 3)
+    for small, large in zip(changes, after_steps(larger, 3)[1], strict=True):
+        torch.testing.assert_close(large, scale * small, rtol=1e-3, atol=1e-5 * scale)
+
+
+def test_what_is_zero_is_moved_by_scaled_steps_too():
+    params = parameters(*SHAPES)
+    for p in params:
+        p.data.zero_()
+    _, changes = after_steps(params)
+    for change in changes:
+        assert 0.5e-5 < float(change.square().mean().sqrt()) < 2.1e-5
+
+
+@pytest.mark.parametrize("kind", [Muon, ScaledMuon])
+def test_gradients_stay_and_banks_without_them_too(kind):
+    bank, other, thresholds, unused = parameters((4, 1, 3, 3), (4, 1, 3, 3), (3,), (5,))
+    optimiser = kind([bank, other, thresholds, unused], lr=0.1)
+    idle = unused.detach().clone()
     kept = other.detach().clone()
     bank.grad = torch.ones_like(bank)
     thresholds.grad = torch.ones_like(thresholds)
@@ -105,3 +145,4 @@ def test_gradients_stay_and_banks_without_them_too():
     assert (bank.grad == 1).all()
     assert other.grad is None
     assert (other == kept).all()
+    assert (unused == idle).all()

@@ -131,11 +131,11 @@ def test_unit_ball():
     assert bound.target_common.weight.square().sum((0, 2, 3)).max() > 1
 
 
-@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+@pytest.mark.parametrize("optimiser", ["adam", "muon", "scaled-muon"])
 def test_a_training_with_all_of_these_is_resumed_bit_for_bit(optimiser, tmp_path):
     r = recipe(
         average=0.7, loss="charbonnier", squared_from=0.5, warm_up=2, unit_ball=True,
-        optimiser=optimiser,
+        optimiser=optimiser, candidates=3,
     )  # fmt: skip
     net, whole = small(), small()
     options = {"recipe": r, "folder": tmp_path, "validation": make_scenes(1, seed=9)}
@@ -153,10 +153,11 @@ def test_a_training_with_all_of_these_is_resumed_bit_for_bit(optimiser, tmp_path
         train(net, make_scenes(), resume=True, **{**options, "recipe": changed})
 
 
-def test_muon_learns():
+@pytest.mark.parametrize(("optimiser", "rate"), [("muon", 0.01), ("scaled-muon", 0.02)])
+def test_muon_learns(optimiser, rate):
     net, held_out = small(), make_scenes(1, seed=9)
     before = rmse(net, held_out)
-    r = recipe(epochs=20, optimiser="muon")
+    r = recipe(epochs=20, optimiser=optimiser, learning_rate=rate)
     assert train(net, make_scenes(), recipe=r, validation=held_out).error < 0.5 * before
 
 

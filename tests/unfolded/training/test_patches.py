@@ -52,6 +52,32 @@ def test_all_places_and_all_turns_are_drawn():
     assert len(found) == 4 * 8
 
 
+def test_of_several_places_that_with_most_detail_is_taken():
+    rng = np.random.default_rng(0)
+    target = np.zeros((1, 1, 40, 160), np.float32)
+    target[..., 120:] = rng.random((40, 40))  # a quarter of the places
+    scene = (np.zeros_like(target), np.zeros_like(target), target)
+    shares = []
+    for candidates in (1, 4):
+        patches = Patches([scene], 16, 0, candidates=candidates)
+        shares.append(np.mean([float(patches[i][2].std()) > 0.2 for i in range(300)]))
+    assert 0.1 < shares[0] < 0.35
+    assert shares[1] == pytest.approx(1 - (1 - shares[0]) ** 4, abs=0.08)
+
+
+@pytest.mark.parametrize("candidates", [1, 3])
+def test_what_is_drawn_after_the_place_is_drawn_for_all_images_alike(candidates):
+    rng = np.random.default_rng(0)
+    image = rng.random((1, 40, 50)).astype(np.float32)
+    patches = Patches([(image, 2 * image, -image)], 32, 3, soften=1.0, candidates=candidates)
+    again = Patches([(image, 2 * image, -image)], 32, 3, soften=1.0, candidates=candidates)
+    for i in range(5):
+        x, y, z = patches[i]
+        assert torch.equal(x, again[i][0])
+        torch.testing.assert_close(y, 2 * x)
+        assert torch.equal(z, -x)
+
+
 def test_patches_are_softened_alike():
     rng = np.random.default_rng(0)
     image = rng.random((1, 40, 40)).astype(np.float32)

@@ -48,7 +48,8 @@ def test_cosine_rises_and_falls():
         ({"loss": "contrast", "patch": 2}, "takes gradients of 3 x 3 pixels; found patch=2"),
         ({"loss": "huber"}, "loss must be one of mse, l1, charbonnier, contrast; found 'huber'"),
         ({"warm_up": -1}, "warm_up must be a whole number >= 0, found -1"),
-        ({"optimiser": "sgd"}, "optimiser must be one of adam, muon; found 'sgd'"),
+        ({"optimiser": "sgd"}, "optimiser must be one of adam, muon, scaled-muon; found 'sgd'"),
+        ({"candidates": 0}, "candidates must be a whole number >= 1, found 0"),
         ({"schedule": "linear"}, "schedule must be one of paper, cosine; found 'linear'"),
     ],
 )
