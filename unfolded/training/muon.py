@@ -21,6 +21,7 @@ networks", 2017, arXiv:1708.03888: steps in proportion to the norm of what they 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -123,7 +124,7 @@ class Muon(torch.optim.Adam):
 
     def _length(self, bank: Tensor, shape: tuple[int, ...]) -> float:
         """Singular values of a step at a rate of 1, of a bank that is a matrix of a shape."""
-        return float(_LENGTH * max(shape) ** 0.5)
+        return _LENGTH * math.sqrt(max(shape))
 
 
 class ScaledMuon(Muon):
@@ -150,7 +151,7 @@ class ScaledMuon(Muon):
 
     def _length(self, bank: Tensor, shape: tuple[int, ...]) -> float:
         # All min(shape) singular values of the step are about one.
-        return _size(bank) * (bank.numel() / min(shape)) ** 0.5
+        return _size(bank) * math.sqrt(bank.numel() / min(shape))
 
     def _step_others(self) -> None:
         others = [p for g in self.param_groups if g["momentum"] is None for p in g["params"]]
@@ -162,7 +163,7 @@ class ScaledMuon(Muon):
 
 def _size(values: Tensor) -> float:
     """Root mean square, not below what counts as small."""
-    return max(float(values.norm()) / values.numel() ** 0.5, _SMALLEST)
+    return max(float(values.norm()) / math.sqrt(values.numel()), _SMALLEST)
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
