@@ -87,11 +87,9 @@ TRAIN := OMP_NUM_THREADS=1 $(VENV)/bin/mcsc train --patch 128 --batch-size 2 --p
 # Of photographs under free licences (their names and licences are in the cards), and of worlds that
 # are rendered with them (python -m benchmarks.rendering --task depth-sr --photographs DIR --out WORLDS):
 # make weights PHOTOGRAPHS='--photographs DIR' WORLDS=WORLDS. The networks of the three fusions ship
-# as they are made here, those of exposures and medical images with what exact coding made of their
-# pairs by the rule "detail" before it compared edges. What else ships was trained in stages, as its
-# cards tell, some on earlier scenes: these are networks of the same kinds in one stage each, of fewer
-# steps. Those of flash photographs and of bands are 0.9 dB behind the ones that ship; that of depth was
-# never run to its end.
+# as they are made here. What else ships was trained in stages, as its cards tell, some on earlier
+# scenes: these are networks of the same kinds in one stage each, of fewer steps. Those of flash
+# photographs and of bands are 0.9 dB behind the ones that ship; that of depth was never run to its end.
 PHOTOGRAPHS ?=
 WORLDS ?=
 W := unfolded/weights_data
@@ -102,8 +100,8 @@ weights: $(TEST) ## train networks for all tasks in place of those that come alo
 	$(TRAIN) --task flash-denoise --synthetic 800 $(PHOTOGRAPHS) --levels 10 90 $(MAPS) --clip-norm 0.05 --average 0.998 --epochs 14 -o $(W)/flash-denoise.safetensors
 	$(TRAIN) --task multispectral-sr --synthetic 800 $(PHOTOGRAPHS) $(MAPS) --loss l1 --clip-norm 0.1 --average 0.998 --epochs 15 -o $(W)/multispectral-sr.safetensors
 	$(TRAIN) --task multi-focus --synthetic 120 $(PHOTOGRAPHS) --teacher mcsc --kernel-size 12 $(MAPS) --optimiser muon --loss l1 --clip-norm 0.05 --average 0.995 --soften 1 --seed 305 --epochs 5 -o $(W)/multi-focus.safetensors
-	$(TRAIN) --task multi-exposure --synthetic 120 $(PHOTOGRAPHS) --teacher mcsc --kernel-size 12 $(MAPS) --loss contrast --squared-from 1 --clip-norm 0.1 --average 0.997 --soften 1 --seed 301 --epochs 10 -o $(W)/multi-exposure.safetensors
-	$(TRAIN) --task medical --synthetic 240 --teacher mcsc --kernel-size 12 $(MAPS) --loss l1 --squared-from 1 --clip-norm 0.1 --average 0.997 --epochs 6 -o $(W)/medical.safetensors
+	$(TRAIN) --task multi-exposure --synthetic 120 $(PHOTOGRAPHS) --teacher mcsc --teacher-rule activity --kernel-size 12 $(MAPS) --loss contrast --squared-from 1 --clip-norm 0.1 --average 0.997 --soften 1 --seed 301 --epochs 10 -o $(W)/multi-exposure.safetensors
+	$(TRAIN) --task medical --synthetic 240 --teacher mcsc --teacher-rule activity --kernel-size 12 $(MAPS) --loss l1 --squared-from 1 --clip-norm 0.1 --average 0.997 --epochs 6 -o $(W)/medical.safetensors
 
 clean: ## remove .venv, pictures, builds and caches
 	@rm -rf $(VENV) demo_output build dist docs/_build docs/auto_gallery docs/reference/generated .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -46,6 +46,8 @@ CHOICES: dict[str, dict[str, Any]] = {
     "Adam at 1e-3": {"learning_rate": 1e-3},
     "Muon at 1e-3": {"optimiser": "muon", "learning_rate": 1e-3},
     "Muon at 3e-4": {"optimiser": "muon", "learning_rate": 3e-4},
+    "scaled Muon at 5e-3": {"optimiser": "scaled-muon", "learning_rate": 5e-3},
+    "three candidates": {"candidates": 3},
     "no warm-up": {"warm_up": 0},
     "longer warm-up": {"warm_up": 0.1},
     "unit ball": {"unit_ball": True},

@@ -133,6 +133,6 @@ rule_option = click.option(
     type=Listed(_rule_names),
     names=_rule_words,
     help="Fusion rule, by which the parts become one image: {names}. What a network (--method "
-    "cunet) makes of two sources is the image by the rule sum; by choose and detail it says which "
-    "source is taken where.  [default: the dictionary's, or the task's]",
+    "cunet) makes of two sources is the image by the rule sum; by choose, detail and activity it "
+    "says which source is taken where.  [default: the dictionary's, or the task's]",
 )

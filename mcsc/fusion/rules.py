@@ -34,6 +34,9 @@ __all__ = ["RULES", "Blend", "CodedSources", "Rule", "Selection"]
 # borders.
 _NEIGHBOURHOOD = 1.5
 _SOFTENED = 1.0
+# The same two of "activity".
+_ACTIVE = 2.0
+_ACTIVE_SOFTENED = 1.5
 # Of "choose": small neighbourhoods find the borders of what is in focus, large ones decide where
 # there is little detail.
 _SCALES = (1.0, 2.0, 4.0, 8.0)
@@ -210,6 +213,16 @@ def _sharpness(luma: Planes, others: Planes, unique: Planes) -> Planes:
     return np.asarray(gaussian_filter(evidence, _NARROW))
 
 
+def _activity(luma: Planes, others: Planes, model: Planes) -> Planes:
+    r"""How much the codes make of a source.
+
+    .. math::
+
+        G_2 * |\sum_k d_k * z_k|
+    """
+    return np.asarray(gaussian_filter(np.abs(model), _ACTIVE))
+
+
 def _gradient(plane: Planes) -> tuple[Planes, Planes]:
     """Differences of the neighbours above and below, and of those on either side, halved."""
     across, along = (
@@ -262,6 +275,9 @@ def _nearness(answer: Floats, source: Floats) -> Planes:
 
 _IN_FOCUS = Selection(_sharpness, unique=True, softened=_NARROW, pixels=True, by_answer=_nearness)
 _DETAIL = Selection(_edges, unique=False, softened=_SOFTENED, pixels=False, by_answer=_kept_edges)
+_ACTIVITY = Selection(
+    _activity, unique=False, softened=_ACTIVE_SOFTENED, pixels=False, by_answer=_nearness
+)
 
 
 def choose(given: CodedSources) -> Blend:
@@ -280,6 +296,15 @@ def detail(given: CodedSources) -> Blend:
     `mcsc.fusion.bases`.
     """
     return _selected(given, _DETAIL)
+
+
+def activity(given: CodedSources) -> Blend:
+    """Add the detail of the source of which the codes make more there: of which they are active.
+
+    As `detail`, but strong and blurred counts as much as strong and sharp. What it makes is less
+    crisp, and is the better target for a network whose image is then compared by `detail`.
+    """
+    return _selected(given, _ACTIVITY)
 
 
 def add(given: CodedSources) -> Blend:
@@ -324,6 +349,10 @@ RULES.add(
 RULES.add(
     "detail",
     Rule(detail, "the detail of the source with the stronger edges there", selection=_DETAIL),
+)
+RULES.add(
+    "activity",
+    Rule(activity, "the detail of the source of which the codes make more", selection=_ACTIVITY),
 )
 RULES.add("sum", Rule(add, "the sum of all parts"))
 RULES.add("targets", Rule(add, "learned target filters on all codes", targets=True))

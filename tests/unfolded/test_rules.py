@@ -79,7 +79,7 @@ def test_the_detail_of_the_source_that_the_answer_follows(task):
 
 
 @pytest.mark.parametrize("base", ["none", "low", "mean"])
-@pytest.mark.parametrize("rule", ["choose", "detail"])
+@pytest.mark.parametrize("rule", ["choose", "detail", "activity"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_network_that_knows_chooses_right(base, rule, channels, monkeypatch):
     """Whatever its answer is added to: brightness must not decide between details."""
@@ -141,11 +141,13 @@ def test_what_is_unknown_is_not_chosen():
 def test_rules_of_networks(count):
     sources = images(channels=(1, 1)) + images(1, channels=(1, 1))[: count - 2]
     for task in ("multi-focus", "medical"):
-        for rule in ("choose", "detail", "sum"):
+        for rule in ("choose", "detail", "activity", "sum"):
             found = fuse(sources, task, method="cunet", rule=rule)
             assert found.rule == rule
             assert (found.index is None) == (rule == "sum")
-    with pytest.raises(ValueError, match="choose, detail, sum of the method cunet; found 'tar"):
+    with pytest.raises(
+        ValueError, match="choose, detail, activity, sum of the method cunet; found 'tar"
+    ):
         fuse(sources, "medical", method="cunet", rule="targets")
     with pytest.raises(ValueError, match=r"rule must be one of .* found 'most'"):
         fuse(sources, "medical", method="cunet", rule="most")

@@ -89,6 +89,7 @@ def _refuse(asked: TrainOptions, task: Task) -> None:
             raise click.UsageError(
                 f"--teacher: want one of {', '.join(names)}, found {asked.teacher!r}"
             )
+    _check_teacher_rule(asked, task)
     if asked.scheduler is not None and asked.prepare is None:
         raise click.UsageError("--scheduler goes with --prepare")
     if asked.patience is not None and asked.validation == 0:
@@ -157,6 +158,24 @@ def _begin(asked: TrainOptions, task: Task) -> Start:
     return begin
 
 
+def _check_teacher_rule(asked: TrainOptions, task: Task) -> None:
+    if asked.teacher_rule is None:
+        return
+    from mcsc.tasks import RULES
+    from mcsc.tasks.methods import check_rule, find_method
+
+    if asked.teacher is None:
+        raise click.UsageError("--teacher-rule goes with --teacher")
+    if asked.teacher_rule not in RULES:
+        raise click.UsageError(
+            f"--teacher-rule: want one of {', '.join(RULES)}, found {asked.teacher_rule!r}"
+        )
+    method = find_method(asked.teacher, task)
+    if "rule" not in method.options:
+        raise click.UsageError(f"--teacher-rule: the method {asked.teacher} takes no rule")
+    check_rule(method, 2, asked.teacher_rule)
+
+
 def _identity(asked: TrainOptions, task: Task, begin: Start) -> dict[str, Any]:
     """Return what the training is known by in its checkpoint, but for the scenes."""
     return {
@@ -207,8 +226,10 @@ def _run(asked: TrainOptions, task: Task, sources: Sources, begin: Start) -> boo
     words, readers, others = sources.words, sources.readers, sources.held_out
     if asked.teacher is not None:
         words += f", their targets made by {asked.teacher}"
-        readers = [*taught(readers, task, asked.teacher)]
-        others = [*taught(others, task, asked.teacher)]
+        if asked.teacher_rule is not None:
+            words += f" with the rule {asked.teacher_rule}"
+        readers = [*taught(readers, task, asked.teacher, asked.teacher_rule)]
+        others = [*taught(others, task, asked.teacher, asked.teacher_rule)]
     seen = TaskTriples(task, readers, settings, levels)
     # Other noise than that of the scenes that are trained on.
     apart = replace(settings, seed=settings.seed + 1_000_003)

@@ -21,7 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 SECTIONS = {
     "Data": [
         "task_name", "scenes", "masks", "ranges", "synthetic", "photographs", "sigma",
-        "teacher", "soften", "noise", "validation",
+        "teacher", "teacher_rule", "soften", "noise", "validation",
     ],
     "Network": [
         "start_from", "filters", "kernel_size", "blocks", "sweeps", "thresholds", "noise_levels",
@@ -51,6 +51,7 @@ class TrainOptions:
     photographs: Path | None
     sigma: float | None
     teacher: str | None
+    teacher_rule: str | None
     soften: float
     noise: float
     validation: float
@@ -321,6 +322,11 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         metavar="METHOD",
         help="Fusion: train the network to make what this method makes of each scene, such as "
         "mcsc, instead of SCENE_target.png, which is then not needed.",
+    ),
+    click.option(
+        "--teacher-rule",
+        metavar="RULE",
+        help="Fusion rule of the --teacher.  [default: the dictionary's, or the task's]",
     ),
     click.option(
         "--soften",

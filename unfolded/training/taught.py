@@ -29,6 +29,8 @@ class Taught:
     method: str
     """The teacher: one of `mcsc.tasks.methods.method_names`."""
     name: str
+    rule: str | None = None
+    """Rule of the teacher; None: its own, or the task's."""
 
     def __call__(self) -> tuple[Floats, ...]:
         """Return both sources, unknown pixels NaN, and what the method makes of them."""
@@ -38,11 +40,16 @@ class Taught:
         # The scenes are in [0, 1] already: no range is to be found for each. A network sees them as
         # they are, so that its teacher does too: ghosts are not looked for.
         made = fuse(
-            [x, y], self.task, method=self.method, masks=masks, value_range=(0.0, 1.0), ghosts=False
-        )
+            [x, y], self.task, method=self.method, rule=self.rule, masks=masks,
+            value_range=(0.0, 1.0), ghosts=False,
+        )  # fmt: skip
         return x, y, np.asarray(made.image, np.float32)
 
 
-def taught(readers: Sequence[Reader], task: Task, method: str) -> list[Taught]:
-    """Give every scene a target that a method makes when the scene is read."""
-    return [Taught(reader, task, method, name_of(reader, n)) for n, reader in enumerate(readers)]
+def taught(
+    readers: Sequence[Reader], task: Task, method: str, rule: str | None = None
+) -> list[Taught]:
+    """Give every scene a target that a method makes, by a rule, when the scene is read."""
+    return [
+        Taught(reader, task, method, name_of(reader, n), rule) for n, reader in enumerate(readers)
+    ]

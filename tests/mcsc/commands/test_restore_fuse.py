@@ -162,7 +162,10 @@ def test_small_images_are_not_refused_for_registration(folder, tmp_path, size):
         ("fuse near.png bands4.tif", "bands4.tif is 24 x 24, near.png is 64 x 64: want registered"),
         ("fuse bands4.tif bands4.tif", "bands4.tif has 4 bands, for which want"),
         ("fuse near.png far.png --method mean --rule sum", "the method mean has no option rule"),
-        ("fuse near.png far.png --rule max", "'max' is not one of 'choose', 'detail', 'sum', 'tar"),
+        (
+            "fuse near.png far.png --rule max",
+            "'max' is not one of 'choose', 'detail', 'activity', 'sum', 'tar",
+        ),
     ],
 )
 def test_refusals_name_the_files_and_leave_nothing(folder, tmp_path, monkeypatch, words, message):

@@ -162,4 +162,4 @@ def test_without_them_they_are_refused(folder, tmp_path):
         "darker", "-o", tmp_path / "f.png",
     )  # fmt: skip
     assert done.exit_code == 2
-    assert "'darker' is not one of 'choose', 'detail', 'sum', 'targets'" in done.stderr
+    assert "'darker' is not one of 'choose', 'detail', 'activity', 'sum', 'targets'" in done.stderr

@@ -208,7 +208,11 @@ def test_a_sum_of_many_parts_is_one_problem_still(focus):
 @pytest.mark.parametrize(
     ("rule", "count", "words"),
     [
-        ("sum", 9, "9 sources of 64 x 64 .* of more than 8, the rules choose, detail take one"),
+        (
+            "sum",
+            9,
+            "9 sources of 64 x 64 .* of more than 8, the rules choose, detail, activity take one",
+        ),
         ("choose", 3, "3 sources of 64 x 64 .* want smaller images, or blocks"),
     ],
 )
@@ -447,7 +451,9 @@ def test_refusals(focus):
         fuse(np.stack(images), "multi-focus", dictionary=d)
     with pytest.raises(ValueError, match="depth-sr is a restoration; want a fusion, as multi-expo"):
         fuse(images, "depth-sr", dictionary=d)
-    with pytest.raises(ValueError, match="rule must be one of choose, detail, sum, targets; found"):
+    with pytest.raises(
+        ValueError, match="rule must be one of choose, detail, activity, sum, targets; found"
+    ):
         fuse(images, "multi-focus", dictionary=d, rule="max")
     with pytest.raises(ValueError, match=r"want a dictionary of channels \(1, 1\)"):
         fuse(images, "multi-focus", dictionary=mcsc.dct_dictionary((3, 3), filter_size=4))

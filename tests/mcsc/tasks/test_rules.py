@@ -14,7 +14,7 @@ from tests.mcsc.tasks.pairs import pair
 
 
 def test_the_table():
-    assert list(RULES) == ["choose", "detail", "sum", "targets"]
+    assert list(RULES) == ["choose", "detail", "activity", "sum", "targets"]
     assert all(rule.words for rule in RULES.values())
 
 
@@ -51,7 +51,7 @@ def test_the_choice_is_not_misled_by_the_halo_of_a_blurred_edge(focus):
     assert psnr(found.image, np.float32(target)) > 1 + psnr(other.image, np.float32(target))
 
 
-@pytest.mark.parametrize("rule", ["choose", "detail", "sum"])
+@pytest.mark.parametrize("rule", ["choose", "detail", "activity", "sum"])
 def test_equal_sources_come_back(focus, rule):
     image = pair("multi-focus").x[:1, :40, :40]
     found = fuse(
@@ -69,6 +69,10 @@ def test_detail_is_of_the_stronger_edges():
     stronger = selection.evidence(none, none, fast) > selection.evidence(none, none, slow)
     assert np.abs(slow).mean() > np.abs(fast).mean()
     assert stronger[:, 4:-4].all()
+    active = [
+        RULES.find("activity").selection.evidence(none, none, made) for made in (slow, fast)
+    ]
+    assert active[0].mean() > 1.5 * active[1].mean()
 
 
 @pytest.mark.parametrize("channels", [1, 3])

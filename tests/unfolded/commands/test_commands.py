@@ -196,14 +196,23 @@ def test_a_fusion_is_learned_from_what_a_teacher_makes(folder, tmp_path):
 @pytest.mark.parametrize(
     ("task", "teacher", "words"),
     [
-        ("depth-sr", "mcsc", "--teacher is for fusions"),
-        ("multi-focus", "nobody", "--teacher: want one of "),
+        ("depth-sr", ["--teacher", "mcsc"], "--teacher is for fusions"),
+        ("multi-focus", ["--teacher", "nobody"], "--teacher: want one of "),
+        ("medical", ["--teacher-rule", "sum"], "--teacher-rule goes with --teacher"),
+        (
+            "medical", ["--teacher", "mcsc", "--teacher-rule", "most"],
+            "--teacher-rule: want one of choose, detail, activity, sum, targets, found 'most'",
+        ),
+        (
+            "medical", ["--teacher", "mean", "--teacher-rule", "sum"],
+            "--teacher-rule: the method mean takes no rule",
+        ),
     ],
-)
+)  # fmt: skip
 def test_only_a_method_teaches_and_only_fusions(folder, tmp_path, task, teacher, words):
     result = invoke(
         train, folder / task, "--task", task, "-o", tmp_path / "net.safetensors", *SHORT,
-        "--teacher", teacher,
+        *teacher,
     )  # fmt: skip
     assert result.exit_code == 2
     assert words in said(result)
@@ -466,7 +475,7 @@ def test_help_lists_every_option_once(name):
     command = cli.get_command(None, name)
     for parameter in command.params:
         if isinstance(parameter, click.Option):
-            pattern = rf"^  (-\w, )?{re.escape(parameter.opts[0])}\b"
+            pattern = rf"^  (-\w, )?{re.escape(parameter.opts[0])}(?![\w-])"
             assert len(re.findall(pattern, text, re.MULTILINE)) == 1, parameter.name
     assert [line for line in text.splitlines() if line.startswith("Files:")]
 

@@ -34,6 +34,19 @@ def test_the_target_is_what_the_method_makes():
     assert scene.name == "scene 0"
 
 
+def test_the_teacher_has_the_rule_that_is_asked_for():
+    task = get_task("medical")
+    pair = task.synthetic_pair(0, (48, 52), 5)
+    made = {}
+    for rule in (None, "activity", "sum"):
+        target = taught([lambda: (pair.x, pair.y)], task, "mcsc", rule)[0]()[2]
+        wanted = fuse([pair.x, pair.y], task, rule=rule, value_range=(0, 1), ghosts=False).image
+        np.testing.assert_array_equal(target, wanted)
+        made[rule] = target
+    assert not np.array_equal(made[None], made["activity"])
+    assert not np.array_equal(made["sum"], made["activity"])
+
+
 def test_other_processes_can_read_it():
     scene = pickle.loads(pickle.dumps(taught([_read], get_task("multi-focus"), "mean")[0]))
     assert scene()[2].shape == (3, 48, 48)
