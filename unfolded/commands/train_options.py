@@ -254,8 +254,7 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         show_default=True,
         help="What takes the steps: Adam, as in the paper; Muon, which moves filters along "
         "orthogonal directions (and thresholds as Adam, at 0.3 of the learning rate); or scaled "
-        "Muon, whose steps are shares of what they change: the best of them, at a learning rate "
-        "of 0.005.",
+        "Muon, whose steps are shares of what they change (0.005 is a learning rate to try).",
     ),
     click.option(
         "--learning-rate",

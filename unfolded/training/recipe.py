@@ -37,12 +37,11 @@ class Recipe:
         Number of patches in a step, on each device.
     optimiser : {"adam", "muon", "scaled-muon"}
         Adam, as in the paper; or Muon for the filters, and Adam for the thresholds; or the same
-        with steps that are shares of what they change, the best of the three: see
-        `unfolded.training.muon`.
+        with steps that are shares of what they change: see `unfolded.training.muon`.
     learning_rate : float
         Learning rate of the optimiser at the start; with Muon that of the filters, of which the
         thresholds have 0.3; with "scaled-muon" the share of its norm by which a step changes a
-        bank of filters (0.005 is a good start); thresholds are changed by twice that share.
+        bank of filters (0.005, say); thresholds are changed by twice that share.
     schedule : {"paper", "cosine"}
         How the learning rate changes: it is multiplied by 0.9 every 50 epochs; or it rises in the
         first hundredth of all steps and then falls to zero along half a cosine, which is better for

@@ -69,9 +69,7 @@ def test_detail_is_of_the_stronger_edges():
     stronger = selection.evidence(none, none, fast) > selection.evidence(none, none, slow)
     assert np.abs(slow).mean() > np.abs(fast).mean()
     assert stronger[:, 4:-4].all()
-    active = [
-        RULES.find("activity").selection.evidence(none, none, made) for made in (slow, fast)
-    ]
+    active = [RULES.find("activity").selection.evidence(none, none, made) for made in (slow, fast)]
     assert active[0].mean() > 1.5 * active[1].mean()
 
 
