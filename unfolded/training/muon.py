@@ -120,9 +120,9 @@ class Muon(torch.optim.Adam):
             made = orthogonalised(torch.stack([towards for _, towards in found]))
             for (bank, _), step in zip(found, made, strict=True):
                 length = group["lr"] * self._length(bank, shape)
-                _as_bank(bank).sub_(step.reshape(_as_bank(bank).shape), alpha=length)
+                _as_bank(bank).sub_(step.reshape(_as_bank(bank).shape) * length)
 
-    def _length(self, bank: Tensor, shape: tuple[int, ...]) -> float:
+    def _length(self, bank: Tensor, shape: tuple[int, ...]) -> float | Tensor:
         """Singular values of a step at a rate of 1, of a bank that is a matrix of a shape."""
         return _LENGTH * math.sqrt(max(shape))
 
@@ -149,7 +149,7 @@ class ScaledMuon(Muon):
             if group["momentum"] is None:
                 group["lr"] = _FASTER * lr
 
-    def _length(self, bank: Tensor, shape: tuple[int, ...]) -> float:
+    def _length(self, bank: Tensor, shape: tuple[int, ...]) -> float | Tensor:
         # All min(shape) singular values of the step are about one.
         return _size(bank) * math.sqrt(bank.numel() / min(shape))
 
@@ -161,9 +161,9 @@ class ScaledMuon(Muon):
             p.copy_(torch.lerp(old, p, _size(old)))
 
 
-def _size(values: Tensor) -> float:
-    """Root mean square, not below what counts as small."""
-    return max(float(values.norm()) / math.sqrt(values.numel()), _SMALLEST)
+def _size(values: Tensor) -> Tensor:
+    """Root mean square, not below what counts as small; a tensor, for which no GPU is waited for."""
+    return (values.norm() / math.sqrt(values.numel())).clamp(min=_SMALLEST)
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
