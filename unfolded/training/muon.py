@@ -162,8 +162,9 @@ class ScaledMuon(Muon):
 
 
 def _size(values: Tensor) -> Tensor:
-    """Root mean square, not below what counts as small; a tensor, for which no GPU is waited for."""
-    return (values.norm() / math.sqrt(values.numel())).clamp(min=_SMALLEST)
+    """Root mean square, at least what counts as small; a tensor, as no GPU is to be waited for."""
+    found: Tensor = values.norm() / math.sqrt(values.numel())
+    return found.clamp(min=_SMALLEST)
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
