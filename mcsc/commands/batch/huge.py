@@ -21,7 +21,6 @@ from ...types import Lam
 from ...values.ranges import ValueRange, shortest
 from ...words import percent
 from .. import options
-from ..inputs import of_one_scale, white_of
 from ..results import COMPARED, registered_to, tell, words_stretched
 from .known import IN_PARTS, check_opaque, known_by_file, known_by_words, stored_image
 from .run import check_cluster
@@ -350,6 +349,8 @@ class _Opened:
 
 def _told(images: Sequence[_Opened], *, together: bool) -> Any:
     """The ranges of sources as their files say them: one for all, or one each, None if unsaid."""
+    from ..inputs import of_one_scale, white_of
+
     if together and of_one_scale(images):
         return _range_of(white_of(images))
     return [_range_of(image.told_white) for image in images]
