@@ -31,6 +31,7 @@ def samples_of(image):
     return np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
 
 
+SLOW = pytest.mark.slow
 DENOISED = ("--task", "flash-denoise", "--registered", "--no-ghosts")
 
 
@@ -135,7 +136,7 @@ def test_images_behind_one_directory_are_refused_in_blocks(tmp_path):
     assert "holds several images behind one directory" in found.stderr
 
 
-@pytest.mark.parametrize("bits", [4, 10, 12])
+@pytest.mark.parametrize("bits", [4, *(pytest.param(b, marks=SLOW) for b in (10, 12))])
 @pytest.mark.parametrize("depth", [(), ("--bit-depth", "32")])
 def test_photographs_of_few_bits_come_out_bright_in_blocks(bits, depth, tmp_path):
     pair = make_pair("flash", 0, (40, 60))
@@ -185,7 +186,9 @@ def test_guides_of_few_bits_are_as_bright_in_blocks(tmp_path):
     )
 
 
-@pytest.mark.parametrize("bits", [(10, 12), (12, 12), (8, 12), (12, 16)])
+@pytest.mark.parametrize(
+    "bits", [(10, 12), *(pytest.param(b, marks=SLOW) for b in ((12, 12), (8, 12), (12, 16)))]
+)
 def test_sources_of_several_depths_are_as_bright_in_blocks(bits, tmp_path):
     pair = make_pair("focus", 0, (40, 60))
     for name, image, depth in zip("xy", (pair.x, pair.y), bits, strict=True):
