@@ -12,7 +12,7 @@ from ..solvers import SOLVERS
 from ..tasks.task import TASKS
 from ..types import Kind
 
-__all__ = ["Listed", "ListedOption", "rule_option", "solver", "task"]
+__all__ = ["Listed", "ListedOption", "rule_names", "rule_option", "solver", "task"]
 
 if TYPE_CHECKING:
     _Name = click.ParamType[str]
@@ -114,7 +114,8 @@ solver = click.option(
 )
 
 
-def _rule_names() -> list[str]:
+def rule_names() -> list[str]:
+    """Return the names of all fusion rules."""
     from ..fusion.rules import RULES
 
     return list(RULES)
@@ -130,7 +131,7 @@ rule_option = click.option(
     "--rule",
     metavar="RULE",
     cls=ListedOption,
-    type=Listed(_rule_names),
+    type=Listed(rule_names),
     names=_rule_words,
     help="Fusion rule, by which the parts become one image: {names}. What a network (--method "
     "cunet) makes of two sources is the image by the rule sum; by choose, detail and activity it "

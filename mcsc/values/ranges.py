@@ -92,7 +92,8 @@ class ValueRange:
         """
         if given is None:
             return [None] * count
-        each = not isinstance(given, ValueRange | str) and any(
+        several = isinstance(given, Sequence) and not isinstance(given, str)
+        each = several and any(
             one is None or isinstance(one, ValueRange | Sequence) for one in given
         )
         if each and len(given) != count:

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, get_args
 import click
 
 from mcsc.commands import options
+from mcsc.commands.named import Listed, rule_names
 from mcsc.types import Base, Device
 from mcsc.values.ranges import ValueRange
 
@@ -325,7 +326,9 @@ TRAIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--teacher-rule",
         metavar="RULE",
-        help="Fusion rule of the --teacher.  [default: the dictionary's, or the task's]",
+        type=Listed(rule_names),
+        help="Fusion rule of the --teacher, as of `mcsc fuse --rule`.  [default: the "
+        "dictionary's, or the task's]",
     ),
     click.option(
         "--soften",

@@ -92,7 +92,7 @@ class Patches(Dataset[tuple[Tensor, ...]]):
             for _ in range(self._candidates)
         ]
         wanted = scene.images[2][n]
-        top, left = max(drawn, key=lambda at: _detail(wanted, at, side)) if drawn[1:] else drawn[0]
+        top, left = max(drawn, key=lambda at: _detail(wanted, at, side))
         turned, mirrored = int(rng.integers(4)), bool(rng.integers(2))
         blur = _gaussian(rng.uniform(0, self._soften)) if self._soften else None
         share = rng.uniform() if scene.louder is not None else 0.0
@@ -128,7 +128,7 @@ class Patches(Dataset[tuple[Tensor, ...]]):
 
 
 def _detail(image: Tensor, at: tuple[int, int], side: int) -> float:
-    """Sum of the mean squares of differences between neighbours, across and down, of a patch."""
+    """Sum of the squares of differences between neighbours, across and down, of a patch."""
     patch = image[:, at[0] : at[0] + side, at[1] : at[1] + side]
     return sum(float(patch.diff(dim=axis).square().sum()) for axis in (1, 2))
 

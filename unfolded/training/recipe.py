@@ -53,7 +53,7 @@ class Recipe:
         rates.
     candidates : int
         Number of places that are drawn for each patch, of which that one is taken where what is to
-        be made has most detail: the largest mean square of differences between neighbours. Smooth
+        be made has most detail: the largest sum of squared differences between neighbours. Smooth
         places teach little.
     soften : float
         Blur the images and the target of a patch by a Gaussian whose standard deviation, in pixels,

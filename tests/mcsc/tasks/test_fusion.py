@@ -342,6 +342,8 @@ def test_any_unit_there_and_back(focus):
         fuse(sources, "medical", method="mean", value_range=[(0, 1)] * 3)
     with pytest.raises(ValueError, match="value_range must be two finite numbers"):
         fuse(sources, "medical", method="mean", value_range=[None, (1, 0)])
+    with pytest.raises(ValueError, match=r"two finite numbers .* found 5"):
+        fuse(sources, "medical", method="mean", value_range=5)
 
 
 @pytest.mark.parametrize("known", [0, 1])

@@ -180,44 +180,6 @@ def test_a_fusion_s_folder_without_targets_is_refused(folder, tmp_path):
     assert not (tmp_path / "net.safetensors").exists()
 
 
-def test_a_fusion_is_learned_from_what_a_teacher_makes(folder, tmp_path):
-    """The method `mean` is linear: filters that start as a dictionary's come near it."""
-    for path in (folder / "multi-focus").glob("*_[nf]*.png"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    out = tmp_path / "net.safetensors"
-    result = invoke(
-        train, tmp_path, "--task", "multi-focus", "-o", out, *SHORT, "--teacher", "mean"
-    )
-    assert result.exit_code == 0, result.output
-    assert "their targets made by mean" in result.output
-    assert "their targets made by mean" in out.with_suffix(".md").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("task", "teacher", "words"),
-    [
-        ("depth-sr", ["--teacher", "mcsc"], "--teacher is for fusions"),
-        ("multi-focus", ["--teacher", "nobody"], "--teacher: want one of "),
-        ("medical", ["--teacher-rule", "sum"], "--teacher-rule goes with --teacher"),
-        (
-            "medical", ["--teacher", "mcsc", "--teacher-rule", "most"],
-            "--teacher-rule: want one of choose, detail, activity, sum, targets, found 'most'",
-        ),
-        (
-            "medical", ["--teacher", "mean", "--teacher-rule", "sum"],
-            "--teacher-rule: the method mean takes no rule",
-        ),
-    ],
-)  # fmt: skip
-def test_only_a_method_teaches_and_only_fusions(folder, tmp_path, task, teacher, words):
-    result = invoke(
-        train, folder / task, "--task", task, "-o", tmp_path / "net.safetensors", *SHORT,
-        *teacher,
-    )  # fmt: skip
-    assert result.exit_code == 2
-    assert words in said(result)
-
-
 @pytest.mark.parametrize(
     ("task", "arguments", "words"),
     [
