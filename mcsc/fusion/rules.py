@@ -301,8 +301,8 @@ def detail(given: CodedSources) -> Blend:
 def activity(given: CodedSources) -> Blend:
     """Add the detail of the source of which the codes make more there: of which they are active.
 
-    As `detail`, but strong and blurred counts as much as strong and sharp. What it makes is less
-    crisp, and is the better target for a network whose image is then compared by `detail`.
+    As `detail`, but what is strong and blurred counts as much as what is strong and sharp. The
+    networks of exposures and medical images that come along learned from what it makes.
     """
     return _selected(given, _ACTIVITY)
 
